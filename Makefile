@@ -1,0 +1,4 @@
+.PHONY: install
+
+install:
+	@scripts/install.sh
