@@ -1,4 +1,83 @@
-.PHONY: install
+# Each target that runs something first brings .venv up to date, which takes no time when it is.
 
-install:
+BIN := .venv/bin
+PYTHON_FILES := $(wildcard dynvision tests benchmarks)
+SNAKEMAKE_FILES = Snakefile $(wildcard workflow/rules/*.smk workflow/*.smk)
+CHECKS := check-lint check-format check-types check-snakefiles check-workflow check-spelling check-generated
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all test-cluster check $(CHECKS) format docs lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+
+install: ## make .venv with everything at its tested version
 	@scripts/install.sh
+
+demo: install ## train DyRCNNx4, run the contrast experiment, write the report
+	@echo "demo: training DyRCNNx4 and running the contrast experiment"
+	$(BIN)/snakemake --config model_name=DyRCNNx4 experiment=contrast
+	@echo "demo: done; the report is in results/report.html"
+
+test: install ## run the tests, except slow ones
+	@echo "test: running the tests, except those marked slow or cluster"
+	@$(BIN)/python -m pytest -m "not slow and not cluster"
+
+test-all: install ## run the tests, slow ones too
+	@echo "test-all: running the tests, except those marked cluster"
+	@$(BIN)/python -m pytest -m "not cluster"
+
+test-cluster: install ## run the tests that need a SLURM cluster
+	@echo "test-cluster: running the tests marked cluster"
+	@$(BIN)/python -m pytest -m cluster
+
+check: $(CHECKS) ## run every check below (make -k check goes on after one that fails)
+	@echo "check: all passed"
+
+check-lint: install ## ruff's rules
+	@echo "check: ruff's rules"
+	@$(BIN)/ruff check $(PYTHON_FILES)
+
+check-format: install ## ruff's format
+	@echo "check: ruff's format"
+	@$(BIN)/ruff format --check $(PYTHON_FILES)
+
+check-types: install ## types in the package, with mypy
+	@echo "check: types in the package"
+	@$(BIN)/mypy
+
+check-snakefiles: install ## snakefmt's format
+	@echo "check: snakefmt's format"
+	@$(BIN)/snakefmt --check $(SNAKEMAKE_FILES)
+
+check-workflow: install ## snakemake's own lint
+	@echo "check: snakemake's lint"
+	@$(BIN)/snakemake --lint
+
+check-spelling: install ## codespell
+	@echo "check: spelling"
+	@$(BIN)/codespell
+
+check-generated: install ## generated files agree with the schemas
+	@echo "check: generated files agree with the schemas"
+	@$(BIN)/dynvision config sync --check
+
+format: install ## put all files in the format that check asks for
+	@echo "format: ruff and snakefmt"
+	@$(BIN)/ruff check --fix --exit-zero $(PYTHON_FILES)
+	@$(BIN)/ruff format $(PYTHON_FILES)
+	@$(BIN)/snakefmt $(SNAKEMAKE_FILES)
+
+docs: install ## build the documentation into site/
+	@echo "docs: building the documentation"
+	@$(BIN)/mkdocs build --strict
+	@echo "docs: done; open site/index.html"
+
+lock: ## rewrite requirements.lock after a change of the requirements in pyproject.toml
+	@echo "lock: resolving the requirements"
+	@scripts/update_lock.sh
+
+clean: ## remove .venv and all caches; results/ stays
+	@echo "clean: removing .venv, caches and build files; results/ stays"
+	@rm -rf .venv .install.lock *.egg-info build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,8 +12,10 @@ TORCH_CPU_INDEX=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
 VENV=.venv
 STAMP=$VENV/.installed       # what was installed, written last
 UNFINISHED=$VENV/.unfinished # there while an installation runs: one that was killed leaves it behind
+NO_FFCV=$VENV/.without-ffcv  # there if FFCV could not be had: the system packages that were missing
 SHIM=$VENV/opencv-shim
 export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1
+unset PYTHONPATH # pip would take what lies there for installed
 
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
@@ -35,19 +37,17 @@ missing_packages() {
     pkg-config --exists opencv4 2>/dev/null || [ -e /usr/include/opencv4/opencv2/imgproc.hpp ] || echo libopencv-imgproc-dev
 }
 
-has_ffcv() { [ -n "$(compgen -G "$VENV/lib/python*/site-packages/ffcv/__init__.py")" ]; }
-
 say_without_ffcv() {
-    say "FFCV is not installed, so data is loaded with the torch loader; to get FFCV, run: $1"
+    local remedy="see $VENV/ffcv.log for what failed, and try again with: make clean install"
+    [ ! -s "$NO_FFCV" ] || remedy="to get FFCV on Debian or Ubuntu, run as root: apt-get install $(xargs <"$NO_FFCV")"
+    say "FFCV is not installed, so data will be loaded with the torch loader; $remedy"
 }
 
 up_to_date() {
     [ -e "$STAMP" ] && [ ! -e "$UNFINISHED" ] && [ "$(cat "$STAMP")" = "$(fingerprint)" ] || return 1
-    has_ffcv && return 0
-    local missing
-    missing=$(missing_packages | xargs)
-    [ -n "$missing" ] || return 1
-    say_without_ffcv "sudo apt-get install $missing && make install"
+    [ -e "$NO_FFCV" ] || return 0
+    # Packages that came since then are a reason to try again.
+    [ "$(missing_packages)" = "$(cat "$NO_FFCV")" ] && say_without_ffcv
 }
 
 # ---------------------------------------------------------------- the steps
@@ -94,7 +94,8 @@ make_venv() {
         if ! "$python" -c 'import ensurepip' 2>/dev/null; then
             local package
             package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
-            can_apt && apt_install "$package" || fail "Python's venv module is incomplete; run: sudo apt-get install $package"
+            can_apt && apt_install "$package" ||
+                fail "Python's venv module is incomplete; on Debian or Ubuntu, run as root: apt-get install $package"
         fi
         "$python" -m venv --clear "$VENV"
         touch "$UNFINISHED"
@@ -102,7 +103,7 @@ make_venv() {
 }
 
 install_packages() {
-    say "installing the packages in requirements.lock"
+    say "installing the packages in requirements.lock (a minute or two the first time)"
     # torch and FFCV need more than a plain install: they have steps of their own.
     grep -Ev '^(torch|ffcv)==' requirements.lock >"$VENV/requirements.txt"
     pip install -qq --no-compile --no-deps -r "$VENV/requirements.txt"
@@ -139,22 +140,25 @@ Cflags: -I"$PWD/$SHIM/include" -I/usr/include/opencv4
 END
 }
 
+build_ffcv() {
+    pkg-config --exists opencv4 || write_opencv_shim
+    export PKG_CONFIG_PATH="$PWD/$SHIM${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+    pip install -q --no-compile --no-deps --no-build-isolation "$(pinned ffcv)" &&
+        "$VENV/bin/python" -c 'import ctypes, sys, cv2; ctypes.CDLL(sys.argv[1])' \
+            "$VENV"/lib/python*/site-packages/ffcv/_libffcv*.so
+}
+
 install_ffcv() {
-    local missing
+    rm -f "$NO_FFCV"
     if [ -n "$(missing_packages)" ] && can_apt; then
         # shellcheck disable=SC2046  # one word a package
         apt_install $(missing_packages) || say "apt-get could not install them (see $VENV/apt.log)"
     fi
-    missing=$(missing_packages | xargs)
-    if [ -n "$missing" ]; then
-        say_without_ffcv "sudo apt-get install $missing && make install"
-        return
-    fi
-    say "building $(pinned ffcv)"
-    pkg-config --exists opencv4 || write_opencv_shim
-    if ! PKG_CONFIG_PATH="$PWD/$SHIM${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}" \
-        pip install -qq --no-compile --no-deps --no-build-isolation "$(pinned ffcv)" >"$VENV/ffcv.log" 2>&1; then
-        say_without_ffcv "make install, after mending what $VENV/ffcv.log tells"
+    say "installing $(pinned ffcv)"
+    if [ -n "$(missing_packages)" ] || ! build_ffcv >"$VENV/ffcv.log" 2>&1; then
+        missing_packages >"$NO_FFCV"
+        pip uninstall -qq -y ffcv
+        say_without_ffcv
     fi
 }
 
@@ -171,8 +175,14 @@ compile_bytecode() {
 
 main() {
     exec 9>.install.lock
-    if command -v flock >/dev/null; then flock 9; fi
-    if up_to_date; then return; fi
+    if command -v flock >/dev/null && ! flock -n 9; then
+        say "waiting for another installation to end"
+        flock 9
+    fi
+    if up_to_date; then
+        say "$VENV is up to date"
+        return
+    fi
     local start=$SECONDS print
     print=$(fingerprint)
     make_venv
