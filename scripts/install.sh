@@ -94,7 +94,7 @@ make_venv() {
         if ! "$python" -c 'import ensurepip' 2>/dev/null; then
             local package
             package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
-            can_apt && apt_install "$package" ||
+            { can_apt && apt_install "$package"; } ||
                 fail "Python's venv module is incomplete; on Debian or Ubuntu, run as root: apt-get install $package"
         fi
         "$python" -m venv --clear "$VENV"
