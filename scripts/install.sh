@@ -102,13 +102,6 @@ make_venv() {
     fi
 }
 
-install_packages() {
-    say "installing the packages in requirements.lock (a minute or two the first time)"
-    # torch and FFCV need more than a plain install: they have steps of their own.
-    grep -Ev '^(torch|ffcv)==' requirements.lock >"$VENV/requirements.txt"
-    pip install -qq --no-compile --no-deps -r "$VENV/requirements.txt"
-}
-
 install_torch() {
     local torch build=${TORCH_BUILD:-}
     torch=$(pinned torch)
@@ -127,6 +120,11 @@ install_torch() {
     fi
 }
 
+install_packages() {
+    say "installing the packages in requirements.lock (a minute or two the first time)"
+    pip install -qq --no-compile --no-deps -r "$VENV/requirements.txt"
+}
+
 # FFCV asks pkg-config for all of OpenCV (348 Debian packages) but uses only core and imgproc: these two files say that they are all of it.
 write_opencv_shim() {
     mkdir -p "$SHIM/include/opencv2"
@@ -140,13 +138,14 @@ Cflags: -I"$PWD/$SHIM/include" -I/usr/include/opencv4
 END
 }
 
-build_ffcv() {
+# In a subshell, so that nobody else sees the changed PKG_CONFIG_PATH.
+build_ffcv() (
     pkg-config --exists opencv4 || write_opencv_shim
     export PKG_CONFIG_PATH="$PWD/$SHIM${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
     pip install -q --no-compile --no-deps --no-build-isolation "$(pinned ffcv)" &&
         "$VENV/bin/python" -c 'import ctypes, sys, cv2; ctypes.CDLL(sys.argv[1])' \
             "$VENV"/lib/python*/site-packages/ffcv/_libffcv*.so
-}
+)
 
 install_ffcv() {
     rm -f "$NO_FFCV"
@@ -154,12 +153,13 @@ install_ffcv() {
         # shellcheck disable=SC2046  # one word a package
         apt_install $(missing_packages) || say "apt-get could not install them (see $VENV/apt.log)"
     fi
-    say "installing $(pinned ffcv)"
-    if [ -n "$(missing_packages)" ] || ! build_ffcv >"$VENV/ffcv.log" 2>&1; then
-        missing_packages >"$NO_FFCV"
-        pip uninstall -qq -y ffcv
-        say_without_ffcv
+    if [ -z "$(missing_packages)" ]; then
+        say "installing $(pinned ffcv)"
+        build_ffcv >"$VENV/ffcv.log" 2>&1 && return
     fi
+    missing_packages >"$NO_FFCV"
+    pip uninstall -qq -y ffcv
+    say_without_ffcv
 }
 
 install_dynvision() {
@@ -187,8 +187,10 @@ main() {
     print=$(fingerprint)
     make_venv
     rm -f "$STAMP"
+    # torch and FFCV need more than a plain install: they have steps of their own.
+    grep -Ev '^(torch|ffcv)==' requirements.lock >"$VENV/requirements.txt"
+    install_torch # first, since it is the likeliest to fail
     install_packages
-    install_torch
     install_ffcv
     install_dynvision
     compile_bytecode
