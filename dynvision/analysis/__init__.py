@@ -1,0 +1,40 @@
+"""Measures of responses: tables in, tables out. Nothing here imports torch or matplotlib."""
+
+from dynvision.analysis.bootstrap import bootstrap_interval
+from dynvision.analysis.conditions import Condition, group_runs
+from dynvision.analysis.courses import accuracy_courses, response_courses
+from dynvision.analysis.experiment_file import NamedExperiment, read_experiment
+from dynvision.analysis.metrics import CLASSIFIER_LAYER, measure_responses
+from dynvision.analysis.registry import MEASURES, Measure, find_measure, register
+from dynvision.analysis.seeds import average_seeds
+from dynvision.analysis.stimulus import stimulus_periods
+from dynvision.analysis.tables import (
+    read_metrics,
+    read_performance,
+    read_responses,
+    read_training,
+    write_table,
+)
+
+__all__ = [
+    "CLASSIFIER_LAYER",
+    "MEASURES",
+    "Condition",
+    "Measure",
+    "NamedExperiment",
+    "accuracy_courses",
+    "average_seeds",
+    "bootstrap_interval",
+    "find_measure",
+    "group_runs",
+    "measure_responses",
+    "read_experiment",
+    "read_metrics",
+    "read_performance",
+    "read_responses",
+    "read_training",
+    "register",
+    "response_courses",
+    "stimulus_periods",
+    "write_table",
+]

@@ -1,0 +1,54 @@
+"""Averages over seeds: one line a condition, whatever the number of its runs.
+
+With one run, the band is the run's own interval over images. With several, the line is the mean of the runs and
+the band reaches from the lowest to the highest run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+BAND_IMAGES = "95 % interval over images"
+BAND_SEEDS = "range over seeds"
+BAND_NONE = "none"
+
+
+def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Sequence[str]) -> pd.DataFrame:
+    """Average the runs of each condition.
+
+    Args:
+        table: columns `run_id`, the keys, and `mean`, optionally `ci_low`, `ci_high` and `n_images`.
+        condition_of: the number of the condition of each run.
+        keys: columns that tell the rows of a run apart.
+
+    Returns:
+        Columns `condition`, the keys, `mean`, `low`, `high`, `band` (what low and high are), `n_seeds` (runs that have
+        a value), and `n_images` (the fewest images of a run) if the table has it. Order: by condition, else as in
+        the table.
+    """
+    table = table.assign(condition=table["run_id"].astype(str).map(condition_of))
+    assert not table["condition"].isna().any(), "every run has a condition"
+    groups = table.groupby(["condition", *keys], observed=True, sort=False, dropna=False)
+    wanted = {
+        "mean": ("mean", "mean"),
+        "low": ("mean", "min"),
+        "high": ("mean", "max"),
+        "n_seeds": ("mean", "count"),
+    }
+    if "ci_low" in table:
+        wanted |= {"ci_low": ("ci_low", "first"), "ci_high": ("ci_high", "first")}
+    if "n_images" in table:
+        wanted |= {"n_images": ("n_images", "min")}
+    averaged = groups.agg(**wanted).reset_index()
+    single = averaged["condition"].map(table.groupby("condition")["run_id"].nunique()) == 1
+    averaged["band"] = BAND_SEEDS
+    if "ci_low" in table:
+        averaged.loc[single, "low"] = averaged.loc[single, "ci_low"]
+        averaged.loc[single, "high"] = averaged.loc[single, "ci_high"]
+        averaged.loc[single, "band"] = BAND_IMAGES
+        averaged = averaged.drop(columns=["ci_low", "ci_high"])
+    else:
+        averaged.loc[single, "band"] = BAND_NONE
+    return averaged.sort_values("condition", kind="stable", ignore_index=True)

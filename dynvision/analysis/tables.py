@@ -1,0 +1,143 @@
+"""The tables of an experiment, read from Parquet with their columns checked, and written whole or not at all.
+
+Long form, units in the names of columns: `time_ms` is in ms from stimulus onset, `duration_ms` as a parameter in
+ms, `mean` in the model's unit of activity, `confidence` and accuracies as fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from dynvision.errors import InputError
+from dynvision.files import atomic_path
+
+Kind = Literal["text", "number", "truth"]
+_KEYS: dict[str, Kind] = {"run_id": "text", "experiment": "text", "parameter": "text", "value": "number"}
+RESPONSE_COLUMNS: dict[str, Kind] = {
+    **_KEYS, "image": "number", "layer": "text", "time_ms": "number", "stimulus_on": "truth", "mean": "number"
+}  # fmt: skip
+PERFORMANCE_COLUMNS: dict[str, Kind] = {
+    **_KEYS, "image": "number", "label": "number", "time_ms": "number", "stimulus_on": "truth", "guess": "number",
+    "correct": "truth",
+}  # fmt: skip
+METRIC_COLUMNS: dict[str, Kind] = {
+    **_KEYS, "layer": "text", "measure": "text", "mean": "number", "ci_low": "number", "ci_high": "number",
+    "n_images": "number",
+}  # fmt: skip
+TRAINING_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+)
+MAY_BE_MISSING = ("mean", "ci_low", "ci_high")
+
+
+def read_responses(path: str | Path, experiment: str | None = None) -> pd.DataFrame:
+    """Responses of layers: a row for each value of the parameter, image, layer and time.
+
+    Args:
+        path: a Parquet file; columns other than `RESPONSE_COLUMNS` are not read.
+        experiment: the experiment that the table has to be of; None takes any.
+
+    Raises:
+        InputError: the file is missing, broken, empty, or a table of something else.
+    """
+    return _read(path, RESPONSE_COLUMNS, "responses", experiment)
+
+
+def read_performance(path: str | Path, experiment: str | None = None) -> pd.DataFrame:
+    """Guesses of the classifier: a row for each value of the parameter, image and time. As `read_responses`."""
+    return _read(path, PERFORMANCE_COLUMNS, "performance", experiment)
+
+
+def read_metrics(path: str | Path, experiment: str | None = None) -> pd.DataFrame:
+    """Measures: a row for each value of the parameter, layer and measure. As `read_responses`."""
+    return _read(path, METRIC_COLUMNS, "metrics", experiment)
+
+
+def read_training(path: str | Path) -> pd.DataFrame:
+    """The course of a training from its CSV file: a row an epoch.
+
+    Raises:
+        InputError: the file is missing, is not CSV, has no rows or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"training table {path} does not exist") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise InputError(f"training table {path} cannot be read as CSV: {_one_line(error)}") from None
+    missing = [name for name in TRAINING_COLUMNS if name not in table]
+    if missing:
+        raise InputError(
+            f"training table {path} lacks the columns {', '.join(missing)}; is it a training.csv?"
+        )
+    wrong = [name for name in TRAINING_COLUMNS if not pd.api.types.is_numeric_dtype(table[name])]
+    if wrong:
+        raise InputError(f"training table {path}: column {wrong[0]} must hold numbers")
+    if table.empty:
+        raise InputError(f"training table {path} has no rows")
+    return table[list(TRAINING_COLUMNS)]
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _read(path: str | Path, columns: Mapping[str, Kind], what: str, experiment: str | None) -> pd.DataFrame:
+    text = [name for name, kind in columns.items() if kind == "text"]
+    try:
+        with pq.ParquetFile(path, read_dictionary=text) as file:
+            _check_columns(file.schema_arrow, columns, f"{what} table {path}")
+            table = file.read(columns=list(columns)).to_pandas()
+    except FileNotFoundError:
+        raise InputError(f"{what} table {path} does not exist") from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{what} table {path} cannot be read as Parquet: {_one_line(error)}") from None
+    if table.empty:
+        raise InputError(f"{what} table {path} has no rows")
+    holes = [name for name in columns if name not in MAY_BE_MISSING and table[name].hasnans]
+    if holes:
+        raise InputError(f"{what} table {path}: column {holes[0]} has rows without a value")
+    for name in text:
+        table[name] = table[name].astype("category")
+    found = [str(name) for name in table["experiment"].unique()]
+    if experiment is not None and found != [experiment]:
+        raise InputError(f"{what} table {path} is of experiment {', '.join(found)}, not of {experiment}")
+    return table[list(columns)]
+
+
+def _check_columns(schema: pa.Schema, columns: Mapping[str, Kind], what: str) -> None:
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        raise InputError(
+            f"{what} lacks the columns {', '.join(missing)}; it has {', '.join(schema.names) or 'none'}"
+        )
+    for name, kind in columns.items():
+        given = schema.field(name).type
+        given = given.value_type if pt.is_dictionary(given) else given
+        number = pt.is_integer(given) or pt.is_floating(given)
+        fits = {
+            "text": pt.is_string(given) or pt.is_large_string(given) or pt.is_string_view(given),
+            "number": number,
+            "truth": pt.is_boolean(given),
+        }[kind]
+        if not fits:
+            raise InputError(f"{what}: column {name} must hold a {kind}, not {given}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,43 @@
+"""The times at which a response was recorded: evenly spaced, 0 is stimulus onset."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynvision.errors import InputError
+
+RELATIVE_TOLERANCE = 1e-4  # of a step: absorbs times that were stored in single precision
+
+
+def sample_interval(time_ms: np.ndarray) -> float:
+    """The spacing of the samples in ms. A sample at t stands for the time from t to t + spacing.
+
+    Args:
+        time_ms: times of the samples in ms, ascending, (T,).
+
+    Raises:
+        InputError: there is a single time, or the times are not evenly spaced.
+    """
+    if len(time_ms) < 2:
+        raise InputError(
+            "the record has a single time, so that its sampling interval is not known; record longer"
+        )
+    steps = np.diff(time_ms)
+    dt = float(time_ms[-1] - time_ms[0]) / (len(time_ms) - 1)
+    if dt <= 0 or np.abs(steps - dt).max() > RELATIVE_TOLERANCE * dt * len(time_ms):
+        raise InputError(
+            f"the times are not evenly spaced: steps from {steps.min():g} ms to {steps.max():g} ms"
+        )
+    return dt
+
+
+def after_onset(time_ms: np.ndarray) -> np.ndarray:
+    """Which samples lie at or after stimulus onset, (T,) of bool.
+
+    Raises:
+        InputError: none does.
+    """
+    after = time_ms >= -1e-6
+    if not after.any():
+        raise InputError(f"the record ends at {time_ms.max():g} ms, before stimulus onset at 0 ms")
+    return after

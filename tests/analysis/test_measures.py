@@ -1,0 +1,141 @@
+"""Measures against closed forms."""
+
+import numpy as np
+import pytest
+from example_tables import leaky_pulse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynvision.analysis import MEASURES, find_measure, register
+from dynvision.analysis.accuracy import accuracy_mean_on, accuracy_peak, chance_level
+from dynvision.analysis.peak import peak, time_to_peak_ms
+from dynvision.analysis.registry import names_of
+from dynvision.analysis.summation import summed_response
+from dynvision.config.experiment import MEASURES as CONFIGURABLE
+from dynvision.errors import InputError
+
+TIME = np.arange(-4, 80, 2.0)
+
+
+def test_registry_has_what_a_configuration_can_name():
+    assert set(names_of("responses")) == set(CONFIGURABLE)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_says_what_it_is(name):
+    measure = MEASURES[name]
+    assert measure.name == name and measure.label and measure.unit and measure.definition
+
+
+def test_duplicate_and_unknown_names_are_errors():
+    with pytest.raises(InputError, match="peak.*taken"):
+        register("peak", "", "", "")
+    with pytest.raises(InputError, match="did you mean 'peak'"):
+        find_measure("peek")
+    with pytest.raises(InputError, match="unknown measure 'accuracy_peak'"):
+        find_measure("accuracy_peak")
+
+
+@pytest.mark.parametrize("tau", [3.0, 10.0])
+@pytest.mark.parametrize("duration_ms", [10.0, 40.0])
+def test_leaky_pulse_peaks_when_the_stimulus_ends(tau, duration_ms):
+    response = 2.5 * leaky_pulse(TIME, duration_ms, tau)
+    assert time_to_peak_ms(response, TIME) == duration_ms
+    assert peak(response, TIME) == pytest.approx(2.5 * (1 - np.exp(-duration_ms / tau)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "scale"), [(2, 5.0), (4, 4.0)])
+def test_gamma_pulse_peaks_at_its_mode(shape, scale):
+    time = np.arange(0, 200, 1.0)
+    response = time ** (shape - 1) * np.exp(-time / scale)
+    mode = (shape - 1) * scale
+    assert time_to_peak_ms(response, time) == mode
+    assert peak(response, time) == pytest.approx(mode ** (shape - 1) * np.exp(-mode / scale), rel=1e-12)
+
+
+def test_summed_leaky_pulse_is_height_times_duration():
+    time = np.arange(0, 400, 0.01)
+    response = leaky_pulse(time, 40.0, 5.0)  # the area lost in the rise comes back in the decay
+    assert summed_response(response, time) == pytest.approx(40.0, rel=1e-3)
+
+
+def test_summed_response_is_the_rectangle_rule_after_onset():
+    response = np.array([9.0, 9.0, 1.0, 2.0, 3.0])
+    assert summed_response(response, np.array([-4.0, -2.0, 0.0, 2.0, 4.0])) == 2.0 * (1 + 2 + 3)
+
+
+def test_what_happens_before_onset_does_not_count():
+    response = np.where(TIME < 0, 100.0, leaky_pulse(TIME, 20.0, 5.0))
+    assert time_to_peak_ms(response, TIME) == 20.0
+    assert peak(response, TIME) < 1
+
+
+def test_first_of_two_equal_maxima_counts():
+    response = np.array([0.0, 0, 0, 3, 1, 3, 0])
+    assert time_to_peak_ms(response, np.arange(-2, 5.0)) == 1.0
+
+
+def test_flat_responses_have_no_time_to_peak_but_a_peak():
+    flat = np.stack([np.zeros(5), np.full(5, 0.3), np.array([0, 0, 1.0, 2.0, 1.0])]).astype(np.float32)
+    time = np.arange(-1, 4.0)
+    np.testing.assert_array_equal(time_to_peak_ms(flat, time), [np.nan, np.nan, 2.0])
+    np.testing.assert_allclose(peak(flat, time), [0, 0.3, 2.0], rtol=1e-6)
+
+
+def test_plateau_in_single_precision_peaks_at_its_beginning():
+    response = np.array([0.0, 0.5, 1.0, 1.0 + 2e-7, 1.0], dtype=np.float32)
+    assert time_to_peak_ms(response, np.arange(5.0)) == 2.0
+
+
+def test_diverged_response_has_no_time_to_peak():
+    response = np.array([[0.0, 1.0, np.inf], [0.0, 1.0, np.nan]])
+    assert np.isnan(time_to_peak_ms(response, np.arange(3.0))).all()
+
+
+@given(
+    st.lists(st.floats(0, 100), min_size=3, max_size=30),
+    st.floats(0.01, 50),
+    st.integers(0, 2),
+)
+def test_scaling_a_response_scales_height_and_sum_and_keeps_time(values, factor, n_before):
+    response = np.array(values)
+    time = np.arange(len(values)) - float(n_before)
+    scaled = factor * response
+    assert peak(scaled, time) == pytest.approx(factor * peak(response, time))
+    assert summed_response(scaled, time) == pytest.approx(factor * summed_response(response, time))
+    np.testing.assert_equal(
+        np.isnan(time_to_peak_ms(scaled, time)), np.isnan(time_to_peak_ms(response, time))
+    )
+
+
+def test_leading_axes_are_kept():
+    response = np.random.default_rng(0).random((2, 3, 4, len(TIME)))
+    for name in names_of("responses"):
+        whole = MEASURES[name].function(response, TIME)
+        assert whole.shape == (2, 3, 4)
+        one = MEASURES[name].function(response[1, 2, 3], TIME)
+        assert whole[1, 2, 3] == pytest.approx(one, rel=1e-12)
+
+
+def test_times_that_cannot_be_used_are_said():
+    with pytest.raises(InputError, match="not evenly spaced"):
+        summed_response(np.zeros(3), np.array([0.0, 1.0, 3.0]))
+    with pytest.raises(InputError, match="single time"):
+        summed_response(np.zeros(1), np.array([0.0]))
+    with pytest.raises(InputError, match="before stimulus onset"):
+        peak(np.zeros(2), np.array([-4.0, -2.0]))
+
+
+def test_accuracies_by_hand():
+    time = np.array([-1.0, 0.0, 1.0, 2.0])
+    correct = np.array(
+        [[[1, 0, 1, 0], [1, 0, 1, 1], [1, 1, 0, 0]]], dtype=bool
+    )  # over images: 3/3, 1/3, 2/3, 1/3
+    on = np.array([[False, True, True, False]])
+    np.testing.assert_array_equal(accuracy_peak(correct, time, on), [[1, 1, 0]])
+    np.testing.assert_array_equal(accuracy_mean_on(correct, time, on), [[0.5, 0.5, 0.5]])
+    assert np.isnan(accuracy_mean_on(correct, time, np.zeros((1, 4), dtype=bool))).all()
+
+
+def test_chance_counts_classes_that_are_only_guessed():
+    assert chance_level(np.array([0, 1, 1]), np.array([3, 0, 1])) == pytest.approx(1 / 3)

@@ -1,0 +1,135 @@
+"""Tables in, tables out."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from example_tables import CONTRASTS, DELAY_MS, DURATIONS, LAYERS, example_tables
+
+from dynvision.analysis import (
+    CLASSIFIER_LAYER,
+    accuracy_courses,
+    measure_responses,
+    response_courses,
+    stimulus_periods,
+)
+from dynvision.config.experiment import MEASURES
+from dynvision.errors import InputError
+
+
+def test_delays_between_layers_come_back_as_times_to_peak():
+    metrics = measure_responses(*example_tables(duration_ms=40.0), list(MEASURES))
+    times = metrics[metrics["measure"] == "time_to_peak_ms"].pivot(
+        index="value", columns="layer", values="mean"
+    )
+    for index, layer in enumerate(LAYERS):
+        np.testing.assert_array_equal(times[layer], 40.0 + index * DELAY_MS)
+
+
+def test_measures_are_means_over_images():
+    responses, performance = example_tables()
+    metrics = measure_responses(responses, performance, ["peak", "summed_response"]).set_index(
+        ["value", "layer", "measure"]
+    )
+    after = responses[responses["time_ms"] >= 0]
+    by_image = after.groupby(["value", "layer", "image"], observed=True)["mean"]
+    peaks = by_image.max().groupby(["value", "layer"], observed=True).mean()
+    sums = 2.0 * by_image.sum().groupby(["value", "layer"], observed=True).mean()
+    for value in CONTRASTS:
+        for layer in LAYERS:
+            assert metrics.loc[(value, layer, "peak"), "mean"] == pytest.approx(peaks[value, layer], rel=1e-5)
+            assert metrics.loc[(value, layer, "summed_response"), "mean"] == pytest.approx(
+                sums[value, layer], rel=1e-5
+            )
+    intervals = metrics.reset_index()
+    assert ((intervals["ci_low"] <= intervals["mean"]) & (intervals["mean"] <= intervals["ci_high"])).all()
+
+
+def test_columns_and_order_are_as_agreed():
+    metrics = measure_responses(*example_tables(values=(1.0, 0.5)), ["time_to_peak_ms", "peak"])
+    columns = "run_id experiment parameter value layer measure mean ci_low ci_high n_images"
+    assert list(metrics) == columns.split()
+    assert list(metrics["value"].unique()) == [0.5, 1.0]
+    assert list(metrics["layer"].unique()) == [*LAYERS, CLASSIFIER_LAYER]
+    first = metrics[metrics["layer"] == "V1"]["measure"].unique()
+    assert list(first) == ["time_to_peak_ms", "peak"]
+    of_classifier = metrics[metrics["layer"] == CLASSIFIER_LAYER]["measure"].unique()
+    assert list(of_classifier) == ["accuracy_peak", "accuracy_mean_on"]
+
+
+def test_order_of_rows_does_not_matter():
+    responses, performance = example_tables()
+    shuffled = [table.sample(frac=1, random_state=1) for table in (responses, performance)]
+    expected = measure_responses(responses, performance, list(MEASURES))
+    pd.testing.assert_frame_equal(measure_responses(*shuffled, list(MEASURES)), expected)
+
+
+def test_images_without_a_peak_are_left_out_and_n_images_says_so():
+    responses, performance = example_tables(values=(1.0,), n_images=10)
+    responses.loc[responses["image"] < 4, "mean"] = 0.0
+    metrics = measure_responses(responses, performance, ["time_to_peak_ms", "peak"]).set_index(
+        ["layer", "measure"]
+    )
+    assert metrics.loc[("V1", "time_to_peak_ms"), "n_images"] == 6
+    assert metrics.loc[("V1", "time_to_peak_ms"), "mean"] == 40.0
+    assert metrics.loc[("V1", "peak"), "n_images"] == 10
+    responses["mean"] = np.float32(0)
+    silent = measure_responses(responses, performance, ["time_to_peak_ms"]).set_index(["layer", "measure"])
+    assert np.isnan(silent.loc[("V1", "time_to_peak_ms"), "mean"])
+    assert silent.loc[("V1", "time_to_peak_ms"), "n_images"] == 0
+
+
+def test_several_runs_are_measured_as_if_alone():
+    first, second = example_tables("a", tau=4.0), example_tables("b", tau=16.0)
+    both = [pd.concat(pair, ignore_index=True) for pair in zip(first, second, strict=True)]
+    metrics = measure_responses(*both, ["peak"])
+    for run_id, tables in {"a": first, "b": second}.items():
+        alone = measure_responses(*tables, ["peak"])
+        of_run = metrics[metrics["run_id"] == run_id].reset_index(drop=True)
+        pd.testing.assert_frame_equal(of_run, alone, check_categorical=False)
+
+
+def test_tables_that_do_not_belong_together_or_have_holes_are_refused():
+    responses, performance = example_tables("a", n_images=4)
+    with pytest.raises(InputError, match="responses are of a but performance is of b"):
+        measure_responses(responses, performance.assign(run_id="b"), ["peak"])
+    with pytest.raises(InputError, match="1 of .* rows are missing"):
+        measure_responses(responses.iloc[1:], performance, ["peak"])
+    with pytest.raises(InputError, match="1 rows occur twice"):
+        measure_responses(pd.concat([responses, responses.iloc[:1]]), performance, ["peak"])
+
+
+def test_courses_are_means_over_images():
+    responses, performance = example_tables()
+    course = response_courses(responses).set_index(["value", "layer", "time_ms"])["mean"]
+    expected = responses.groupby(["value", "layer", "time_ms"], observed=True)["mean"].mean()
+    pd.testing.assert_series_equal(course.sort_index(), expected.astype(float).sort_index(), rtol=1e-5)
+    accuracy = accuracy_courses(performance).set_index(["value", "time_ms"])
+    expected = performance.groupby(["value", "time_ms"])["correct"].mean()
+    np.testing.assert_allclose(accuracy["mean"].sort_index(), expected.sort_index())
+    assert set(accuracy["chance"]) == {0.1}
+
+
+def test_stimulus_periods_last_as_long_as_the_stimulus():
+    responses, performance = example_tables(parameter="duration_ms", values=DURATIONS)
+    for table in (responses, performance, response_courses(responses)):
+        periods = stimulus_periods(table)
+        assert list(periods["start_ms"]) == [0.0] * len(DURATIONS)
+        assert tuple(periods["end_ms"]) == DURATIONS == tuple(periods["value"])
+
+
+def test_two_pulses_are_two_periods_and_no_stimulus_is_none():
+    on = [False, True, False, True, True, False]
+    table = pd.DataFrame({"value": 1.0, "time_ms": np.arange(6) * 2.0 - 2, "stimulus_on": on})
+    silent = table.assign(value=2.0, stimulus_on=False)
+    periods = stimulus_periods(pd.concat([table, silent]))
+    assert periods.to_numpy().tolist() == [[1.0, 0.0, 2.0], [1.0, 4.0, 8.0]]
+
+
+def test_three_hundred_thousand_rows_take_a_moment():
+    tables = example_tables(n_images=270, values=np.linspace(0.1, 1, 7), recorded_ms=76.0)
+    assert len(tables[0]) > 300_000
+    start = time.perf_counter()
+    measure_responses(*tables, list(MEASURES))
+    assert time.perf_counter() - start < 2.0
