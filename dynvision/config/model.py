@@ -1,0 +1,125 @@
+"""Model configuration: what is built, and how it runs in time. Durations and time constants are in ms."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import field_validator, model_validator
+
+from dynvision.config.section import Section, key
+from dynvision.errors import InputError
+from dynvision.units import ms_to_steps
+
+RecurrenceType = Literal[
+    "none",
+    "self",
+    "depthwise",
+    "pointwise",
+    "full",
+    "depthpointwise",
+    "pointdepthwise",
+    "local",
+    "localdepthwise",
+]
+RecurrenceTarget = Literal["output", "middle", "input"]
+Merge = Literal["additive", "multiplicative"]
+DynamicsSolver = Literal["euler", "exponential_euler", "rk4"]
+NonlinearityPosition = Literal["state", "drive"]
+UnitBias = Literal["none", "spatial", "feature", "scalar"]
+
+RECURRENCE_TYPES: tuple[str, ...] = get_args(RecurrenceType)
+RECURRENCE_TARGETS: tuple[str, ...] = get_args(RecurrenceTarget)
+DYNAMICS_SOLVERS: tuple[str, ...] = get_args(DynamicsSolver)
+
+
+class TemporalArgs(Section):
+    """The time grid, the trial and the presentation, common to all models."""
+
+    dt: float = key(2.0, "integration time step", "ms", gt=0)
+    n_timesteps: int = key(20, "length of a presentation in steps of dt", "steps", ge=1)
+    t_idle: float = key(0.0, "null input before the presentation, not recorded, without gradient", "ms", ge=0)
+    t_feedforward: float = key(0.0, "delay from one layer to the next; 0 is a cascade within a step", "ms", ge=0)
+    data_presentation_pattern: str = key(
+        "1", "symbols 0 and 1 stretched over the presentation; 0 shows the null input", pattern="^[01]+$"
+    )
+    shuffle_presentation_pattern: bool = key(False, "permute the pattern's symbols once per training batch")
+    loss_reaction_time: float = key(0.0, "labels are ignored for this long after each onset", "ms", ge=0)
+    non_input_value: float = key(0.0, "value of the null input after normalisation; 0 is the mean grey")
+    non_label_index: int = key(-1, "label that the loss ignores", le=-1)
+    truncated_bptt_timesteps: int = key(0, "cut the gradient every so many steps; 0 never does", "steps", ge=0)
+    feedforward_only: bool = key(False, "remove recurrence and feedback, keep skips")
+
+    @field_validator("data_presentation_pattern", mode="before")
+    @classmethod
+    def _pattern_is_text(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return "".join(str(symbol) for symbol in value)
+        return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _durations_fit_the_grid(self) -> TemporalArgs:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if (name.startswith("t_") or name == "loss_reaction_time") and isinstance(value, float):
+                shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
+                ms_to_steps(value, self.dt, name, minimum_ms=shortest)
+        return self
+
+
+class DyRCNNArgs(TemporalArgs):
+    """Architecture and dynamics of the DyRCNN family."""
+
+    tau: float = key(5.0, "time constant of every layer (the starting value with train_tau)", "ms", gt=0)
+    train_tau: bool = key(False, "learn one positive time constant per layer")
+    dynamics_solver: DynamicsSolver = key("euler", "how the leaky units are integrated")
+    nonlinearity_position: NonlinearityPosition = key(
+        "state", "state: r = Phi(step(h, z)), as DynVision 0.1; drive: r = step(h, Phi(z)), the rate equation"
+    )
+    recurrence_type: RecurrenceType = key("full", "operator from a layer's delayed activity to its own target")
+    recurrence_target: RecurrenceTarget = key("output", "where the recurrent signal enters the layer")
+    recurrence_merge: Merge = key("additive", "additive: x + h; multiplicative: x (1 + tanh h)")
+    t_recurrence: float = key(6.0, "delay of the recurrent connection, at least dt", "ms", gt=0)
+    skip: bool = key(True, "skip connections from an earlier to a later layer")
+    without_skip: bool = key(False, "silence the skip connections of a model that has them")
+    t_skip: float = key(0.0, "delay of the skip connections", "ms", ge=0)
+    feedback: Literal["none", "additive", "multiplicative"] = key(
+        "none", "feedback connections and their merge (true or add: additive; mul: multiplicative; false: none)"
+    )
+    t_feedback: float = key(30.0, "delay of the feedback connections, at least dt", "ms", gt=0)
+    bias: bool = key(True, "biases in convolutions")
+    unit_bias: UnitBias = key("none", "further additive bias on the drive: per unit, per feature or one per layer")
+    max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
+    supralinearity: float = key(1.0, "exponent n of k sign(x) |x|^n after the nonlinearity; 1 switches it off", gt=0)
+    supralinearity_gain: float = key(0.8, "gain k of the supralinearity", gt=0)
+    retina: bool = key(False, "retinal bottleneck of 18 channels before the first layer (Lindsey et al. 2019)")
+    input_adaptation: float = key(0.0, "strength of input gain adaptation; 0 switches it off", ge=0, le=1)
+    tau_input_adaptation: float = key(50.0, "time constant of input adaptation", "ms", gt=0)
+    intrinsic_suppression: float = key(
+        0.0, "strength b of intrinsic suppression (Vinken et al. 2020); 0 switches it off", ge=0
+    )
+    tau_intrinsic_suppression: float = key(50.0, "time constant of the suppression state", "ms", gt=0)
+    divisive_normalization: bool = key(
+        False, "divide activity by its own low-pass (delayed normalisation, Groen et al. 2022)"
+    )
+    tau_divisive_normalization: float = key(100.0, "time constant of the normalisation pool", "ms", gt=0)
+    drive_noise: float = key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)
+
+    @field_validator("feedback", mode="before")
+    @classmethod
+    def _feedback_forms(cls, value: Any) -> Any:
+        forms = {
+            "true": "additive", "add": "additive", "mul": "multiplicative", "false": "none", "null": "none"
+        }  # fmt: skip
+        return forms.get(str(value).lower(), "none" if value is None else value)
+
+    @model_validator(mode="after")
+    def _dynamics_are_possible(self) -> DyRCNNArgs:
+        if self.dynamics_solver == "euler" and self.dt > self.tau:
+            raise InputError(
+                f"dt={self.dt:g} ms is larger than tau={self.tau:g} ms, which the Euler solver cannot integrate; "
+                f"lower dt, raise tau, or set dynamics_solver: exponential_euler"
+            )
+        for name in ("tau_input_adaptation", "tau_intrinsic_suppression", "tau_divisive_normalization"):
+            if getattr(self, name) < self.dt:
+                raise InputError(f"{name}={getattr(self, name):g} ms must not be smaller than dt={self.dt:g} ms")
+        return self

@@ -1,0 +1,123 @@
+"""The complete configuration of one run: everything that can change its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import field_validator, model_validator
+
+from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
+from dynvision.config.data import DataConfig
+from dynvision.config.model import TemporalArgs
+from dynvision.config.models import find_model
+from dynvision.config.section import Section, key, validate
+from dynvision.config.training import TrainingConfig
+from dynvision.errors import InputError
+
+
+class ModelConfig(Section):
+    """A model by name, with every argument resolved."""
+
+    name: str = key("DyRCNNx4", "model by name, or package.module:Class")
+    args: dict[str, Any] = key({}, "arguments of the model")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_args(cls, values: dict) -> dict:
+        name = str(values.get("name", cls.model_fields["name"].default))
+        return {**values, "name": name, "args": resolve_model_args(name, values.get("args") or {}).model_dump()}
+
+
+def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:
+    """All arguments of a model: those given (short names allowed) and the defaults.
+
+    Raises:
+        InputError: an unknown model, an unknown argument, or a value that is not possible.
+    """
+    return validate(find_model(name).args, expand_aliases(args, MODEL_ALIASES, "model_args"), "model_args")
+
+
+class RunConfig(Section):
+    """One run. Its id is a hash of all of this, so a changed setting is a new run."""
+
+    model: ModelConfig = key(ModelConfig(), "the model")
+    data: DataConfig = key(DataConfig(), "the data")
+    training: TrainingConfig = key(TrainingConfig(), "the training")
+    seed: int = key(1, "fixes initial weights, split, order, noise and shuffling", ge=0, le=2**31 - 1)
+
+    @field_validator("seed", mode="before")
+    @classmethod
+    def _seed_may_have_leading_zeros(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @model_validator(mode="after")
+    def _split_seed_is_known(self) -> RunConfig:
+        if self.data.split_seed is None:
+            data = self.data.model_copy(update={"split_seed": self.seed})
+            object.__setattr__(self, "data", data)
+        return self
+
+    @property
+    def run_id(self) -> str:
+        """``{model}_{data}_s{seed}_{hash8}``: readable in front, unique behind."""
+        model = self.model.name.rpartition(":")[2]
+        return f"{model}_{path_name(self.data.name)}_s{self.seed}_{digest(self)}"
+
+    @property
+    def data_id(self) -> str:
+        """``{data}_s{split seed}_{hash8}``: runs that see the same images in the same split share it."""
+        return f"{path_name(self.data.name)}_s{self.data.split_seed}_{digest(self.data)}"
+
+
+def digest(section: Section) -> str:
+    """Eight hexadecimal digits of the SHA-256 of a section's canonical JSON."""
+    canonical = json.dumps(section.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def path_name(name: str) -> str:
+    """A data set's name as part of a path: ``folder:/my/Cats & dogs`` becomes ``Cats-dogs``."""
+    last = Path(name.partition(":")[2] or name).name
+    return "-".join("".join(c if c.isalnum() else " " for c in last).split()) or "data"
+
+
+def read_run_config(path: str | Path) -> RunConfig:
+    """Read a frozen configuration.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or is not a valid configuration.
+    """
+    return validate(RunConfig, read_yaml(path), "")
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping; an empty file is an empty mapping.
+
+    Raises:
+        InputError: the file cannot be read as that; the message has the place.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"configuration file {path} does not exist") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise InputError(f"configuration file {path} cannot be read as text: {error}") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"configuration file {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"configuration file {path} must hold keys and values, not a {type(values).__name__}")
+    return values
+
+
+def to_yaml(section: Section) -> str:
+    """A section as YAML text, keys in the order of the schema."""
+    return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

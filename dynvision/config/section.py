@@ -1,0 +1,64 @@
+"""The base of every configuration section: typed, frozen, and closed to unknown keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dynvision.errors import InputError, unknown_name
+
+
+class Section(BaseModel):
+    """A group of configuration keys. Unknown keys are errors; values cannot change after validation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def key(default: Any, description: str, unit: str = "", **constraints: Any) -> Any:
+    """A configuration key: default, meaning, and unit (shown in the YAML comments and in ``config/README.md``)."""
+    return Field(default=default, description=description, json_schema_extra={"unit": unit}, **constraints)
+
+
+def validate(schema: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Validate a mapping against a section.
+
+    Args:
+        schema: the section class.
+        values: keys and values, as read from YAML or the command line.
+        where: dotted prefix for error messages, e.g. ``"training"``.
+
+    Raises:
+        InputError: one sentence for each key that is wrong, naming the key, what was given and what is allowed.
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        raise InputError("; ".join(_sentence(schema, detail, where) for detail in error.errors())) from None
+
+
+def _sentence(schema: type[Section], detail: Any, where: str) -> str:
+    location = [str(part) for part in detail["loc"]]
+    path = ".".join([where, *location]) if where else ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        owner = _section_at(schema, location[:-1])
+        return str(unknown_name("key", location[-1], owner.model_fields, key=path))
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return f"{where}: {cause}" if where else str(cause)
+    if detail["type"] == "missing":
+        return f"key {path} is missing"
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"{path}={detail['input']!r} is not valid: {message}"
+
+
+def _section_at(schema: type[Section], location: list[str]) -> type[Section]:
+    for part in location:
+        field = schema.model_fields.get(part)
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            schema = field.annotation
+    return schema

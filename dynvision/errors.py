@@ -1,0 +1,27 @@
+"""Errors that a user can mend, said in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used: the message says what was given, what is allowed and what to change."""
+
+
+def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | None = None) -> InputError:
+    """The error for a name that is not known, with the nearest valid name.
+
+    Args:
+        kind: what the name stands for, e.g. ``"model"``.
+        given: what the user wrote.
+        allowed: the valid names.
+        key: the configuration key to change, if there is one.
+    """
+    names = sorted(str(name) for name in allowed)
+    folded = {name.lower(): name for name in names}
+    nearest = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
+    hint = f"did you mean {folded[nearest[0]]!r}? " if nearest else ""
+    where = f" (key {key})" if key else ""
+    return InputError(f"unknown {kind} {str(given)!r}{where}; {hint}allowed: {', '.join(names)}")
