@@ -1,0 +1,220 @@
+"""The engine: a plan, an input and a state go in; the last layer's output and a new state come out.
+
+Time is cut into blocks, a block is walked layer by layer, and only what needs the last step's activity runs step by step.
+A block of one step is the textbook loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.base.frames import Frames, merge_frames
+from dynvision.base.plan import LayerPlan, Operation, Plan
+from dynvision.base.state import ModelState, Trace
+from dynvision.functional.leaky_scan import leaky_scan
+from dynvision.functional.merge import MERGES
+from dynvision.functional.resize import resize_nearest
+from dynvision.model_components.solver import Solver
+
+Observer = Callable[[str, Frames], None]
+
+
+def advance(
+    plan: Plan, frames: Frames, state: ModelState, block_steps: int, observer: Observer | None = None
+) -> tuple[list[Frames], ModelState]:
+    """Run a model over a stretch of input.
+
+    Args:
+        plan: what to do for each layer.
+        frames: the input from step ``state.age`` on.
+        state: the state before the first of them.
+        block_steps: length of a block, >= 1; a feedback delay may shorten it.
+        observer: called with a layer's name and its activity, for every piece of time that is recorded.
+
+    Returns:
+        The last layer's output, for the steps at which there is any (first step of ``frames`` is step 0 here), and
+        the state after the last step.
+    """
+    longest = min(block_steps, plan.longest_block or block_steps)
+    outputs: list[Frames] = []
+    done = 0
+    for block in frames.cut(longest):
+        begun = block.shifted(state.age - block.first)
+        shift = done - begun.first
+        watch = None if observer is None else _shifted_observer(observer, shift)
+        output, state = _run_block(plan, begun, state, watch)
+        if output is not None:
+            outputs.append(output.shifted(shift))
+        done += block.n
+    return outputs, state
+
+
+def _shifted_observer(observer: Observer, by: int) -> Observer:
+    return lambda layer, frames: observer(layer, frames.shifted(by))
+
+
+def _run_block(
+    plan: Plan, frames: Frames, state: ModelState, observer: Observer | None
+) -> tuple[Frames | None, ModelState]:
+    run = _Block(state, frames.first, frames.end, observer)
+    signal: Frames | None = frames
+    for layer in plan.layers:
+        signal = run.layer(layer, signal)
+    age = min(frames.end, plan.settled)
+    shift = age - frames.end
+    traces = {
+        name: trace.since(frames.end - plan.horizon[name], shift) for name, trace in run.traces.items() if trace.pieces
+    }
+    return signal, replace(state, age=age, traces=traces, drives=run.drives, operations=run.operations)
+
+
+class _Block:
+    """One block of time under way."""
+
+    def __init__(self, state: ModelState, first: int, end: int, observer: Observer | None) -> None:
+        self.first, self.end, self.observer = first, end, observer
+        self.traces = dict(state.traces)
+        self.drives = dict(state.drives)
+        self.operations = dict(state.operations)
+
+    def layer(self, plan: LayerPlan, signal: Frames | None) -> Frames | None:
+        """All operations of one layer over the block; returns what the next layer hears."""
+        for operation in plan.block:
+            signal = self._folded(plan, operation, signal, self.first, self.end)
+        begin = max(self.first, plan.start)
+        if begin < self.end:
+            length = plan.lateral_delay or self.end - begin
+            for piece, first, end in _pieces(signal, begin, self.end, length):
+                for operation in plan.lateral:
+                    piece = self._folded(plan, operation, piece, first, end)
+                assert piece is not None and piece.first == first
+                activity = self._stepwise(plan, piece) if plan.step else piece
+                self.traces[plan.name] = self._trace(plan.name).append(activity)
+                if plan.recorded:
+                    self._record(plan.name, activity)
+        output = self._heard(plan.name, plan.delay, self.first, self.end)
+        for operation in plan.output:
+            output = self._folded(plan, operation, output, self.first, self.end)
+        return output
+
+    def _folded(
+        self, plan: LayerPlan, operation: Operation, x: Frames | None, first: int, end: int
+    ) -> Frames | None:
+        """One operation on the steps from ``first`` to ``end``, with time folded into the batch."""
+        module: Any = operation.module
+        if operation.kind == "connect":
+            h = self._heard(module.source, module.delay_steps, first, end)
+            return merge_frames(x, h and h.apply(module.transform), module.merge)
+        if operation.kind == "recur":
+            h = self._heard(plan.name, module.delay_steps, first, end)
+            return x if h is None else _merge_recurrent(module, x, h.apply(module.recurrent_signal))
+        if x is None:
+            return None
+        if operation.kind == "first_stage":
+            return x.apply(module.first_stage)
+        if operation.kind == "second_stage":
+            return x.apply(module.second_stage)
+        if operation.kind == "stateful":
+            return self._own_state(plan, operation, x)
+        if operation.kind == "record":
+            self._record(plan.name, x)
+            return x
+        return x.apply(module)
+
+    def _own_state(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
+        key, results = (plan.name, operation.name), []
+        for z in x.steps():
+            y, self.operations[key] = operation.module.step(z, self.operations.get(key), None)  # type: ignore[operator]
+            results.append(y)
+        return Frames(x.first, x.n, _stack(results))
+
+    def _stepwise(self, plan: LayerPlan, z: Frames) -> Frames:
+        """The layer's state from step to step, driven by ``z``."""
+        r = self._trace(plan.name).last()
+        scan = _leaky_scan_of(plan)
+        if scan is not None and not torch.compiler.is_compiling():
+            solver, rectify = scan
+            drive = z.values
+            start = torch.zeros_like(drive[: z.batch]) if r is None else r
+            return Frames(z.first, z.n, leaky_scan(drive, start, solver.gain(), z.n, rectify))
+        results: list[Tensor] = []
+        for k, signal in enumerate(z.steps()):
+            y = signal
+            for operation in plan.step:
+                y = self._one_step(plan, operation, y, r, z.first + k)
+            results.append(y)
+            r = y
+        return Frames(z.first, z.n, _stack(results))
+
+    def _one_step(self, plan: LayerPlan, operation: Operation, y: Tensor, r: Tensor | None, t: int) -> Tensor:
+        module: Any = operation.module
+        if operation.kind == "solve":
+            drives = (y, *self.drives.get(plan.name, ()))[: module.history + 1]
+            if plan.drive_history:
+                self.drives[plan.name] = drives[: plan.drive_history]
+            return module(drives, r)
+        if operation.kind == "stateful":
+            key = (plan.name, operation.name)
+            y, self.operations[key] = module.step(y, self.operations.get(key), r)
+            return y
+        result = self._folded(plan, operation, Frames(t, 1, y), t, t + 1)
+        assert result is not None
+        return result.values
+
+    def _heard(self, source: str, delay: int, first: int, end: int) -> Frames | None:
+        """What is heard from a layer after ``delay`` steps, at the steps from ``first`` to ``end``."""
+        heard = self._trace(source).between(first - delay, end - delay)
+        return heard and heard.shifted(delay)
+
+    def _trace(self, layer: str) -> Trace:
+        return self.traces.get(layer, Trace())
+
+    def _record(self, layer: str, activity: Frames) -> None:
+        if self.observer is not None:
+            self.observer(layer, activity)
+
+
+def _pieces(
+    signal: Frames | None, begin: int, end: int, length: int
+) -> list[tuple[Frames | None, int, int]]:
+    """The steps from ``begin`` to ``end`` in pieces, each with the part of the signal that is there."""
+    if signal is not None and signal.first == begin:
+        return [(piece, piece.first, piece.end) for piece in signal.cut(length)]
+    bounds = [(first, min(first + length, end)) for first in range(begin, end, length)]
+    return [(_clip(signal, first, last), first, last) for first, last in bounds]
+
+
+def _clip(signal: Frames | None, first: int, end: int) -> Frames | None:
+    if signal is None or signal.first >= end:
+        return None
+    return signal.between(max(first, signal.first), end)
+
+
+def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:
+    size = module.target_size if x is None else (x.values.shape[-2], x.values.shape[-1])
+    if size is not None:
+        h = h.apply(lambda signal: resize_nearest(signal, size))
+    merged = merge_frames(x, h, MERGES[module.recurrence_merge])
+    assert merged is not None
+    return merged
+
+
+def _leaky_scan_of(plan: LayerPlan) -> tuple[Solver, bool] | None:
+    """The solver, and whether its state is rectified, where the step-by-step part is just that; else None."""
+    solver = plan.step[0].module
+    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
+    rest = [operation.module for operation in plan.step[1:]]
+    if not plain or len(rest) > 1 or (rest and type(rest[0]) is not nn.ReLU):
+        return None
+    return solver, bool(rest)  # type: ignore[return-value]
+
+
+def _stack(steps: Sequence[Tensor]) -> Tensor:
+    return steps[0] if len(steps) == 1 else torch.cat(list(steps))
+
+

@@ -1,0 +1,349 @@
+"""The core of every model: layers and operations by name, run in time by the engine.
+
+    trial = [t_idle: null input, not recorded, no gradient] [presentation: T steps] [residual: R steps of null input]
+
+A subclass defines ``layer_names`` and ``layer_operations`` and builds the modules they name in ``_define_architecture``.
+For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``nonlin``; ``layer`` is the module ``V1``,
+``record`` marks what is recorded and ``delay`` where the activity is kept and delayed by ``t_feedforward``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.base.block_size import choose_block_steps
+from dynvision.base.engine import Observer, advance
+from dynvision.base.frames import Frames
+from dynvision.base.plan import Plan, check_operations, make_plan
+from dynvision.base.state import ModelState
+from dynvision.errors import InputError, unknown_name
+from dynvision.model_components.stateful import StatefulOperation
+from dynvision.units import ms_to_steps
+
+DEFAULT_OPERATIONS = (
+    "layer",
+    "addext",
+    "addskip",
+    "addfeedback",
+    "tstep",
+    "nonlin",
+    "supralin",
+    "record",
+    "delay",
+    "pool",
+)
+
+
+class TemporalBase(nn.Module):
+    """A network of named layers with delays, run in time.
+
+    Args:
+        input_dims: (T, C, H, W): steps of a presentation, channels, height and width; or (C, H, W).
+        n_classes: number of classes; 1000 unless given.
+        n_timesteps: steps of a presentation; by default ``input_dims[0]``.
+        dt: integration step in ms.
+        tau: time constant in ms, for subclasses to use.
+        t_feedforward: delay from each layer to the next in ms, or one for each layer by name.
+        t_idle: null input before each presentation in ms.
+        feedforward_only: leave out recurrence and feedback.
+        without_skip: leave out skip connections.
+        non_input_value: value of the null input.
+        block_steps: steps that are computed at once; None chooses by device and size. It changes speed, not results.
+
+    Raises:
+        InputError: an argument that no class of the model knows, or a value that is not possible.
+    """
+
+    call_super_init = True  # so that mixins behind nn.Module in the resolution order are constructed too
+    optional_operations: Sequence[str] = DEFAULT_OPERATIONS[1:]
+
+    def __init__(
+        self,
+        input_dims: Sequence[int] = (20, 3, 224, 224),
+        n_classes: int | None = None,
+        n_timesteps: int | None = None,
+        dt: float = 2.0,
+        tau: float = 8.0,
+        t_feedforward: float | Mapping[str, float] = 0.0,
+        t_idle: float = 0.0,
+        feedforward_only: bool = False,
+        without_skip: bool = False,
+        non_input_value: float = 0.0,
+        block_steps: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        reject_unknown_arguments(type(self), kwargs)
+        super().__init__(**kwargs)
+        steps, self.n_channels, self.height, self.width = _parse_input_dims(input_dims)
+        self.n_timesteps = int(n_timesteps or steps)
+        self.input_dims = (self.n_timesteps, self.n_channels, self.height, self.width)
+        self.n_classes = 1000 if n_classes is None else int(n_classes)
+        self.dt, self.tau = float(dt), tau
+        self.t_feedforward, self.t_idle = t_feedforward, float(t_idle)
+        self.feedforward_only, self.without_skip = feedforward_only, without_skip
+        self.non_input_value = float(non_input_value)
+        self.block_steps = block_steps
+        self.idle_steps = ms_to_steps(self.t_idle, self.dt, "t_idle")
+        self.layer_names: Sequence[str] = ()
+        self.layer_operations: Sequence[str] = DEFAULT_OPERATIONS
+        self.classifier_name = "classifier"
+        self._residual_override: int | None = None
+        self._define_architecture()
+        self._init_parameters()
+        self.to(memory_format=torch.channels_last)
+
+    def _define_architecture(self) -> None:
+        """Set ``layer_names`` and ``layer_operations`` and build the modules that they name."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _define_architecture()")
+
+    def _init_parameters(self) -> None:
+        """Initialise parameters; the modules' own initialisation unless a subclass does otherwise."""
+
+    def reset(self) -> None:
+        """Nothing to do: state lives for one call of ``forward``, or in the hands of the caller of ``step``."""
+
+    # --- the plan ---------------------------------------------------------------------------------------------------
+
+    def plan(self, feedforward_only: bool | None = None) -> Plan:
+        """What the engine does for each layer, from the names and modules as they are now.
+
+        Raises:
+            InputError: a name that resolves to nothing.
+        """
+        layers = list(self.layer_names)
+        optional = (*self.optional_operations,) if self._uses_default_operations() else self._declared_optional()
+        check_operations(self, layers, self.layer_operations, optional)
+        operations = {
+            layer: ("layer", "record") if layer == self.classifier_name else tuple(self.layer_operations)
+            for layer in layers
+        }
+        return make_plan(
+            self,
+            operations,
+            {layer: self.feedforward_delay_steps(layer) for layer in layers},
+            self.feedforward_only if feedforward_only is None else feedforward_only,
+            self.without_skip,
+        )
+
+    def _uses_default_operations(self) -> bool:
+        return tuple(self.layer_operations) == DEFAULT_OPERATIONS
+
+    def _declared_optional(self) -> tuple[str, ...]:
+        declared = type(self).optional_operations
+        return () if declared is TemporalBase.optional_operations else tuple(declared)
+
+    def feedforward_delay_steps(self, layer: str) -> int:
+        """Delay from a layer to the next in steps."""
+        if isinstance(self.t_feedforward, Mapping):
+            return ms_to_steps(float(self.t_feedforward[layer]), self.dt, f"t_feedforward[{layer}]")
+        return ms_to_steps(float(self.t_feedforward), self.dt, "t_feedforward")
+
+    @property
+    def n_residual_timesteps(self) -> int:
+        """R: steps after a frame until the classifier has heard of it along the whole chain of layers."""
+        if self._residual_override is not None:
+            return self._residual_override
+        return sum(self.feedforward_delay_steps(layer) for layer in self.layer_names)
+
+    def set_residual_timesteps(self, n_timesteps: int | None = None, max_timesteps: int = 100) -> None:
+        """Set the residual steps, or with None let them follow from the delays.
+
+        Raises:
+            InputError: a number below 0 or above ``max_timesteps``.
+        """
+        self._residual_override = None
+        steps = self.n_residual_timesteps if n_timesteps is None else int(n_timesteps)
+        if not 0 <= steps <= max_timesteps:
+            raise InputError(f"n_timesteps={steps} residual steps are not between 0 and max_timesteps={max_timesteps}")
+        self._residual_override = None if n_timesteps is None else steps
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        x_0: Tensor,
+        feedforward_only: bool | None = None,
+        shown: Sequence[bool] | None = None,
+        truncate_steps: int = 0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        """Run one trial for every element of a batch, from the idle state.
+
+        Args:
+            x_0: images (B, C, H, W), shown for ``n_timesteps``; or videos (B, T, C, H, W).
+            feedforward_only: leave out recurrence and feedback; by default as the model was built.
+            shown: whether the input is on at each of the T steps; elsewhere the null input is shown.
+            truncate_steps: cut the gradient every so many steps; 0 never does.
+            observer: called with a layer's name and its recorded activity, step 0 being the first of the presentation.
+
+        Returns:
+            Outputs (B, T + R, n_classes), zero while nothing has arrived.
+        """
+        x = self._as_video(x_0)
+        n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]
+        plan = self.plan(feedforward_only)
+        state = self.initial_state(x.shape[0], plan)
+        null = self.null_input(x.shape[0])
+        on = [True] * n_steps if shown is None else list(shown)
+        if len(on) != n_steps:
+            raise InputError(f"shown has {len(on)} entries for a presentation of {n_steps} steps")
+        on += [False] * self.n_residual_timesteps
+        outputs: list[Tensor] = []
+        for first, end in _segments(on, truncate_steps):
+            if not on[first]:
+                frames = Frames(0, end - first, null, constant=True)
+            elif x.shape[1] == 1:
+                frames = Frames(0, end - first, x[:, 0], constant=True)
+            else:
+                frames = Frames(0, end - first, x[:, first:end].transpose(0, 1).flatten(0, 1))
+            watch = None if observer is None else _observe_from(observer, first)
+            logits, state = self.advance(frames, state, plan, watch)
+            outputs.append(logits)
+            if truncate_steps and end % truncate_steps == 0:
+                state = state.detach()
+        return torch.cat(outputs, dim=1)
+
+    def advance(
+        self, frames: Frames, state: ModelState, plan: Plan | None = None, observer: Observer | None = None
+    ) -> tuple[Tensor, ModelState]:
+        """Go on from a state with a stretch of input.
+
+        Args:
+            frames: input for n steps, from step 0 on.
+            state: the state before them.
+            plan: the plan that the state began with; by default the model's own.
+            observer: as in :meth:`forward`, step 0 being the first of ``frames``.
+
+        Returns:
+            Outputs (B, n, n_classes) and the state after the last step.
+        """
+        plan = self.plan() if plan is None else plan
+        values = frames.values.contiguous(memory_format=torch.channels_last)
+        frames = Frames(frames.first, frames.n, values, frames.constant)
+        block = self.block_steps or choose_block_steps(plan, frames)
+        outputs, state = advance(plan, frames, state, block, observer)
+        return self._gather_logits(outputs, frames), state
+
+    def step(self, frame: Tensor, state: ModelState, plan: Plan | None = None) -> tuple[Tensor, ModelState]:
+        """One step of streaming inference.
+
+        Args:
+            frame: images (B, C, H, W).
+            state: from :meth:`initial_state` or the step before.
+            plan: the model's plan, if it is at hand.
+
+        Returns:
+            Outputs (B, n_classes) and the new state.
+        """
+        logits, state = self.advance(Frames(0, 1, frame), state, plan)
+        return logits[:, 0], state
+
+    def initial_state(self, batch: int, plan: Plan | None = None) -> ModelState:
+        """The state at stimulus onset: nothing yet, or after ``t_idle`` ms of null input.
+
+        The idle state does not depend on the image: it is computed for one element, without gradient, and expanded.
+        """
+        plan = self.plan() if plan is None else plan
+        operations = {
+            (layer.name, operation.name): operation.module.start()
+            for layer in plan.layers
+            for operation in (*layer.block, *layer.lateral, *layer.step, *layer.output)
+            if isinstance(operation.module, StatefulOperation)
+        }
+        if not self.idle_steps:
+            return ModelState(0, batch, operations=operations)
+        with torch.no_grad():
+            idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
+            _, state = self.advance(idle, ModelState(0, 1, operations=operations), plan)
+        return state.expand(batch)
+
+    def null_input(self, batch: int) -> Tensor:
+        """The null input, (B, C, H, W)."""
+        like = next(self.parameters())
+        shape = (batch, self.n_channels, self.height, self.width)
+        return torch.full(shape, self.non_input_value, device=like.device, dtype=like.dtype)
+
+    def read_out(self, signal: Tensor) -> Tensor:
+        """Outputs from the last layer's signal.
+
+        A linear classifier hears the mean over space; what has more axes afterwards is flattened.
+
+        Args:
+            signal: (n B, C, H, W), or (n B, K) where a layer has read out already.
+
+        Returns:
+            (n B, n_classes).
+        """
+        classifier = None if self.classifier_name in self.layer_names else self._modules.get(self.classifier_name)
+        if classifier is not None:
+            if isinstance(classifier, nn.Linear) and signal.dim() == 4:
+                signal = signal.mean(dim=(2, 3))
+            signal = classifier(signal)
+        return signal.flatten(1)
+
+    def _gather_logits(self, outputs: Sequence[Frames], frames: Frames) -> Tensor:
+        """Outputs of every step, (B, n, n_classes), zero before the first arrival."""
+        batch = frames.batch
+        logits = []
+        for output in outputs:
+            read = output.apply(self.read_out)
+            stacked = read.values.unflatten(0, (-1, batch)).transpose(0, 1)
+            logits.append(stacked.expand(-1, output.n, -1) if read.constant else stacked)
+        missing = outputs[0].first if outputs else frames.n
+        if missing:
+            like = logits[0] if logits else frames.values.new_zeros((batch, 1, self.n_classes))
+            logits.insert(0, like.new_zeros((batch, missing, like.shape[-1])))
+        return torch.cat(logits, dim=1)
+
+    def _as_video(self, x: Tensor) -> Tensor:
+        """Input as (B, T, C, H, W); a single image is one frame."""
+        if x.dim() == 4:
+            x = x.unsqueeze(1)
+        if x.dim() != 5 or x.shape[2] != self.n_channels:
+            raise InputError(
+                f"input of shape {tuple(x.shape)} is not (B, {self.n_channels}, H, W) or (B, T, {self.n_channels}, H, W)"
+            )
+        return x
+
+
+def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that no constructor of a class knows.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    known: set[str] = set()
+    for base in owner.__mro__:
+        if "__init__" in base.__dict__ and base is not object:
+            parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+            known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    for name in kwargs:
+        if name not in known:
+            raise unknown_name("argument", name, known - {"self"})
+
+
+def _parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:
+    dims = tuple(int(size) for size in input_dims)
+    if len(dims) == 3:
+        dims = (1, *dims)
+    if len(dims) != 4 or min(dims) < 1:
+        raise InputError(f"input_dims={tuple(input_dims)} must be (T, C, H, W) or (C, H, W), all at least 1")
+    return dims  # type: ignore[return-value]
+
+
+def _segments(on: Sequence[bool], truncate_steps: int) -> list[tuple[int, int]]:
+    """Stretches of steps over which the input stays on or off, cut also where the gradient is."""
+    bounds = [0]
+    for t in range(1, len(on)):
+        if on[t] != on[t - 1] or (truncate_steps and t % truncate_steps == 0):
+            bounds.append(t)
+    return list(zip(bounds, [*bounds[1:], len(on)], strict=True))
+
+
+def _observe_from(observer: Observer, first: int) -> Observer:
+    return lambda layer, frames: observer(layer, frames.shifted(first))

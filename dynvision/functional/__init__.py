@@ -1,0 +1,1 @@
+"""Pure functions: equations without state."""

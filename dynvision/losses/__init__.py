@@ -1,0 +1,23 @@
+"""Losses by name."""
+
+from __future__ import annotations
+
+from dynvision.errors import unknown_name
+from dynvision.losses.activity import ActivityLoss
+from dynvision.losses.base import BaseLoss, Outputs
+from dynvision.losses.cross_entropy import CrossEntropyLoss
+
+LOSSES: dict[str, type[BaseLoss]] = {"CrossEntropyLoss": CrossEntropyLoss, "ActivityLoss": ActivityLoss}
+
+__all__ = ["LOSSES", "ActivityLoss", "BaseLoss", "CrossEntropyLoss", "Outputs", "find_loss"]
+
+
+def find_loss(name: str) -> type[BaseLoss]:
+    """A loss class by name.
+
+    Raises:
+        InputError: the name is not known.
+    """
+    if name not in LOSSES:
+        raise unknown_name("loss", name, LOSSES, key="training.loss")
+    return LOSSES[name]

@@ -1,0 +1,92 @@
+"""Connections between layers: skip (earlier to later) and feedback (later to earlier).
+
+    h(t) = resize( W_1x1 r_source(t - t_connection) )      merged into the target's drive
+
+The 1 x 1 convolution is there where the channels differ. Nearest-neighbour resizing commutes with it, so the smaller
+of the two resolutions is convolved. Shapes are known at construction.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from dynvision.functional.merge import find_merge
+from dynvision.functional.resize import resize_nearest
+from dynvision.units import ms_to_steps
+
+
+class Connection(nn.Module):
+    """A delayed connection from a source layer into the drive of a target layer.
+
+    Args:
+        source: name of the source layer.
+        in_channels: channels of the source.
+        out_channels: channels of the target.
+        size: (H, W) of the target.
+        t_connection: delay in ms.
+        dt: integration step in ms.
+        merge: ``additive`` or ``multiplicative``.
+        bias: whether the 1 x 1 convolution has a bias.
+    """
+
+    delay_name = "t_connection"
+    shortest_delay_is_dt = False
+
+    def __init__(
+        self,
+        source: str,
+        in_channels: int,
+        out_channels: int,
+        size: tuple[int, int],
+        t_connection: float = 0.0,
+        dt: float = 2.0,
+        merge: str = "additive",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.source, self.size = source, tuple(size)
+        self.merge_name = merge
+        self.merge = find_merge(merge)
+        shortest = dt if self.shortest_delay_is_dt else 0.0
+        self.delay_steps = ms_to_steps(t_connection, dt, self.delay_name, minimum_ms=shortest)
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=bias) if in_channels != out_channels else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Truncated normal weights with sd ``min(0.001, 1 / sqrt(c_in c_out))``, biases 0."""
+        if self.conv is not None:
+            sd = min(0.001, 1.0 / math.sqrt(self.conv.in_channels * self.conv.out_channels))
+            nn.init.trunc_normal_(self.conv.weight, std=sd, a=-2 * sd, b=2 * sd)
+            if self.conv.bias is not None:
+                nn.init.zeros_(self.conv.bias)
+
+    def transform(self, r: Tensor) -> Tensor:
+        """The source's activity (B, C_in, H_s, W_s) as the target hears it, (B, C_out, *size)."""
+        shrinks = self.size[0] * self.size[1] < r.shape[-2] * r.shape[-1]
+        if shrinks:
+            r = resize_nearest(r, self.size)
+        if self.conv is not None:
+            r = self.conv(r)
+        return r if shrinks else resize_nearest(r, self.size)
+
+    def forward(self, x: Tensor | None, r: Tensor | None) -> Tensor | None:
+        """Merge the delayed activity of the source into ``x``; what is absent (None) leaves the other as it is."""
+        if r is None:
+            return x
+        h = self.transform(r)
+        return h if x is None else self.merge(x, h)
+
+
+class Skip(Connection):
+    """From an earlier to a later layer; a delay of 0 hears this step's activity."""
+
+    delay_name = "t_skip"
+
+
+class Feedback(Connection):
+    """From a later to an earlier layer; the delay is at least dt."""
+
+    delay_name = "t_feedback"
+    shortest_delay_is_dt = True

@@ -1,0 +1,32 @@
+"""Input adaptation: a gain that falls with the recent input.
+
+    tau_a da/dt = -a + |x|          a(0) = 0, tau_a in ms
+    x'(t) = x(t) / (1 + w a(t - dt))                      w strength; w = 0 is the identity
+
+Source: ours; contrast gain control with the form of Carandini & Heeger (2012), Nature Reviews Neuroscience 13:51, eq. 10.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dynvision.model_components.stateful import StatefulOperation
+
+
+class InputAdaptation(StatefulOperation):
+    """Leaky gain control of the input.
+
+    Args:
+        weight: w, strength, >= 0.
+        tau: tau_a in ms, >= dt.
+        dt: integration step in ms.
+    """
+
+    def __init__(self, weight: float, tau: float = 50.0, dt: float = 2.0) -> None:
+        super().__init__()
+        self.weight, self.rate = weight, dt / tau
+
+    def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
+        if state is None:
+            return x, self.rate * x.abs()
+        return x / (1.0 + self.weight * state), state + self.rate * (x.abs() - state)

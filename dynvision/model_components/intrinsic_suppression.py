@@ -1,0 +1,35 @@
+"""Intrinsic suppression: a unit's own recent activity lowers its drive.
+
+    s(t) = a s(t - dt) + (1 - a) r(t - dt),   a = 1 - dt / tau_s          s(0) = 0, tau_s in ms
+    z'(t) = z(t) - b s(t)                                                 b strength
+
+Source: Vinken, Boix & Kreiman (2020), Science Advances 6:eabd4205, eqs. 1 and 2 (a about .96, b about .7).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dynvision.model_components.stateful import StatefulOperation
+
+
+class IntrinsicSuppression(StatefulOperation):
+    """Activity-silent adaptation within each unit.
+
+    Args:
+        strength: b, >= 0.
+        tau: tau_s in ms, >= dt.
+        dt: integration step in ms.
+    """
+
+    needs_activity = True
+
+    def __init__(self, strength: float, tau: float = 50.0, dt: float = 2.0) -> None:
+        super().__init__()
+        self.strength, self.rate = strength, dt / tau
+
+    def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if r is None:
+            return x, state
+        state = self.rate * r if state is None else state + self.rate * (r - state)
+        return x - self.strength * state, state

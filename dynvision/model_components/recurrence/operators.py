@@ -1,0 +1,116 @@
+"""The recurrent operators: from a layer's own delayed activity (C channels) to its target (C' channels).
+
+| name            | operator                              | parameters (bias on)          |
+|-----------------|---------------------------------------|-------------------------------|
+| self            | one scalar per layer                  | 1 + 1                         |
+| depthwise       | k x k per channel                     | C k^2 + C                     |
+| pointwise       | 1 x 1                                 | C C' + C'                     |
+| full            | dense k x k                           | C C' k^2 + C'                 |
+| depthpointwise  | depthwise k x k, then 1 x 1           | C k^2 + C + C C' + C'         |
+| pointdepthwise  | 1 x 1, then depthwise k x k           | C C' + C' + C' k^2 + C'       |
+| local           | one convolution on the cortical sheet | k_s^2 + 1                     |
+| localdepthwise  | local, then depthwise k x k           | k_s^2 + 1 + C k^2 + C         |
+
+Source: Gutzen & Lindsay (2025), bioRxiv 10.1101/2025.08.11.669756; depthwise and pointwise: ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dynvision.errors import InputError, unknown_name
+from dynvision.functional.sheet import from_sheet, sheet_side, to_sheet
+
+
+class SelfConnection(nn.Module):
+    """``h = w s + b`` with one learnable scalar for the whole layer."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(())) if bias else None
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Args: s (B, C, H, W). Returns: (B, C, H, W)."""
+        h = s * self.weight
+        return h if self.bias is None else h + self.bias
+
+
+class LocalLateralConnection(nn.Module):
+    """One convolution on the topographic sheet, kernel ``max(3, odd(f // 4))``, reflect padding."""
+
+    def __init__(self, n_channels: int, bias: bool = True) -> None:
+        super().__init__()
+        side = sheet_side(n_channels) // 4
+        self.kernel_size = max(3, side if side % 2 == 1 else side + 1)
+        self.conv = nn.Conv2d(1, 1, self.kernel_size, bias=bias)
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Args: s (B, C, H, W) with C = f f. Returns: (B, C, H, W)."""
+        pad = self.kernel_size // 2
+        sheet = F.pad(to_sheet(s), (pad, pad, pad, pad), mode="reflect")
+        return from_sheet(self.conv(sheet), s.shape[1])
+
+
+def _depthwise(c: int, k: int, bias: bool) -> nn.Module:
+    return nn.Conv2d(c, c, k, padding=k // 2, groups=c, bias=bias)
+
+
+def _pointwise(c: int, c_out: int, bias: bool) -> nn.Module:
+    return nn.Conv2d(c, c_out, 1, bias=bias)
+
+
+# name -> builder(C, C', k, bias)
+OPERATORS: dict[str, Callable[[int, int, int, bool], nn.Module]] = {
+    "self": lambda c, c_out, k, bias: SelfConnection(bias),
+    "depthwise": lambda c, c_out, k, bias: _depthwise(c, k, bias),
+    "pointwise": lambda c, c_out, k, bias: _pointwise(c, c_out, bias),
+    "full": lambda c, c_out, k, bias: nn.Conv2d(c, c_out, k, padding=k // 2, bias=bias),
+    "depthpointwise": lambda c, c_out, k, bias: nn.Sequential(_depthwise(c, k, bias), _pointwise(c, c_out, bias)),
+    "pointdepthwise": lambda c, c_out, k, bias: nn.Sequential(_pointwise(c, c_out, bias), _depthwise(c_out, k, bias)),
+    "local": lambda c, c_out, k, bias: LocalLateralConnection(c, bias),
+    "localdepthwise": lambda c, c_out, k, bias: nn.Sequential(
+        LocalLateralConnection(c, bias), _depthwise(c, k, bias)
+    ),
+}
+KEEPS_CHANNELS = frozenset({"self", "depthwise", "local", "localdepthwise"})
+
+
+def build_operator(
+    recurrence_type: str, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
+) -> nn.Module | None:
+    """The operator of a recurrence type, or None for ``none``.
+
+    Args:
+        recurrence_type: a name of the table above, or ``none``.
+        in_channels: C, channels of the layer's own activity.
+        out_channels: C', channels of the target.
+        kernel_size: k, odd.
+        bias: whether the operator has biases.
+
+    Raises:
+        InputError: an unknown type, or one that cannot change channels where it would have to.
+    """
+    if recurrence_type == "none":
+        return None
+    if recurrence_type not in OPERATORS:
+        raise unknown_name("recurrence_type", recurrence_type, ["none", *OPERATORS])
+    if recurrence_type in KEEPS_CHANNELS and in_channels != out_channels:
+        raise InputError(
+            f"recurrence_type {recurrence_type} keeps the number of channels and cannot map {in_channels} to "
+            f"{out_channels}; change recurrence_type, or set recurrence_target: output"
+        )
+    return OPERATORS[recurrence_type](in_channels, out_channels, kernel_size, bias)
+
+
+def initialize_operator(operator: nn.Module, max_weight_init: float) -> None:
+    """Weights uniform in +- ``max_weight_init``, biases 0."""
+    for name, parameter in operator.named_parameters():
+        if name.rpartition(".")[2] == "bias":
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.uniform_(parameter, -max_weight_init, max_weight_init)

@@ -1,0 +1,161 @@
+"""A convolution whose layer also hears its own delayed activity.
+
+    one stage    z = W * x + b
+    two stages   z = W_b * Phi(norm(W_a * x + b_a)) + b_b
+    recurrence   h = R(r(t - t_recurrence)) merges into x (target input), into the signal between the stages (middle)
+                 or into z (output); nearest-neighbour resizing maps h to the resolution of its target
+
+The module is a pure function of its inputs: the engine of :class:`dynvision.base.TemporalBase` keeps the activity.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dynvision.errors import InputError, unknown_name
+from dynvision.functional.merge import find_merge
+from dynvision.functional.resize import resize_nearest
+from dynvision.model_components.recurrence import build_operator, initialize_operator
+from dynvision.units import ms_to_steps
+
+TARGETS = ("output", "middle", "input")
+
+
+class RecurrentConnectedConv2d(nn.Module):
+    """Convolution in one or two stages with a recurrent connection.
+
+    Args:
+        in_channels, out_channels: channels of the input and of the output.
+        kernel_size, stride: one number, or a pair for two stages.
+        mid_channels: channels between the stages; None for one stage.
+        bias: biases of the convolutions; a pair for two stages.
+        mid_modules: what acts between the first convolution and its rectification, e.g. a normalisation.
+        recurrence_type: see :mod:`dynvision.model_components.recurrence.operators`.
+        recurrence_target: ``output``, ``middle`` (two stages) or ``input``.
+        recurrence_merge: ``additive`` or ``multiplicative``.
+        recurrence_kernel_size: k of the operator; by default that of the (first) convolution.
+        recurrence_bias: bias of the operator; by default that of the last convolution.
+        t_recurrence, dt: delay and integration step in ms.
+        max_weight_init: recurrent weights start uniform in +- this.
+        target_size: (H, W) of the recurrent target; needed only where the recurrent signal can arrive before any input.
+
+    Raises:
+        InputError: a combination that is not possible; the message names the two keys.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        stride: int | tuple[int, int] = 1,
+        mid_channels: int | None = None,
+        bias: bool | tuple[bool, bool] = True,
+        mid_modules: nn.Module | None = None,
+        recurrence_type: str = "full",
+        recurrence_target: str = "output",
+        recurrence_merge: str = "additive",
+        recurrence_kernel_size: int | None = None,
+        recurrence_bias: bool | None = None,
+        t_recurrence: float = 6.0,
+        dt: float = 2.0,
+        max_weight_init: float = 0.001,
+        target_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if recurrence_target not in TARGETS:
+            raise unknown_name("recurrence_target", recurrence_target, TARGETS)
+        if recurrence_target == "middle" and mid_channels is None and recurrence_type != "none":
+            raise InputError(
+                "recurrence_target middle needs layers of two stages (mid_channels, as in DyRCNNx8); "
+                "set recurrence_target: output or input"
+            )
+        kernels, strides, biases = _pair(kernel_size), _pair(stride), _pair(bias)
+        self.in_channels, self.out_channels, self.mid_channels = in_channels, out_channels, mid_channels
+        self.recurrence_type, self.recurrence_target = recurrence_type, recurrence_target
+        self.recurrence_merge = recurrence_merge
+        self.delay_steps = ms_to_steps(t_recurrence, dt, "t_recurrence", minimum_ms=dt)
+        self.merge = find_merge(recurrence_merge)
+        self.target_size = target_size
+        first_out = out_channels if mid_channels is None else mid_channels
+        self.conv = nn.Conv2d(in_channels, first_out, kernels[0], strides[0], kernels[0] // 2, bias=biases[0])
+        self.mid_modules = mid_modules
+        self.mid_nonlin: nn.Module | None = None
+        self.conv2: nn.Conv2d | None = None
+        if mid_channels is not None:
+            self.mid_nonlin = nn.ReLU()
+            self.conv2 = nn.Conv2d(mid_channels, out_channels, kernels[1], strides[1], kernels[1] // 2, bias=biases[1])
+        target_channels = {"output": out_channels, "middle": mid_channels or 0, "input": in_channels}
+        self.recurrence = build_operator(
+            recurrence_type,
+            out_channels,
+            target_channels[recurrence_target],
+            recurrence_kernel_size or kernels[0],
+            biases[-1] if recurrence_bias is None else recurrence_bias,
+        )
+        self.max_weight_init = max_weight_init
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming-normal convolutions, recurrent weights uniform in +- ``max_weight_init``, biases 0."""
+        for conv in (self.conv, self.conv2):
+            if conv is not None:
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+                if conv.bias is not None:
+                    nn.init.zeros_(conv.bias)
+        if self.recurrence is not None:
+            initialize_operator(self.recurrence, self.max_weight_init)
+
+    def first_stage(self, x: Tensor) -> Tensor:
+        """Up to the signal between the stages: (B, C_in, H, W) to (B, C_mid, H', W')."""
+        x = self.conv(x)
+        if self.mid_modules is not None:
+            x = self.mid_modules(x)
+        return x if self.mid_nonlin is None else self.mid_nonlin(x)
+
+    def second_stage(self, x: Tensor) -> Tensor:
+        """From the signal between the stages to the drive; the identity for one stage."""
+        return x if self.conv2 is None else self.conv2(x)
+
+    def feedforward(self, x: Tensor) -> Tensor:
+        """The drive without recurrence, (B, C_out, H', W')."""
+        return self.second_stage(self.first_stage(x))
+
+    def recurrent_signal(self, r: Tensor) -> Tensor:
+        """The operator applied to the layer's own delayed activity (B, C_out, H', W')."""
+        assert self.recurrence is not None
+        return self.recurrence(r)
+
+    def merge_at_target(self, x: Tensor | None, h: Tensor) -> Tensor:
+        """Merge a recurrent signal into its target, at the target's resolution; an absent target is replaced by it."""
+        if x is None:
+            return h if self.target_size is None else resize_nearest(h, self.target_size)
+        return self.merge(x, resize_nearest(h, (x.shape[-2], x.shape[-1])))
+
+    def forward(self, x: Tensor | None, r: Tensor | None = None) -> Tensor | None:
+        """One step.
+
+        Args:
+            x: input, (B, C_in, H, W); None before it has started.
+            r: the layer's own activity ``t_recurrence`` ago, (B, C_out, H', W'); None before it has started.
+
+        Returns:
+            The drive z, (B, C_out, H', W'); None if there is nothing yet.
+        """
+        h = None if r is None or self.recurrence is None else self.recurrent_signal(r)
+        if h is not None and self.recurrence_target == "input":
+            x = self.merge_at_target(x, h)
+        x = None if x is None else self.first_stage(x)
+        if h is not None and self.recurrence_target == "middle":
+            x = self.merge_at_target(x, h)
+        x = None if x is None else self.second_stage(x)
+        if h is not None and self.recurrence_target == "output":
+            x = self.merge_at_target(x, h)
+        return x
+
+
+def _pair(value):  # type: ignore[no-untyped-def]
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+
+
+RConv2d = RecurrentConnectedConv2d

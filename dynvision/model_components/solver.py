@@ -1,0 +1,81 @@
+"""Solvers of the leaky unit: one base, one class for each scheme.
+
+    tau dr/dt = -r + z      =>      r(t) = h + g (z~ - h),   h = r(t - dt)
+
+Every scheme here is a step of gain g towards an effective drive z~, a weighted mean of the drives at t, t - dt, ...:
+
+| scheme             | g                                  | z~                                     | order |
+|--------------------|------------------------------------|----------------------------------------|-------|
+| Euler              | a = dt / tau                       | z(t)                                   | 1     |
+| exponential Euler  | 1 - exp(-a), exact for constant z  | z(t)                                   | 1     |
+| Runge-Kutta        | a - a^2/2 + a^3/6 - a^4/24         | z at t, t - dt/2 (cubic), t - dt       | 4     |
+
+The Runge-Kutta weights follow from inserting the rate into :func:`dynvision.functional.leaky.rk4_step`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.errors import InputError
+
+
+class Solver(nn.Module):
+    """A scheme for the leaky unit.
+
+    Args:
+        dt: integration step in ms.
+        tau: time constant in ms, > 0; the starting value where it is learned.
+        train_tau: learn one positive time constant.
+
+    Raises:
+        InputError: the time constant is not possible with this scheme.
+    """
+
+    history = 0  # drives before z(t) that the scheme uses
+    tau_floor_in_dt = 0.0  # a learned time constant stays above this many dt
+
+    def __init__(self, dt: float = 2.0, tau: float = 5.0, train_tau: bool = False) -> None:
+        super().__init__()
+        if not tau > 0:
+            raise InputError(f"tau={tau:g} ms must be a positive number of ms")
+        self.dt, self.tau_init, self.train_tau = float(dt), float(tau), train_tau
+        self._tau_floor = self.tau_floor_in_dt * self.dt
+        self.log_tau: nn.Parameter | None = None
+        if train_tau:
+            if tau <= self._tau_floor:
+                raise InputError(f"train_tau needs tau={tau:g} ms to start above {self._tau_floor:g} ms; raise tau")
+            self.log_tau = nn.Parameter(torch.tensor(math.log(tau - self._tau_floor)))
+
+    @property
+    def tau(self) -> float | Tensor:
+        """Time constant in ms; a scalar tensor where it is learned, always positive."""
+        return self.tau_init if self.log_tau is None else self._tau_floor + self.log_tau.exp()
+
+    def gain(self) -> float | Tensor:
+        """g, the part of the way to the effective drive that one step goes."""
+        raise NotImplementedError
+
+    def effective_drive(self, drives: Sequence[Tensor]) -> Tensor:
+        """z~ from the drives at t, t - dt, ...; at least one, at most ``history + 1``."""
+        return drives[0]
+
+    def forward(self, drives: Sequence[Tensor], h: Tensor | None) -> Tensor:
+        """One step.
+
+        Args:
+            drives: z at t, t - dt, ..., newest first, each (B, C, H, W).
+            h: activity one step ago, (B, C, H, W); None before the layer has started, which is zero activity.
+
+        Returns:
+            The new state y, (B, C, H, W).
+        """
+        z, g = self.effective_drive(drives), self.gain()
+        return z * g if h is None else h + g * (z - h)
+
+    def extra_repr(self) -> str:
+        return f"dt={self.dt:g} ms, tau={float(self.tau):g} ms, train_tau={self.train_tau}"

@@ -1,0 +1,34 @@
+"""Operations with a memory of their own: how they tell the engine.
+
+An operation in ``layer_operations`` that subclasses :class:`StatefulOperation` runs step by step, in the order of time.
+Every other module is taken to be stateless and runs once over a block of time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class StatefulOperation(nn.Module):
+    """An operation that carries a state from step to step. The engine keeps the state."""
+
+    needs_activity = False  # whether step() wants the layer's own activity one step ago
+
+    def start(self) -> Any:
+        """The state before the first step of a trial; called once per layer, in the order of the layers."""
+        return None
+
+    def step(self, x: Tensor, state: Any, r: Tensor | None) -> tuple[Tensor, Any]:
+        """One step.
+
+        Args:
+            x: signal at this step, (B, C, H, W).
+            state: what the last step returned, or :meth:`start`.
+            r: the layer's activity one step ago, None before it has started or where it is not needed.
+
+        Returns:
+            The signal and the new state.
+        """
+        raise NotImplementedError

@@ -1,0 +1,226 @@
+"""DyRCNN: recurrent convolutional networks with cortical time constants and delays.
+
+    tau dr/dt = -r + z,   z = W * x + b + recurrence + skip + feedback,   r = Phi(y)          (Phi after the step)
+
+The position of Phi, the solver, the recurrence and all delays are arguments; see ``dynvision.config.DyRCNNArgs``.
+Source: Gutzen & Lindsay (2025), bioRxiv 10.1101/2025.08.11.669756. What differs from DynVision 0.1: delays are exact
+multiples of dt, `self` recurrence applies its bias, solvers can be chosen, connections are built with known shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from dynvision.base import BaseModel
+from dynvision.config.model import DyRCNNArgs
+from dynvision.config.section import validate
+from dynvision.model_components import (
+    DivisiveNormalization,
+    DriveNoise,
+    Feedback,
+    InputAdaptation,
+    IntrinsicSuppression,
+    RecurrentConnectedConv2d,
+    Retina,
+    Skip,
+    SupraLinearity,
+    create_bias,
+    find_solver,
+)
+
+BEFORE_STEP = ("adapt", "retina", "layer", "addskip", "addfeedback", "addbias", "addnoise", "suppress")
+AFTER_STEP = ("record", "delay", "pool")
+NONLINEAR = ("nonlin", "supralin", "norm")
+
+
+@dataclass(frozen=True)
+class Area:
+    """One layer: output channels, kernel, stride, pooling (kernel, stride, padding), and channels between two stages."""
+
+    name: str
+    channels: int
+    kernel: int
+    stride: int = 1
+    pool: tuple[int, int, int] | None = None
+    mid_channels: int | None = None
+
+
+class DyRCNN(BaseModel):
+    """The family's base: areas in a chain, with skip and feedback connections between pairs of them.
+
+    A subclass gives ``areas``, ``skips`` and ``feedbacks`` as (source, target) pairs; or it overrides
+    ``_define_architecture``.
+
+    Args:
+        input_dims: (T, C, H, W).
+        n_classes: number of classes.
+        **kwargs: the keys of :class:`dynvision.config.DyRCNNArgs` (durations in ms) and of the base classes.
+
+    Raises:
+        InputError: an unknown argument, or a value or combination that is not possible.
+    """
+
+    areas: Sequence[Area] = ()
+    skips: Sequence[tuple[str, str]] = ()
+    feedbacks: Sequence[tuple[str, str]] = ()
+    optional_operations = tuple(name for name in (*BEFORE_STEP, "supralin", "norm", "pool") if name != "layer")
+
+    def __init__(self, input_dims: Sequence[int] = (20, 3, 32, 32), n_classes: int = 10, **kwargs: Any) -> None:
+        given = {name: kwargs.pop(name) for name in DyRCNNArgs.model_fields if name in kwargs}
+        steps = input_dims[0] if len(input_dims) == 4 else DyRCNNArgs.model_fields["n_timesteps"].default
+        self.args = args = validate(DyRCNNArgs, {"n_timesteps": steps, **given}, "")
+        super().__init__(
+            input_dims=input_dims,
+            n_classes=n_classes,
+            n_timesteps=args.n_timesteps,
+            dt=args.dt,
+            tau=args.tau,
+            t_feedforward=args.t_feedforward,
+            t_idle=args.t_idle,
+            feedforward_only=args.feedforward_only,
+            without_skip=args.without_skip,
+            non_input_value=args.non_input_value,
+            data_presentation_pattern=args.data_presentation_pattern,
+            shuffle_presentation_pattern=args.shuffle_presentation_pattern,
+            loss_reaction_time=args.loss_reaction_time,
+            non_label_index=args.non_label_index,
+            truncated_bptt_timesteps=args.truncated_bptt_timesteps,
+            **kwargs,
+        )
+
+    def _define_architecture(self) -> None:
+        args = self.args
+        self.layer_names = [area.name for area in self.areas]
+        position = ("tstep", *NONLINEAR) if args.nonlinearity_position == "state" else (*NONLINEAR, "tstep")
+        self.layer_operations = (*BEFORE_STEP, *position, *AFTER_STEP)
+        channels, size = self.n_channels, (self.height, self.width)
+        shapes: dict[str, tuple[int, tuple[int, int]]] = {}
+        for area in self.areas:
+            if area is self.areas[0]:
+                channels = self._define_input(area.name, channels)
+            in_size, size = size, _after_conv(size, area)
+            self._define_area(area, channels, in_size, size)
+            channels = area.channels
+            shapes[area.name] = (channels, size)
+            if area.pool is not None:
+                self.add_module(f"pool_{area.name}", nn.MaxPool2d(*area.pool))
+                size = _shrink(size, *area.pool)
+        if args.skip:
+            for source, target in self.skips:
+                self._connect("addskip", Skip, source, target, shapes, args.t_skip, "additive")
+        if args.feedback != "none":
+            for source, target in self.feedbacks:
+                self._connect("addfeedback", Feedback, source, target, shapes, args.t_feedback, args.feedback)
+        self.nonlin = nn.ReLU()
+        if args.supralinearity != 1:
+            self.supralin = SupraLinearity(args.supralinearity, args.supralinearity_gain)
+        self.classifier = nn.Linear(channels, self.n_classes)
+        nn.init.trunc_normal_(self.classifier.weight, std=0.004, a=-0.008, b=0.008)
+        nn.init.zeros_(self.classifier.bias)
+
+    def _define_input(self, first: str, channels: int) -> int:
+        """What the image passes before the first layer; returns the channels that the layer sees."""
+        args = self.args
+        if args.input_adaptation:
+            adaptation = InputAdaptation(args.input_adaptation, args.tau_input_adaptation, args.dt)
+            self.add_module(f"adapt_{first}", adaptation)
+        if not args.retina:
+            return channels
+        retina = Retina(channels)
+        self.add_module(f"retina_{first}", retina)
+        return retina.out_channels
+
+    def _define_area(self, area: Area, in_channels: int, in_size: tuple[int, int], size: tuple[int, int]) -> None:
+        args = self.args
+        two_stages = area.mid_channels is not None
+        target_sizes = {"input": in_size, "middle": _shrink(in_size, area.kernel, area.stride, area.kernel // 2)}
+        layer = RecurrentConnectedConv2d(
+            in_channels,
+            area.channels,
+            area.kernel,
+            stride=(area.stride, 1) if two_stages else area.stride,
+            mid_channels=area.mid_channels,
+            bias=args.bias,
+            recurrence_type=args.recurrence_type,
+            recurrence_target=args.recurrence_target,
+            recurrence_merge=args.recurrence_merge,
+            t_recurrence=args.t_recurrence,
+            dt=args.dt,
+            max_weight_init=args.max_weight_init,
+            target_size=target_sizes.get(args.recurrence_target),
+        )
+        self.add_module(area.name, layer)
+        solver = find_solver(args.dynamics_solver)
+        self.add_module(f"tstep_{area.name}", solver(args.dt, args.tau, args.train_tau))
+        bias = create_bias(args.unit_bias, area.channels, *size)
+        if bias is not None:
+            self.add_module(f"addbias_{area.name}", bias)
+        if args.drive_noise:
+            self.add_module(f"addnoise_{area.name}", DriveNoise(args.drive_noise))
+        if args.intrinsic_suppression:
+            suppression = IntrinsicSuppression(args.intrinsic_suppression, args.tau_intrinsic_suppression, args.dt)
+            self.add_module(f"suppress_{area.name}", suppression)
+        if args.divisive_normalization:
+            self.add_module(f"norm_{area.name}", DivisiveNormalization(args.tau_divisive_normalization, args.dt))
+
+    def _connect(
+        self,
+        operation: str,
+        kind: type[Skip] | type[Feedback],
+        source: str,
+        target: str,
+        shapes: dict[str, tuple[int, tuple[int, int]]],
+        delay: float,
+        merge: str,
+    ) -> None:
+        (source_channels, _), (channels, size) = shapes[source], shapes[target]
+        connection = kind(source, source_channels, channels, size, delay, self.dt, merge)
+        self.add_module(f"{operation}_{target}", connection)
+
+
+def _shrink(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
+    return height, width
+
+
+def _after_conv(size: tuple[int, int], area: Area) -> tuple[int, int]:
+    size = _shrink(size, area.kernel, area.stride, area.kernel // 2)
+    return size if area.mid_channels is None else _shrink(size, area.kernel, 1, area.kernel // 2)
+
+
+class DyRCNNx2(DyRCNN):
+    """Two convolutional layers, for images of 28 pixels."""
+
+    areas = (Area("layer1", 36, 3, pool=(3, 2, 0)), Area("layer2", 64, 3))
+    skips = (("layer1", "layer2"),)
+    feedbacks = (("layer2", "layer1"),)
+
+
+class DyRCNNx4(DyRCNN):
+    """Four areas of one convolution each."""
+
+    areas = (
+        Area("V1", 36, 3, pool=(3, 2, 1)),
+        Area("V2", 64, 3, pool=(3, 2, 1)),
+        Area("V4", 121, 3),
+        Area("IT", 256, 3, stride=2),
+    )
+    skips = (("V1", "V4"), ("V2", "IT"))
+    feedbacks = (("V4", "V1"), ("IT", "V2"))
+
+
+class DyRCNNx8(DyRCNN):
+    """Four areas of two convolutions each."""
+
+    areas = (
+        Area("V1", 64, 5, stride=2, pool=(3, 2, 1), mid_channels=64),
+        Area("V2", 144, 3, stride=2, pool=(3, 2, 1), mid_channels=144),
+        Area("V4", 256, 3, stride=2, mid_channels=256),
+        Area("IT", 529, 3, stride=2, mid_channels=529),
+    )
+    skips = (("V1", "V4"), ("V2", "IT"))
+    feedbacks = (("V4", "V1"), ("IT", "V2"))

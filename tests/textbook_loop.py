@@ -1,0 +1,80 @@
+"""The textbook loop: for each step, for each layer, for each operation. The oracle of the engine.
+
+Written from the definition of the dynamics alone. It shares the modules (convolutions, solvers, connections) with the
+engine, and nothing of how the engine orders or batches the work.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from dynvision.model_components import Connection, RecurrentConnectedConv2d, Solver, StatefulOperation
+
+
+def textbook_loop(model, video, n_residual=None):
+    """Run a model on a video (B, T, C, H, W); returns outputs (B, T + R, K) and activity by layer as lists over time."""
+    null = torch.full_like(video[:, 0], model.non_input_value)
+    residual = model.n_residual_timesteps if n_residual is None else n_residual
+    frames = [null] * model.idle_steps + list(video.unbind(1)) + [null] * residual
+    history = {layer: [] for layer in model.layer_names}  # activity at every step, None before the start
+    drives = {layer: [] for layer in model.layer_names}
+    memory = {}  # states of stateful operations, begun in the order of layers and operations
+    for layer in model.layer_names:
+        for name in model.layer_operations:
+            module = find(model, name, layer)
+            if isinstance(module, StatefulOperation):
+                memory[layer, name] = module.start()
+    outputs = []
+    for t, frame in enumerate(frames):
+        if t == model.idle_steps:  # the idle state carries no gradient
+            history, drives, memory = cut(history), cut(drives), cut(memory)
+        x = frame
+        for layer in model.layer_names:
+            past = history[layer]
+            delay = model.feedforward_delay_steps(layer)
+            for name in model.layer_operations:
+                module = find(model, name, layer)
+                if name == "delay":
+                    past.append(x)
+                    x = past[t - delay] if t >= delay else None
+                elif module is None or name == "record":
+                    continue
+                elif isinstance(module, RecurrentConnectedConv2d):
+                    d = module.delay_steps
+                    r = past[t - d] if t >= d and not model.feedforward_only else None
+                    # a layer does not start by its own recurrence or by feedback
+                    x = module(x, r)
+                elif isinstance(module, Connection):
+                    backward = model.layer_names.index(module.source) >= model.layer_names.index(layer)
+                    off = model.feedforward_only if backward else model.without_skip
+                    source = history[module.source]
+                    at = t - module.delay_steps
+                    x = module(x, source[at] if at >= 0 and not off else None)
+                elif x is None:
+                    continue
+                elif isinstance(module, Solver):
+                    drives[layer].insert(0, x)
+                    x = module(drives[layer][: module.history + 1], past[-1] if past else None)
+                elif isinstance(module, StatefulOperation):
+                    x, memory[layer, name] = module.step(x, memory[layer, name], past[-1] if past else None)
+                else:
+                    x = module(x)
+        outputs.append(None if x is None else model.read_out(x))
+    kept = outputs[model.idle_steps :]
+    zeros = torch.zeros_like(next(o for o in outputs if o is not None))
+    return torch.stack([zeros if o is None else o for o in kept], dim=1), {
+        layer: past[model.idle_steps :] for layer, past in history.items()
+    }
+
+
+def cut(state):
+    if isinstance(state, dict):
+        return {key: cut(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [cut(value) for value in state]
+    return state.detach() if isinstance(state, torch.Tensor) else state
+
+
+def find(model, name, layer):
+    modules = dict(model.named_children())
+    return modules[layer] if name == "layer" else modules.get(f"{name}_{layer}", modules.get(name))
