@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 TORCH_CPU_INDEX=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
 VENV=.venv
 STAMP=$VENV/.installed       # what was installed, written last
-UNFINISHED=$VENV/.unfinished # there while an installation runs: one that was killed leaves it behind
+UNFINISHED=$VENV/.unfinished # there while pip is at work: if killed, it may have left half a package behind
 NO_FFCV=$VENV/.without-ffcv  # there if FFCV could not be had: the system packages that were missing
 SHIM=$VENV/opencv-shim
 export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -142,7 +142,8 @@ END
 build_ffcv() (
     pkg-config --exists opencv4 || write_opencv_shim
     export PKG_CONFIG_PATH="$PWD/$SHIM${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
-    pip install -q --no-compile --no-deps --no-build-isolation "$(pinned ffcv)" &&
+    # Built anew, because a cached build may be linked to libraries that have since been replaced.
+    pip install -q --no-cache-dir --no-compile --no-deps --no-build-isolation "$(pinned ffcv)" &&
         "$VENV/bin/python" -c 'import ctypes, sys, cv2; ctypes.CDLL(sys.argv[1])' \
             "$VENV"/lib/python*/site-packages/ffcv/_libffcv*.so
 )
@@ -193,9 +194,9 @@ main() {
     install_packages
     install_ffcv
     install_dynvision
+    rm -f "$UNFINISHED"
     compile_bytecode
     echo "$print" >"$STAMP"
-    rm -f "$UNFINISHED"
     say "done in $((SECONDS - start)) s"
 }
 
