@@ -114,7 +114,7 @@ install_torch() {
         pip install -qq --no-compile -c "$VENV/requirements.txt" "$torch"
     elif ! pip install -qq --no-compile --no-deps "$torch+cpu" 2>/dev/null; then
         say "pip's own sources offer no CPU build of PyTorch: looking in $TORCH_CPU_INDEX"
-        pip install -qq --no-compile --no-deps --retries 1 --timeout 15 --index-url "$TORCH_CPU_INDEX" "$torch+cpu" \
+        pip install -qq --no-compile --no-deps --retries 1 --timeout 10 --index-url "$TORCH_CPU_INDEX" "$torch+cpu" \
             2>"$VENV/torch.log" ||
             fail "no CPU build of PyTorch could be had from $TORCH_CPU_INDEX (see $VENV/torch.log); name another source with TORCH_CPU_INDEX=..."
     fi
