@@ -46,7 +46,7 @@ def accuracy_peak(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndar
 
 @register(
     "accuracy_mean_on",
-    "mean accuracy, stimulus on",
+    "accuracy while on",
     "fraction",
     "accuracy averaged over the time that the stimulus is on",
     of="performance",

@@ -100,8 +100,8 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 def _read(path: str | Path, columns: Mapping[str, Kind], what: str, experiment: str | None) -> pd.DataFrame:
     text = [name for name, kind in columns.items() if kind == "text"]
     try:
+        _check_columns(pq.read_schema(path), columns, f"{what} table {path}")
         with pq.ParquetFile(path, read_dictionary=text) as file:
-            _check_columns(file.schema_arrow, columns, f"{what} table {path}")
             table = file.read(columns=list(columns)).to_pandas()
     except FileNotFoundError:
         raise InputError(f"{what} table {path} does not exist") from None

@@ -51,6 +51,7 @@ def test_layers_that_are_plain_text_keep_the_order_of_their_rows(tables):
     ("change", "sentence"),
     [
         (lambda table: table.drop(columns="image"), "lacks the columns image"),
+        (lambda table: table.drop(columns=["layer", "mean"]), "lacks the columns layer, mean"),
         (lambda table: table.iloc[:0], "has no rows"),
         (lambda table: table.assign(mean="high"), "column mean must hold a number"),
         (lambda table: table.assign(stimulus_on=1.0), "column stimulus_on must hold a truth"),

@@ -1,0 +1,52 @@
+"""Measure the responses of one run in one experiment."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.description = (
+        "Measure responses: tables in, table out. Times are in ms from stimulus onset, responses in the model's own "
+        "unit of activity (a.u.), summed responses in a.u. times ms, accuracies are fractions. Each measure is "
+        "computed for each image, then averaged, with a 95 %% bootstrap interval over images."
+    )
+    parser.add_argument(
+        "--experiment", type=Path, required=True, metavar="YAML", help="the experiment's config.yaml"
+    )
+    parser.add_argument(
+        "--responses", type=Path, required=True, metavar="PARQUET", help="responses of the layers"
+    )
+    parser.add_argument(
+        "--performance", type=Path, required=True, metavar="PARQUET", help="guesses of the classifier"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PARQUET", help="where to write the measures"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read the tables, measure, write.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    from dynvision.analysis import (
+        measure_responses,
+        read_experiment,
+        read_performance,
+        read_responses,
+        write_table,
+    )
+    from dynvision.errors import InputError
+
+    experiment = read_experiment(arguments.experiment)
+    responses = read_responses(arguments.responses, experiment.name)
+    performance = read_performance(arguments.performance, experiment.name)
+    try:
+        measured = measure_responses(responses, performance, experiment.config.measures)
+    except InputError as error:
+        raise InputError(f"{arguments.responses} and {arguments.performance}: {error}") from None
+    write_table(measured, arguments.output)

@@ -1,0 +1,50 @@
+"""Lines over time with their bands: what figures of responses and of performance share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from dynvision.visualization.labels import value_label
+from dynvision.visualization.layout import Grid
+from dynvision.visualization.style import BAND_ALPHA, GUIDE
+
+TIME_LABEL = "time from stimulus onset (ms)"
+
+
+def draw_courses(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str]) -> None:
+    """Draw one line a value, with its band.
+
+    Args:
+        axes: where to draw.
+        table: columns `value`, `time_ms`, `mean`, `low`, `high`, of one panel.
+        colours: by value.
+    """
+    for value in sorted(table["value"].unique(), reverse=True):  # short lines stay visible on long ones
+        line = table[table["value"] == value]
+        time, low, high = (line[name].to_numpy() for name in ("time_ms", "low", "high"))
+        if np.isfinite(low).any():
+            axes.fill_between(time, low, high, color=colours[value], alpha=BAND_ALPHA, linewidth=0)
+        axes.plot(time, line["mean"], color=colours[value], label=value_label(value))
+
+
+def set_time_axis(grid: Grid, time_ms: np.ndarray, width: float) -> None:
+    """Give all panels and strips the same times, with labels below the last row only.
+
+    Args:
+        grid: the panels.
+        time_ms: times of the samples, (T,), ascending.
+        width: width of a panel in inches.
+    """
+    dt = float(np.min(np.diff(time_ms))) if len(time_ms) > 1 else 1.0
+    for axes in [*grid.panels.ravel(), *grid.strips]:
+        axes.set_xlim(time_ms[0], time_ms[-1] + dt)
+    for axes in grid.panels.ravel():
+        axes.axvline(0, color=GUIDE, linewidth=0.6, zorder=0)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=max(3, int(width / 0.3)), steps=[1, 2, 2.5, 5, 10]))
+    grid.hide_inner_labels()
+    grid.label_below(TIME_LABEL)

@@ -1,0 +1,85 @@
+"""How parameters, their values and the runs that differ in them are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dynvision.analysis.conditions import Condition
+from dynvision.config.data import DataConfig
+from dynvision.config.experiment import STIMULUS_PARAMETERS
+from dynvision.config.models import find_model
+from dynvision.config.run import RunConfig
+from dynvision.config.section import Section
+from dynvision.config.training import TrainingConfig
+from dynvision.visualization.names import Names
+
+NO_VALUE = "–"  # a parameter that this condition's model does not have
+PLAIN = ("model.name", "data.name")  # values that say what they are
+
+
+def parameter_label(parameter: str, names: Names) -> str:
+    """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
+    unit = STIMULUS_PARAMETERS.get(parameter, "")
+    label = names.name(parameter.removesuffix(f"_{unit}") if unit else parameter)
+    return f"{label} ({unit})" if unit else label
+
+
+def value_label(value: float) -> str:
+    """A number as short as it can be said."""
+    return f"{value:.6g}"
+
+
+def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool = False) -> list[str]:
+    """What tells each condition from the others; the model's name where there is one condition only.
+
+    Args:
+        conditions: the conditions that are compared.
+        names: what knows the names to show.
+        lines: one line a parameter, for titles.
+    """
+    labels = []
+    for condition in conditions:
+        parts = [
+            _assignment(name, value, condition.config, names) for name, value in condition.differing.items()
+        ] or [condition.config.model.name.rpartition(":")[2]]
+        labels.append(("\n" if lines else ", ").join(parts))
+    return labels
+
+
+def _assignment(parameter: str, value: Any, config: RunConfig, names: Names) -> str:
+    text = _text(value, names)
+    if parameter in PLAIN:
+        return text.rpartition(":")[2] if parameter == "model.name" else text
+    label = names.name(parameter.rpartition(".")[2])
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        unit = parameter_unit(parameter, config)
+        return f"{label} = {text} {unit}".strip()
+    return f"{label}: {text}"
+
+
+def parameter_unit(parameter: str, config: RunConfig) -> str:
+    """The unit of a run's parameter by its dotted name; empty where it has none."""
+    section, _, name = parameter.rpartition(".")
+    schemas: dict[str, type[Section]] = {
+        "model.args": find_model(config.model.name).args,
+        "training": TrainingConfig,
+        "data": DataConfig,
+    }
+    field = schemas[section].model_fields.get(name) if section in schemas else None
+    extra = field.json_schema_extra if field is not None else None
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _text(value: Any, names: Names) -> str:
+    if value is None:
+        return NO_VALUE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return value_label(value)
+    if isinstance(value, Mapping):
+        return " ".join(_text(part, names) for part in value.values())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(part, names) for part in value) or "none"
+    return names.name(value)

@@ -1,0 +1,57 @@
+"""Legends stand beside the panels, never on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from dynvision.visualization.labels import value_label
+from dynvision.visualization.layout import Grid
+from dynvision.visualization.style import INK, LineStyle
+
+LINE_WIDTH = 1.8
+LABEL_WIDTH = 28  # characters
+
+
+def line_handle(
+    label: str, colour: str = INK, line: LineStyle = "-", marker: str = "", filled: bool = True
+) -> Line2D:
+    """A line as it appears in a legend; long labels are broken."""
+    return Line2D(
+        [],
+        [],
+        color=colour,
+        linestyle=line,
+        linewidth=LINE_WIDTH if line == "-" and not marker else LINE_WIDTH / 1.5,
+        marker=marker,
+        markerfacecolor=colour if filled else "white",
+        label="\n".join(fill(part, LABEL_WIDTH) for part in label.split("\n")),
+    )
+
+
+def value_handles(colours: Mapping[float, str]) -> list[Line2D]:
+    """Lines of the swept parameter's values, the highest on top."""
+    return [line_handle(value_label(value), colours[value]) for value in sorted(colours, reverse=True)]
+
+
+def add_legend(
+    grid: Grid, handles: Sequence[Line2D], title: str | None = None, cell: Axes | None = None
+) -> None:
+    """Put a legend right of all panels, or in the place of a panel that is not needed."""
+    if cell is None:
+        corner = (grid.right + 0.12 / grid.figure.get_figwidth(), grid.top)
+    else:
+        corner = (cell.get_position().x0, cell.get_position().y1)
+    grid.figure.legend(
+        handles=list(handles),
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=corner,
+        borderaxespad=0,
+        handlelength=2.4 if any(handle.get_linestyle() != "-" for handle in handles) else 1.4,
+        labelspacing=0.4,
+        alignment="left",
+    )

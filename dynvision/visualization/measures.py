@@ -1,0 +1,152 @@
+"""Measures against the swept parameter: a panel a measure, a line a layer.
+
+Conditions share the panels, told apart by line style and marker, as long as that can be read; beyond, each has a
+column of its own, with common y axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
+
+from dynvision.analysis.cube import levels
+from dynvision.analysis.metrics import CLASSIFIER_LAYER
+from dynvision.analysis.registry import MEASURES
+from dynvision.visualization.layout import Grid, panel_grid, panel_width, wrapped
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, Style
+
+MOST_LINES = 8  # in one panel
+MOST_COLUMNS = 3  # of panels, while conditions share them
+SHIFT = 2.5  # points between conditions in one panel
+SHARED_SIZE = (1.75, 1.3)  # inches
+COLUMN_HEIGHT = 1.05
+
+
+def draw_measure(
+    axes: Axes, table: pd.DataFrame, colour: str, look: int = 0, emphasis: bool = False, shift: float = 0.0
+) -> None:
+    """Draw one measure of one layer and condition against the parameter.
+
+    Args:
+        axes: where to draw.
+        table: columns `value`, `mean`, `low`, `high`.
+        colour: of the line.
+        look: number of the line style and marker.
+        emphasis: draw it heavier and on top.
+        shift: to the right, in points, so that equal values stay visible.
+    """
+    line = table.sort_values("value")
+    value, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("value", "mean", "low", "high"))
+    dots = axes.get_figure(root=True).dpi_scale_trans  # type: ignore[union-attr]
+    place = axes.transData + ScaledTranslation(shift / 72, 0, dots)
+    axes.vlines(value, low, high, color=colour, linewidth=0.9, alpha=0.7, transform=place)
+    axes.plot(
+        value,
+        mean,
+        color=colour,
+        linestyle=LINE_STYLES[look % len(LINE_STYLES)],
+        marker=MARKERS[look % len(MARKERS)],
+        markerfacecolor=colour if look % 2 == 0 else "white",
+        linewidth=1.8 if emphasis else 1.2,
+        zorder=3 if emphasis else 2,
+        transform=place,
+    )
+
+
+def measures_figure(
+    table: pd.DataFrame, titles: dict[str, str], style: Style, parameter_label: str, focus_layer: str = ""
+) -> Figure:
+    """Draw all measures.
+
+    Args:
+        table: columns `condition`, `layer`, `measure`, `value`, `mean`, `low`, `high`.
+        titles: title of each condition.
+        style: colours, names and order.
+        parameter_label: the swept parameter with its unit.
+        focus_layer: the layer to show first and heavier; empty for none.
+    """
+    measures = levels(table["measure"])
+    layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
+    colours = style.depths(layers) | {CLASSIFIER_LAYER: INK}
+    layers.sort(key=lambda layer: layer != focus_layer)
+    handles = [line_handle(style.name(layer), colours[layer]) for layer in layers]
+    if len(layers) * len(titles) <= MOST_LINES:
+        grid, panels = _shared_panels(measures, list(titles), parameter_label)
+        if len(titles) > 1:
+            handles += [
+                line_handle(name, line=LINE_STYLES[n % 6], marker=MARKERS[n % 6], filled=n % 2 == 0)
+                for n, name in enumerate(titles)
+            ]
+        looks = {name: (n, SHIFT * (n - (len(titles) - 1) / 2)) for n, name in enumerate(titles)}
+        free = grid.panels.ravel()[len(measures) :]
+    else:
+        grid, panels = _a_column_each(measures, titles, parameter_label)
+        looks = dict.fromkeys(titles, (0, 0.0))
+        free = np.empty(0)
+    for (measure, condition), axes in panels.items():
+        of_panel = table[(table["measure"] == measure) & (table["condition"] == condition)]
+        look, shift = looks[condition]
+        for layer in [CLASSIFIER_LAYER, *layers]:
+            line = of_panel[of_panel["layer"] == layer]
+            if not line.empty:
+                draw_measure(axes, line, colours[layer], look, layer == focus_layer, shift)
+        _set_measure_axis(axes, measure, table[table["measure"] == measure])
+        set_parameter_axis(axes, table["value"].to_numpy())
+    add_legend(grid, handles, cell=free[0] if len(free) else None)
+    for axes in free:
+        axes.remove()
+    return grid.figure
+
+
+Panels = Mapping[tuple[str, str], Axes]
+
+
+def _shared_panels(measures: list[str], conditions: list[str], parameter_label: str) -> tuple[Grid, Panels]:
+    """A panel a measure, which all conditions share."""
+    n_columns = min(len(measures), MOST_COLUMNS)
+    grid = panel_grid(-(-len(measures) // n_columns), n_columns, *SHARED_SIZE, gap=(0.62, 0.55))
+    panels: dict[tuple[str, str], Axes] = {}
+    for measure, axes in zip(measures, grid.panels.ravel(), strict=False):
+        axes.set_ylabel(_label(measure))
+        axes.set_xlabel(parameter_label)
+        panels |= {(measure, condition): axes for condition in conditions}
+    return grid, panels
+
+
+def _a_column_each(measures: list[str], titles: dict[str, str], parameter_label: str) -> tuple[Grid, Panels]:
+    """A row a measure, a column a condition."""
+    width = panel_width(len(titles), widest=SHARED_SIZE[0])
+    grid = panel_grid(len(measures), len(titles), width, COLUMN_HEIGHT, gap=(0.24, 0.2))
+    for axes, measure in zip(grid.panels[:, 0], measures, strict=True):
+        axes.set_ylabel(_label(measure))
+    for axes, title in zip(grid.panels[0], titles.values(), strict=True):
+        axes.set_title(wrapped(title, width), pad=5)
+    grid.hide_inner_labels()
+    grid.label_below(parameter_label)
+    return grid, {
+        (measure, condition): grid.panels[row, column]
+        for row, measure in enumerate(measures)
+        for column, condition in enumerate(titles)
+    }
+
+
+def _label(measure: str) -> str:
+    return f"{MEASURES[measure].label}\n({MEASURES[measure].unit})"
+
+
+def _set_measure_axis(axes: Axes, measure: str, drawn: pd.DataFrame) -> None:
+    if MEASURES[measure].unit == "fraction":
+        axes.set_ylim(0, 1.02)
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        return
+    highest = np.nanmax(drawn[["mean", "high"]].to_numpy(), initial=0.0)
+    axes.set_ylim(0, 1.08 * highest if np.isfinite(highest) and highest > 0 else 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))

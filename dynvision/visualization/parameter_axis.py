@@ -1,0 +1,71 @@
+"""The axis of the swept parameter: linear or logarithmic, ticks at the values themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from dynvision.visualization.labels import value_label
+
+MARGIN = 0.06  # of the span, on either side
+CHARACTER = 0.064  # inches: width of a digit of a tick label
+SPACE = 0.06  # inches: least space between tick labels
+
+
+def is_logarithmic(values: np.ndarray) -> bool:
+    """Whether the axis should be logarithmic: more than a decade, and more even in ratio than in difference."""
+    ascending = np.unique(values)
+    if len(ascending) < 3 or ascending[0] <= 0 or ascending[-1] / ascending[0] <= 10:
+        return False
+    steps, ratios = np.diff(ascending), np.diff(np.log(ascending))
+    return bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
+
+
+def set_parameter_axis(axes: Axes, values: np.ndarray) -> None:
+    """Set scale, limits and ticks of the x axis.
+
+    Args:
+        axes: the axes, already in its place.
+        values: the values that the parameter takes, in any order.
+    """
+    ascending = np.unique(values)
+    if is_logarithmic(ascending):
+        axes.set_xscale("log")
+        position = np.log(ascending)
+        margin = MARGIN * (position[-1] - position[0])
+        axes.set_xlim(np.exp(position[0] - margin), np.exp(position[-1] + margin))
+    else:
+        position = ascending
+        margin = MARGIN * ((ascending[-1] - ascending[0]) or abs(ascending[0]) or 1.0)
+        axes.set_xlim(position[0] - margin, position[-1] + margin)
+    figure_width = axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    labelled = labels_with_room(ascending, position, axes.get_position().width * figure_width)
+    all_labelled = len(labelled) == len(ascending)
+    axes.xaxis.set_minor_locator(NullLocator() if all_labelled else FixedLocator(list(ascending)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(labelled, [value_label(value) for value in labelled])
+
+
+def labels_with_room(ascending: np.ndarray, position: np.ndarray, width: float) -> list[float]:
+    """The values to label so that no labels touch: every n-th, or whatever fits where that is more.
+
+    Args:
+        ascending: values, (V,).
+        position: where they are on the axis, in any unit, (V,).
+        width: width of the axis in inches.
+    """
+    span = float(position[-1] - position[0]) * (1 + 2 * MARGIN) or 1.0
+    centre = (position - position[0]) / span * width
+    half = np.array([CHARACTER * len(value_label(value)) / 2 for value in ascending])
+    greedy: list[int] = []
+    for index in range(len(ascending) - 1, -1, -1):
+        if not greedy or centre[greedy[-1]] - half[greedy[-1]] - centre[index] - half[index] >= SPACE:
+            greedy.append(index)
+    for stride in range(1, len(ascending) + 1):
+        even = np.arange(len(ascending) - 1, -1, -stride)[::-1]
+        room = np.diff(centre[even]) - half[even][1:] - half[even][:-1]
+        if (room >= SPACE).all():
+            break
+    chosen = even if len(even) >= len(greedy) else np.array(greedy[::-1])
+    return [float(value) for value in ascending[chosen]]

@@ -1,0 +1,110 @@
+"""One look for all figures: colours, names and order.
+
+Colours of named things come from the configuration's palette, and otherwise from seaborn's ``colorblind`` palette.
+Colours of the swept parameter's values are sequential (viridis without its pale end): the higher, the darker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import matplotlib
+import seaborn
+from matplotlib.colors import to_hex
+
+from dynvision.visualization.names import Names
+
+INK = "#222222"
+MUTED = "#6b6b6b"
+STIMULUS = "#8a8a8a"
+GUIDE = "#d4d4d4"
+BAND_ALPHA = 0.18
+LineStyle = Literal["-", "--", ":", "-."] | tuple[float, Sequence[float]]
+LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DEPTHS = (0.0, 0.82)  # part of plasma, from early to late layers
+SEQUENCE = (0.78, 0.05)  # part of viridis, from low to high values
+
+_FONT = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
+    "font.size": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7.5,
+}
+_LOOK = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "lines.solid_capstyle": "round",
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.width": 0.5,
+    "ytick.minor.width": 0.5,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.minor.size": 1.8,
+    "ytick.minor.size": 1.8,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 2.5,
+    "axes.labelpad": 3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dynvision",
+}
+
+
+class Style(Names):
+    """Names and order, with the colours and the look of figures."""
+
+    def context(self) -> AbstractContextManager[None]:
+        """The look, while the context lasts; drawing and saving both need it."""
+        look = {**seaborn.axes_style("ticks"), **seaborn.plotting_context("paper"), **_LOOK, **_FONT}
+        return matplotlib.rc_context(look)
+
+    def colours(self, names: Sequence[Any]) -> dict[Any, str]:
+        """One colour a name: from the palette, else the next of the ``colorblind`` palette that is not taken."""
+        chosen = {name: self.config.palette[str(name)] for name in names if str(name) in self.config.palette}
+        cycle = [to_hex(colour) for colour in seaborn.color_palette("colorblind")]
+        others = [name for name in names if name not in chosen]
+        if len(others) > len(cycle):
+            cycle = [to_hex(colour) for colour in seaborn.color_palette("husl", len(others))]
+        return chosen | dict(zip(others, cycle, strict=False))
+
+    def depths(self, layers: Sequence[str]) -> dict[str, str]:
+        """One colour a layer, from early to late: from the palette, else dark to light along ``plasma``."""
+        others = [layer for layer in layers if layer not in self.config.palette]
+        palette = seaborn.color_palette("plasma", as_cmap=True)
+        low, high = DEPTHS
+        graded = {
+            layer: to_hex(palette(low + (high - low) * rank / max(len(others) - 1, 1)))
+            for rank, layer in enumerate(others)
+        }
+        return graded | {layer: self.config.palette[layer] for layer in layers if layer not in graded}
+
+    def sequential(self, values: Iterable[float]) -> dict[float, str]:
+        """One colour a value, evenly spaced by rank; a single value has the dark end's colour."""
+        ascending = sorted(set(values))
+        palette = seaborn.color_palette("viridis", as_cmap=True)
+        low, high = SEQUENCE
+        last = max(len(ascending) - 1, 1)
+        start = 0 if len(ascending) > 1 else 1
+        return {
+            value: to_hex(palette(low + (high - low) * (rank + start) / last))
+            for rank, value in enumerate(ascending)
+        }

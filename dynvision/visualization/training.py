@@ -1,0 +1,64 @@
+"""Loss and accuracy over epochs of all runs: a colour a condition, validation solid and training thin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dynvision.visualization.layout import panel_grid
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.style import BAND_ALPHA, LineStyle, Style
+
+PANELS = {"loss": "loss", "accuracy": "accuracy (fraction of images)"}
+SPLIT_LOOKS: dict[str, tuple[LineStyle, float]] = {"train": (":", 1.0), "val": ("-", 1.5)}
+SPLIT_NAMES = {"train": "training", "val": "validation"}
+
+
+def draw_training(axes: Axes, table: pd.DataFrame, colour: str, split: str) -> None:
+    """Draw one quantity of one condition and split over epochs.
+
+    Args:
+        axes: where to draw.
+        table: columns `epoch`, `mean`, `low`, `high`.
+        colour: of the line.
+        split: ``train`` or ``val``.
+    """
+    line = table.sort_values("epoch")
+    epoch, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("epoch", "mean", "low", "high"))
+    style, width = SPLIT_LOOKS[split]
+    if np.any(high > low):
+        axes.fill_between(epoch, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    marker = "o" if len(epoch) == 1 else ""
+    axes.plot(epoch, mean, color=colour, linestyle=style, linewidth=width, marker=marker)
+
+
+def training_figure(
+    table: pd.DataFrame, titles: dict[str, str], colours: dict[str, str], style: Style
+) -> Figure:
+    """Draw the course of all trainings.
+
+    Args:
+        table: columns `condition`, `quantity` (loss, accuracy), `split` (train, val), `epoch`, `mean`, `low`, `high`.
+        titles: name of each condition.
+        colours: of each condition.
+        style: colours, names and order.
+    """
+    grid = panel_grid(1, len(PANELS), 2.4, 1.7, gap=(0.65, 0.0))
+    for axes, (quantity, label) in zip(grid.panels[0], PANELS.items(), strict=True):
+        of_panel = table[table["quantity"] == quantity]
+        for (condition, split), line in of_panel.groupby(["condition", "split"], sort=False):
+            draw_training(axes, line, colours[str(condition)], str(split))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        highest = np.nanmax(of_panel[["mean", "high"]].to_numpy(), initial=0.0)
+        axes.set_ylim(
+            0, 1.02 if quantity == "accuracy" else 1.06 * highest if np.isfinite(highest) and highest else 1
+        )
+    handles = [line_handle(title, colours[name]) for name, title in titles.items()]
+    handles += [line_handle(SPLIT_NAMES[split], line=line) for split, (line, _) in SPLIT_LOOKS.items()]
+    add_legend(grid, handles)
+    return grid.figure

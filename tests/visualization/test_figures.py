@@ -1,0 +1,234 @@
+"""Figures show the numbers of their tables, all of them and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from dynvision.visualization.experiment_figures import FIGURES, draw_training_course
+from dynvision.visualization.parameter_axis import is_logarithmic, labels_with_room
+from dynvision.visualization.save import save_figure
+from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
+
+KINDS = ("full", "self", "none")
+
+
+def draw(name, made):
+    return FIGURES[name](made.tables[name], made.comparison, made.experiment, made.style)
+
+
+def panels(figure):
+    return [axes for axes in figure.axes if axes.axison]
+
+
+def curves(axes):
+    """Lines with data, as arrays (N, 2), without guides and levels."""
+    return [
+        line.get_xydata() for line in axes.lines if len(line.get_xydata()) > 2 or line.get_marker() != "None"
+    ]
+
+
+def bars(axes):
+    return [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if isinstance(p, Rectangle)]
+
+
+def test_responses_draw_the_csv_and_the_csv_alone(example, run, style, tmp_path):
+    made = example([run(recurrence_type=kind) for kind in KINDS])
+    drawn = draw("responses", made)
+    save_figure(drawn, tmp_path, style)
+    written = pd.read_csv(tmp_path / "responses.csv")
+    axes = iter(panels(drawn.figure))
+    for layer in ("V1", "V2", "V4", "IT"):
+        for condition in ("recurrence: none", "recurrence: self", "recurrence: full"):
+            of_panel = written[(written["layer"] == layer) & (written["condition"] == condition)]
+            panel = next(axes)
+            lines = curves(panel)
+            values = sorted(of_panel["value"].unique(), reverse=True)
+            assert len(lines) == len(values) == len(panel.collections)
+            for line, band, value in zip(lines, panel.collections, values, strict=True):
+                rows = of_panel[of_panel["value"] == value]
+                np.testing.assert_array_equal(line, rows[["time_ms", "mean"]].to_numpy())
+                edge = band.get_paths()[0].vertices
+                assert edge[:, 1].max() == rows["high"].max() and edge[:, 1].min() == rows["low"].min()
+            assert panel.get_ylim()[1] > of_panel["high"].max()
+    assert next(axes, None) is None
+    assert len(written) == 3 * 4 * 6 * 42
+
+
+def test_line_colours_follow_the_value(example, run):
+    made = example([run()])
+    panel = panels(draw("responses", made).figure)[0]
+    expected = list(made.style.sequential(made.experiment.config.values).values())[::-1]
+    assert [to_hex(line.get_color()) for line in panel.lines if len(line.get_xydata()) > 2] == expected
+
+
+def test_one_bar_for_a_common_stimulus(example, run):
+    made = example([run()])
+    strip = next(axes for axes in draw("responses", made).figure.axes if not axes.axison)
+    assert bars(strip) == [(0.0, 40.0)]
+
+
+@pytest.mark.parametrize("name", ["responses", "performance"])
+def test_bars_show_the_different_durations(example, run, name):
+    made = example([run(), run(tau=9.0)], "duration_ms")
+    figure = draw(name, made).figure
+    strips = [axes for axes in figure.axes if not axes.axison]
+    assert len(strips) == 2
+    for strip in strips:
+        assert bars(strip) == [(0.0, duration) for duration in made.experiment.config.values]
+        colours = [to_hex(patch.get_facecolor()) for patch in strip.patches]
+        assert colours == list(made.style.sequential(made.experiment.config.values).values())
+        assert strip.get_xlim() == panels(figure)[0].get_xlim() == (-4.0, 80.0)
+
+
+def test_two_pulses_are_two_bars():
+    on = [False, True, False, True, True, False]
+    table = pd.DataFrame({"value": 3.0, "time_ms": np.arange(6) * 2.0 - 2, "stimulus_on": on})
+    axes = Figure().add_subplot()
+    draw_stimulus(axes, table, {})
+    assert bars(axes) == [(0.0, 2.0), (4.0, 8.0)]
+    assert stimulus_rows(table) == [(None, [(0.0, 2.0), (4.0, 8.0)])]
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, 3])
+def test_measures_draw_the_csv(example, run, n_runs):
+    made = example([run(recurrence_type=kind) for kind in KINDS[:n_runs]], "duration_ms")
+    drawn = draw("measures", made)
+    shared = n_runs < 3  # of four layers each
+    axes = panels(drawn.figure)
+    measures = ["time_to_peak_ms", "peak", "summed_response", "accuracy_peak", "accuracy_mean_on"]
+    assert len(axes) == (5 if shared else 15)
+    drawn_points = {tuple(point) for panel in axes for line in curves(panel) for point in line}
+    assert drawn_points == set(drawn.table[["value", "mean"]].itertuples(index=False, name=None))
+    spans = {
+        tuple(segment[:, 1])
+        for panel in axes
+        for span in panel.collections
+        for segment in span.get_segments()
+    }
+    assert spans == set(drawn.table[["low", "high"]].itertuples(index=False, name=None))
+    for number, measure in enumerate(measures):
+        of_measure = drawn.table[drawn.table["measure"] == measure]
+        panel = axes[number if shared else number * n_runs]
+        assert len(curves(panel)) == of_measure["layer"].nunique() * (n_runs if shared else 1)
+    assert axes[0].get_ylabel() == "time to peak\n(ms)" and axes[0].get_xscale() == "log"
+    assert axes[2 if shared else 6].get_ylabel() == "summed response\n(a.u. × ms)"
+
+
+def test_conditions_in_one_panel_have_their_own_line_and_marker(example, run):
+    made = example([run(feedback=kind) for kind in ("none", "additive")])
+    panel = panels(draw("measures", made).figure)[0]
+    looks = {(line.get_linestyle(), line.get_marker()) for line in panel.lines}
+    assert looks == {("-", "o"), ("--", "s")}
+
+
+def test_focus_layer_comes_first_in_the_legend(example, run):
+    made = example([run()], focus_layer="V4")
+    legend = draw("measures", made).figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["V4", "V1", "V2", "IT"]
+
+
+def test_performance_draws_accuracy_and_chance(example, run):
+    made = example([run()])
+    drawn = draw("performance", made)
+    (panel,) = panels(drawn.figure)
+    values = sorted(made.experiment.config.values, reverse=True)
+    for line, value in zip(curves(panel), values, strict=True):
+        rows = drawn.table[drawn.table["value"] == value]
+        np.testing.assert_array_equal(line, rows[["time_ms", "mean"]].to_numpy())
+    levels = [line.get_ydata() for line in panel.lines if line.get_linestyle() == "--"]
+    assert levels == [[0.1, 0.1]]
+    assert "chance (10 %)" in drawn.caption
+
+
+def test_seeds_are_averaged_and_bands_span_them(example, run):
+    made = example([run(seed) for seed in (1, 2, 3)])
+    drawn = draw("responses", made)
+    assert set(drawn.table["condition"]) == {"DyRCNNx4"} and set(drawn.table["n_seeds"]) == {3}
+    cell = ["value", "layer", "time_ms"]
+    by_hand = made.tables["responses"].groupby(cell, observed=True)["mean"]
+    shown = drawn.table.set_index(cell).sort_index()
+    for column, expected in {"mean": by_hand.mean(), "low": by_hand.min(), "high": by_hand.max()}.items():
+        np.testing.assert_allclose(shown[column], expected.sort_index(), rtol=1e-12)
+    assert "means over 3 seeds" in drawn.caption and "range over seeds" in drawn.caption
+    assert len(panels(drawn.figure)) == 4
+
+
+def test_training_draws_all_runs(run, style, example):
+    configs = [run(seed, recurrence_type=kind) for kind in ("full", "self") for seed in (1, 2)]
+    made = example(configs, values=(1.0,), n_images=3)
+    parts = []
+    for number, config in enumerate(configs):
+        table = pd.DataFrame({"epoch": range(4)})
+        for split in ("train", "val"):
+            table[f"{split}_loss"] = [4.0 - number, 3.0, 2.0, 1.0]
+            table[f"{split}_accuracy"] = [0.1, 0.2, 0.3, 0.4 + 0.1 * number]
+        parts.append(table.assign(run_id=config.run_id))
+    drawn = draw_training_course(pd.concat(parts), made.comparison, style)
+    rows = drawn.table.query("condition == 'recurrence: full' and quantity == 'accuracy' and split == 'val'")
+    assert rows["mean"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.45])
+    assert rows["high"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.5])
+    loss, accuracy = panels(drawn.figure)
+    assert len(curves(loss)) == len(curves(accuracy)) == 4
+    drawn_points = {tuple(point) for panel in (loss, accuracy) for line in curves(panel) for point in line}
+    assert drawn_points == set(drawn.table[["epoch", "mean"]].itertuples(index=False, name=None))
+
+
+def test_a_silent_layer_and_a_single_image_can_be_drawn(example, run):
+    made = example([run()], n_images=1)
+    made.tables["responses"]["mean"] = 0.0
+    made.tables["measures"].loc[:, ["mean", "ci_low", "ci_high"]] = np.nan
+    for name in FIGURES:
+        assert panels(draw(name, made).figure)
+
+
+def test_logarithmic_axes_are_for_ratios():
+    assert is_logarithmic(np.array([2, 4, 8, 16, 32.0]))
+    assert is_logarithmic(np.array([0.0625, 0.125, 0.25, 0.5, 1.0]))
+    assert not is_logarithmic(np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]))  # a decade, not more
+    assert not is_logarithmic(np.linspace(1, 20, 8))  # more than a decade, evenly in difference
+    assert not is_logarithmic(np.array([0.0, 1.0, 100.0]))
+    assert not is_logarithmic(np.array([1.0, 100.0]))
+
+
+def test_tick_labels_have_room():
+    values = np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
+    assert labels_with_room(values, np.log(values), 3.0) == list(values)
+    assert labels_with_room(values, np.log(values), 1.25) == [0.0625, 0.25, 1.0]
+    assert labels_with_room(np.array([1.0]), np.array([1.0]), 1.0) == [1.0]
+
+
+@pytest.mark.parametrize(("n_runs", "n_layers"), [(1, 2), (2, 4), (6, 8)])
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_touches_another(example, run, n_runs, n_layers, name):
+    kinds = ("full", "self", "depthpointwise", "pointdepthwise", "local", "localdepthwise")
+    made = example(
+        [run(recurrence_type=kind) for kind in kinds[:n_runs]], "duration_ms", layers=layers, n_images=3
+    )
+    with made.style.context():
+        figure = draw(name, made).figure
+        figure.draw_without_rendering()
+        texts = {id(text): text for text in figure.findobj(Text) if text.get_text()}.values()
+        boxes = [
+            (text.get_text(), text.get_window_extent().padded(-0.5))
+            for text in texts
+            if text.get_visible() and text.get_window_extent().width > 0 and is_drawn(text, figure)
+        ]
+    assert len(boxes) > 5
+    for number, (first, box) in enumerate(boxes):
+        for second, other in boxes[number + 1 :]:
+            assert not box.overlaps(other), f"{first!r} touches {second!r}"
+
+
+def is_drawn(text, figure):
+    """Whether a text is not a tick label that is outside its axis or switched off."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if text in (tick.label1, tick.label2):
+                    low, high = sorted(axis.get_view_interval())
+                    return axes.axison and text.get_visible() and low <= tick.get_loc() <= high
+    return True

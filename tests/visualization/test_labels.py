@@ -1,0 +1,62 @@
+"""What parameters and conditions are called."""
+
+import pytest
+
+from dynvision.analysis import group_runs
+from dynvision.visualization.comparison import compare
+from dynvision.visualization.experiment_figures import condition_colours
+from dynvision.visualization.labels import condition_labels, parameter_label, value_label
+from dynvision.visualization.layout import NO_BREAK, wrapped
+from dynvision.visualization.names import Names
+
+
+def test_parameters_have_their_units():
+    assert parameter_label("duration_ms", Names()) == "duration (ms)"
+    assert parameter_label("contrast", Names()) == "contrast"
+    assert [value_label(value) for value in (1.0, 0.0625, 33.0, 1e-3)] == ["1", "0.0625", "33", "0.001"]
+
+
+def test_conditions_are_named_by_what_differs(run, style):
+    by_tau = group_runs([run(tau=5.0), run(tau=9.0)])
+    assert condition_labels(by_tau, style) == ["τ = 5 ms", "τ = 9 ms"]
+    by_type = group_runs([run(recurrence_type="full", skip=False), run(recurrence_type="depthpointwise")])
+    assert condition_labels(by_type, style) == [
+        "recurrence: full, skip: no",
+        "recurrence: depth-pointwise, skip: yes",
+    ]
+    assert condition_labels(by_type, style, lines=True)[0] == "recurrence: full\nskip: no"
+    assert condition_labels(group_runs([run(), run(2)]), style) == ["DyRCNNx4"]
+    assert condition_labels(group_runs([run(), run(model="DyRCNNx8")]), style) == ["DyRCNNx4", "DyRCNNx8"]
+
+
+def test_conditions_are_ordered_by_configuration_or_number(run, style):
+    kinds = compare(group_runs([run(recurrence_type=kind) for kind in ("full", "none", "self")]), style)
+    assert kinds.labels == ("recurrence: none", "recurrence: self", "recurrence: full")
+    taus = compare(group_runs([run(tau=tau) for tau in (10.0, 9.0, 5.0)]), style)
+    assert taus.labels == ("τ = 5 ms", "τ = 9 ms", "τ = 10 ms")
+
+
+def test_titles_count_seeds(run, style):
+    comparison = compare(group_runs([run(1), run(2), run(1, tau=9.0)]), style)
+    assert comparison.titles == {"τ = 5 ms": "τ = 5 ms\n2 seeds", "τ = 9 ms": "τ = 9 ms"}
+
+
+def test_conditions_with_one_name_are_told_apart_by_their_hash(run, style):
+    comparison = compare(group_runs([run(tau=5.0), run(tau=5.0000001)]), style)
+    assert len(set(comparison.labels)) == 2 and all("(" in label for label in comparison.labels)
+
+
+def test_colours_of_conditions(run, style):
+    kinds = compare(group_runs([run(recurrence_type=kind) for kind in ("full", "none")]), style)
+    assert condition_colours(kinds, style) == {"recurrence: none": "#767676", "recurrence: full": "#CC3311"}
+    taus = compare(group_runs([run(tau=tau) for tau in (5.0, 9.0)]), style)
+    assert list(condition_colours(taus, style).values()) == list(style.sequential([5.0, 9.0]).values())
+    both = [run(recurrence_type="full", tau=tau) for tau in (5.0, 9.0)] + [run(recurrence_type="self")]
+    assert len(set(condition_colours(compare(group_runs(both), style), style).values())) == 3
+
+
+@pytest.mark.parametrize("width", [1.25, 2.6])
+def test_titles_break_between_words_but_not_before_a_unit(width):
+    lines = wrapped("recurrence: depth-pointwise\nrecurrence delay = 10 ms", width).split("\n")
+    assert all("depth-pointwise" in line or "depth" not in line for line in lines)
+    assert f"={NO_BREAK}10{NO_BREAK}ms" in lines[-1]

@@ -1,0 +1,58 @@
+"""Files of a figure: whole, equal for equal figures, text as text."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dynvision.visualization.experiment_figures import FIGURES
+from dynvision.visualization.save import save_figure
+
+
+@pytest.fixture(scope="module")
+def saved(example, run, tmp_path_factory):
+    folders = []
+    for _ in range(2):
+        made = example([run()], "duration_ms", values=(4.0, 8.0, 16.0), n_images=5)
+        folder = tmp_path_factory.mktemp("figures")
+        for name, draw in FIGURES.items():
+            save_figure(
+                draw(made.tables[name], made.comparison, made.experiment, made.style), folder, made.style
+            )
+        folders.append(folder)
+    return folders
+
+
+def test_equal_figures_give_equal_bytes(saved):
+    names = sorted(path.name for path in saved[0].iterdir())
+    assert names == sorted(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "csv"))
+    for name in names:
+        assert (saved[0] / name).read_bytes() == (saved[1] / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_in_svg_is_text(saved, name):
+    tree = ElementTree.parse(saved[0] / f"{name}.svg")
+    texts = {"".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")}
+    assert "duration (ms)" in texts
+    assert texts & {"time from stimulus onset (ms)", "time to peak"}
+    content = (saved[0] / f"{name}.svg").read_text()
+    assert not re.search(r"<use[^>]*glyph|DejaVuSans-", content)  # no letters as outlines
+    assert "http" not in re.sub(
+        r'(xmlns(:\w+)?|rdf:\w+|xlink:href)="http[^"]*"|"http://www.w3.org[^"]*"', "", content
+    )
+
+
+def test_png_has_the_configured_resolution_and_the_caption(saved):
+    with Image.open(saved[0] / "responses.png") as image:
+        assert image.info["dpi"][0] == pytest.approx(150, abs=0.1)
+        assert "Responses of the layers" in image.info["Description"]
+        assert "Software" not in image.info
+
+
+def test_csv_says_what_bands_are(saved):
+    table = pd.read_csv(saved[0] / "measures.csv")
+    assert set(table["band"]) == {"95 % interval over images"} and set(table["n_images"]) == {5}
+    assert set(table["parameter"]) == {"duration_ms"}
