@@ -205,9 +205,9 @@ def test_tick_labels_have_room():
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_text_touches_another(example, run, n_runs, n_layers, name):
     kinds = ("full", "self", "depthpointwise", "pointdepthwise", "local", "localdepthwise")
-    made = example(
-        [run(recurrence_type=kind) for kind in kinds[:n_runs]], "duration_ms", layers=layers, n_images=3
-    )
+    layers = [f"layer{number}" for number in range(1, n_layers + 1)]
+    configs = [run(recurrence_type=kind) for kind in kinds[:n_runs]]
+    made = example(configs, "duration_ms", values=(4.0, 16.0, 48.0), layers=layers, n_images=3)
     with made.style.context():
         figure = draw(name, made).figure
         figure.draw_without_rendering()
