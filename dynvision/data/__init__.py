@@ -1,0 +1,46 @@
+"""Images: sources, splits, conversion to FFCV files, and two loaders that give the same batches.
+
+Names are imported when they are first used, so that the command line starts fast and FFCV stays optional.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynvision.data.conversion import convert_dataset
+    from dynvision.data.datamodule import DataModule
+    from dynvision.data.dataset import get_dataset
+    from dynvision.data.manifest import Manifest, read_manifest
+    from dynvision.data.sources import SOURCES, ImageSource, open_source, register
+
+_HOMES = {
+    "DataModule": "datamodule",
+    "ImageSource": "sources",
+    "Manifest": "manifest",
+    "SOURCES": "sources",
+    "convert_dataset": "conversion",
+    "get_dataset": "dataset",
+    "open_source": "sources",
+    "read_manifest": "manifest",
+    "register": "sources",
+}
+
+__all__ = [
+    "SOURCES",
+    "DataModule",
+    "ImageSource",
+    "Manifest",
+    "convert_dataset",
+    "get_dataset",
+    "open_source",
+    "read_manifest",
+    "register",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
