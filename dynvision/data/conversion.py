@@ -1,0 +1,100 @@
+"""From a source to a data folder: ``train.beton``, ``val.beton``, ``test.beton`` and, last, ``manifest.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from dynvision.config.data import DataConfig
+from dynvision.data.beton_check import beton_path, file_sha256
+from dynvision.data.ffcv_import import use_ffcv
+from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
+from dynvision.data.pixel_statistics import PixelStatistics
+from dynvision.data.reading import Sample, read_images
+from dynvision.data.sources import open_source
+from dynvision.data.splits import SPLITS, SplitName, split_source
+from dynvision.errors import InputError
+from dynvision.files import atomic_path
+
+N_CHANNELS_WRITTEN = 3  # FFCV's images are RGB
+
+
+def convert_dataset(config: DataConfig, output: str | Path, write_ffcv: bool) -> Manifest:
+    """Split a source, read every image of it once, and write a data folder.
+
+    Nothing appears under its final name before all images have been read, and the manifest comes last: a conversion
+    that was stopped leaves no data folder that could be taken for a whole one, and can simply be run again.
+
+    Args:
+        config: source, resolution, channels and split; ``split_seed`` must be set.
+        output: the data folder; made if it is not there.
+        write_ffcv: whether to write FFCV files. Without them the torch loader reads from the source.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        InputError: the source cannot be used, a class is too small, an image cannot be read, or FFCV is not there.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output {folder} is a file; give a folder")
+    if write_ffcv:
+        use_ffcv("ffcv")
+    source = open_source(config)
+    splits = split_source(source, config)
+    statistics = PixelStatistics(config.n_channels)
+    records: dict[SplitName, SplitRecord] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    with ExitStack() as final_names:
+        for split in SPLITS:
+            samples = read_images(source, splits[split])
+            if split == "train":
+                samples = _with_statistics(samples, statistics)
+            record = SplitRecord(
+                indices=tuple(splits[split].tolist()), labels=tuple(source.labels[splits[split]].tolist())
+            )
+            if write_ffcv:
+                temporary = final_names.enter_context(atomic_path(beton_path(folder, split)))
+                record = record.model_copy(
+                    update={"beton": _write(temporary, samples, record.n_images, config)}
+                )
+            else:
+                for _ in samples:  # every image is read, so that a bad one is found now
+                    pass
+            records[split] = record
+        manifest = Manifest(
+            config=config,
+            class_names=source.class_names,
+            mean=statistics.mean,
+            sd=statistics.sd,
+            source_sha256=source.sha256(),
+            **records,
+        )
+        for name in [MANIFEST_NAME, *(beton_path(folder, split).name for split in SPLITS)]:
+            (folder / name).unlink(missing_ok=True)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _write(path: Path, samples: Iterator[Sample], n_images: int, config: DataConfig) -> BetonRecord:
+    from dynvision.data.beton import write_beton
+
+    write_beton(path, samples, n_images, config.resolution**2 * N_CHANNELS_WRITTEN)
+    return BetonRecord(size_bytes=path.stat().st_size, sha256=file_sha256(path))
+
+
+def _with_statistics(samples: Iterator[Sample], statistics: PixelStatistics) -> Iterator[Sample]:
+    for image, label in samples:
+        statistics.add(image)
+        yield image, label
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Temporary files of a conversion that was killed."""
+    for name in [*(f".{split}.*.beton" for split in SPLITS), f".{Path(MANIFEST_NAME).stem}.*.json"]:
+        for leftover in folder.glob(name):
+            leftover.unlink(missing_ok=True)

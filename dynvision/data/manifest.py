@@ -1,0 +1,129 @@
+"""The manifest of a converted data set: what the files beside it hold. It is written last, so where it is, all is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from dynvision.config.data import DataConfig
+from dynvision.config.section import Section, key, validate
+from dynvision.data.splits import SplitName
+from dynvision.errors import InputError
+from dynvision.files import write_text
+
+MANIFEST_NAME = "manifest.json"
+
+
+class BetonRecord(Section):
+    """An FFCV file as it was written."""
+
+    size_bytes: int = key(..., "size of the file", "bytes", gt=0)
+    sha256: str = key(..., "hash of the file", min_length=64, max_length=64)
+
+
+class SplitRecord(Section):
+    """The images of one split, in the order in which they lie in its FFCV file."""
+
+    indices: tuple[int, ...] = key(..., "index of each image in its source", min_length=1)
+    labels: tuple[int, ...] = key(..., "class index of each image", min_length=1)
+    beton: BetonRecord | None = key(None, "the FFCV file; null where none was written")
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.indices)
+
+
+class Manifest(Section):
+    """A converted data set. ``mean`` and ``sd`` are of the training images, per channel, with pixels in 0..1."""
+
+    format_version: Literal[1] = key(1, "version of this file's layout")
+    config: DataConfig = key(..., "source, resolution, channels and split, as asked for")
+    class_names: tuple[str, ...] = key(..., "names of the classes, by class index", min_length=2)
+    mean: tuple[float, ...] = key(..., "mean of the training pixels, per channel, in 0..1")
+    sd: tuple[float, ...] = key(..., "standard deviation of the training pixels, per channel, in 0..1")
+    source_sha256: str = key(..., "hash of the source")
+    train: SplitRecord = key(..., "training images")
+    val: SplitRecord = key(..., "validation images")
+    test: SplitRecord = key(..., "test images")
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Manifest:
+        for record in (self.train, self.val, self.test):
+            if len(record.indices) != len(record.labels) or not set(record.labels) <= set(
+                range(self.n_classes)
+            ):
+                raise InputError("indices, labels and class names do not agree")
+        if not len(self.mean) == len(self.sd) == self.config.n_channels:
+            raise InputError("mean, sd and channels do not agree")
+        return self
+
+    def split(self, name: SplitName) -> SplitRecord:
+        """The record of a split by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    @property
+    def source(self) -> str:
+        """Name of the source."""
+        return self.config.name
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (C, H, W)."""
+        return (self.config.n_channels, self.config.resolution, self.config.resolution)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images by split."""
+        return {"train": self.train.n_images, "val": self.val.n_images, "test": self.test.n_images}
+
+
+def write_manifest(folder: str | Path, manifest: Manifest) -> None:
+    """Write ``manifest.json`` whole or not at all; ``counts`` is in it for the reader's eye."""
+    content = {**manifest.model_dump(mode="json"), "counts": manifest.counts}
+    write_text(Path(folder) / MANIFEST_NAME, json.dumps(content, ensure_ascii=False))
+
+
+def read_manifest(folder: str | Path, config: DataConfig | None = None) -> Manifest:
+    """Read the manifest of a data folder.
+
+    Args:
+        folder: where `convert_dataset` wrote.
+        config: what the data must be; None takes whatever is there.
+
+    Raises:
+        InputError: the manifest is missing, broken, or of other data.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        manifest = validate(
+            Manifest, {name: value for name, value in content.items() if name != "counts"}, ""
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; {anew(folder)}") from None
+    except (ValueError, AttributeError):  # InputError is a ValueError
+        raise InputError(f"{path} is broken or of another version; {anew(folder)}") from None
+    if config is not None and config != manifest.config:
+        raise InputError(f"{path} is of other data: {_differences(manifest.config, config)}; {anew(folder)}")
+    return manifest
+
+
+def anew(folder: str | Path) -> str:
+    """What to do about a data folder that cannot be used."""
+    return f"delete the folder {folder} and run again to make it anew"
+
+
+def _differences(there: DataConfig, wanted: DataConfig) -> str:
+    names = [name for name in DataConfig.model_fields if getattr(there, name) != getattr(wanted, name)]
+    return ", ".join(
+        f"{name} is {getattr(there, name)!r} and not {getattr(wanted, name)!r}" for name in names
+    )
