@@ -1,0 +1,48 @@
+"""``dynvision convert``: write the data folder that runs with the same data settings share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = (
+        "The section data of the run's configuration says what is written: name (digits, or folder:PATH for a folder "
+        "of class folders), resolution (height and width in px), n_channels (1 grey, 3 colour), test_fraction, "
+        "validation_fraction and split_seed. Written are train.beton, val.beton and test.beton (raw pixels, 0..255) "
+        "and, last, manifest.json (class names, splits, checksums, mean and sd of the training pixels in 0..1)."
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="YAML",
+        help="configuration of a run (results/runs/*/config.yaml)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="folder to write; made if absent"
+    )
+    parser.add_argument(
+        "--loader",
+        choices=("auto", "ffcv", "torch"),
+        default="auto",
+        help="the loader to write for: ffcv writes .beton files, torch only the manifest (it reads from the source), "
+        "auto is ffcv where it is installed (default: auto)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Convert, and say what was written."""
+    from dynvision.config.run import read_run_config
+    from dynvision.data.conversion import convert_dataset
+    from dynvision.data.ffcv_import import use_ffcv
+
+    config = read_run_config(arguments.config).data
+    manifest = convert_dataset(config, arguments.output, write_ffcv=use_ffcv(arguments.loader))
+    counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts.items())
+    print(
+        f"{manifest.source}: {counts} images of {manifest.n_classes} classes, "
+        f"{config.resolution} x {config.resolution} px, {config.n_channels} channel(s) -> {arguments.output}"
+    )
