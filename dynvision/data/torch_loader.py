@@ -15,6 +15,7 @@ from dynvision.data.manifest import Manifest
 from dynvision.data.reading import read_images
 from dynvision.data.sources.source import ImageSource
 from dynvision.data.splits import SplitName
+from dynvision.errors import InputError
 
 IN_MEMORY_BYTES = 256 * 2**20  # a split of up to this size is read once and kept
 
@@ -62,7 +63,10 @@ class TorchLoader(ImageLoader):
     def _read_from_source(self, positions: NDArray[np.int64]) -> Generator[Batch, None, None]:
         images = _SplitImages(self._source, self.manifest.split(self.split).indices)
         batches = [chosen.tolist() for chosen in self._batches(positions)]
-        yield from DataLoader(images, batch_sampler=batches, num_workers=self._num_workers)
+        try:
+            yield from DataLoader(images, batch_sampler=batches, num_workers=self._num_workers)
+        except InputError as error:  # torch wraps it in the traceback of the worker process
+            raise InputError(str(error).strip().rpartition("InputError: ")[2]) from None
 
     def _batches(self, positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         starts = range(0, len(positions), self.batch_size)

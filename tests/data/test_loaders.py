@@ -20,6 +20,7 @@ from dynvision.data.loader import ImageLoader
 from dynvision.data.orders import training_order
 from dynvision.data.sources import open_source
 from dynvision.data.splits import SPLITS, SplitName
+from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 
 BATCH_SIZE = 40
@@ -221,6 +222,21 @@ def test_reading_anew_equals_reading_from_memory(
     for (images, labels), (images_anew, labels_anew) in zip(from_memory, batches(), strict=True):
         assert torch.equal(images, images_anew)
         assert torch.equal(labels, labels_anew)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_image_that_disappears_during_training_is_one_sentence(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
+) -> None:
+    root = make_folder(cat=9, dog=9)
+    config = DataConfig(name=f"folder:{root}", resolution=8, split_seed=1)
+    convert_dataset(config, tmp_path / "data", write_ffcv=False)
+    monkeypatch.setattr(torch_loader, "IN_MEMORY_BYTES", 0)
+    loader = DataModule(tmp_path / "data", loader="torch", num_workers=num_workers).train_dataloader()
+    for path in (root / "cat").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"^image .*\.png cannot be read: .*; repair or remove it$"):
+        list(loader)
 
 
 def test_colour_through_ffcv_equals_torch(make_folder: MakeFolder, ffcv: None, tmp_path: Path) -> None:
