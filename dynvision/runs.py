@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import json
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.run import RunConfig
+from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
+from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.models import MODELS, find_model
+from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.section import validate
 from dynvision.config.training import TrainingConfig
-from dynvision.config.workflow import WorkflowConfig
-from dynvision.errors import InputError
+from dynvision.config.workflow import WorkflowConfig, load_workflow_config, merge
+from dynvision.errors import InputError, unknown_name
+from dynvision.units import ms_to_steps
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,16 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         if not values:
             raise InputError(f"model_args.{name} is an empty list; give it at least one value")
     validate(TrainingConfig, workflow.training, "training")
+    for family in workflow.model_defaults:
+        families = {entry.args.family() for entry in MODELS.values()}
+        if family not in families:
+            raise unknown_name("family of models", family, families, key="model_defaults")
     runs: dict[str, RunConfig] = {}
     for model, data, seed, *chosen in itertools.product(
         workflow.model_name, workflow.data_name, workflow.seed, *swept.values()
     ):
-        args = {**workflow.model_args, **dict(zip(swept, chosen, strict=True))}
+        defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
+        args = {**defaults, **workflow.model_args, **dict(zip(swept, chosen, strict=True))}
         run = run_config(model, args, data, workflow.data, workflow.training, seed)
         runs[run.run_id] = run
     return runs
@@ -89,3 +102,87 @@ def _flatten(values: dict[str, Any], prefix: str, into: dict[str, Any]) -> None:
             _flatten(value, f"{prefix}{name}.", into)
         else:
             into[f"{prefix}{name}"] = value
+
+
+@dataclass(frozen=True)
+class WorkflowPlan:
+    """What the Snakefile needs to know: runs, experiments, settings and paths."""
+
+    runs: dict[str, RunConfig]
+    experiments: dict[str, ExperimentConfig]
+    workflow: WorkflowConfig
+    paths: ResultPaths
+
+    def run_json(self, run_id: str) -> str:
+        """A run's configuration as JSON."""
+        return self.runs[run_id].model_dump_json()
+
+    def experiment_json(self, name: str) -> str:
+        """An experiment's configuration and name as JSON."""
+        return json.dumps({"name": name, **self.experiments[name].model_dump(mode="json")})
+
+    def data_folder(self, run_id: str) -> Path:
+        """The data folder of a run."""
+        return self.paths.data(self.runs[run_id].data_id)
+
+    def data_files(self, data_id: str) -> list[Path]:
+        """What conversion writes: the manifest, and FFCV files where FFCV is the loader."""
+        folder = self.paths.data(data_id)
+        betons = ["train.beton", "val.beton", "test.beton"] if self.uses_ffcv else []
+        return [folder / name for name in ("manifest.json", *betons)]
+
+    def run_with_data(self, data_id: str) -> str:
+        """A run that uses a data folder; its configuration says how to make it."""
+        return next(run_id for run_id, run in self.runs.items() if run.data_id == data_id)
+
+    @property
+    def uses_ffcv(self) -> bool:
+        """Whether batches are read with FFCV."""
+        loader = self.workflow.execution.loader
+        return loader == "ffcv" or (loader == "auto" and importlib.util.find_spec("ffcv") is not None)
+
+    @property
+    def execution_options(self) -> str:
+        """The section ``execution`` as options of a command."""
+        values = self.workflow.execution.model_dump()
+        return shlex.join(
+            part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))
+        )
+
+
+def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> WorkflowPlan:
+    """Read, check and expand everything that a call of Snakemake is told.
+
+    Every experiment is checked against every run, so that nothing impossible is planned.
+
+    Raises:
+        InputError: anything that is misspelt, mistyped or impossible.
+    """
+    workflow = load_workflow_config(config_dir, overrides)
+    runs = expand_runs(workflow)
+    experiments = workflow.selected_experiments()
+    for name, experiment in experiments.items():
+        for run in runs.values():
+            args = merge(run.model.args, expand_aliases(experiment.model_args, MODEL_ALIASES, f"experiments.{name}"))
+            dt = resolve_model_args(run.model.name, args).dt
+            check_on_grid(name, experiment, dt)
+    return WorkflowPlan(runs, experiments, workflow, ResultPaths(Path(workflow.results_dir)))
+
+
+def check_on_grid(name: str, experiment: ExperimentConfig, dt: float) -> None:
+    """Check that every duration of an experiment is a multiple of dt.
+
+    Raises:
+        InputError: one is not.
+    """
+    stimulus = experiment.stimulus.model_dump()
+    durations = {
+        "baseline_ms": [experiment.baseline_ms],
+        "recorded_ms": [experiment.recorded_ms],
+        "stimulus.duration_ms": [stimulus["duration_ms"]],
+    }
+    if experiment.parameter == "duration_ms":
+        durations["stimulus.duration_ms"] = list(experiment.values)
+    for key_name, values in durations.items():
+        for value in values:
+            ms_to_steps(value, dt, f"experiments.{name}.{key_name}")

@@ -49,6 +49,11 @@ class TemporalArgs(Section):
     truncated_bptt_timesteps: int = key(0, "cut the gradient every so many steps; 0 never does", "steps", ge=0)
     feedforward_only: bool = key(False, "remove recurrence and feedback, keep skips")
 
+    @classmethod
+    def family(cls) -> str:
+        """The family of models that takes these arguments."""
+        return cls.__name__.removesuffix("Args")
+
     @field_validator("data_presentation_pattern", mode="before")
     @classmethod
     def _pattern_is_text(cls, value: Any) -> Any:
@@ -63,6 +68,15 @@ class TemporalArgs(Section):
             if (name.startswith("t_") or name == "loss_reaction_time") and isinstance(value, float):
                 shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
                 ms_to_steps(value, self.dt, name, minimum_ms=shortest)
+        if "1" not in self.data_presentation_pattern:
+            raise InputError(
+                f"data_presentation_pattern={self.data_presentation_pattern!r} never shows the stimulus; use a 1"
+            )
+        if self.loss_reaction_time >= self.n_timesteps * self.dt:
+            raise InputError(
+                f"loss_reaction_time={self.loss_reaction_time:g} ms leaves nothing to score of a presentation of "
+                f"{self.n_timesteps * self.dt:g} ms; lower it or raise n_timesteps"
+            )
         return self
 
 

@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
 from dynvision.config.model import TemporalArgs
-from dynvision.config.models import find_model
+from dynvision.config.models import OpenArgs, find_model
 from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
@@ -30,7 +30,8 @@ class ModelConfig(Section):
     @classmethod
     def _resolve_args(cls, values: dict) -> dict:
         name = str(values.get("name", cls.model_fields["name"].default))
-        return {**values, "name": name, "args": resolve_model_args(name, values.get("args") or {}).model_dump()}
+        args = resolve_model_args(name, values.get("args") or {})
+        return {**values, "name": name, "args": args.model_dump(exclude_unset=isinstance(args, OpenArgs))}
 
 
 def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:

@@ -53,7 +53,6 @@ class TrainingConfig(Section):
     gradient_clip: float = key(1.0, "largest norm of the gradient; 0 does not clip", ge=0)
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = key("32", "floating-point precision of training")
     loss: tuple[LossConfig, ...] = key((LossConfig(),), "terms of the loss, summed with their weights")
-    deterministic: bool = key(True, "use deterministic algorithms")
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -34,6 +34,7 @@ class WorkflowConfig(Section):
 
     model_name: tuple[str, ...] = key(("DyRCNNx4",), "model or models by name, or package.module:Class")
     model_args: dict[str, Any] = key({}, "arguments of the model; a list of values is a sweep over them")
+    model_defaults: dict[str, dict[str, Any]] = key({}, "defaults by family of models, below model_args")
     data_name: tuple[str, ...] = key(("digits",), "data set or data sets: digits, folder:<path>")
     data: dict[str, Any] = key({}, "data settings other than the name")
     training: dict[str, Any] = key({}, "training settings")
@@ -114,6 +115,11 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
             if not isinstance(values[section] or {}, Mapping):
                 raise InputError(f"{origin}: {section} must hold keys and values, e.g. '{section}={{key: value}}'")
             values[section] = expand_aliases(values[section] or {}, aliases, f"{origin}: {section}")
+    if "model_defaults" in values:
+        values["model_defaults"] = {
+            family: expand_aliases(args or {}, MODEL_ALIASES, f"{origin}: model_defaults.{family}")
+            for family, args in (values["model_defaults"] or {}).items()
+        }
     return values
 
 

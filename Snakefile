@@ -1,0 +1,59 @@
+# snakemake --config model_name=DyRCNNx4 experiment=contrast
+#
+#   freeze_run -> convert -> train -> experiment -> analyse -> plot -> report
+#
+# The configuration in config/ and the values of --config are checked here, before any job is planned.
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from dynvision.errors import InputError
+from dynvision.runs import plan_workflow
+
+min_version("9.0")
+
+# The commands that the rules call are installed beside the interpreter that runs Snakemake.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+try:
+    PLAN = plan_workflow("config", config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = PLAN.workflow.results_dir
+RUNS = list(PLAN.runs)
+EXPERIMENTS = list(PLAN.experiments)
+EXECUTION = PLAN.execution_options
+
+
+wildcard_constraints:
+    run_id="[^/]+",
+    data_id="[^/]+",
+    experiment="[^/]+",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/experiments.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/plots.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/runs.csv",
+
+
+onsuccess:
+    print(f"The report is {RESULTS}/report.html")

@@ -1,0 +1,58 @@
+"""``dynvision config``: show, freeze and check configurations."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from dynvision.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    show = actions.add_parser("show", help="print the resolved workflow configuration as YAML")
+    show.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
+    for kind in ("run", "experiment"):
+        freeze = actions.add_parser(f"freeze-{kind}", help=f"write the resolved configuration of a {kind}")
+        freeze.add_argument("values", help="the configuration as JSON")
+        freeze.add_argument("--output", type=Path, required=True, help="YAML file to write")
+    sync = actions.add_parser("sync", help="write the generated files in config/ from the schemas")
+    sync.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
+    sync.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the action says."""
+    if arguments.action == "show":
+        from dynvision.config.run import to_yaml
+        from dynvision.config.workflow import load_workflow_config
+
+        print(to_yaml(load_workflow_config(arguments.config_dir)), end="")
+    elif arguments.action == "sync":
+        from dynvision.config.generated import check_generated, write_generated
+
+        if arguments.check:
+            check_generated(arguments.config_dir)
+        else:
+            write_generated(arguments.config_dir)
+    else:
+        _freeze(arguments.action.removeprefix("freeze-"), arguments.values, arguments.output)
+
+
+def _freeze(kind: str, text: str, output: Path) -> None:
+    from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.run import RunConfig, to_yaml
+    from dynvision.config.section import validate
+    from dynvision.files import write_text
+
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"the configuration is not valid JSON: {error}") from None
+    if kind == "run":
+        write_text(output, to_yaml(validate(RunConfig, values, "")))
+    else:
+        name = values.pop("name")
+        write_text(output, f"name: {name}\n" + to_yaml(validate(ExperimentConfig, values, f"experiments.{name}")))

@@ -1,0 +1,33 @@
+"""``dynvision train``: train one run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dynvision.cli.execution import add_execution_arguments, execution_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
+    parser.add_argument("--data", type=Path, required=True, help="folder that 'dynvision convert' wrote")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="the run's folder: receives checkpoints/, training.csv, test.json and model.safetensors; a training that "
+        "was stopped goes on from checkpoints/last.ckpt",
+    )
+    add_execution_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train."""
+    from dynvision.config.run import read_run_config
+
+    config = read_run_config(arguments.config)
+    execution = execution_from(arguments)
+    from dynvision.training.fit import train_run
+
+    train_run(config, execution, arguments.data, arguments.output)

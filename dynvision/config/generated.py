@@ -1,0 +1,198 @@
+"""What is generated from the schemas: ``config_defaults.yaml``, ``README.md`` and ``schema/*.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic_core import PydanticUndefined
+
+from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
+from dynvision.config.data import DataConfig
+from dynvision.config.experiment import ExperimentConfig, Stimulus
+from dynvision.config.models import MODELS
+from dynvision.config.section import Section
+from dynvision.config.training import ExecutionConfig, TrainingConfig
+from dynvision.config.visualization import VisualizationConfig
+from dynvision.config.workflow import WorkflowConfig
+from dynvision.errors import InputError
+from dynvision.files import write_text
+
+HEADER = """\
+# Every default, with its unit. Generated from the schemas: edit a value to change it for all your runs, or better, put the
+# key into config_workflow.yaml, which overrules this file. `dynvision config sync` restores the defaults.
+"""
+
+
+def write_generated(folder: Path) -> None:
+    """Write all generated files below the configuration folder."""
+    for name, text in generated_files().items():
+        write_text(folder / name, text)
+
+
+def check_generated(folder: Path) -> None:
+    """Check that the generated files are what the schemas say.
+
+    Raises:
+        InputError: naming the files that are not.
+    """
+    stale = [
+        str(folder / name)
+        for name, text in generated_files().items()
+        if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
+    ]
+    if stale:
+        raise InputError(f"not as the schemas say: {', '.join(stale)}; run 'dynvision config sync'")
+
+
+def generated_files() -> dict[str, str]:
+    """Contents by file name."""
+    return {
+        "config_defaults.yaml": _defaults(),
+        "README.md": _readme(),
+        "schema/workflow.json": _json(_workflow_schema()),
+        "schema/experiments.json": _json(_experiments_schema()),
+        "schema/visualization.json": _json(_wrapped("visualization", VisualizationConfig)),
+    }
+
+
+def _model_sections() -> dict[str, type[Section]]:
+    return {entry.args.family(): entry.args for entry in MODELS.values()}
+
+
+def _defaults() -> str:
+    parts = [HEADER]
+    for name, schema in (("training", TrainingConfig), ("data", DataConfig), ("execution", ExecutionConfig)):
+        parts.append(f"{name}:\n" + _yaml_lines(schema, 2, skip=("name",) if name == "data" else ()))
+    parts.append(
+        "model_defaults: # by family of models; model_args overrules\n"
+        + "\n".join(f"  {name}:\n" + _yaml_lines(schema, 4) for name, schema in _model_sections().items())
+    )
+    return "\n".join(parts)
+
+
+def _yaml_lines(schema: type[Section], indent: int, skip: tuple[str, ...] = ()) -> str:
+    lines = []
+    for name, field in schema.model_fields.items():
+        if name not in skip:
+            lines.append(f"{' ' * indent}{name}: {_flow(field.default)} # {_comment(field)}")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(field: Any) -> str:
+    unit = (field.json_schema_extra or {}).get("unit", "")
+    return f"{unit}; {field.description}" if unit else str(field.description)
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's flow style on one line."""
+    if isinstance(value, Section):
+        value = value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        value = [v.model_dump(mode="json") if isinstance(v, Section) else v for v in value]
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).strip()
+    return text.removesuffix("...").strip()
+
+
+def _readme() -> str:
+    lines = [
+        "# Configuration",
+        "",
+        "Every key: meaning, unit and default. Generated from the schemas by `dynvision config sync`.",
+        "",
+        "Precedence, lowest first: `config_defaults.yaml`, `config_experiments.yaml`, `config_visualization.yaml`,",
+        "`config_workflow.yaml`, `snakemake --config`. Dictionaries merge key by key, lists replace. An unknown key is an",
+        "error that names the nearest valid one. Durations, delays and time constants are in ms.",
+        "",
+        "## Short names",
+        "",
+        "| short | long |",
+        "|---|---|",
+        *[f"| `{short}` | `model_args.{name}` |" for short, name in MODEL_ALIASES.items()],
+        *[f"| `{short}` | `training.{name}` |" for short, name in TRAINING_ALIASES.items()],
+        "",
+    ]
+    sections: dict[str, type[Section]] = {
+        "Workflow (`config_workflow.yaml`)": WorkflowConfig,
+        **{f"`model_args` of {name}": schema for name, schema in _model_sections().items()},
+        "`training`": TrainingConfig,
+        "`data`": DataConfig,
+        "`execution`": ExecutionConfig,
+        "An experiment (`experiments.<name>`)": ExperimentConfig,
+        "`stimulus` of an experiment": Stimulus,
+        "`visualization`": VisualizationConfig,
+    }
+    for title, schema in sections.items():
+        lines += [f"## {title}", "", "| key | meaning | unit | values | default |", "|---|---|---|---|---|"]
+        for name, field in schema.model_fields.items():
+            unit = (field.json_schema_extra or {}).get("unit", "")  # type: ignore[union-attr]
+            default = "" if field.default is PydanticUndefined else f"`{_flow(field.default)}`"
+            cells = (f"`{name}`", field.description, unit, _allowed(field.annotation), default)
+            lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _allowed(annotation: Any) -> str:
+    arguments = get_args(annotation)
+    if str(get_origin(annotation)).endswith("Literal"):
+        return ", ".join(f"`{value}`" for value in arguments)
+    return {float: "number", int: "whole number", bool: "true, false", str: "text"}.get(annotation, "")
+
+
+def _json(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _wrapped(name: str, schema: type[Section]) -> dict[str, Any]:
+    content = schema.model_json_schema()
+    definitions = content.pop("$defs", {})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {name: content},
+        "$defs": definitions,
+    }
+
+
+def _experiments_schema() -> dict[str, Any]:
+    schema = _wrapped("experiments", ExperimentConfig)
+    schema["properties"]["experiments"] = {
+        "type": "object",
+        "additionalProperties": schema["properties"]["experiments"],
+    }
+    return schema
+
+
+def _workflow_schema() -> dict[str, Any]:
+    """The workflow's schema, with the keys of the free sections written out and short names allowed."""
+    schema = WorkflowConfig.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    arguments: dict[str, Any] = {}
+    for section in _model_sections().values():
+        content = section.model_json_schema()
+        for name, value in content["properties"].items():
+            arguments[name] = {
+                "description": value.get("description", ""),
+                "anyOf": [value, {"type": "array", "items": value}],
+            }
+    arguments |= {short: arguments[name] for short, name in MODEL_ALIASES.items()}
+    schema["properties"]["model_args"] = {"type": "object", "properties": arguments}
+    for name, part, aliases in (("training", TrainingConfig, TRAINING_ALIASES), ("data", DataConfig, {})):
+        content = part.model_json_schema()
+        schema.setdefault("$defs", {}).update(content.pop("$defs", {}))
+        content["properties"] |= {short: content["properties"][long] for short, long in aliases.items()}
+        schema["properties"][name] = content
+    for name in ("model_name", "data_name", "experiment", "seed"):
+        many = schema["properties"][name]
+        items = many.get("items", {})
+        schema["properties"][name] = {"description": many.get("description", ""), "anyOf": [items, many]}
+    schema["properties"]["seed"]["anyOf"].append({"type": "string", "pattern": "^[0-9]+$"})
+    schema["properties"]["model"] = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "args": schema["properties"]["model_args"]},
+        "additionalProperties": False,
+    }
+    return schema

@@ -1,0 +1,1 @@
+"""Experiments: what is shown in ms, and what a trained network does with it."""

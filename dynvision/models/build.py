@@ -1,0 +1,51 @@
+"""From a run's configuration to its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynvision.base import BaseModel
+from dynvision.config.run import RunConfig, resolve_model_args
+from dynvision.models import create
+
+
+def build_model(
+    run: RunConfig, input_shape: tuple[int, int, int], n_classes: int, overrides: Mapping[str, Any] | None = None
+) -> BaseModel:
+    """The model of a run.
+
+    Args:
+        run: the frozen configuration.
+        input_shape: (C, H, W) of an image.
+        n_classes: number of classes.
+        overrides: model arguments that apply instead of the run's, e.g. during a test.
+
+    Raises:
+        InputError: an argument is unknown or not possible.
+    """
+    args = resolve_model_args(run.model.name, {**run.model.args, **_long_names(overrides or {})})
+    given = args.model_dump(exclude_unset=True)
+    training = run.training
+    model = create(
+        run.model.name,
+        input_dims=(given.get("n_timesteps", args.n_timesteps), *input_shape),
+        n_classes=n_classes,
+        optimizer=training.optimizer,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        scheduler=training.scheduler,
+        scheduler_args=training.scheduler_args,
+        learning_rate_factors=training.learning_rate_factors,
+        criterion_params=[(term.name, {"weight": term.weight}) for term in training.loss],
+        seed=run.seed,
+        **given,
+    )
+    assert isinstance(model, BaseModel)
+    return model
+
+
+def _long_names(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
+
+    return expand_aliases(overrides, MODEL_ALIASES, "model_args")

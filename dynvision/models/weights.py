@@ -1,0 +1,63 @@
+"""Weights on disk: safetensors, with what built them in the header. Names and shapes must fit, or nothing is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dynvision.errors import InputError
+from dynvision.files import atomic_path
+
+
+def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str]) -> None:
+    """Write a model's weights, whole or not at all.
+
+    Args:
+        model: its ``state_dict`` is written.
+        path: the ``.safetensors`` file.
+        metadata: text for the header, e.g. the run id and its configuration.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=dict(metadata))
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights and header of a file.
+
+    Raises:
+        InputError: the file is missing, damaged or no safetensors file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"weights {path} do not exist; train the run first")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(
+            f"weights {path} cannot be read as safetensors ({error}); delete the file and train the run again"
+        ) from None
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str | Path) -> None:
+    """Put weights into a model.
+
+    Raises:
+        InputError: a weight is missing, unexpected or of another shape; each is named.
+    """
+    wanted = model.state_dict()
+    wrong = [f"missing {name}" for name in wanted if name not in tensors]
+    wrong += [f"unexpected {name}" for name in tensors if name not in wanted]
+    wrong += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    if wrong:
+        listed = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise InputError(f"weights {origin} are of another model: {listed}")
+    model.load_state_dict(dict(tensors))

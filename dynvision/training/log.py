@@ -1,0 +1,58 @@
+"""``training.csv``: one row for each epoch, complete after every epoch and after a resumption."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from dynvision.files import write_text
+
+COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+class TrainingLog(pl.Callback):
+    """Writes the log and prints a line for each epoch. Its rows travel in the checkpoint.
+
+    Args:
+        path: where ``training.csv`` goes.
+        run_id: travels in the checkpoint too, so that a checkpoint of another run is recognised.
+    """
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        self.path, self.run_id = path, run_id
+        self.rows: list[dict[str, float]] = []
+        self._begun = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begun = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        row = {name: float(metrics[name]) for name in COLUMNS if name in metrics}
+        row["epoch"] = trainer.current_epoch
+        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["seconds"] = time.monotonic() - self._begun
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self.write()
+            values = " ".join(f"{name}={row[name]:.4g}" for name in COLUMNS[1:] if name in row)
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {values}", flush=True)
+
+    def write(self) -> None:
+        """Write the rows so far."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "run_id": self.run_id}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])

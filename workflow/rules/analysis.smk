@@ -1,0 +1,21 @@
+# Measures of the responses: tables in, table out.
+
+
+rule analyse:
+    input:
+        experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
+        responses=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet",
+        performance=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
+    output:
+        f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet",
+    log:
+        f"{RESULTS}/logs/analyse/{{experiment}}/{{run_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analyse/{{experiment}}/{{run_id}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "dynvision analyse --experiment {input.experiment:q} --responses {input.responses:q}"
+        " --performance {input.performance:q} --output {output:q} 2>&1 | tee {log:q}"

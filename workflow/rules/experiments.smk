@@ -1,0 +1,43 @@
+# One job a run and experiment: all conditions in one process.
+
+
+rule freeze_experiment:
+    output:
+        f"{RESULTS}/experiments/{{experiment}}/config.yaml",
+    params:
+        values=lambda wildcards: PLAN.experiment_json(wildcards.experiment),
+    log:
+        f"{RESULTS}/logs/freeze_experiment/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/freeze_experiment/{{experiment}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "dynvision config freeze-experiment {params.values:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule experiment:
+    input:
+        experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
+        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
+        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
+        data=lambda wildcards: PLAN.data_files(PLAN.runs[wildcards.run_id].data_id),
+    output:
+        responses=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet",
+        performance=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
+    params:
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
+    log:
+        f"{RESULTS}/logs/experiment/{{experiment}}/{{run_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/experiment/{{experiment}}/{{run_id}}.tsv"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    shell:
+        "dynvision experiment --experiment {input.experiment:q} --config {input.config:q} --weights {input.weights:q}"
+        " --data {params.data:q} --responses {output.responses:q} --performance {output.performance:q} {EXECUTION}"
+        " 2>&1 | tee {log:q}"

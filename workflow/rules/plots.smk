@@ -1,0 +1,53 @@
+# Figures, each as PNG, SVG and the CSV of what was drawn.
+
+FIGURES = ["responses", "measures", "performance"]
+FORMATS = ["png", "svg", "csv"]
+VISUALIZATION = "config/config_visualization.yaml"
+
+
+rule plot_experiment:
+    input:
+        experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
+        configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+        responses=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/responses.parquet", run_id=RUNS),
+        performance=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/performance.parquet", run_id=RUNS),
+        metrics=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/metrics.parquet", run_id=RUNS),
+        visualization=VISUALIZATION,
+    output:
+        expand(f"{RESULTS}/figures/{{{{experiment}}}}/{{figure}}.{{format}}", figure=FIGURES, format=FORMATS),
+    params:
+        folder=lambda wildcards: PLAN.paths.figures(wildcards.experiment),
+    log:
+        f"{RESULTS}/logs/plot_experiment/{{experiment}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_experiment/{{experiment}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "dynvision plot --experiment {input.experiment:q} --configs {input.configs:q} --responses {input.responses:q}"
+        " --performance {input.performance:q} --metrics {input.metrics:q} --visualization {input.visualization:q}"
+        " --output-dir {params.folder:q} 2>&1 | tee {log:q}"
+
+
+rule plot_training:
+    input:
+        configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+        training=expand(f"{RESULTS}/runs/{{run_id}}/training.csv", run_id=RUNS),
+        visualization=VISUALIZATION,
+    output:
+        expand(f"{RESULTS}/figures/training/training.{{format}}", format=FORMATS),
+    params:
+        folder=PLAN.paths.figures("training"),
+    log:
+        f"{RESULTS}/logs/plot_training.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_training.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "dynvision plot --training {input.training:q} --configs {input.configs:q}"
+        " --visualization {input.visualization:q} --output-dir {params.folder:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,25 @@
+# One job a run. Checkpoints are not declared, so that a training that was stopped finds them again.
+
+
+rule train:
+    input:
+        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
+        data=lambda wildcards: PLAN.data_files(PLAN.runs[wildcards.run_id].data_id),
+    output:
+        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
+        training=f"{RESULTS}/runs/{{run_id}}/training.csv",
+        test=f"{RESULTS}/runs/{{run_id}}/test.json",
+    params:
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
+        folder=lambda wildcards: PLAN.paths.run(wildcards.run_id),
+    log:
+        f"{RESULTS}/logs/train/{{run_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{run_id}}.tsv"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=720,
+    shell:
+        "dynvision train --config {input.config:q} --data {params.data:q} --output {params.folder:q} {EXECUTION}"
+        " 2>&1 | tee {log:q}"
