@@ -38,7 +38,7 @@ def performance_caption(table: pd.DataFrame, parameter_label: str) -> str:
     chances = sorted({round(float(chance), 4) for chance in table["chance"]})
     level = " or ".join(f"{100 * chance:.3g} %" for chance in chances)
     return (
-        "Part of the images that the classifier names rightly at each moment, including the times without a "
+        "Part of the images that are classified correctly at each moment, including the times without a "
         f"stimulus, one line for each value of {parameter_label}. The dashed line is chance ({level}). "
         f"{_stimulus(table, parameter_label)} {_band(table)}"
     )

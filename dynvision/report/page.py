@@ -1,0 +1,143 @@
+"""From results to one HTML file that needs no other file and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dynvision.config.visualization import VisualizationConfig
+from dynvision.files import write_text
+from dynvision.report import prose
+from dynvision.report.content import Chapter, Listing, Report, Table
+from dynvision.report.plates import experiment_plates, training_plates
+from dynvision.report.provenance import code_state, report_date, software_versions
+from dynvision.report.results import CONFIG, Measured, Results, read_results
+from dynvision.report.run_times import run_time_table
+from dynvision.report.tables import measure_tables, pair_table, parameter_table, run_table
+from dynvision.visualization.labels import parameter_label
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(
+    root: str | Path,
+    experiments: Sequence[str],
+    run_ids: Sequence[str],
+    output: str | Path,
+    look: VisualizationConfig | None = None,
+) -> None:
+    """Write the report of experiments on runs.
+
+    Args:
+        root: the results folder.
+        experiments: names of the experiments.
+        run_ids: the runs.
+        output: the HTML file, written whole or not at all.
+        look: names and order; None takes the defaults.
+
+    Raises:
+        InputError: a configuration, a table or a figure is missing or broken.
+    """
+    write_text(output, render(compose(read_results(root, experiments, run_ids, look))))
+
+
+def compose(results: Results) -> Report:
+    """The report's chapters."""
+    chapters: list[Chapter | None] = [_overview(results)]
+    chapters += [_experiment(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
+    chapters += [_training(results), _configuration(results), _provenance(results)]
+    return Report(
+        prose.title(results),
+        prose.subtitle(results),
+        report_date(),
+        tuple(chapter for chapter in chapters if chapter is not None),
+    )
+
+
+def render(report: Report) -> str:
+    """The report as HTML. Names come from users, so everything is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(report=report)
+
+
+def _overview(results: Results) -> Chapter:
+    tables = [run_table(results), parameter_table(results)]
+    return Chapter(
+        "overview",
+        "What was run",
+        tuple(prose.what_was_run(results)),
+        tables=tuple(table for table in tables if table is not None),
+    )
+
+
+def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
+    name, config = measured.experiment.name, measured.experiment.config
+    averaged = results.comparison.average(measured.metrics, ["parameter", "value", "layer", "measure"])
+    labels = results.comparison.labels
+    return Chapter(
+        f"experiment-{n}",
+        f"Experiment: {results.names.name(name)}",
+        (prose.protocol(measured, results.names),),
+        tuple(prose.findings(averaged, measured.experiment, labels, results.names)),
+        tuple(
+            experiment_plates(
+                results.paths.figures(name),
+                results.paths.root,
+                f"experiment-{n}",
+                parameter_label(config.parameter, results.names),
+            )
+        ),
+        tuple(measure_tables(averaged, labels, config.parameter, results.names)),
+    )
+
+
+def _training(results: Results) -> Chapter | None:
+    plates = training_plates(results.paths.figures("training"), results.paths.root)
+    return Chapter("training", "Training", plates=tuple(plates)) if plates else None
+
+
+def _configuration(results: Results) -> Chapter:
+    paths = results.paths
+    files = {f"Run {run.config.run_id}": paths.run(run.config.run_id) / CONFIG for run in results.runs}
+    for measured in results.experiments:
+        name = measured.experiment.name
+        files[f"Experiment {name}"] = paths.root / "experiments" / name / CONFIG
+    return Chapter(
+        "configuration",
+        "Configuration",
+        ("Everything that determines the results. Durations and time constants are in ms.",),
+        listings=tuple(Listing(title, path.read_text(encoding="utf-8")) for title, path in files.items()),
+    )
+
+
+def _provenance(results: Results) -> Chapter:
+    reported = {run.config.run_id for run in results.runs}
+    others = {path.name for path in (results.paths.root / "runs").iterdir()} - reported
+    tables: list[Table | None] = [
+        run_time_table(results.paths.root, others),
+        pair_table("Software where this report was made.", software_versions(), ("software", "version")),
+        _data_table(results),
+    ]
+    return Chapter(
+        "provenance",
+        "Provenance",
+        (f"Made with DynVision, {code_state()}.",),
+        tables=tuple(table for table in tables if table is not None),
+    )
+
+
+def _data_table(results: Results) -> Table | None:
+    hashes = {
+        run.config.data_id: str(run.manifest["source_sha256"])
+        for run in results.runs
+        if run.manifest and "source_sha256" in run.manifest
+    }
+    return pair_table("SHA-256 of the sources of the data.", hashes, ("data", "sha256")) if hashes else None

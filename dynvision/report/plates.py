@@ -1,0 +1,78 @@
+"""Figures in the page: the files that were drawn, embedded, with captions made from the data beside them."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from dynvision.errors import InputError
+from dynvision.report.content import Plate
+from dynvision.visualization.captions import CAPTIONS, training_caption
+
+PIXELS_PER_POINT = 4 / 3  # CSS: 96 px and 72 pt are an inch
+SCALE = 1.3  # figures are drawn for print, where text may be smaller
+_SIZE = re.compile(r'<svg[^>]*?\swidth="([\d.]+)pt"\sheight="([\d.]+)pt"')
+
+
+def experiment_plates(folder: Path, root: Path, chapter: str, parameter_label: str) -> list[Plate]:
+    """The figures of an experiment.
+
+    Args:
+        folder: where they are.
+        root: the results folder; the files beside a figure are named from here.
+        chapter: identity of the chapter that they are in.
+        parameter_label: the swept parameter with its unit.
+
+    Raises:
+        InputError: a figure or its data is missing or broken.
+    """
+    return [
+        _plate(folder, root, f"{chapter}-{name}", name, describe, parameter_label)
+        for name, describe in CAPTIONS.items()
+    ]
+
+
+def training_plates(folder: Path, root: Path) -> list[Plate]:
+    """The figure of training, if there is one."""
+    if not (folder / "training.svg").exists():
+        return []
+    return [_plate(folder, root, "figure-training", "training", training_caption)]
+
+
+def _plate(
+    folder: Path, root: Path, identity: str, name: str, describe: Callable[..., str], *known: str
+) -> Plate:
+    image, data = folder / f"{name}.svg", folder / f"{name}.csv"
+    try:
+        drawing = image.read_text(encoding="utf-8")
+        table = pd.read_csv(data)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename} does not exist; draw the figures with dynvision plot first"
+        ) from None
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(
+            f"figure {image} or its data cannot be read: {' '.join(str(error).split())}"
+        ) from None
+    size = _SIZE.search(drawing)
+    if size is None:
+        raise InputError(f"figure {image} is not an SVG of dynvision plot; draw it again")
+    try:
+        words = describe(table, *known)
+    except KeyError as error:
+        raise InputError(f"{data} lacks the column {error}; draw the figure again") from None
+    width, height = (round(float(points) * PIXELS_PER_POINT * SCALE) for points in size.groups())
+    content = base64.b64encode(drawing.encode()).decode()
+    return Plate(
+        identity=identity,
+        alt=name.capitalize(),
+        caption=words,
+        source=f"data:image/svg+xml;base64,{content}",
+        width=width,
+        height=height,
+        data_file=str(data.relative_to(root)) if data.is_relative_to(root) else data.name,
+    )

@@ -1,0 +1,137 @@
+"""Plain sentences about what was run and what came out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
+from dynvision.config.experiment import STIMULUS_PARAMETERS
+from dynvision.report.numbers import count, listing, number, percent, span
+from dynvision.report.results import Measured, Results, Run
+from dynvision.visualization.labels import value_label
+from dynvision.visualization.names import Names
+
+
+def title(results: Results) -> str:
+    """The report's title."""
+    names = [results.names.name(measured.experiment.name) for measured in results.experiments]
+    return f"Responses in time: {listing(names)}"
+
+
+def subtitle(results: Results) -> str:
+    """Models, data and the number of runs, in a line."""
+    models = results.names.ordered(_model(run) for run in results.runs)
+    data = results.names.ordered(_data(run) for run in results.runs)
+    return f"{listing(models)} on {listing(data)}, {count(len(results.runs), 'run')}"
+
+
+def what_was_run(results: Results) -> list[str]:
+    """Sentences on runs, data and training, and on what the networks can do."""
+    runs, n_runs = results.runs, len(results.runs)
+    models = listing(results.names.ordered(_model(run) for run in runs))
+    epochs = sorted({run.config.training.epochs for run in runs})
+    lasted = span(str(epochs[0]), str(epochs[-1])) + (" epoch" if epochs == [1] else " epochs")
+    first = f"{count(n_runs, 'run', capital=True)} of {models} {'was' if n_runs == 1 else 'were'} trained for {lasted}."
+    labels = results.comparison.labels
+    if len(labels) > 1:
+        first = first.removesuffix(".") + f", in {count(len(labels), 'condition')} ({'; '.join(labels)})."
+    seeds = sorted({run.config.seed for run in runs})
+    first += f" The {'seed is' if len(seeds) == 1 else 'seeds are'} {listing([str(seed) for seed in seeds])}."
+    sentences = [first, *dict.fromkeys(_data_sentence(run) for run in runs)]
+    tested = [run.test for run in runs if run.test]
+    if tested:
+        accuracies = sorted(float(test["test_accuracy"]) for test in tested)
+        n_images = sorted({int(test["n_images"]) for test in tested})
+        sentences.append(
+            f"After training, {span(percent(accuracies[0]), percent(accuracies[-1]))} of "
+            f"{span(f'{n_images[0]:,}', f'{n_images[-1]:,}')} test images are classified correctly."
+        )
+    return sentences
+
+
+def protocol(measured: Measured, names: Names) -> str:
+    """What was shown, and how long it was recorded."""
+    experiment = measured.experiment.config
+    of_classifier = measured.metrics[measured.metrics["layer"] == CLASSIFIER_LAYER]
+    n_images = int(of_classifier["n_images"].max()) if len(of_classifier) else 0
+    values = listing([value_label(value) for value in experiment.values])
+    shown = f"Each of {n_images:,} test images was shown alone, once for each value: after a blank of "
+    shown += f"{experiment.baseline_ms:g} ms the image came on at 0 ms, "
+    if experiment.parameter == "duration_ms":
+        shown += f"for {values} ms, at contrast {experiment.stimulus.contrast:g}"
+    else:
+        label = names.name(experiment.parameter)
+        shown += f"for {experiment.stimulus.duration_ms:g} ms, at {label} {values}"
+    shown += f". Responses were recorded until {experiment.recorded_ms:g} ms."
+    if experiment.model_args:
+        settings = listing([f"{name} = {value}" for name, value in experiment.model_args.items()])
+        shown += f" During the test, {settings}."
+    return shown
+
+
+def findings(
+    averaged: pd.DataFrame, experiment: NamedExperiment, labels: tuple[str, ...], names: Names
+) -> list[tuple[str, str]]:
+    """How the measures of one layer, and the accuracy, go from the lowest to the highest value.
+
+    Args:
+        averaged: measures by condition, as they are drawn.
+        experiment: the experiment.
+        labels: the conditions in their order.
+        names: names to show.
+
+    Returns:
+        For each condition its name (empty if there is one only) and a sentence.
+    """
+    layers = [layer for layer in names.ordered(averaged["layer"]) if layer != CLASSIFIER_LAYER]
+    focus = experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
+    parameter = experiment.config.parameter
+    unit = STIMULUS_PARAMETERS.get(parameter, "")
+    name = names.name(parameter.removesuffix(f"_{unit}") if unit else parameter)
+    low, high = float(averaged["value"].min()), float(averaged["value"].max())
+    start = f"At {name} {low:g}" if low == high else f"From {name} {low:g} to {high:g}"
+    sentences = []
+    for label in labels:
+        means = averaged[averaged["condition"] == label].set_index(["layer", "measure", "value"])["mean"]
+        changes = [_change(means, focus, measure, low, high) for measure in experiment.config.measures]
+        accuracy = _change(means, CLASSIFIER_LAYER, "accuracy_peak", low, high)
+        sentence = f"{start} {unit}".strip() + f", in {names.name(focus)}, {listing(changes)}; {accuracy}."
+        sentences.append((label if len(labels) > 1 else "", sentence))
+    return sentences
+
+
+def _change(means: pd.Series, layer: str, measure: str, low: float, high: float) -> str:
+    """How the mean of a measure goes from one value of the parameter to another."""
+    facts = MEASURES[measure]
+    write, unit = (percent, "") if facts.unit == "fraction" else (number, f" {facts.unit}")
+    first, last = (write(float(means.get((layer, measure, value), float("nan")))) for value in (low, high))
+    if low == high:
+        return f"{facts.label} is {last}{unit}"
+    if first == last:
+        return f"{facts.label} stays at {last}{unit}"
+    return f"{facts.label} goes from {first} to {last}{unit}"
+
+
+def _data_sentence(run: Run) -> str:
+    data = run.config.data
+    kind = {1: "grey", 3: "colour"}[data.n_channels]
+    sentence = f"The data are {_data(run)}: {kind} images of {data.resolution} × {data.resolution} px"
+    counts: Any = (run.manifest or {}).get("counts")
+    if isinstance(counts, dict) and {"train", "val", "test"} <= set(counts):
+        sentence += (
+            f", {counts['train']:,} to train, {counts['val']:,} to validate and {counts['test']:,} to test"
+        )
+    classes = (run.manifest or {}).get("class_names")
+    if isinstance(classes, list):
+        sentence += f", in {count(len(classes), 'class', plural='classes')}"
+    return sentence + "."
+
+
+def _model(run: Run) -> str:
+    return run.config.model.name.rpartition(":")[2]
+
+
+def _data(run: Run) -> str:
+    return run.config.data.name

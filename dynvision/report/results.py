@@ -1,0 +1,121 @@
+"""Everything that a report reads from a results folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dynvision.analysis import NamedExperiment, group_runs, read_experiment, read_metrics, read_training
+from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.visualization import VisualizationConfig
+from dynvision.errors import InputError
+from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison, compare
+from dynvision.visualization.names import Names
+
+CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its configuration, and what is there of its test, its training and its data (None where absent)."""
+
+    config: RunConfig
+    test: dict[str, Any] | None
+    training: pd.DataFrame | None
+    manifest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An experiment and the measures of all runs in it."""
+
+    experiment: NamedExperiment
+    metrics: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is reported."""
+
+    paths: ResultPaths
+    runs: tuple[Run, ...]
+    experiments: tuple[Measured, ...]
+    comparison: Comparison
+    names: Names
+
+
+def read_results(
+    root: str | Path,
+    experiments: Sequence[str],
+    run_ids: Sequence[str],
+    look: VisualizationConfig | None = None,
+) -> Results:
+    """Read configurations, measures, tests and trainings.
+
+    Args:
+        root: the results folder.
+        experiments: names of the experiments to report.
+        run_ids: the runs to report.
+        look: names and order; None takes the defaults.
+
+    Raises:
+        InputError: a file is missing or broken. Tests, trainings and manifests may be missing.
+    """
+    paths = ResultPaths(Path(root))
+    if not paths.root.is_dir():
+        raise InputError(f"results folder {root} does not exist")
+    runs = tuple(_read_run(paths, run_id) for run_id in dict.fromkeys(run_ids))
+    names = Names(look)
+    measured = []
+    for name in dict.fromkeys(experiments):
+        experiment = read_experiment(paths.root / "experiments" / name / CONFIG)
+        tables = [
+            read_metrics(paths.experiment(name, run.config.run_id) / "metrics.parquet", experiment.name)
+            for run in runs
+        ]
+        columns = {"run_id": str, "layer": str, "measure": str}
+        measured.append(Measured(experiment, pd.concat([table.astype(columns) for table in tables])))
+    comparison = compare(group_runs([run.config for run in runs]), names)
+    order = {run_id: n for n, condition in enumerate(comparison.conditions) for run_id in condition.run_ids}
+    ordered = sorted(runs, key=lambda run: (order[run.config.run_id], run.config.seed))
+    return Results(paths, tuple(ordered), tuple(measured), comparison, names)
+
+
+def _read_run(paths: ResultPaths, run_id: str) -> Run:
+    folder = paths.run(run_id)
+    config = read_run_config(folder / CONFIG)
+    if config.run_id != run_id:
+        raise InputError(f"{folder / CONFIG} is the configuration of {config.run_id}, not of {run_id}")
+    training = folder / "training.csv"
+    return Run(
+        config,
+        _read_json(folder / "test.json", ("test_accuracy", "n_images")),
+        read_training(training) if training.exists() else None,
+        _read_json(paths.data(config.data_id) / "manifest.json", ()),
+    )
+
+
+def _read_json(path: Path, required: Sequence[str]) -> dict[str, Any] | None:
+    """A JSON file that holds a mapping; None where there is no file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold keys and values, not a {type(content).__name__}")
+    missing = [key for key in required if not _is_number(content.get(key))]
+    if missing:
+        raise InputError(f"{path} lacks a number for {', '.join(missing)}")
+    return content
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

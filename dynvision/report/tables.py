@@ -1,0 +1,159 @@
+"""The report's tables: runs, measures, and plain pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dynvision.analysis import CLASSIFIER_LAYER, MEASURES
+from dynvision.analysis.cube import levels
+from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
+from dynvision.report.content import Cell, Table
+from dynvision.report.numbers import NOT_A_NUMBER, number, percent, seconds
+from dynvision.report.results import Results, Run
+from dynvision.visualization.labels import parameter_label, value_label
+from dynvision.visualization.names import Names
+
+ABSENT = Cell(NOT_A_NUMBER)
+
+
+def run_table(results: Results) -> Table:
+    """The runs: what tells them apart, how they trained, what they can do."""
+    compared = len(results.comparison.labels) > 1
+    columns = {"condition": False} if compared else {}
+    columns |= {"model": False, "data": False, "seed": True, "test accuracy": True}
+    columns |= {"validation accuracy": True, "epochs": True, "training time": True, "run": False}
+    rows = []
+    for run in results.runs:
+        config = run.config
+        cells = [Cell(results.comparison.label_of(config.run_id))] if compared else []
+        cells += [Cell(config.model.name.rpartition(":")[2]), Cell(config.data.name), _count(config.seed)]
+        if run.test:
+            accuracy = float(run.test["test_accuracy"])
+            cells.append(Cell(percent(accuracy), f"of {int(run.test['n_images']):,}", accuracy))
+        else:
+            cells.append(ABSENT)
+        rows.append((*cells, *_training_cells(run), Cell(config.run_id)))
+    return Table(
+        "The runs. Test accuracy is that on all test images, validation accuracy that of the last epoch.",
+        tuple(columns),
+        tuple(columns.values()),
+        tuple(rows),
+    )
+
+
+def measure_tables(
+    averaged: pd.DataFrame, labels: tuple[str, ...], parameter: str, names: Names
+) -> list[Table]:
+    """The measures of the layers, and those of the classifier: the numbers of the figure of measures.
+
+    Args:
+        averaged: columns `condition`, `layer`, `measure`, `value`, `mean`, `low`, `high`, `band`, `n_images`.
+        labels: the conditions in their order.
+        parameter: the swept parameter.
+        names: names and order.
+    """
+    of_classifier = averaged["layer"] == CLASSIFIER_LAYER
+    interval = _interval(averaged)
+    tables = []
+    for rows, what in ((averaged[~of_classifier], "layers"), (averaged[of_classifier], "classifier")):
+        if rows.empty:
+            continue
+        layers = names.ordered(rows["layer"].unique())
+        measures = levels(rows["measure"])
+        cells = rows.set_index(["condition", "layer", "value", "measure"]).to_dict("index")
+        lines = []
+        for label in labels:
+            for layer in layers:
+                for value in sorted(rows["value"].unique()):
+                    found = {measure: cells.get((label, layer, value, measure)) for measure in measures}
+                    head = [Cell(label)] if len(labels) > 1 else []
+                    head += [Cell(names.name(layer))] if what == "layers" else []
+                    n_images = max(int(facts["n_images"]) for facts in found.values() if facts)
+                    lines.append(
+                        (
+                            *head,
+                            Cell(value_label(value), key=float(value)),
+                            *(_measure_cell(facts, n_images) for facts in found.values()),
+                            _count(n_images),
+                        )
+                    )
+        columns = {"condition": False} if len(labels) > 1 else {}
+        columns |= {"layer": False} if what == "layers" else {}
+        columns |= {parameter_label(parameter, names): True}
+        columns |= {_heading(measure): True for measure in measures}
+        columns["images"] = True
+        caption = f"Measures of the {what}, with {interval} in brackets."
+        tables.append(Table(caption, tuple(columns), tuple(columns.values()), tuple(lines)))
+    return tables
+
+
+def parameter_table(results: Results) -> Table | None:
+    """The parameters in which the conditions differ; None for one condition."""
+    conditions = results.comparison.conditions
+    if len(conditions) < 2:
+        return None
+    parameters = list(conditions[0].differing)
+    rows = []
+    for label, condition in zip(results.comparison.labels, conditions, strict=True):
+        values = [_plain(condition.differing[name]) for name in parameters]
+        rows.append((Cell(label), *values, _count(len(condition.run_ids))))
+    numeric = [all(row[n + 1].key is not None for row in rows) for n in range(len(parameters))]
+    return Table(
+        "The conditions and the parameters in which they differ, by their names in the configuration.",
+        ("condition", *parameters, "runs"),
+        (False, *numeric, True),
+        tuple(rows),
+    )
+
+
+def pair_table(caption: str, pairs: Mapping[str, str], columns: tuple[str, str]) -> Table:
+    """A table of names and texts."""
+    return Table(
+        caption, columns, (False, False), tuple((Cell(name), Cell(text)) for name, text in pairs.items())
+    )
+
+
+def _training_cells(run: Run) -> tuple[Cell, Cell, Cell]:
+    if run.training is None:
+        return ABSENT, _count(run.config.training.epochs), ABSENT
+    last = run.training.sort_values("epoch").iloc[-1]
+    accuracy, lasted = float(last["val_accuracy"]), float(run.training["seconds"].sum())
+    return (
+        Cell(percent(accuracy), key=accuracy),
+        _count(len(run.training)),
+        Cell(seconds(lasted), key=lasted),
+    )
+
+
+def _measure_cell(facts: dict | None, n_images: int) -> Cell:
+    if facts is None:
+        return ABSENT
+    low, high = number(facts["low"]), number(facts["high"])
+    note = "" if low == high == NOT_A_NUMBER else f"[{low}, {high}]"
+    if int(facts["n_images"]) < n_images:
+        note = f"{note} of {int(facts['n_images']):,} images".strip()
+    return Cell(number(facts["mean"]), note, float(facts["mean"]))
+
+
+def _heading(measure: str) -> str:
+    unit = MEASURES[measure].unit.replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{MEASURES[measure].label} ({unit})"
+
+
+def _interval(averaged: pd.DataFrame) -> str:
+    bands = set(averaged["band"])
+    parts = ["95 % bootstrap intervals over images"] if BAND_IMAGES in bands else []
+    parts += ["ranges over seeds"] if BAND_SEEDS in bands else []
+    return " or ".join(parts)
+
+
+def _count(n: int) -> Cell:
+    return Cell(f"{n:,}", key=float(n))
+
+
+def _plain(value: object) -> Cell:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Cell(value_label(value), key=float(value))
+    return Cell(NOT_A_NUMBER if value is None else str(value))
