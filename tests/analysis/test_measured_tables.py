@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from example_tables import CONTRASTS, DELAY_MS, DURATIONS, LAYERS, example_tables
 
 from dynvision.analysis import (
     CLASSIFIER_LAYER,
@@ -16,6 +15,7 @@ from dynvision.analysis import (
 )
 from dynvision.config.experiment import MEASURES
 from dynvision.errors import InputError
+from tests.analysis.example_tables import CONTRASTS, DELAY_MS, DURATIONS, LAYERS, example_tables
 
 
 def test_delays_between_layers_come_back_as_times_to_peak():

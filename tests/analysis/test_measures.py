@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from example_tables import leaky_pulse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from dynvision.analysis.registry import names_of
 from dynvision.analysis.summation import summed_response
 from dynvision.config.experiment import MEASURES as CONFIGURABLE
 from dynvision.errors import InputError
+from tests.analysis.example_tables import leaky_pulse
 
 TIME = np.arange(-4, 80, 2.0)
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from example_tables import LAYERS, example_tables
 
 from dynvision.analysis import (
     measure_responses,
@@ -16,6 +15,7 @@ from dynvision.analysis import (
 )
 from dynvision.analysis.tables import RESPONSE_COLUMNS, TRAINING_COLUMNS
 from dynvision.errors import InputError
+from tests.analysis.example_tables import LAYERS, example_tables
 
 
 @pytest.fixture

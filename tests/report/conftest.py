@@ -1,21 +1,17 @@
 """A small results folder, made by the commands from example tables."""
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
-
-from example_tables import CONTRASTS, DURATIONS, example_tables  # noqa: E402
-
-from dynvision.cli import main  # noqa: E402
-from dynvision.config import to_yaml  # noqa: E402
-from dynvision.report import write_report  # noqa: E402
-from dynvision.runs import ResultPaths, run_config  # noqa: E402
-from dynvision.visualization.config_file import read_visualization  # noqa: E402
+from dynvision.cli import main
+from dynvision.config import to_yaml
+from dynvision.report import write_report
+from dynvision.runs import ResultPaths, run_config
+from dynvision.visualization.config_file import read_visualization
+from tests.analysis.example_tables import CONTRASTS, DURATIONS, example_tables
 
 LOOK = Path(__file__).parents[2] / "config" / "config_visualization.yaml"
 EXPERIMENTS = {
@@ -25,7 +21,7 @@ EXPERIMENTS = {
 SWEPT = {"contrast": ("contrast", CONTRASTS), "duration": ("duration_ms", DURATIONS)}
 
 
-def make_results(root, configs, experiments=tuple(EXPERIMENTS), n_images=12, extra="", **kwargs):
+def make_results(root, configs, experiments=tuple(EXPERIMENTS), n_images=12, **kwargs):
     """Write everything that a report reads; returns the run ids."""
     paths = ResultPaths(Path(root))
     for number, config in enumerate(configs):

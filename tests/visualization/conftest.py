@@ -1,27 +1,23 @@
 """Example tables of one to several runs, as figures get them."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
-
-from example_tables import CONTRASTS, DURATIONS, LAYERS, example_tables  # noqa: E402
-
-from dynvision.analysis import (  # noqa: E402
+from dynvision.analysis import (
     NamedExperiment,
     accuracy_courses,
     group_runs,
     measure_responses,
     response_courses,
 )
-from dynvision.config import ExperimentConfig  # noqa: E402
-from dynvision.runs import run_config  # noqa: E402
-from dynvision.visualization.comparison import compare  # noqa: E402
-from dynvision.visualization.config_file import read_visualization  # noqa: E402
-from dynvision.visualization.style import Style  # noqa: E402
+from dynvision.config import ExperimentConfig
+from dynvision.runs import run_config
+from dynvision.visualization.comparison import compare
+from dynvision.visualization.config_file import read_visualization
+from dynvision.visualization.style import Style
+from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, example_tables
 
 SHIPPED = Path(__file__).parents[2] / "config" / "config_visualization.yaml"
 

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from example_tables import example_tables
 
 from dynvision.cli import main
 from dynvision.config import to_yaml
+from tests.analysis.example_tables import example_tables
 
 EXPERIMENT = "name: contrast\nparameter: contrast\nvalues: [0.5, 1]\nrecorded_ms: 80\n"
 

@@ -100,7 +100,7 @@ def test_files_with_and_without_the_section_and_misspelt_keys(tmp_path):
     assert read_visualization(path).dpi == 100
     path.write_text("visualization:\n  dpi: 100\n")
     assert read_visualization(path).dpi == 100
-    path.write_text("pallete: {}\n")
-    with pytest.raises(InputError, match="look.yaml: unknown key 'pallete'.*did you mean 'palette'"):
+    path.write_text("palett: {}\n")
+    with pytest.raises(InputError, match="look.yaml: unknown key 'palett'.*did you mean .palette."):
         read_visualization(path)
     assert read_visualization(None) == VisualizationConfig()
