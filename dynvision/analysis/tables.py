@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dynvision.errors import InputError
+from dynvision.analysis.experiment_file import NamedExperiment
+from dynvision.analysis.registry import MEASURES
+from dynvision.errors import InputError, unknown_name
 from dynvision.files import atomic_path
 
 Kind = Literal["text", "number", "truth"]
@@ -43,7 +45,7 @@ TRAINING_COLUMNS = (
 MAY_BE_MISSING = ("mean", "ci_low", "ci_high")
 
 
-def read_responses(path: str | Path, experiment: str | None = None) -> pd.DataFrame:
+def read_responses(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Responses of layers: a row for each value of the parameter, image, layer and time.
 
     Args:
@@ -56,14 +58,20 @@ def read_responses(path: str | Path, experiment: str | None = None) -> pd.DataFr
     return _read(path, RESPONSE_COLUMNS, "responses", experiment)
 
 
-def read_performance(path: str | Path, experiment: str | None = None) -> pd.DataFrame:
+def read_performance(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Guesses of the classifier: a row for each value of the parameter, image and time. As `read_responses`."""
     return _read(path, PERFORMANCE_COLUMNS, "performance", experiment)
 
 
-def read_metrics(path: str | Path, experiment: str | None = None) -> pd.DataFrame:
+def read_metrics(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Measures: a row for each value of the parameter, layer and measure. As `read_responses`."""
-    return _read(path, METRIC_COLUMNS, "metrics", experiment)
+    table = _read(path, METRIC_COLUMNS, "metrics", experiment)
+    for name in table["measure"].unique():
+        if name not in MEASURES:
+            raise InputError(
+                f"metrics table {path}: {unknown_name('measure', name, MEASURES)}; analyse again"
+            )
+    return table
 
 
 def read_training(path: str | Path) -> pd.DataFrame:
@@ -97,7 +105,9 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def _read(path: str | Path, columns: Mapping[str, Kind], what: str, experiment: str | None) -> pd.DataFrame:
+def _read(
+    path: str | Path, columns: Mapping[str, Kind], what: str, experiment: NamedExperiment | None
+) -> pd.DataFrame:
     text = [name for name, kind in columns.items() if kind == "text"]
     try:
         _check_columns(pq.read_schema(path), columns, f"{what} table {path}")
@@ -114,9 +124,14 @@ def _read(path: str | Path, columns: Mapping[str, Kind], what: str, experiment: 
         raise InputError(f"{what} table {path}: column {holes[0]} has rows without a value")
     for name in text:
         table[name] = table[name].astype("category")
-    found = [str(name) for name in table["experiment"].unique()]
-    if experiment is not None and found != [experiment]:
-        raise InputError(f"{what} table {path} is of experiment {', '.join(found)}, not of {experiment}")
+    if experiment is not None:
+        for column, expected in {
+            "experiment": experiment.name,
+            "parameter": experiment.config.parameter,
+        }.items():
+            found = [str(name) for name in table[column].unique()]
+            if found != [expected]:
+                raise InputError(f"{what} table {path} is of {column} {', '.join(found)}, not of {expected}")
     return table[list(columns)]
 
 

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure responses: tables in, table out. Times are in ms from stimulus onset, responses in the model's own "
         "unit of activity (a.u.), summed responses in a.u. times ms, accuracies are fractions. Each measure is "
-        "computed for each image, then averaged, with a 95 %% bootstrap interval over images."
+        "computed for each image, then averaged, with a 95 % bootstrap interval over images."
     )
     parser.add_argument(
         "--experiment", type=Path, required=True, metavar="YAML", help="the experiment's config.yaml"
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.errors import InputError
 
     experiment = read_experiment(arguments.experiment)
-    responses = read_responses(arguments.responses, experiment.name)
-    performance = read_performance(arguments.performance, experiment.name)
+    responses = read_responses(arguments.responses, experiment)
+    performance = read_performance(arguments.performance, experiment)
     try:
         measured = measure_responses(responses, performance, experiment.config.measures)
     except InputError as error:

@@ -96,12 +96,12 @@ def _plot_experiment(
     sources: dict[str, tuple[list[Path], Callable[[Path], pd.DataFrame]]] = {
         "responses": (
             arguments.responses,
-            lambda path: _named(path, response_courses, read_responses(path, experiment.name)),
+            lambda path: _named(path, response_courses, read_responses(path, experiment)),
         ),
-        "measures": (arguments.metrics, lambda path: read_metrics(path, experiment.name)),
+        "measures": (arguments.metrics, lambda path: read_metrics(path, experiment)),
         "performance": (
             arguments.performance,
-            lambda path: _named(path, accuracy_courses, read_performance(path, experiment.name)),
+            lambda path: _named(path, accuracy_courses, read_performance(path, experiment)),
         ),
     }
     tables = {}

@@ -76,7 +76,7 @@ def read_results(
     for name in dict.fromkeys(experiments):
         experiment = read_experiment(paths.root / "experiments" / name / CONFIG)
         tables = [
-            read_metrics(paths.experiment(name, run.config.run_id) / "metrics.parquet", experiment.name)
+            read_metrics(paths.experiment(name, run.config.run_id) / "metrics.parquet", experiment)
             for run in runs
         ]
         columns = {"run_id": str, "layer": str, "measure": str}

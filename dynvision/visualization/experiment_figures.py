@@ -11,6 +11,7 @@ import pandas as pd
 
 from dynvision.analysis.experiment_file import NamedExperiment
 from dynvision.analysis.registry import names_of
+from dynvision.errors import InputError
 from dynvision.visualization.captions import (
     measures_caption,
     performance_caption,
@@ -43,6 +44,10 @@ def draw_measures(
 ) -> Drawn:
     """The figure of measures from `analysis.measure_responses`: the experiment's measures and the accuracies."""
     wanted = metrics["measure"].isin([*experiment.config.measures, *names_of("performance")])
+    if not wanted.any():
+        raise InputError(
+            f"the tables of metrics have none of the measures of {experiment.name}; analyse them again"
+        )
     table = comparison.average(metrics[wanted], ["parameter", "value", "layer", "measure"])
     label = parameter_label(experiment.config.parameter, style)
     with style.context():

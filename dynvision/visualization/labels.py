@@ -48,9 +48,10 @@ def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool 
 
 
 def _assignment(parameter: str, value: Any, config: RunConfig, names: Names) -> str:
-    text = _text(value, names)
     if parameter in PLAIN:
-        return text.rpartition(":")[2] if parameter == "model.name" else text
+        plain = str(value).rpartition(":")[2] if parameter == "model.name" else str(value)
+        return names.config.names.get(plain, plain)
+    text = _text(value, names)
     label = names.name(parameter.rpartition(".")[2])
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         unit = parameter_unit(parameter, config)

@@ -46,9 +46,9 @@ def draw_stimulus(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str])
     for row, (value, periods) in enumerate(rows):
         colour = STIMULUS if value is None else colours[value]
         for start, end in periods:
-            bar = Rectangle(
-                (start, row + (1 - BAR_HEIGHT) / 2), end - start, BAR_HEIGHT, color=colour, linewidth=0
+            axes.add_patch(
+                Rectangle(
+                    (start, row + (1 - BAR_HEIGHT) / 2), end - start, BAR_HEIGHT, color=colour, linewidth=0
+                )
             )
-            bar.set_gid(f"stimulus {start:g} to {end:g} ms" + ("" if value is None else f" at {value:g}"))
-            axes.add_patch(bar)
     axes.set_ylim(0, max(len(rows), 1))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dynvision.analysis import (
+    NamedExperiment,
     measure_responses,
     read_experiment,
     read_metrics,
@@ -14,8 +15,11 @@ from dynvision.analysis import (
     write_table,
 )
 from dynvision.analysis.tables import RESPONSE_COLUMNS, TRAINING_COLUMNS
+from dynvision.config import ExperimentConfig
 from dynvision.errors import InputError
 from tests.analysis.example_tables import LAYERS, example_tables
+
+CONTRAST = NamedExperiment("contrast", ExperimentConfig(parameter="contrast"))
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def tables(tmp_path):
 
 def test_round_trip_keeps_values_and_the_models_order_of_layers(tables):
     responses, performance, folder = tables
-    read = read_responses(folder / "responses.parquet", "contrast")
+    read = read_responses(folder / "responses.parquet", CONTRAST)
     assert list(read) == list(RESPONSE_COLUMNS) and "sd" not in read
     assert tuple(read["layer"].cat.categories) == LAYERS
     np.testing.assert_array_equal(read["mean"], responses["mean"])
@@ -39,6 +43,14 @@ def test_round_trip_keeps_values_and_the_models_order_of_layers(tables):
     pd.testing.assert_frame_equal(
         read_metrics(folder / "metrics.parquet"), metrics, check_dtype=False, check_categorical=False
     )
+
+
+def test_a_measure_that_is_not_known_is_refused(tables):
+    responses, performance, folder = tables
+    metrics = measure_responses(responses, performance, ["peak"]).astype({"measure": str})
+    write_table(metrics.replace({"measure": {"peak": "peek"}}), folder / "metrics.parquet")
+    with pytest.raises(InputError, match="metrics.parquet: unknown measure 'peek'; did you mean 'peak'"):
+        read_metrics(folder / "metrics.parquet")
 
 
 def test_layers_that_are_plain_text_keep_the_order_of_their_rows(tables):
@@ -57,6 +69,7 @@ def test_layers_that_are_plain_text_keep_the_order_of_their_rows(tables):
         (lambda table: table.assign(stimulus_on=1.0), "column stimulus_on must hold a truth"),
         (lambda table: table.assign(value=np.nan), "column value has rows without a value"),
         (lambda table: table.assign(experiment="duration"), "is of experiment duration, not of contrast"),
+        (lambda table: table.assign(parameter="duration_ms"), "is of parameter duration_ms, not of contrast"),
     ],
 )
 def test_tables_of_something_else_are_refused_by_name(tables, change, sentence):
@@ -64,7 +77,7 @@ def test_tables_of_something_else_are_refused_by_name(tables, change, sentence):
     path = folder / "other.parquet"
     change(responses).to_parquet(path)
     with pytest.raises(InputError, match=sentence) as error:
-        read_responses(path, "contrast")
+        read_responses(path, CONTRAST)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 

@@ -206,8 +206,10 @@ def test_tests_trainings_manifests_and_benchmarks_may_be_missing(folder, tmp_pat
 
 
 def test_names_are_escaped(results, run, tmp_path):
-    evil = "folder:<script>alert(1)</script>&\"'"
-    run_ids = results(tmp_path, [run(data=evil)], experiments=("contrast",), n_images=3)
+    evil = "folder:<script>alert(1)</script>&\"' $x_1$"
+    run_ids = results(tmp_path, [run(), run(data=evil)], experiments=("contrast",), n_images=3)
+    drawing = (tmp_path / "figures" / "contrast" / "responses.svg").read_text()
+    assert "$x_1$" in drawing and "<script>" not in drawing
     write_report(tmp_path, ["contrast"], run_ids, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;&amp;" in text

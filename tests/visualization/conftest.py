@@ -1,5 +1,6 @@
 """Example tables of one to several runs, as figures get them."""
 
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from dynvision.analysis import (
     response_courses,
 )
 from dynvision.config import ExperimentConfig
+from dynvision.config.experiment import MEASURES
 from dynvision.runs import run_config
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.config_file import read_visualization
@@ -37,17 +39,26 @@ class Example:
         self.experiment = NamedExperiment("example", ExperimentConfig(**settings))
         self.style = Style(read_visualization(SHIPPED))
         self.comparison = compare(group_runs(configs), self.style)
-        parts = {"responses": [], "measures": [], "performance": []}
-        for number, config in enumerate(configs):
-            responses, performance = example_tables(
-                config.run_id, "example", parameter, values, layers, n_images, tau=4.0 + number, seed=number
-            )
-            parts["responses"].append(response_courses(responses))
-            parts["performance"].append(accuracy_courses(performance))
-            parts["measures"].append(
-                measure_responses(responses, performance, self.experiment.config.measures)
-            )
-        self.tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+        parts = [
+            of_run(config.run_id, parameter, tuple(values), tuple(layers), n_images, number)
+            for number, config in enumerate(configs)
+        ]
+        self.tables = {
+            name: pd.concat([part[name] for part in parts], ignore_index=True) for name in parts[0]
+        }
+
+
+@cache
+def of_run(run_id, parameter, values, layers, n_images, number):
+    """Courses and measures of one run, by the figure that shows them."""
+    responses, performance = example_tables(
+        run_id, "example", parameter, values, layers, n_images, tau=4.0 + number, seed=number
+    )
+    return {
+        "responses": response_courses(responses),
+        "performance": accuracy_courses(performance),
+        "measures": measure_responses(responses, performance, tuple(MEASURES)),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import pytest
 
 from dynvision.analysis import group_runs
+from dynvision.runs import run_config
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.experiment_figures import condition_colours
 from dynvision.visualization.labels import condition_labels, parameter_label, value_label
@@ -27,6 +28,11 @@ def test_conditions_are_named_by_what_differs(run, style):
     assert condition_labels(by_type, style, lines=True)[0] == "recurrence: full\nskip: no"
     assert condition_labels(group_runs([run(), run(2)]), style) == ["DyRCNNx4"]
     assert condition_labels(group_runs([run(), run(model="DyRCNNx8")]), style) == ["DyRCNNx4", "DyRCNNx8"]
+
+
+def test_names_of_data_are_shown_as_they_are(style):
+    configs = [run_config("DyRCNNx4", {}, name, {}, {}, 1) for name in ("digits", "folder:/a_b/$c_d$")]
+    assert condition_labels(group_runs(configs), style)[1].startswith("folder:/a_b/$c_d$")
 
 
 def test_conditions_are_ordered_by_configuration_or_number(run, style):
