@@ -7,7 +7,7 @@ A block of one step is the textbook loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from dynvision.base.frames import Frames, merge_frames
 from dynvision.base.plan import LayerPlan, Operation, Plan
 from dynvision.base.state import ModelState, Trace
-from dynvision.functional.leaky_scan import leaky_scan
 from dynvision.functional.merge import MERGES
+from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.resize import resize_nearest
 from dynvision.model_components.solver import Solver
 
@@ -68,7 +68,9 @@ def _run_block(
     age = min(frames.end, plan.settled)
     shift = age - frames.end
     traces = {
-        name: trace.since(frames.end - plan.horizon[name], shift) for name, trace in run.traces.items() if trace.pieces
+        name: trace.since(frames.end - plan.horizon[name], shift)
+        for name, trace in run.traces.items()
+        if trace.pieces
     }
     return signal, replace(state, age=age, traces=traces, drives=run.drives, operations=run.operations)
 
@@ -87,16 +89,16 @@ class _Block:
         for operation in plan.block:
             signal = self._folded(plan, operation, signal, self.first, self.end)
         begin = max(self.first, plan.start)
-        if begin < self.end:
+        scan = None if torch.compiler.is_compiling() else scan_of(plan)
+        if begin < self.end and scan is not None and signal is not None:
+            self._keep(plan, self._scan(plan, scan, signal))
+        elif begin < self.end:
             length = plan.lateral_delay or self.end - begin
             for piece, first, end in _pieces(signal, begin, self.end, length):
                 for operation in plan.lateral:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
-                activity = self._stepwise(plan, piece) if plan.step else piece
-                self.traces[plan.name] = self._trace(plan.name).append(activity)
-                if plan.recorded:
-                    self._record(plan.name, activity)
+                self._keep(plan, self._stepwise(plan, piece) if plan.step else piece)
         output = self._heard(plan.name, plan.delay, self.first, self.end)
         for operation in plan.output:
             output = self._folded(plan, operation, output, self.first, self.end)
@@ -133,15 +135,28 @@ class _Block:
             results.append(y)
         return Frames(x.first, x.n, _stack(results))
 
+    def _scan(self, plan: LayerPlan, scan: Scan, z: Frames) -> Frames:
+        """The layer's state over a stretch, recurrence included, as one operation."""
+        history = (
+            None
+            if scan.recurrence is None
+            else self._trace(plan.name).between(z.first - scan.recurrence.delay, z.first)
+        )
+        r = recurrent_scan(
+            z.values,
+            z.n,
+            z.batch,
+            self._trace(plan.name).last(),
+            scan.solver.gain(),
+            scan.rectify,
+            scan.recurrence,
+            None if history is None else history.folded(),
+        )
+        return Frames(z.first, z.n, r)
+
     def _stepwise(self, plan: LayerPlan, z: Frames) -> Frames:
         """The layer's state from step to step, driven by ``z``."""
         r = self._trace(plan.name).last()
-        scan = _leaky_scan_of(plan)
-        if scan is not None and not torch.compiler.is_compiling():
-            solver, rectify = scan
-            drive = z.values
-            start = torch.zeros_like(drive[: z.batch]) if r is None else r
-            return Frames(z.first, z.n, leaky_scan(drive, start, solver.gain(), z.n, rectify))
         results: list[Tensor] = []
         for k, signal in enumerate(z.steps()):
             y = signal
@@ -174,14 +189,17 @@ class _Block:
     def _trace(self, layer: str) -> Trace:
         return self.traces.get(layer, Trace())
 
+    def _keep(self, plan: LayerPlan, activity: Frames) -> None:
+        self.traces[plan.name] = self._trace(plan.name).append(activity)
+        if plan.recorded:
+            self._record(plan.name, activity)
+
     def _record(self, layer: str, activity: Frames) -> None:
         if self.observer is not None:
             self.observer(layer, activity)
 
 
-def _pieces(
-    signal: Frames | None, begin: int, end: int, length: int
-) -> list[tuple[Frames | None, int, int]]:
+def _pieces(signal: Frames | None, begin: int, end: int, length: int) -> list[tuple[Frames | None, int, int]]:
     """The steps from ``begin`` to ``end`` in pieces, each with the part of the signal that is there."""
     if signal is not None and signal.first == begin:
         return [(piece, piece.first, piece.end) for piece in signal.cut(length)]
@@ -204,17 +222,32 @@ def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:
     return merged
 
 
-def _leaky_scan_of(plan: LayerPlan) -> tuple[Solver, bool] | None:
-    """The solver, and whether its state is rectified, where the step-by-step part is just that; else None."""
-    solver = plan.step[0].module
-    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
-    rest = [operation.module for operation in plan.step[1:]]
-    if not plain or len(rest) > 1 or (rest and type(rest[0]) is not nn.ReLU):
+@dataclass(frozen=True)
+class Scan:
+    """What makes up a layer whose whole temporal part can run as one operation."""
+
+    solver: Solver
+    rectify: bool
+    recurrence: Recurrence | None
+
+
+def scan_of(plan: LayerPlan) -> Scan | None:
+    """The scan of a layer with at most an additive convolutional recurrence, a leaky step and a rectification."""
+    if not plan.step or len(plan.step) > 2 or len(plan.lateral) > 1:
         return None
-    return solver, bool(rest)  # type: ignore[return-value]
+    solver: Any = plan.step[0].module
+    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
+    if not plain or any(type(operation.module) is not nn.ReLU for operation in plan.step[1:]):
+        return None
+    recurrence = None
+    for operation in plan.lateral:
+        module: Any = operation.module
+        is_plain_conv = operation.kind == "recur" and type(module.recurrence) is nn.Conv2d
+        if not is_plain_conv or module.recurrence_target != "output" or module.recurrence_merge != "additive":
+            return None
+        recurrence = Recurrence.of(module.recurrence, module.delay_steps)
+    return Scan(solver, len(plan.step) == 2, recurrence)
 
 
 def _stack(steps: Sequence[Tensor]) -> Tensor:
     return steps[0] if len(steps) == 1 else torch.cat(list(steps))
-
-

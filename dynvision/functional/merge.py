@@ -25,7 +25,10 @@ def multiplicative(x: Tensor, h: Tensor) -> Tensor:
     return x * (1.0 + h.tanh())
 
 
-MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"additive": additive, "multiplicative": multiplicative}
+MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "additive": additive,
+    "multiplicative": multiplicative,
+}
 
 
 def find_merge(name: str) -> Callable[[Tensor, Tensor], Tensor]:

@@ -1,6 +1,6 @@
 """The supralinear response function.
 
-    f(x) = k sign(x) |x|^n        n exponent, k gain; finite in value and slope for every finite x
+f(x) = k sign(x) |x|^n        n exponent, k gain; finite in value and slope for every finite x
 """
 
 from __future__ import annotations

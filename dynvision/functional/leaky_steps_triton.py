@@ -1,0 +1,115 @@
+"""The GPU kernels of :mod:`dynvision.functional.leaky_steps`: one launch for all steps, state kept in registers.
+
+Each program takes a block of units of the flattened (B, C, H, W) and walks through the steps. All tensors share one
+memory layout, so that element i of a step is the same unit in each of them.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+BLOCK = 1024
+
+
+@triton.jit
+def _forward(
+    z,
+    h,
+    start,
+    r,
+    units,
+    n,
+    z_stride,
+    gain,
+    LATERAL: tl.constexpr,
+    RECTIFY: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # noqa: E501
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < units
+    state = tl.load(start + at, mask=inside).to(tl.float32)
+    for k in range(n):
+        here = k * units + at
+        drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32)
+        if LATERAL:
+            drive += tl.load(h + here, mask=inside).to(tl.float32)
+        state += gain * (drive - state)
+        if RECTIFY:
+            state = tl.maximum(state, 0.0)
+        tl.store(r + here, state, mask=inside)
+
+
+@triton.jit
+def _backward(
+    grad_r,
+    r,
+    carried,
+    grad_z,
+    grad_start,
+    units,
+    n,
+    gain,
+    CARRIED: tl.constexpr,
+    RECTIFY: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # noqa: E501
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < units
+    carry = tl.zeros((BLOCK,), tl.float32)
+    if CARRIED:
+        carry = tl.load(carried + at, mask=inside).to(tl.float32)
+    for step in range(n):
+        here = (n - 1 - step) * units + at
+        grad = carry + tl.load(grad_r + here, mask=inside).to(tl.float32)
+        if RECTIFY:
+            grad = tl.where(tl.load(r + here, mask=inside) > 0, grad, 0.0)
+        tl.store(grad_z + here, gain * grad, mask=inside)
+        carry = (1.0 - gain) * grad
+    tl.store(grad_start + at, carry, mask=inside)
+
+
+def forward(
+    z: Tensor, h: Tensor | None, start: Tensor, r: Tensor, batch: int, gain: float, rectify: bool
+) -> None:
+    """See :func:`dynvision.functional.leaky_steps.forward`."""
+    n = r.shape[0] // batch
+    units = r.numel() // n
+    z, start = _like(z, r), _like(start, r)
+    lateral = r if h is None else _like(h, r)
+    z_stride = 0 if z.shape[0] == batch else units
+    grid = (triton.cdiv(units, BLOCK),)
+    with torch.cuda.device(r.device):
+        _forward[grid](z, lateral, start, r, units, n, z_stride, gain, h is not None, rectify, BLOCK)
+
+
+def backward(
+    grad_r: Tensor,
+    r: Tensor,
+    carried: Tensor | None,
+    grad_z: Tensor,
+    batch: int,
+    gain: float,
+    rectify: bool,
+) -> Tensor:
+    """See :func:`dynvision.functional.leaky_steps.backward`."""
+    n = r.shape[0] // batch
+    units = r.numel() // n
+    grad_r = _like(grad_r, r)
+    grad_start = torch.empty_like(r[:batch])
+    before = grad_start if carried is None else _like(carried, r)
+    grid = (triton.cdiv(units, BLOCK),)
+    with torch.cuda.device(r.device):
+        _backward[grid](
+            grad_r, r, before, grad_z, grad_start, units, n, gain, carried is not None, rectify, BLOCK
+        )
+    return grad_start
+
+
+def _like(x: Tensor, r: Tensor) -> Tensor:
+    """``x`` in the memory layout of ``r``."""
+    if r.dim() == 4 and r.is_contiguous(memory_format=torch.channels_last):
+        return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous()

@@ -1,0 +1,245 @@
+"""A layer of leaky units with a delayed convolutional recurrence, over a stretch of time, as one operation.
+
+    u(t) = z(t) + (R * r)(t - D)                    R the recurrent convolution, heard from D steps after the start on
+    y(t) = (1 - g) r(t - 1) + g u(t)                g the gain of a step (dt / tau for Euler)
+    r(t) = max(y(t), 0)                             or r = y
+
+The recurrence reaches D steps back, so D steps share one convolution. Backward in time, with G(t) the gradient at r(t):
+
+    a(t) = G(t) [r(t) > 0],   dL/dz(t) = g a(t),   G(t - 1) += (1 - g) a(t),   G(t - D) += R^T * dL/dz(t)
+
+and the gradient of R is one convolution over the whole stretch. Only r is kept for it (and z where g is learned).
+Source: ours.
+
+Axes: n steps, B batch; time is folded into the batch, time-major: (n B, C, H, W).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from dynvision.functional import leaky_steps
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A recurrent convolution, stride 1 and zero padding, heard after ``delay`` steps."""
+
+    weight: Tensor
+    bias: Tensor | None
+    padding: tuple[int, ...]
+    groups: int
+    delay: int
+
+    @staticmethod
+    def of(conv: nn.Conv2d, delay: int) -> Recurrence:
+        """The recurrence of a convolution module."""
+        assert not isinstance(conv.padding, str)
+        return Recurrence(conv.weight, conv.bias, conv.padding, conv.groups, delay)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    n: int
+    batch: int
+    padding: tuple[int, ...]
+    groups: int
+    delay: int
+    gain: float
+    rectify: bool
+    learned: bool
+
+    def rows(self, first: int, end: int) -> slice:
+        """Rows of the steps from ``first`` up to ``end``."""
+        return slice(first * self.batch, end * self.batch)
+
+
+def recurrent_scan(
+    z: Tensor,
+    n: int,
+    batch: int,
+    start: Tensor | None,
+    gain: float | Tensor,
+    rectify: bool = True,
+    recurrence: Recurrence | None = None,
+    history: Tensor | None = None,
+) -> Tensor:
+    """Integrate a layer over ``n`` steps.
+
+    Args:
+        z: drive without recurrence, (n B, C, H, W); or (B, C, H, W), the same at every step.
+        n: number of steps, >= 1.
+        batch: number of images, B.
+        start: r before the first step, (B, C, H, W); None for a layer that starts, which is zero.
+        gain: g, between 0 and 1; a scalar tensor where it is learned.
+        rectify: whether r = max(y, 0).
+        recurrence: the recurrent convolution, if any.
+        history: r of the last steps before the first, oldest first, (m B, C, H, W) with m up to the recurrent delay.
+
+    Returns:
+        r at every step, (n B, C, H, W).
+    """
+    dtype = z.dtype if start is None else torch.promote_types(z.dtype, start.dtype)
+    z = z.to(dtype)
+    if start is None:
+        start = torch.zeros_like(z[:batch])
+    weight = bias = None
+    padding: tuple[int, ...] = (0, 0)
+    groups, delay = 1, n
+    if recurrence is not None:
+        weight = recurrence.weight.to(dtype)
+        bias = None if recurrence.bias is None else recurrence.bias.to(dtype)
+        padding, groups, delay = recurrence.padding, recurrence.groups, recurrence.delay
+    history = None if history is None or recurrence is None else history.to(dtype)
+    learned = isinstance(gain, Tensor) and gain.requires_grad
+    settings = _Settings(
+        n,
+        batch,
+        padding,
+        groups,
+        delay,
+        float(gain.detach() if isinstance(gain, Tensor) else gain),
+        rectify,
+        learned,
+    )
+    with torch.autocast(z.device.type, enabled=False):
+        return _RecurrentScan.apply(z, start.to(dtype), gain, weight, bias, history, settings)  # type: ignore
+
+
+class _RecurrentScan(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        z: Tensor,
+        start: Tensor,
+        gain: float | Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        history: Tensor | None,
+        s: _Settings,
+    ) -> Tensor:
+        r = _empty_like_rows(z, s.n * s.batch)
+        state = start
+        drives = torch.empty_like(r) if s.learned else None
+        for first, end, source in _stretches(s, r, history, weight is not None):
+            h = None if source is None else torch.conv2d(source, weight, bias, 1, s.padding, 1, s.groups)  # type: ignore
+            part = z if z.shape[0] == s.batch else z[s.rows(first, end)]
+            out = r[s.rows(first, end)]
+            if drives is not None:
+                _store_drive(drives[s.rows(first, end)], part, h, s.batch)
+            leaky_steps.forward(part, h, state, out, s.batch, s.gain, s.rectify)
+            state = r[s.rows(end - 1, end)]
+        ctx.settings, ctx.constant = s, z.shape[0] == s.batch and s.n > 1
+        ctx.has_bias = bias is not None
+        ctx.save_for_backward(r, start, weight, history, drives)
+        return r
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        r, start, weight, history, drives = ctx.saved_tensors
+        s: _Settings = ctx.settings
+        grad_r = grad.clone(memory_format=_format_of(r))
+        grad_z = torch.empty_like(r)
+        grad_history = None if history is None else torch.zeros_like(history)
+        grad_gain = torch.zeros((), device=r.device, dtype=torch.promote_types(r.dtype, torch.float32))
+        carried: Tensor | None = None
+        heard = list(_stretches(s, grad_r, grad_history, weight is not None))
+        for first, end, grad_source in reversed(heard):
+            at = s.rows(first, end)
+            carried = leaky_steps.backward(grad_r[at], r[at], carried, grad_z[at], s.batch, s.gain, s.rectify)
+            if grad_source is not None:
+                grad_source.add_(_conv_backward(grad_z[at], grad_source, weight, s, (True, False, False))[0])
+        if drives is not None:
+            before = torch.cat([start, r[: -s.batch]])
+            grad_gain = (grad_z.to(grad_gain.dtype) * (drives - before)).sum() / s.gain
+        grad_weight = grad_bias = None
+        if weight is not None:
+            grad_weight, grad_bias = _recurrent_gradients(ctx, r, history, weight, grad_z, s)
+        if ctx.constant:
+            grad_z = grad_z.unflatten(0, (s.n, s.batch)).sum(dim=0)
+        return grad_z, carried, grad_gain if s.learned else None, grad_weight, grad_bias, grad_history, None
+
+
+def _stretches(
+    s: _Settings, r: Tensor, history: Tensor | None, recurrent: bool
+) -> list[tuple[int, int, Tensor | None]]:
+    """Steps that can be computed together, with the activity that they hear: (first, end, source).
+
+    ``r`` and ``history`` may as well be gradients, whose parts are then written to.
+    """
+    if not recurrent:
+        return [(0, s.n, None)]
+    remembered = 0 if history is None else history.shape[0] // s.batch
+    found: list[tuple[int, int, Tensor | None]] = []
+    silent = min(s.delay - remembered, s.n)
+    if silent:
+        found.append((0, silent, None))
+    end = min(s.delay, s.n)
+    if silent < end:
+        assert history is not None
+        offset = remembered - s.delay
+        found.append((silent, end, history[s.rows(silent + offset, end + offset)]))
+    for first in range(s.delay, s.n, s.delay):
+        end = min(first + s.delay, s.n)
+        found.append((first, end, r[s.rows(first - s.delay, end - s.delay)]))
+    return found
+
+
+def _recurrent_gradients(
+    ctx: Any, r: Tensor, history: Tensor | None, weight: Tensor, grad_z: Tensor, s: _Settings
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of the recurrent weight and bias: one convolution over all steps that hear the stretch itself."""
+    parts = []
+    if s.n > s.delay:
+        parts.append((grad_z[s.rows(s.delay, s.n)], r[s.rows(0, s.n - s.delay)]))
+    if history is not None:
+        first, end = s.delay - history.shape[0] // s.batch, min(s.delay, s.n)
+        if first < end:
+            parts.append((grad_z[s.rows(first, end)], history[: (end - first) * s.batch]))
+    if not parts:
+        return torch.zeros_like(weight), torch.zeros_like(weight[:, 0, 0, 0]) if ctx.has_bias else None
+    mask = (False, True, ctx.has_bias)
+    found = [_conv_backward(grad, source, weight, s, mask) for grad, source in parts]
+    weights, biases = [f[1] for f in found], [f[2] for f in found]
+    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0]) if ctx.has_bias else None
+
+
+def _conv_backward(
+    grad: Tensor, source: Tensor, weight: Tensor, s: _Settings, mask: tuple[bool, bool, bool]
+) -> Any:
+    return torch.ops.aten.convolution_backward(
+        grad,
+        source,
+        weight,
+        [weight.shape[0]],
+        [1, 1],
+        list(s.padding),
+        [1, 1],
+        False,
+        [0, 0],
+        s.groups,
+        list(mask),
+    )
+
+
+def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, batch: int) -> None:
+    steps = out.unflatten(0, (-1, batch))
+    steps.copy_(z.unflatten(0, (-1, batch)))
+    if h is not None:
+        out.add_(h)
+
+
+def _empty_like_rows(z: Tensor, rows: int) -> Tensor:
+    shape = (rows, *z.shape[1:])
+    return torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=_format_of(z))
+
+
+def _format_of(x: Tensor) -> torch.memory_format:
+    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
