@@ -20,6 +20,9 @@ from dynvision.functional.presentation import scored_steps, stretch_pattern, tim
 from dynvision.losses import BaseLoss, Outputs, find_loss
 from dynvision.units import ms_to_steps
 
+# Schedules that move after every batch, and their argument for the number of batches; the others move after every epoch.
+PER_STEP = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}
+
 
 class LightningBase(pl.LightningModule):
     """Loss, metrics and optimiser.
@@ -28,7 +31,7 @@ class LightningBase(pl.LightningModule):
         optimizer: class name in ``torch.optim``.
         learning_rate: base learning rate.
         weight_decay: weight decay.
-        scheduler: class name in ``torch.optim.lr_scheduler``, stepped once an epoch; ``none`` keeps the rate.
+        scheduler: class name in ``torch.optim.lr_scheduler``; ``none`` keeps the rate.
         scheduler_args: its arguments.
         learning_rate_factors: factor on the learning rate of parameters whose name contains the word.
         criterion_params: losses as (name, {"weight": w}) pairs.
@@ -151,12 +154,18 @@ class LightningBase(pl.LightningModule):
             return {"optimizer": optimizer}
         base = torch.optim.lr_scheduler.LRScheduler
         scheduler_class = _torch_class(torch.optim.lr_scheduler, self.scheduler, base, "scheduler")
-        arguments = dict(self.scheduler_args)
-        if self.scheduler == "StepLR":
-            arguments.setdefault("step_size", 30)
-        if self.scheduler == "CosineAnnealingLR":
-            arguments.setdefault("T_max", self.trainer.max_epochs)
-        return {"optimizer": optimizer, "lr_scheduler": scheduler_class(optimizer, **arguments)}
+        arguments = {**self._schedule_length(), **self.scheduler_args}
+        if self.scheduler == "OneCycleLR":
+            arguments.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
+        interval = "step" if self.scheduler in PER_STEP else "epoch"
+        schedule = {"scheduler": scheduler_class(optimizer, **arguments), "interval": interval}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _schedule_length(self) -> dict[str, Any]:
+        """The argument that tells a schedule how long the training is, for those that must know."""
+        if self.scheduler in PER_STEP:
+            return {PER_STEP[self.scheduler]: int(self.trainer.estimated_stepping_batches)}
+        return {"step_size": 30} if self.scheduler == "StepLR" else {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters in groups of equal learning rate."""

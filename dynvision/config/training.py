@@ -40,13 +40,15 @@ def _loss_terms(value: Any) -> list[dict[str, Any]]:
 class TrainingConfig(Section):
     """How a model is trained. Every key here is part of a run's identity."""
 
-    epochs: int = key(8, "passes over the training data", ge=1)
-    batch_size: int = key(32, "images per step", "images", ge=1)
-    learning_rate: float = key(0.002, "base learning rate", gt=0)
+    epochs: int = key(4, "passes over the training data", ge=1)
+    batch_size: int = key(16, "images per step", "images", ge=1)
+    learning_rate: float = key(0.004, "base learning rate; the highest of OneCycleLR", gt=0)
     optimizer: str = key("Adam", "optimizer by its name in torch.optim")
-    weight_decay: float = key(0.0005, "weight decay", ge=0)
-    scheduler: str = key("CosineAnnealingLR", "learning rate schedule by its name in torch.optim.lr_scheduler, or none")
-    scheduler_args: dict[str, Any] = key({}, "arguments of the schedule; T_max is the number of epochs by default")
+    weight_decay: float = key(0.0, "weight decay", ge=0)
+    scheduler: str = key("OneCycleLR", "learning rate schedule by its name in torch.optim.lr_scheduler, or none")
+    scheduler_args: dict[str, Any] = key(
+        {}, "arguments of the schedule; its length follows from the training unless it is given"
+    )
     learning_rate_factors: dict[str, float] = key(
         {"recurrence": 0.2, "feedback": 0.5}, "factor on the learning rate of parameters whose name has this word"
     )
