@@ -52,7 +52,7 @@ check-snakefiles: install ## snakefmt's format
 
 check-workflow: install ## snakemake's own lint
 	@echo "check: snakemake's lint"
-	@$(BIN)/snakemake --lint
+	@$(BIN)/python scripts/lint_workflow.py
 
 check-spelling: install ## codespell
 	@echo "check: spelling"

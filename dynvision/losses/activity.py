@@ -1,6 +1,6 @@
 """Activity loss: what it costs to be active.
 
-    L = (1 / (B M T)) sum over images b, layers m and steps t of mean over units of |r_m(b, t)|
+L = (1 / (B M T)) sum over images b, layers m and steps t of mean over units of |r_m(b, t)|
 """
 
 from __future__ import annotations

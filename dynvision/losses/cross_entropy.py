@@ -1,6 +1,6 @@
 """Cross-entropy over the steps that count.
 
-    L = - (1 / N) sum over valid (b, t) of log softmax(logits[b, t])[label[b, t]]        N number of valid (b, t)
+L = - (1 / N) sum over valid (b, t) of log softmax(logits[b, t])[label[b, t]]        N number of valid (b, t)
 """
 
 from __future__ import annotations

@@ -46,12 +46,15 @@ class Connection(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.source, self.size = source, tuple(size)
+        self.source = source
+        self.size: tuple[int, int] = (size[0], size[1])
         self.merge_name = merge
         self.merge = find_merge(merge)
         shortest = dt if self.shortest_delay_is_dt else 0.0
         self.delay_steps = ms_to_steps(t_connection, dt, self.delay_name, minimum_ms=shortest)
-        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=bias) if in_channels != out_channels else None
+        self.conv = (
+            nn.Conv2d(in_channels, out_channels, 1, bias=bias) if in_channels != out_channels else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -84,7 +84,9 @@ class RecurrentConnectedConv2d(nn.Module):
         self.conv2: nn.Conv2d | None = None
         if mid_channels is not None:
             self.mid_nonlin = nn.ReLU()
-            self.conv2 = nn.Conv2d(mid_channels, out_channels, kernels[1], strides[1], kernels[1] // 2, bias=biases[1])
+            self.conv2 = nn.Conv2d(
+                mid_channels, out_channels, kernels[1], strides[1], kernels[1] // 2, bias=biases[1]
+            )
         target_channels = {"output": out_channels, "middle": mid_channels or 0, "input": in_channels}
         self.recurrence = build_operator(
             recurrence_type,

@@ -23,7 +23,7 @@ class Retina(nn.Module):
         self.conv2 = nn.Conv2d(mid_channels, out_channels, kernel_size, padding=kernel_size // 2)
         for conv in (self.conv, self.conv2):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Args: x (B, in_channels, H, W). Returns: (B, out_channels, H, W)."""

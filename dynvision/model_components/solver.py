@@ -48,7 +48,9 @@ class Solver(nn.Module):
         self.log_tau: nn.Parameter | None = None
         if train_tau:
             if tau <= self._tau_floor:
-                raise InputError(f"train_tau needs tau={tau:g} ms to start above {self._tau_floor:g} ms; raise tau")
+                raise InputError(
+                    f"train_tau needs tau={tau:g} ms to start above {self._tau_floor:g} ms; raise tau"
+                )
             self.log_tau = nn.Parameter(torch.tensor(math.log(tau - self._tau_floor)))
 
     @property

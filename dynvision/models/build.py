@@ -11,7 +11,10 @@ from dynvision.models import create
 
 
 def build_model(
-    run: RunConfig, input_shape: tuple[int, int, int], n_classes: int, overrides: Mapping[str, Any] | None = None
+    run: RunConfig,
+    input_shape: tuple[int, int, int],
+    n_classes: int,
+    overrides: Mapping[str, Any] | None = None,
 ) -> BaseModel:
     """The model of a run.
 

@@ -67,9 +67,13 @@ class DyRCNN(BaseModel):
     areas: Sequence[Area] = ()
     skips: Sequence[tuple[str, str]] = ()
     feedbacks: Sequence[tuple[str, str]] = ()
-    optional_operations = tuple(name for name in (*BEFORE_STEP, "supralin", "norm", "pool") if name != "layer")
+    optional_operations = tuple(
+        name for name in (*BEFORE_STEP, "supralin", "norm", "pool") if name != "layer"
+    )
 
-    def __init__(self, input_dims: Sequence[int] = (20, 3, 32, 32), n_classes: int = 10, **kwargs: Any) -> None:
+    def __init__(
+        self, input_dims: Sequence[int] = (20, 3, 32, 32), n_classes: int = 10, **kwargs: Any
+    ) -> None:
         given = {name: kwargs.pop(name) for name in DyRCNNArgs.model_fields if name in kwargs}
         steps = input_dims[0] if len(input_dims) == 4 else DyRCNNArgs.model_fields["n_timesteps"].default
         self.args = args = validate(DyRCNNArgs, {"n_timesteps": steps, **given}, "")
@@ -134,10 +138,15 @@ class DyRCNN(BaseModel):
         self.add_module(f"retina_{first}", retina)
         return retina.out_channels
 
-    def _define_area(self, area: Area, in_channels: int, in_size: tuple[int, int], size: tuple[int, int]) -> None:
+    def _define_area(
+        self, area: Area, in_channels: int, in_size: tuple[int, int], size: tuple[int, int]
+    ) -> None:
         args = self.args
         two_stages = area.mid_channels is not None
-        target_sizes = {"input": in_size, "middle": _shrink(in_size, area.kernel, area.stride, area.kernel // 2)}
+        target_sizes = {
+            "input": in_size,
+            "middle": _shrink(in_size, area.kernel, area.stride, area.kernel // 2),
+        }
         layer = RecurrentConnectedConv2d(
             in_channels,
             area.channels,
@@ -162,10 +171,14 @@ class DyRCNN(BaseModel):
         if args.drive_noise:
             self.add_module(f"addnoise_{area.name}", DriveNoise(args.drive_noise))
         if args.intrinsic_suppression:
-            suppression = IntrinsicSuppression(args.intrinsic_suppression, args.tau_intrinsic_suppression, args.dt)
+            suppression = IntrinsicSuppression(
+                args.intrinsic_suppression, args.tau_intrinsic_suppression, args.dt
+            )
             self.add_module(f"suppress_{area.name}", suppression)
         if args.divisive_normalization:
-            self.add_module(f"norm_{area.name}", DivisiveNormalization(args.tau_divisive_normalization, args.dt))
+            self.add_module(
+                f"norm_{area.name}", DivisiveNormalization(args.tau_divisive_normalization, args.dt)
+            )
 
     def _connect(
         self,

@@ -21,7 +21,9 @@ def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str]
         path: the ``.safetensors`` file.
         metadata: text for the header, e.g. the run id and its configuration.
     """
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
+    }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata))
 

@@ -73,7 +73,9 @@ def compare(model, x, video):
                 torch.testing.assert_close(recorded[layer, t], r, rtol=0, atol=1e-10)
     loop_grads = torch.autograd.grad((loop_y * weights).sum(), list(parameters.values()), allow_unused=True)
     for name, ours, theirs in zip(parameters, grads, loop_grads, strict=True):
-        zero = torch.zeros_like(parameters[name])  # what reaches no output may be unused or get a gradient of zero
+        zero = torch.zeros_like(
+            parameters[name]
+        )  # what reaches no output may be unused or get a gradient of zero
         ours, theirs = (zero if g is None else g for g in (ours, theirs))
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10, msg=name)
 

@@ -70,8 +70,12 @@ OPERATORS: dict[str, Callable[[int, int, int, bool], nn.Module]] = {
     "depthwise": lambda c, c_out, k, bias: _depthwise(c, k, bias),
     "pointwise": lambda c, c_out, k, bias: _pointwise(c, c_out, bias),
     "full": lambda c, c_out, k, bias: nn.Conv2d(c, c_out, k, padding=k // 2, bias=bias),
-    "depthpointwise": lambda c, c_out, k, bias: nn.Sequential(_depthwise(c, k, bias), _pointwise(c, c_out, bias)),
-    "pointdepthwise": lambda c, c_out, k, bias: nn.Sequential(_pointwise(c, c_out, bias), _depthwise(c_out, k, bias)),
+    "depthpointwise": lambda c, c_out, k, bias: nn.Sequential(
+        _depthwise(c, k, bias), _pointwise(c, c_out, bias)
+    ),
+    "pointdepthwise": lambda c, c_out, k, bias: nn.Sequential(
+        _pointwise(c, c_out, bias), _depthwise(c_out, k, bias)
+    ),
     "local": lambda c, c_out, k, bias: LocalLateralConnection(c, bias),
     "localdepthwise": lambda c, c_out, k, bias: nn.Sequential(
         LocalLateralConnection(c, bias), _depthwise(c, k, bias)
