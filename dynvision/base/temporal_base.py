@@ -20,6 +20,7 @@ from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import Observer, advance
 from dynvision.base.frames import Frames
 from dynvision.base.plan import Plan, check_operations, make_plan
+from dynvision.base.recording import Recordable, Trial
 from dynvision.base.state import ModelState
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.stateful import StatefulOperation
@@ -39,7 +40,7 @@ DEFAULT_OPERATIONS = (
 )
 
 
-class TemporalBase(nn.Module):
+class TemporalBase(Recordable, nn.Module):
     """A network of named layers with delays, run in time.
 
     Args:
@@ -95,7 +96,7 @@ class TemporalBase(nn.Module):
         self._residual_override: int | None = None
         self._define_architecture()
         self._init_parameters()
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _define_architecture(self) -> None:
         """Set ``layer_names`` and ``layer_operations`` and build the modules that they name."""
@@ -115,20 +116,27 @@ class TemporalBase(nn.Module):
         Raises:
             InputError: a name that resolves to nothing.
         """
-        layers = list(self.layer_names)
-        optional = (*self.optional_operations,) if self._uses_default_operations() else self._declared_optional()
+        layers = self.chain
+        if not layers:
+            raise InputError(
+                f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture()"
+            )
+        optional = (
+            (*self.optional_operations,) if self._uses_default_operations() else self._declared_optional()
+        )
         check_operations(self, layers, self.layer_operations, optional)
-        operations = {
-            layer: ("layer", "record") if layer == self.classifier_name else tuple(self.layer_operations)
-            for layer in layers
-        }
         return make_plan(
             self,
-            operations,
+            {layer: tuple(self.layer_operations) for layer in layers},
             {layer: self.feedforward_delay_steps(layer) for layer in layers},
             self.feedforward_only if feedforward_only is None else feedforward_only,
             self.without_skip,
         )
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The layers that run in time: ``layer_names`` without the classifier, which reads out the last of them."""
+        return tuple(layer for layer in self.layer_names if layer != self.classifier_name)
 
     def _uses_default_operations(self) -> bool:
         return tuple(self.layer_operations) == DEFAULT_OPERATIONS
@@ -148,7 +156,7 @@ class TemporalBase(nn.Module):
         """R: steps after a frame until the classifier has heard of it along the whole chain of layers."""
         if self._residual_override is not None:
             return self._residual_override
-        return sum(self.feedforward_delay_steps(layer) for layer in self.layer_names)
+        return sum(self.feedforward_delay_steps(layer) for layer in self.chain)
 
     def set_residual_timesteps(self, n_timesteps: int | None = None, max_timesteps: int = 100) -> None:
         """Set the residual steps, or with None let them follow from the delays.
@@ -159,7 +167,9 @@ class TemporalBase(nn.Module):
         self._residual_override = None
         steps = self.n_residual_timesteps if n_timesteps is None else int(n_timesteps)
         if not 0 <= steps <= max_timesteps:
-            raise InputError(f"n_timesteps={steps} residual steps are not between 0 and max_timesteps={max_timesteps}")
+            raise InputError(
+                f"n_timesteps={steps} residual steps are not between 0 and max_timesteps={max_timesteps}"
+            )
         self._residual_override = None if n_timesteps is None else steps
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -167,6 +177,7 @@ class TemporalBase(nn.Module):
     def forward(
         self,
         x_0: Tensor,
+        store_responses: bool = False,
         feedforward_only: bool | None = None,
         shown: Sequence[bool] | None = None,
         truncate_steps: int = 0,
@@ -176,6 +187,7 @@ class TemporalBase(nn.Module):
 
         Args:
             x_0: images (B, C, H, W), shown for ``n_timesteps``; or videos (B, T, C, H, W).
+            store_responses: keep the responses, where the class has storage (:class:`dynvision.base.StorageBuffer`).
             feedforward_only: leave out recurrence and feedback; by default as the model was built.
             shown: whether the input is on at each of the T steps; elsewhere the null input is shown.
             truncate_steps: cut the gradient every so many steps; 0 never does.
@@ -193,6 +205,9 @@ class TemporalBase(nn.Module):
         if len(on) != n_steps:
             raise InputError(f"shown has {len(on)} entries for a presentation of {n_steps} steps")
         on += [False] * self.n_residual_timesteps
+        trial = Trial(x.shape[0], len(on), self.chain, self.classifier_name)
+        recorder = self.open_recording(trial, store_responses)
+        observers = [listener for listener in (observer, recorder) if listener is not None]
         outputs: list[Tensor] = []
         for first, end in _segments(on, truncate_steps):
             if not on[first]:
@@ -201,12 +216,15 @@ class TemporalBase(nn.Module):
                 frames = Frames(0, end - first, x[:, 0], constant=True)
             else:
                 frames = Frames(0, end - first, x[:, first:end].transpose(0, 1).flatten(0, 1))
-            watch = None if observer is None else _observe_from(observer, first)
-            logits, state = self.advance(frames, state, plan, watch)
-            outputs.append(logits)
+            watch = _observe_from(observers, first) if observers else None
+            output, state = self.advance(frames, state, plan, watch)
+            outputs.append(output)
             if truncate_steps and end % truncate_steps == 0:
                 state = state.detach()
-        return torch.cat(outputs, dim=1)
+        logits = torch.cat(outputs, dim=1)
+        if recorder is not None:
+            recorder.finish(logits)
+        return logits
 
     def advance(
         self, frames: Frames, state: ModelState, plan: Plan | None = None, observer: Observer | None = None
@@ -274,12 +292,12 @@ class TemporalBase(nn.Module):
         A linear classifier hears the mean over space; what has more axes afterwards is flattened.
 
         Args:
-            signal: (n B, C, H, W), or (n B, K) where a layer has read out already.
+            signal: the last layer's activity, (n B, C, H, W).
 
         Returns:
             (n B, n_classes).
         """
-        classifier = None if self.classifier_name in self.layer_names else self._modules.get(self.classifier_name)
+        classifier = self._modules.get(self.classifier_name)
         if classifier is not None:
             if isinstance(classifier, nn.Linear) and signal.dim() == 4:
                 signal = signal.mean(dim=(2, 3))
@@ -345,5 +363,9 @@ def _segments(on: Sequence[bool], truncate_steps: int) -> list[tuple[int, int]]:
     return list(zip(bounds, [*bounds[1:], len(on)], strict=True))
 
 
-def _observe_from(observer: Observer, first: int) -> Observer:
-    return lambda layer, frames: observer(layer, frames.shifted(first))
+def _observe_from(observers: Sequence[Observer], first: int) -> Observer:
+    def observe(layer: str, frames: Frames) -> None:
+        for observer in observers:
+            observer(layer, frames.shifted(first))
+
+    return observe

@@ -1,0 +1,217 @@
+"""Responses kept while a model runs, on the CPU and within a bound.
+
+    unit    r(b, t, c, h, w)                                       the full activity, (N, T, C, H, W), as it was computed
+    layer   mean and sd over units (c, h, w) of |r(b, t, ...)|     two numbers an image, layer and step, (N, T), float32
+
+N images, T steps of a trial: presentation and residual, the time axis of the outputs. A layer is zero until it starts.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynvision.base.frames import Frames
+from dynvision.errors import InputError, unknown_name
+
+NOT_SCORED = -1  # label of a step that does not count, or whose label nobody told
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that is about to run.
+
+    Attributes:
+        n_images: B.
+        n_steps: T, steps of the presentation and residual ones.
+        layers: names of the layers.
+        classifier: name under which the outputs are kept.
+    """
+
+    n_images: int
+    n_steps: int
+    layers: tuple[str, ...]
+    classifier: str
+
+
+class Recordable:
+    """A model whose trials can be recorded. What records is added by :class:`dynvision.base.StorageBuffer`."""
+
+    def open_recording(self, trial: Trial, store_responses: bool) -> TrialRecorder | None:
+        """What listens to a trial that is about to run; None if nothing does.
+
+        Raises:
+            InputError: responses are asked for and the model has no storage.
+        """
+        if store_responses:
+            raise InputError(
+                f"store_responses=True, but {type(self).__name__} keeps no responses; derive it from StorageBuffer too, "
+                "or from BaseModel"
+            )
+        return None
+
+
+def units_and_steps(frames: Frames) -> Tensor:
+    """The activity of each image at each step, (B, n, ...); (B, 1, ...) where it is the same at every step."""
+    return frames.values.unflatten(0, (-1, frames.batch)).transpose(0, 1)
+
+
+def keep_units(layer: str, frames: Frames) -> dict[str, Tensor]:
+    """The activity itself: (B, n or 1, C, H, W), under the layer's name."""
+    return {layer: units_and_steps(frames)}
+
+
+def measure_layer(layer: str, frames: Frames) -> dict[str, Tensor]:
+    """Mean and sd over units of |r|: (B, n or 1) each, float32, as ``{layer}_mean`` and ``{layer}_sd``."""
+    sd, mean = torch.std_mean(units_and_steps(frames).abs().flatten(2).float(), dim=2, correction=0)
+    return {f"{layer}_mean": mean, f"{layer}_sd": sd}
+
+
+RESOLUTIONS: dict[str, Callable[[str, Frames], dict[str, Tensor]]] = {
+    "unit": keep_units,
+    "layer": measure_layer,
+}
+
+
+class Recording:
+    """Responses of the first images that were shown, up to a bound.
+
+    Args:
+        max_images: how many images are kept.
+        max_bytes: how much memory their responses may take.
+        resolution: ``unit`` or ``layer``.
+        layers: names of the layers to keep; None keeps every recorded one. The outputs are always kept.
+
+    Attributes:
+        n_images, n_bytes: what is kept.
+        said_full: whether it was said that images are left out.
+    """
+
+    def __init__(
+        self, max_images: int, max_bytes: int, resolution: str = "unit", layers: Sequence[str] | None = None
+    ) -> None:
+        if resolution not in RESOLUTIONS:
+            raise unknown_name("response_resolution", resolution, RESOLUTIONS)
+        self.max_images, self.max_bytes = max_images, max_bytes
+        self.measure = RESOLUTIONS[resolution]
+        self.layers = None if layers is None else tuple(layers)
+        self.n_images, self.n_bytes, self.said_full = 0, 0, False
+        self.n_steps = 0
+        self.classifier = ""
+        self._trials: list[tuple[int, dict[str, Tensor]]] = []
+        self._labels: list[Tensor] = []
+
+    def open(self, trial: Trial, labels: Tensor | None = None) -> TrialRecorder | None:
+        """A recorder for a trial; None when nothing more fits.
+
+        Args:
+            trial: the trial.
+            labels: label of every output step, (B, T), or (B,) where all steps have it; None where nobody knows.
+
+        Raises:
+            InputError: an unknown layer, or a trial of another length than those kept.
+        """
+        for layer in self.layers or ():
+            if layer not in (*trial.layers, trial.classifier):
+                raise unknown_name("layer", layer, trial.layers, key="store_layers")
+        if self._trials and trial.n_steps != self.n_steps:
+            raise InputError(
+                f"responses of {self.n_steps} steps are kept and this trial has {trial.n_steps}; "
+                "call clear_responses() between them"
+            )
+        room = min(trial.n_images, self.max_images - self.n_images)
+        if room <= 0:
+            self.say_full()
+            return None
+        return TrialRecorder(self, trial, room, labels)
+
+    def append(
+        self, trial: Trial, n_images: int, n_bytes: int, kept: dict[str, Tensor], labels: Tensor
+    ) -> None:
+        """Add what a trial left behind."""
+        self.n_steps, self.classifier = trial.n_steps, trial.classifier
+        self.n_images += n_images
+        self.n_bytes += n_bytes
+        self._trials.append((n_images, kept))
+        self._labels.append(labels)
+
+    def say_full(self) -> None:
+        """Say once that images are left out from now on."""
+        if not self.said_full:
+            self.said_full = True
+            warnings.warn(
+                f"responses of {self.n_images} images are kept ({self.n_bytes / 2**20:.1f} MiB) and no more will be; "
+                f"the bounds are store_responses={self.max_images} images and max_stored_bytes={self.max_bytes}",
+                stacklevel=2,
+            )
+
+    @property
+    def labels(self) -> Tensor:
+        """(N, T), :data:`NOT_SCORED` where a step does not count."""
+        return torch.cat(self._labels)
+
+    def responses(self) -> dict[str, Tensor]:
+        """What is kept by name, (N, T, ...); a layer that had not started in a trial is zero there."""
+        shapes = {name: values for _, kept in self._trials for name, values in kept.items()}
+        return {
+            name: torch.cat(
+                [
+                    kept[name] if name in kept else like.new_zeros((n, *like.shape[1:]))
+                    for n, kept in self._trials
+                ]
+            )
+            for name, like in shapes.items()
+        }
+
+
+class TrialRecorder:
+    """The engine's observer of one trial."""
+
+    def __init__(self, recording: Recording, trial: Trial, room: int, labels: Tensor | None) -> None:
+        self.recording, self.trial, self.n_images = recording, trial, room
+        self._labels = labels
+        self._kept: dict[str, Tensor] = {}
+        self._n_bytes = 0
+
+    def __call__(self, layer: str, frames: Frames) -> None:
+        """Keep the activity of a layer over a piece of time."""
+        if self.n_images and (self.recording.layers is None or layer in self.recording.layers):
+            for name, values in self.recording.measure(layer, frames).items():
+                self._write(name, values.detach(), frames.first, frames.end)
+
+    def finish(self, outputs: Tensor) -> None:
+        """Keep the outputs (B, T, K) and hand everything to the recording."""
+        if self.n_images:
+            self._write(self.trial.classifier, outputs.detach(), 0, self.trial.n_steps)
+        n = self.n_images
+        if n:
+            kept = {name: values[:n] for name, values in self._kept.items()}
+            self.recording.append(self.trial, n, self._n_bytes, kept, self._timed_labels(n))
+        if n < self.trial.n_images:
+            self.recording.say_full()
+
+    def _write(self, name: str, values: Tensor, first: int, end: int) -> None:
+        if name not in self._kept:
+            shape = (self.trial.n_steps, *values.shape[2:])
+            per_image = math.prod(shape) * values.element_size()
+            free = self.recording.max_bytes - self.recording.n_bytes - self._n_bytes
+            self.n_images = min(self.n_images, free // per_image)
+            if not self.n_images:
+                return
+            self._kept[name] = torch.zeros((self.n_images, *shape), dtype=values.dtype)
+            self._n_bytes += self.n_images * per_image
+        self._kept[name][:, first:end] = values[: len(self._kept[name])]
+
+    def _timed_labels(self, n: int) -> Tensor:
+        wanted = (self.trial.n_images, self.trial.n_steps)
+        labels = self._labels
+        if labels is not None and labels.dim() == 1:
+            labels = labels.unsqueeze(1).expand(-1, self.trial.n_steps)
+        if labels is None or tuple(labels.shape) != wanted:
+            return torch.full((n, self.trial.n_steps), NOT_SCORED)
+        return labels[:n].cpu()

@@ -1,0 +1,123 @@
+"""Storage of responses: what the layers of a model did, kept on the CPU, and handed out as tensors or tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from dynvision.base.recording import Recordable, Recording, Trial, TrialRecorder
+from dynvision.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_IMAGES = 64
+DEFAULT_BYTES = 2**30
+STAGES = ("call", "train", "val", "test")  # outside a trainer, and the stages of a trainer
+
+
+class StorageBuffer(Recordable):
+    """Keeps responses of the first images that a model is shown. What the model computes stays the same.
+
+    Every call of the model is recorded until ``store_responses`` images or ``max_stored_bytes`` are reached; a warning
+    then says once that no more is kept. With ``store_responses=0`` only calls with ``store_responses=True`` are recorded.
+
+    Args:
+        store_responses: number of images whose responses are kept; True keeps 64.
+        store_layers: names of the layers to keep; by default every layer with the operation ``record``. The outputs
+            are always kept, under the name of the classifier.
+        response_resolution: ``unit`` keeps full tensors, ``layer`` the mean and sd over units of |r|.
+        max_stored_bytes: bound on the memory of the responses, by default 1 GiB.
+    """
+
+    def __init__(
+        self,
+        store_responses: int = 0,
+        store_layers: Sequence[str] | None = None,
+        response_resolution: str = "unit",
+        max_stored_bytes: int = DEFAULT_BYTES,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.store_responses = DEFAULT_IMAGES if store_responses is True else int(store_responses)
+        if self.store_responses < 0 or max_stored_bytes < 0:
+            raise InputError(
+                f"store_responses={store_responses} images and max_stored_bytes={max_stored_bytes} must not be negative"
+            )
+        self.store_layers, self.response_resolution = store_layers, response_resolution
+        self.max_stored_bytes = int(max_stored_bytes)
+        self._stage = STAGES[0]
+        self._recordings = {stage: self._new_recording() for stage in STAGES}
+        self._labels: Tensor | None = None
+
+    # --- keeping ----------------------------------------------------------------------------------------------------
+
+    def open_recording(self, trial: Trial, store_responses: bool) -> TrialRecorder | None:
+        """What records a trial that is about to run, if responses are wanted and there is room."""
+        if not (store_responses or self.store_responses):
+            return None
+        return self._recordings[self._stage].open(trial, self._labels)
+
+    def expect_labels(self, labels: Tensor | None) -> None:
+        """Tell the labels of the images that the model is shown next.
+
+        Args:
+            labels: class at every output step, (B, T), -1 where it does not count; or (B,), the same at every step.
+                None where nobody knows.
+        """
+        self._labels = labels
+
+    def clear_responses(self) -> None:
+        """Forget the responses of the stage that ran last."""
+        before, new = self._recordings[self._stage], self._new_recording()
+        new.said_full = before.said_full
+        self._recordings[self._stage] = new
+
+    def _new_recording(self) -> Recording:
+        max_images = self.store_responses or DEFAULT_IMAGES
+        return Recording(max_images, self.max_stored_bytes, self.response_resolution, self.store_layers)
+
+    # --- handing out ------------------------------------------------------------------------------------------------
+
+    def recording(self, stage: str | None = None) -> Recording:
+        """What is stored of a stage: ``call`` outside a trainer, ``train``, ``val`` or ``test``; by default the last."""
+        if stage is not None and stage not in self._recordings:
+            raise unknown_name("stage", stage, STAGES)
+        return self._recordings[self._stage if stage is None else stage]
+
+    def get_responses(self, stage: str | None = None) -> dict[str, Tensor]:
+        """Stored responses.
+
+        Args:
+            stage: as for :meth:`recording`.
+
+        Returns:
+            By name, on the CPU, N images and T output steps: the outputs (N, T, K) under the classifier's name, and for
+            each layer its activity (N, T, C, H, W), or ``{layer}_mean`` and ``{layer}_sd`` (N, T). A layer is zero before
+            it starts. Empty if nothing is stored.
+        """
+        return self.recording(stage).responses()
+
+    def get_dataframe(self, layer_name: str = "classifier", stage: str | None = None) -> pd.DataFrame:
+        """Stored responses as a long table: one row for each image and output step.
+
+        Args:
+            layer_name: ``classifier``, or a layer.
+            stage: as for :meth:`recording`.
+
+        Returns:
+            Columns sample, time_ms (0 at stimulus onset), label (-1 where it is not scored), guess, confidence (probability
+            of the guess), and logit_0, logit_1, ... or for a layer the mean and sd over units of |r|.
+
+        Raises:
+            InputError: nothing is stored, or not that layer.
+        """
+        from dynvision.base.response_table import response_table  # pandas only where a table is wanted
+
+        return response_table(self.recording(stage), layer_name, self.dt)  # type: ignore[attr-defined]
+
+    def get_classifier_dataframe(self) -> pd.DataFrame:
+        """The outputs as :meth:`get_dataframe` gives them."""
+        return self.get_dataframe()
