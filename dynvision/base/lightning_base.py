@@ -6,26 +6,36 @@ reaction time has passed, R steps later at the output (see ``dynvision.functiona
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from dynvision.base.engine import Observer
 from dynvision.base.frames import Frames
+from dynvision.base.non_finite import explain_non_finite_loss
 from dynvision.base.temporal_base import TemporalBase
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.presentation import scored_steps, stretch_pattern, timed_labels
 from dynvision.losses import BaseLoss, Outputs, find_loss
 from dynvision.units import ms_to_steps
 
-# Schedules that move after every batch, and their argument for the number of batches; the others move after every epoch.
+# Schedules that move after every batch, and their argument for the number of batches; others move after every epoch.
 PER_STEP = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}
 
 
+class Presentation(NamedTuple):
+    """How a batch is shown: whether the stimulus is on at each of T steps, and labels of the outputs, (B, T + R)."""
+
+    on: list[bool]
+    labels: Tensor
+
+
 class LightningBase(pl.LightningModule):
-    """Loss, metrics and optimiser.
+    """Loss, metrics and optimiser. In the bases of a class it stands after :class:`TemporalBase`.
 
     Args:
         optimizer: class name in ``torch.optim``.
@@ -43,6 +53,14 @@ class LightningBase(pl.LightningModule):
         seed: of what varies from batch to batch in the presentation.
         log_every_n_steps: how often parameters are logged, where a monitor does so.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if TemporalBase in cls.__mro__[cls.__mro__.index(LightningBase) :]:
+            raise TypeError(
+                f"class {cls.__name__}: write TemporalBase before LightningBase in its bases, since the constructor of "
+                "pytorch_lightning.LightningModule hands no arguments on"
+            )
 
     def __init__(
         self,
@@ -63,7 +81,8 @@ class LightningBase(pl.LightningModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.optimizer, self.learning_rate, self.weight_decay = optimizer, float(learning_rate), float(weight_decay)
+        self.optimizer = optimizer
+        self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)
         self.scheduler, self.scheduler_args = scheduler, dict(scheduler_args or {})
         self.learning_rate_factors = dict(learning_rate_factors or {})
         self.data_presentation_pattern = data_presentation_pattern
@@ -92,9 +111,15 @@ class LightningBase(pl.LightningModule):
         return self.model_step(batch, "test")
 
     def model_step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
-        """Run a batch, log loss and accuracy, and return the loss."""
+        """Run a batch, log loss and accuracy, and return the loss.
+
+        Raises:
+            InputError: the training loss is not finite; it says where that began.
+        """
         outputs = self.respond(batch, stage == "train")
         loss = self.loss(outputs)
+        if stage == "train" and not loss.isfinite():
+            raise InputError(explain_non_finite_loss(self, batch, loss))
         valid = outputs.labels != outputs.ignore_index
         correct = (outputs.logits.argmax(dim=-1) == outputs.labels) & valid
         accuracy = correct.sum() / valid.sum().clamp_min(1)
@@ -109,47 +134,75 @@ class LightningBase(pl.LightningModule):
             raise InputError("no loss has a weight above 0; set training.loss")
         return torch.stack(terms).sum()
 
-    def respond(self, batch: tuple[Tensor, Tensor], shuffle: bool) -> Outputs:
-        """Show a batch of images (B, C, H, W) or videos (B, T, C, H, W) with labels (B,) or (B, T), and collect outputs.
+    def presentation(self, batch: tuple[Tensor, Tensor], shuffle: bool) -> Presentation:
+        """How a batch is shown and scored.
 
-        A model with a ``forward`` of its own is called with the images alone.
+        Args:
+            batch: images (B, C, H, W) or videos (B, T, C, H, W), and labels (B,) or (B, T).
+            shuffle: permute the symbols of the pattern, if the model does so in training.
         """
         x, labels = batch
         model: Any = self
-        if not isinstance(self, TemporalBase) or type(self).forward is not TemporalBase.forward:
-            logits = model(x)
-            logits = logits.unsqueeze(1) if logits.dim() == 2 else logits
-            return Outputs(logits, timed_labels(labels, [True] * logits.shape[1], 0, -1), -1)
         n_steps = x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else model.n_timesteps
         generator = None
         if shuffle and self.shuffle_presentation_pattern:
             generator = torch.Generator().manual_seed((self.presentation_seed << 32) + self.global_step)
         on = stretch_pattern(self.data_presentation_pattern, n_steps, generator)
         scored = scored_steps(on, ms_to_steps(self.loss_reaction_time, model.dt, "loss_reaction_time"))
+        return Presentation(
+            on, timed_labels(labels, scored, model.n_residual_timesteps, self.non_label_index)
+        )
+
+    def respond(
+        self, batch: tuple[Tensor, Tensor], shuffle: bool, observer: Observer | None = None
+    ) -> Outputs:
+        """Show a batch and collect outputs.
+
+        A model with a ``forward`` of its own that does not take ``shown`` is called with the images alone.
+
+        Args:
+            batch, shuffle: as for :meth:`presentation`.
+            observer: hears the activity of every layer, as in :meth:`TemporalBase.forward`.
+        """
+        x, labels = batch
+        if not self._forward_takes("shown"):
+            logits = self(x)
+            logits = logits.unsqueeze(1) if logits.dim() == 2 else logits
+            return Outputs(logits, timed_labels(labels, [True] * logits.shape[1], 0, -1), -1)
+        on, timed = self.presentation(batch, shuffle)
         activity: dict[str, Tensor] = {}
         needs_activity = any(criterion.needs_activity for weight, criterion in self.losses if weight)
 
         def observe(layer: str, frames: Frames) -> None:
-            spent = frames.values.abs().flatten(1).mean(dim=1)
-            spent = spent * frames.n if frames.constant else spent.unflatten(0, (frames.n, -1)).sum(dim=0)
-            activity[layer] = activity[layer] + spent if layer in activity else spent
+            if observer is not None:
+                observer(layer, frames)
+            if needs_activity:
+                spent = frames.values.abs().flatten(1).mean(dim=1)
+                spent = spent * frames.n if frames.constant else spent.unflatten(0, (frames.n, -1)).sum(dim=0)
+                activity[layer] = activity[layer] + spent if layer in activity else spent
 
+        listens = needs_activity or observer is not None
         logits = self(
-            x, shown=on, truncate_steps=self.truncated_bptt_timesteps, observer=observe if needs_activity else None
+            x, shown=on, truncate_steps=self.truncated_bptt_timesteps, observer=observe if listens else None
         )
-        timed = timed_labels(labels, scored, model.n_residual_timesteps, self.non_label_index)
         return Outputs(logits, timed, self.non_label_index, activity)
+
+    def _forward_takes(self, argument: str) -> bool:
+        parameters = inspect.signature(self.forward).parameters.values()
+        return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
 
     # --- optimiser --------------------------------------------------------------------------------------------------
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The optimiser with its parameter groups, and the schedule.
 
         Raises:
             InputError: an optimiser or schedule that torch does not have.
         """
         optimizer_class = _torch_class(torch.optim, self.optimizer, torch.optim.Optimizer, "optimizer")
-        optimizer = optimizer_class(self.parameter_groups(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = optimizer_class(
+            self.parameter_groups(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
         if self.scheduler.lower() == "none":
             return {"optimizer": optimizer}
         base = torch.optim.lr_scheduler.LRScheduler
@@ -180,6 +233,10 @@ class LightningBase(pl.LightningModule):
 def _torch_class(module: Any, name: str, base: type, key: str) -> Any:
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, base)):
-        known = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, base) and c is not base]
+        known = [
+            n
+            for n, c in vars(module).items()
+            if isinstance(c, type) and issubclass(c, base) and c is not base
+        ]
         raise unknown_name(key, name, known, key=f"training.{key}")
     return found
