@@ -16,7 +16,8 @@ def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         f"Responses of the layers (rows) over time{_columns(table)}, one line for each value of {parameter_label}. "
         "A response is the mean absolute activity of all units of a layer, in the model's own unit (a.u.), "
-        f"averaged over images. {_stimulus(table, parameter_label)} {_band(table)}"
+        "averaged over images. The sample at a time already includes the input of the step that begins then, so that "
+        f"a line may rise one step before 0. {_stimulus(table, parameter_label)} {_band(table)}"
     )
 
 
@@ -29,6 +30,7 @@ def measures_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         f"Measures of the responses against {parameter_label}, one panel for each measure and one line for each "
         f"layer; accuracies are those of the classifier. {definitions} "
+        "Markers that would hide each other are moved a little sideways. "
         f"{_band(table).replace('Bands show', 'Vertical bars show').replace('bands show', 'vertical bars show')}"
     )
 

@@ -25,7 +25,9 @@ from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, Style
 
 MOST_LINES = 8  # in one panel
 MOST_COLUMNS = 3  # of panels, while conditions share them
-SHIFT = 2.5  # points between conditions in one panel
+SHIFT = 2.5  # points that lines are moved sideways, so that equal values stay visible
+SPREAD = 7.0  # points that all layers are spread over, where one hides another
+SAME = 0.02  # of the largest value: what the eye cannot tell apart
 SHARED_SIZE = (1.75, 1.3)  # inches
 COLUMN_HEIGHT = 1.05
 
@@ -85,25 +87,43 @@ def measures_figure(
                 line_handle(name, line=LINE_STYLES[n % 6], marker=MARKERS[n % 6], filled=n % 2 == 0)
                 for n, name in enumerate(titles)
             ]
-        looks = {name: (n, SHIFT * (n - (len(titles) - 1) / 2)) for n, name in enumerate(titles)}
+        looks = {name: n for n, name in enumerate(titles)}
         free = grid.panels.ravel()[len(measures) :]
     else:
         grid, panels = _a_column_each(measures, titles, parameter_label)
-        looks = dict.fromkeys(titles, (0, 0.0))
+        looks = dict.fromkeys(titles, 0)
         free = np.empty(0)
     for (measure, condition), axes in panels.items():
-        of_panel = table[(table["measure"] == measure) & (table["condition"] == condition)]
-        look, shift = looks[condition]
-        for layer in [CLASSIFIER_LAYER, *layers]:
+        drawn = table[table["measure"] == measure]
+        of_panel = drawn[drawn["condition"] == condition]
+        present = [layer for layer in [CLASSIFIER_LAYER, *layers] if layer in set(of_panel["layer"])]
+        shift = SHIFT * (looks[condition] - max(looks.values()) / 2)
+        aside = min(SHIFT, SPREAD / len(present)) if hides_a_line(drawn) else 0.0
+        for number, layer in enumerate(present):
+            place = shift + aside * (number - (len(present) - 1) / 2)
             line = of_panel[of_panel["layer"] == layer]
-            if not line.empty:
-                draw_measure(axes, line, colours[layer], look, layer == focus_layer, shift)
-        _set_measure_axis(axes, measure, table[table["measure"] == measure])
+            draw_measure(axes, line, colours[layer], looks[condition], layer == focus_layer, place)
+        _set_measure_axis(axes, measure, drawn)
         set_parameter_axis(axes, table["value"].to_numpy())
     add_legend(grid, handles, cell=free[0] if len(free) else None)
     for axes in free:
         axes.remove()
     return grid.figure
+
+
+def hides_a_line(drawn: pd.DataFrame) -> bool:
+    """Whether two layers of one condition have the same measure throughout, as far as the eye can tell.
+
+    Args:
+        drawn: columns `condition`, `layer`, `value`, `mean`, of one measure.
+    """
+    scale = np.nanmax(np.abs(drawn["mean"].to_numpy()), initial=0.0)
+    for _, of_condition in drawn.groupby("condition"):
+        lines = of_condition.pivot(index="layer", columns="value", values="mean").to_numpy()
+        apart = np.abs(lines[:, None] - lines[None]).max(axis=-1)[np.triu_indices(len(lines), 1)]
+        if (apart <= SAME * scale).any():
+            return True
+    return False
 
 
 Panels = Mapping[tuple[str, str], Axes]

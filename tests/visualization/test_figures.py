@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from dynvision.visualization.experiment_figures import FIGURES, draw_training_course
+from dynvision.visualization.measures import hides_a_line
 from dynvision.visualization.parameter_axis import is_logarithmic, labels_with_room
 from dynvision.visualization.save import save_figure
 from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
@@ -123,6 +124,13 @@ def test_conditions_in_one_panel_have_their_own_line_and_marker(example, run):
     panel = panels(draw("measures", made).figure)[0]
     looks = {(line.get_linestyle(), line.get_marker()) for line in panel.lines}
     assert looks == {("-", "o"), ("--", "s")}
+
+
+def test_lines_that_would_hide_each_other_are_moved_aside():
+    table = pd.DataFrame({"condition": "a", "layer": ["V1", "V1", "V2", "V2"], "value": [1.0, 2.0] * 2})
+    assert hides_a_line(table.assign(mean=[38.0, 38.0, 38.0, 38.0]))
+    assert not hides_a_line(table.assign(mean=[0.0, 38.0, 0.0, 36.0]))  # one end is enough to tell them apart
+    assert not hides_a_line(table.iloc[:2].assign(mean=1.0))
 
 
 def test_focus_layer_comes_first_in_the_legend(example, run):
