@@ -162,7 +162,7 @@ class _RecurrentScan(torch.autograd.Function):
         if weight is not None:
             grad_weight, grad_bias = _recurrent_gradients(ctx, r, history, weight, grad_z, s)
         if ctx.constant:
-            grad_z = grad_z.unflatten(0, (s.n, s.batch)).sum(dim=0)
+            grad_z = _sum_over_steps(grad_z, s.n)
         return grad_z, carried, grad_gain if s.learned else None, grad_weight, grad_bias, grad_history, None
 
 
@@ -233,6 +233,14 @@ def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, batch: int) -> None:
     steps.copy_(z.unflatten(0, (-1, batch)))
     if h is not None:
         out.add_(h)
+
+
+def _sum_over_steps(x: Tensor, n: int) -> Tensor:
+    """(n B, C, H, W) to (B, C, H, W), walking through memory in its order."""
+    if _format_of(x) == torch.channels_last:
+        rows = x.permute(0, 2, 3, 1)
+        return rows.reshape(n, -1).sum(dim=0).view(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
+    return x.reshape(n, -1).sum(dim=0).view(-1, *x.shape[1:])
 
 
 def _empty_like_rows(z: Tensor, rows: int) -> Tensor:

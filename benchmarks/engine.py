@@ -1,0 +1,220 @@
+"""Time and memory of the engine against the textbook loop, in the same run, as ratios.
+
+    python benchmarks/engine.py                          all models, sizes and lengths
+    python benchmarks/engine.py --models DyRCNNx4 --pixels 32 --steps 20 --batch 16
+
+Each row is one model on one input: an image shown for T steps of 2 ms, all delays at their defaults, skips on. The loop is
+the oracle of the tests (``tests/textbook_loop.py``) on the same modules in channels-last layout, its best. A ratio above 1
+means that the engine is faster. Memory is the peak beyond what was there before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import platform
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from dynvision.models import create  # noqa: E402
+from tests.textbook_loop import textbook_loop  # noqa: E402
+
+
+def main() -> None:
+    """Measure what the arguments ask for and print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", default=["DyRCNNx2", "DyRCNNx4", "DyRCNNx8"])
+    parser.add_argument("--pixels", nargs="+", type=int, default=[32, 64], help="height and width in px")
+    parser.add_argument("--steps", nargs="+", type=int, default=[5, 20, 80], help="steps of 2 ms")
+    parser.add_argument("--batch", type=int, default=16, help="images")
+    parser.add_argument(
+        "--precision", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
+    )
+    parser.add_argument(
+        "--block-steps", type=int, default=None, help="steps at once; chosen by the engine by default"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    print(
+        f"{processor(arguments.device)}; torch {torch.__version__}; {torch.get_num_threads()} CPU threads\n"
+    )
+    header = [
+        "model",
+        "px",
+        "T",
+        "batch",
+        "precision",
+        "forward ms",
+        "x",
+        "forward + backward ms",
+        "x",
+        "peak MB",
+        "x",
+    ]
+    if arguments.device == "cuda":
+        header.append("TFLOP/s")
+        print(f"matrix product (8192, bfloat16): {matrix_rate():.0f} TFLOP/s\n")
+    print("| " + " | ".join(header) + " |")
+    print("|" + "---|" * len(header))
+    for name in arguments.models:
+        for pixels in arguments.pixels:
+            for steps in arguments.steps:
+                for precision in arguments.precision:
+                    row = measure(name, pixels, steps, precision, arguments)
+                    print("| " + " | ".join(row) + " |", flush=True)
+
+
+def measure(name: str, pixels: int, steps: int, precision: str, arguments: argparse.Namespace) -> list[str]:
+    """One row of the table."""
+    torch.manual_seed(0)
+    device = arguments.device
+    model = create(
+        name, input_dims=(steps, 3, pixels, pixels), n_classes=10, block_steps=arguments.block_steps
+    )
+    model.to(device)
+    images = torch.randn(arguments.batch, 3, pixels, pixels, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
+    video = images.unsqueeze(1).expand(-1, steps, -1, -1, -1)
+
+    def autocast() -> contextlib.AbstractContextManager[object]:
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+    def engine() -> Tensor:
+        with autocast():
+            return model(images)
+
+    def loop() -> Tensor:
+        with autocast():
+            return textbook_loop(model, video)[0]
+
+    def forward(run: Callable[[], Tensor]) -> Callable[[], None]:
+        def call() -> None:
+            with torch.no_grad():
+                run()
+
+        return call
+
+    def backward(run: Callable[[], Tensor]) -> Callable[[], None]:
+        def call() -> None:
+            model.zero_grad(set_to_none=True)
+            run().float().sum().backward()
+
+        return call
+
+    ours, theirs = paired(forward(engine), forward(loop), device, arguments.repeats)
+    ours_both, theirs_both = paired(backward(engine), backward(loop), device, arguments.repeats)
+    memory, loop_memory = peak_memory(backward(engine), device), peak_memory(backward(loop), device)
+    row = [
+        name,
+        str(pixels),
+        str(steps),
+        str(arguments.batch),
+        precision,
+        f"{1e3 * ours:.1f}",
+        f"{theirs / ours:.2f}",
+        f"{1e3 * ours_both:.1f}",
+        f"{theirs_both / ours_both:.2f}",
+        f"{memory / 1e6:.0f}",
+        f"{loop_memory / max(memory, 1):.2f}",
+    ]
+    if device == "cuda":
+        row.append(f"{3 * operations(model, video) / ours_both / 1e12:.1f}")
+    return row
+
+
+def paired(a: Callable[[], None], b: Callable[[], None], device: str, repeats: int) -> tuple[float, float]:
+    """Median seconds of two functions, called in turn after a warm-up."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for function, measured in zip((a, b), times, strict=True):
+            begun = time.perf_counter()
+            function()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if repeat:
+                measured.append(time.perf_counter() - begun)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def peak_memory(function: Callable[[], None], device: str) -> float:
+    """Peak bytes beyond those in use before."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        function()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    process, done, peak = psutil.Process(), threading.Event(), [0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    function()
+    done.set()
+    watcher.join()
+    return max(peak[0] - before, 1)
+
+
+def operations(model: torch.nn.Module, video: Tensor) -> int:
+    """Floating-point operations of the convolutions of one forward pass of the loop, two for a multiply-add."""
+    counted = [0]
+
+    def count(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        counted[0] += 2 * output.numel() * module.weight[0].numel()  # type: ignore[union-attr, operator]
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    with torch.no_grad():
+        textbook_loop(model, video[:1])
+    for hook in hooks:
+        hook.remove()
+    return counted[0] * len(video)
+
+
+def matrix_rate() -> float:
+    """TFLOP/s of a large bfloat16 matrix product."""
+    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    times = []
+    for _ in range(10):
+        torch.cuda.synchronize()
+        begun = time.perf_counter()
+        a @ a
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - begun)
+    return 2 * 8192**3 / statistics.median(times) / 1e12
+
+
+def processor(device: str) -> str:
+    """The kind of processor."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
