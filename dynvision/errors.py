@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LISTED_BESIDE_A_GUESS = 12  # a longer list of names would hide the nearest one
+
 
 class InputError(ValueError):
     """What the user gave cannot be used: the message says what was given, what is allowed and what to change."""
@@ -22,6 +24,8 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | No
     names = sorted(str(name) for name in allowed)
     folded = {name.lower(): name for name in names}
     nearest = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
-    hint = f"did you mean {folded[nearest[0]]!r}? " if nearest else ""
+    parts = [f"did you mean {folded[nearest[0]]!r}?"] if nearest else []
+    if not nearest or len(names) <= LISTED_BESIDE_A_GUESS:
+        parts.append(f"allowed: {', '.join(names)}")
     where = f" (key {key})" if key else ""
-    return InputError(f"unknown {kind} {str(given)!r}{where}; {hint}allowed: {', '.join(names)}")
+    return InputError(f"unknown {kind} {str(given)!r}{where}; {' '.join(parts)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import shlex
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.models import MODELS, find_model
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.section import validate
 from dynvision.config.training import TrainingConfig
-from dynvision.config.workflow import WorkflowConfig, load_workflow_config, merge
+from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
 from dynvision.units import ms_to_steps
 
@@ -90,18 +88,19 @@ def run_config(
 
 
 def flat_parameters(run: RunConfig) -> dict[str, Any]:
-    """Every parameter of a run by its dotted name, for ``results/runs.csv``."""
-    flat: dict[str, Any] = {"run_id": run.run_id}
-    _flatten(run.model_dump(mode="json"), "", flat)
-    return flat
+    """Every parameter of a run by its dotted name, its id first."""
+    return {"run_id": run.run_id, **flatten(run.model_dump(mode="json"))}
 
 
-def _flatten(values: dict[str, Any], prefix: str, into: dict[str, Any]) -> None:
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested keys as dotted names."""
+    flat: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, dict) and value:
-            _flatten(value, f"{prefix}{name}.", into)
+        if isinstance(value, Mapping) and value:
+            flat |= {f"{name}.{inner}": content for inner, content in flatten(value).items()}
         else:
-            into[f"{prefix}{name}"] = value
+            flat[name] = value
+    return flat
 
 
 @dataclass(frozen=True)
@@ -125,21 +124,9 @@ class WorkflowPlan:
         """The data folder of a run."""
         return self.paths.data(self.runs[run_id].data_id)
 
-    def data_files(self, data_id: str) -> list[Path]:
-        """What conversion writes: the manifest, and FFCV files where FFCV is the loader."""
-        folder = self.paths.data(data_id)
-        betons = ["train.beton", "val.beton", "test.beton"] if self.uses_ffcv else []
-        return [folder / name for name in ("manifest.json", *betons)]
-
-    def run_with_data(self, data_id: str) -> str:
-        """A run that uses a data folder; its configuration says how to make it."""
-        return next(run_id for run_id, run in self.runs.items() if run.data_id == data_id)
-
-    @property
-    def uses_ffcv(self) -> bool:
-        """Whether batches are read with FFCV."""
-        loader = self.workflow.execution.loader
-        return loader == "ffcv" or (loader == "auto" and importlib.util.find_spec("ffcv") is not None)
+    def data_json(self, data_id: str) -> str:
+        """The configuration of a data folder as JSON."""
+        return next(run.data.model_dump_json() for run in self.runs.values() if run.data_id == data_id)
 
     @property
     def execution_options(self) -> str:
@@ -163,9 +150,11 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
     experiments = workflow.selected_experiments()
     for name, experiment in experiments.items():
         for run in runs.values():
-            args = merge(run.model.args, expand_aliases(experiment.model_args, MODEL_ALIASES, f"experiments.{name}"))
-            dt = resolve_model_args(run.model.name, args).dt
-            check_on_grid(name, experiment, dt)
+            try:
+                tested = resolve_model_args(run.model.name, {**run.model.args, **experiment.model_args})
+            except InputError as error:
+                raise InputError(f"experiments.{name}: {error}") from None
+            check_on_grid(name, experiment, tested.dt)
     return WorkflowPlan(runs, experiments, workflow, ResultPaths(Path(workflow.results_dir)))
 
 

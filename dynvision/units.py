@@ -11,7 +11,7 @@ import math
 
 from dynvision.errors import InputError
 
-RELATIVE_TOLERANCE = 1e-6  # of a step: absorbs decimal fractions such as 0.3 / 0.1, never a real remainder
+TOLERANCE = 1e-6  # of a step: absorbs decimal fractions such as 0.3 / 0.1, never a real remainder
 
 
 def ms_to_steps(duration_ms: float, dt: float, name: str = "duration", minimum_ms: float = 0.0) -> int:
@@ -33,14 +33,18 @@ def ms_to_steps(duration_ms: float, dt: float, name: str = "duration", minimum_m
         raise InputError(f"dt={dt:g} ms must be a positive number of ms")
     if not math.isfinite(duration_ms):
         raise InputError(f"{name}={duration_ms} is not a duration in ms")
-    if duration_ms < minimum_ms - RELATIVE_TOLERANCE * dt:
-        raise InputError(f"{name}={duration_ms:g} ms is too small; the smallest value allowed is {minimum_ms:g} ms")
+    if duration_ms < minimum_ms - TOLERANCE * dt:
+        raise InputError(
+            f"{name}={duration_ms:g} ms is too small; the smallest value allowed is {minimum_ms:g} ms"
+        )
     exact = duration_ms / dt
     steps = round(exact)
-    if abs(exact - steps) > RELATIVE_TOLERANCE * max(1.0, abs(exact)):
+    if abs(exact - steps) > TOLERANCE:
         lower, upper = math.floor(exact) * dt, math.ceil(exact) * dt
         valid = f"{lower:g} ms and {upper:g} ms" if lower >= minimum_ms else f"{upper:g} ms"
-        raise InputError(f"{name}={duration_ms:g} ms is not a multiple of dt={dt:g} ms; nearest valid values: {valid}")
+        raise InputError(
+            f"{name}={duration_ms:g} ms is not a multiple of dt={dt:g} ms; nearest valid values: {valid}"
+        )
     return steps
 
 

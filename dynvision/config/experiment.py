@@ -25,7 +25,9 @@ class Stimulus(Section):
 
     type: Literal["pulse"] = key("pulse", "pulse: the image is on for duration_ms from time 0")
     duration_ms: float = key(40.0, "how long the image is on", "ms", gt=0)
-    contrast: float = key(1.0, "amplitude about the mean grey of the pixels; 1 is the image itself", ge=0, le=1)
+    contrast: float = key(
+        1.0, "amplitude about the mean grey of the pixels; 1 is the image itself", ge=0, le=1
+    )
 
 
 class ExperimentConfig(Section):
@@ -55,7 +57,7 @@ class ExperimentConfig(Section):
         if not self.values:
             raise InputError(f"values is empty; list the values that {self.parameter} takes")
         for value in self.values:
-            validate(Stimulus, {**self.stimulus.model_dump(), self.parameter: value}, f"values of {self.parameter}")
+            validate(Stimulus, {**self.stimulus.model_dump(), self.parameter: value}, "values")
         longest = max([*self.values] if self.parameter == "duration_ms" else [self.stimulus.duration_ms])
         if longest > self.recorded_ms:
             raise InputError(

@@ -28,6 +28,8 @@ NonlinearityPosition = Literal["state", "drive"]
 UnitBias = Literal["none", "spatial", "feature", "scalar"]
 
 RECURRENCE_TYPES: tuple[str, ...] = get_args(RecurrenceType)
+# The types that map C channels to C channels.
+KEEPS_CHANNELS = frozenset({"self", "depthwise", "local", "localdepthwise"})
 RECURRENCE_TARGETS: tuple[str, ...] = get_args(RecurrenceTarget)
 DYNAMICS_SOLVERS: tuple[str, ...] = get_args(DynamicsSolver)
 
@@ -38,7 +40,9 @@ class TemporalArgs(Section):
     dt: float = key(2.0, "integration time step", "ms", gt=0)
     n_timesteps: int = key(20, "length of a presentation in steps of dt", "steps", ge=1)
     t_idle: float = key(0.0, "null input before the presentation, not recorded, without gradient", "ms", ge=0)
-    t_feedforward: float = key(0.0, "delay from one layer to the next; 0 is a cascade within a step", "ms", ge=0)
+    t_feedforward: float = key(
+        0.0, "delay from one layer to the next; 0 is a cascade within a step", "ms", ge=0
+    )
     data_presentation_pattern: str = key(
         "1", "symbols 0 and 1 stretched over the presentation; 0 shows the null input", pattern="^[01]+$"
     )
@@ -46,7 +50,9 @@ class TemporalArgs(Section):
     loss_reaction_time: float = key(0.0, "labels are ignored for this long after each onset", "ms", ge=0)
     non_input_value: float = key(0.0, "value of the null input after normalisation; 0 is the mean grey")
     non_label_index: int = key(-1, "label that the loss ignores", le=-1)
-    truncated_bptt_timesteps: int = key(0, "cut the gradient every so many steps; 0 never does", "steps", ge=0)
+    truncated_bptt_timesteps: int = key(
+        0, "cut the gradient every so many steps; 0 never does", "steps", ge=0
+    )
     feedforward_only: bool = key(False, "remove recurrence and feedback, keep skips")
 
     @classmethod
@@ -72,12 +78,26 @@ class TemporalArgs(Section):
             raise InputError(
                 f"data_presentation_pattern={self.data_presentation_pattern!r} never shows the stimulus; use a 1"
             )
-        if self.loss_reaction_time >= self.n_timesteps * self.dt:
+        if len(self.data_presentation_pattern) > self.n_timesteps:
             raise InputError(
-                f"loss_reaction_time={self.loss_reaction_time:g} ms leaves nothing to score of a presentation of "
-                f"{self.n_timesteps * self.dt:g} ms; lower it or raise n_timesteps"
+                f"data_presentation_pattern={self.data_presentation_pattern!r} has more symbols than the presentation "
+                f"has steps; shorten it or raise n_timesteps={self.n_timesteps}"
+            )
+        shown = self._longest_stimulus_steps() * self.dt
+        if self.loss_reaction_time >= shown:
+            raise InputError(
+                f"loss_reaction_time={self.loss_reaction_time:g} ms leaves nothing to score of a stimulus of "
+                f"{shown:g} ms; lower it or raise n_timesteps"
             )
         return self
+
+    def _longest_stimulus_steps(self) -> int:
+        """Steps for which the stimulus is on without a break at least once in every presentation."""
+        symbols, steps = self.data_presentation_pattern, self.n_timesteps
+        if self.shuffle_presentation_pattern and "0" in symbols:
+            return steps // len(symbols)
+        shown = "".join(symbols[step * len(symbols) // steps] for step in range(steps))
+        return max(len(stretch) for stretch in shown.split("0"))
 
 
 class DyRCNNArgs(TemporalArgs):
@@ -89,7 +109,9 @@ class DyRCNNArgs(TemporalArgs):
     nonlinearity_position: NonlinearityPosition = key(
         "state", "state: r = Phi(step(h, z)), as DynVision 0.1; drive: r = step(h, Phi(z)), the rate equation"
     )
-    recurrence_type: RecurrenceType = key("full", "operator from a layer's delayed activity to its own target")
+    recurrence_type: RecurrenceType = key(
+        "full", "operator from a layer's delayed activity to its own target"
+    )
     recurrence_target: RecurrenceTarget = key("output", "where the recurrent signal enters the layer")
     recurrence_merge: Merge = key("additive", "additive: x + h; multiplicative: x (1 + tanh h)")
     t_recurrence: float = key(6.0, "delay of the recurrent connection, at least dt", "ms", gt=0)
@@ -97,15 +119,22 @@ class DyRCNNArgs(TemporalArgs):
     without_skip: bool = key(False, "silence the skip connections of a model that has them")
     t_skip: float = key(0.0, "delay of the skip connections", "ms", ge=0)
     feedback: Literal["none", "additive", "multiplicative"] = key(
-        "none", "feedback connections and their merge (true or add: additive; mul: multiplicative; false: none)"
+        "none",
+        "feedback connections and their merge (true or add: additive; mul: multiplicative; false: none)",
     )
     t_feedback: float = key(30.0, "delay of the feedback connections, at least dt", "ms", gt=0)
     bias: bool = key(True, "biases in convolutions")
-    unit_bias: UnitBias = key("none", "further additive bias on the drive: per unit, per feature or one per layer")
+    unit_bias: UnitBias = key(
+        "none", "further additive bias on the drive: per unit, per feature or one per layer"
+    )
     max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
-    supralinearity: float = key(1.0, "exponent n of k sign(x) |x|^n after the nonlinearity; 1 switches it off", gt=0)
+    supralinearity: float = key(
+        1.0, "exponent n of k sign(x) |x|^n after the nonlinearity; 1 switches it off", gt=0
+    )
     supralinearity_gain: float = key(0.8, "gain k of the supralinearity", gt=0)
-    retina: bool = key(False, "retinal bottleneck of 18 channels before the first layer (Lindsey et al. 2019)")
+    retina: bool = key(
+        False, "retinal bottleneck of 18 channels before the first layer (Lindsey et al. 2019)"
+    )
     input_adaptation: float = key(0.0, "strength of input gain adaptation; 0 switches it off", ge=0, le=1)
     tau_input_adaptation: float = key(50.0, "time constant of input adaptation", "ms", gt=0)
     intrinsic_suppression: float = key(
@@ -135,5 +164,7 @@ class DyRCNNArgs(TemporalArgs):
             )
         for name in ("tau_input_adaptation", "tau_intrinsic_suppression", "tau_divisive_normalization"):
             if getattr(self, name) < self.dt:
-                raise InputError(f"{name}={getattr(self, name):g} ms must not be smaller than dt={self.dt:g} ms")
+                raise InputError(
+                    f"{name}={getattr(self, name):g} ms must not be smaller than dt={self.dt:g} ms"
+                )
         return self

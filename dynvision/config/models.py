@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from dynvision.config.model import DyRCNNArgs, TemporalArgs
+from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, TemporalArgs
 from dynvision.errors import InputError, unknown_name
 
 MODELS_FOLDER = Path(__file__).parent.parent / "models"
@@ -23,27 +23,59 @@ class OpenArgs(TemporalArgs):
     model_config = ConfigDict(frozen=True, extra="allow", validate_default=True, allow_inf_nan=False)
 
 
-
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model's import path ``package.module:Class`` and the schema of its arguments."""
+    """A model's import path ``package.module:Class``, the schema of its arguments, and what they must fit to.
+
+    ``stages`` is the number of convolutions in each layer; None where it is not known, and not checked then.
+    """
 
     target: str
     args: type[TemporalArgs]
+    stages: int | None = None
 
 
 MODELS: dict[str, ModelEntry] = {}
 
 
-def register(name: str, target: str, args: type[TemporalArgs] = DyRCNNArgs) -> None:
+def register(
+    name: str, target: str, args: type[TemporalArgs] = DyRCNNArgs, stages: int | None = None
+) -> None:
     """Make a model known by name.
+
+    Args:
+        name: what ``model_name`` says.
+        target: ``package.module:Class``.
+        args: schema of its arguments.
+        stages: convolutions in each layer, if all have as many and the first one changes the number of channels.
 
     Raises:
         InputError: the name is taken.
     """
     if name in MODELS:
         raise InputError(f"the model name {name!r} is taken by {MODELS[name].target}")
-    MODELS[name] = ModelEntry(target, args)
+    MODELS[name] = ModelEntry(target, args, stages)
+
+
+def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
+    """Check that the layers of a model have the target that the recurrence is to enter.
+
+    Raises:
+        InputError: naming the two keys that do not go together.
+    """
+    if entry.stages is None or not isinstance(args, DyRCNNArgs) or args.recurrence_type == "none":
+        return
+    if args.recurrence_target == "middle" and entry.stages < 2:
+        raise InputError(
+            f"recurrence_target=middle needs layers of two convolutions, and those of {name} have one; "
+            "set recurrence_target to output or input, or recurrence_type to none"
+        )
+    if args.recurrence_target == "input" and args.recurrence_type in KEEPS_CHANNELS:
+        changing = [kind for kind in RECURRENCE_TYPES if kind not in KEEPS_CHANNELS and kind != "none"]
+        raise InputError(
+            f"recurrence_type={args.recurrence_type} keeps the number of channels, so it cannot reach "
+            f"recurrence_target=input; set recurrence_target to output, or recurrence_type to {', '.join(changing)}"
+        )
 
 
 def find_model(name: str) -> ModelEntry:
@@ -74,5 +106,5 @@ def _placed_models() -> dict[str, str]:
     return placed
 
 
-for _name in ("DyRCNNx2", "DyRCNNx4", "DyRCNNx8"):
-    register(_name, f"dynvision.models.dyrcnn:{_name}")
+for _name, _stages in {"DyRCNNx2": 1, "DyRCNNx4": 1, "DyRCNNx8": 2}.items():
+    register(_name, f"dynvision.models.dyrcnn:{_name}", stages=_stages)

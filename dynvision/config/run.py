@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
 from dynvision.config.model import TemporalArgs
-from dynvision.config.models import OpenArgs, find_model
+from dynvision.config.models import OpenArgs, check_recurrence, find_model
 from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
@@ -28,7 +28,9 @@ class ModelConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_args(cls, values: dict) -> dict:
+    def _resolve_args(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
         name = str(values.get("name", cls.model_fields["name"].default))
         args = resolve_model_args(name, values.get("args") or {})
         return {**values, "name": name, "args": args.model_dump(exclude_unset=isinstance(args, OpenArgs))}
@@ -38,9 +40,14 @@ def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:
     """All arguments of a model: those given (short names allowed) and the defaults.
 
     Raises:
-        InputError: an unknown model, an unknown argument, or a value that is not possible.
+        InputError: an unknown model, an unknown argument, or a value or combination that is not possible.
     """
-    return validate(find_model(name).args, expand_aliases(args, MODEL_ALIASES, "model_args"), "model_args")
+    entry = find_model(name)
+    if not isinstance(args, Mapping):
+        raise InputError(f"model_args must hold keys and values, not {args!r}")
+    resolved = validate(entry.args, expand_aliases(args, MODEL_ALIASES, "model_args"), "model_args")
+    check_recurrence(name, entry, resolved)
+    return resolved
 
 
 class RunConfig(Section):
@@ -93,7 +100,11 @@ def read_run_config(path: str | Path) -> RunConfig:
     Raises:
         InputError: the file is missing, is not YAML, or is not a valid configuration.
     """
-    return validate(RunConfig, read_yaml(path), "")
+    values = read_yaml(path)
+    try:
+        return validate(RunConfig, values, "")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -111,14 +122,27 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"configuration file {path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(
+            f"configuration file {path} is not valid YAML: {' '.join(str(error).split())}"
+        ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise InputError(f"configuration file {path} must hold keys and values, not a {type(values).__name__}")
+        raise InputError(
+            f"configuration file {path} must hold keys and values, not a {type(values).__name__}"
+        )
     return values
 
 
-def to_yaml(section: Section) -> str:
-    """A section as YAML text, keys in the order of the schema."""
-    return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+def to_yaml(values: Section | Mapping[str, Any]) -> str:
+    """A section, or sections and plain values by key, as YAML text; keys stay in their order."""
+    plain = (
+        _plain(values)
+        if isinstance(values, Section)
+        else {name: _plain(value) for name, value in values.items()}
+    )
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Section) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,8 @@ def validate(schema: type[S], values: Mapping[str, Any], where: str) -> S:
     Raises:
         InputError: one sentence for each key that is wrong, naming the key, what was given and what is allowed.
     """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where or 'the configuration'} must hold keys and values, not {values!r}")
     try:
         return schema.model_validate(dict(values))
     except ValidationError as error:
@@ -45,8 +47,16 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
     location = [str(part) for part in detail["loc"]]
     path = ".".join([where, *location]) if where else ".".join(location)
     if detail["type"] == "extra_forbidden":
+        if ":" in location[-1]:
+            spaced = location[-1].replace(":", ": ", 1)
+            return (
+                f"{location[-1]!r} is read as one key without a value; put a space behind the colon: {spaced}"
+            )
         owner = _section_at(schema, location[:-1])
         return str(unknown_name("key", location[-1], owner.model_fields, key=path))
+    if detail["type"] == "literal_error":
+        allowed = get_args(_section_at(schema, location[:-1]).model_fields[location[-1]].annotation)
+        return str(unknown_name("value", detail["input"], allowed, key=path))
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         return f"{where}: {cause}" if where else str(cause)

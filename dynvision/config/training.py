@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import NonNegativeFloat, field_validator, model_validator
 
+from dynvision.config.optimization import check_optimization
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
 
@@ -28,13 +29,16 @@ def _loss_terms(value: Any) -> list[dict[str, Any]]:
         if "name" in value:
             return [value]
         return [
-            {"name": name, **(spec if isinstance(spec, dict) else {"weight": spec})} for name, spec in value.items()
+            {"name": name, **(spec if isinstance(spec, dict) else {"weight": spec})}
+            for name, spec in value.items()
         ]
     if isinstance(value, (list, tuple)):
         return [term for item in value for term in _loss_terms(item)]
     if isinstance(value, LossConfig):
         return [value.model_dump()]
-    raise InputError(f"loss={value!r} is not valid; write a list of loss names, e.g. loss: [CrossEntropyLoss]")
+    raise InputError(
+        f"loss={value!r} is not valid; write a list of loss names, e.g. loss: [CrossEntropyLoss]"
+    )
 
 
 class TrainingConfig(Section):
@@ -45,16 +49,31 @@ class TrainingConfig(Section):
     learning_rate: float = key(0.004, "base learning rate; the highest of OneCycleLR", gt=0)
     optimizer: str = key("Adam", "optimizer by its name in torch.optim")
     weight_decay: float = key(0.0, "weight decay", ge=0)
-    scheduler: str = key("OneCycleLR", "learning rate schedule by its name in torch.optim.lr_scheduler, or none")
+    scheduler: str = key(
+        "OneCycleLR", "learning rate schedule by its name in torch.optim.lr_scheduler, or none"
+    )
     scheduler_args: dict[str, Any] = key(
         {}, "arguments of the schedule; its length follows from the training unless it is given"
     )
-    learning_rate_factors: dict[str, float] = key(
-        {"recurrence": 0.2, "feedback": 0.5}, "factor on the learning rate of parameters whose name has this word"
+    learning_rate_factors: dict[str, NonNegativeFloat] = key(
+        {"recurrence": 0.2, "feedback": 0.5},
+        "factor on the learning rate of parameters whose name has this word",
     )
     gradient_clip: float = key(1.0, "largest norm of the gradient; 0 does not clip", ge=0)
-    precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = key("32", "floating-point precision of training")
+    precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = key(
+        "32", "floating-point precision of training"
+    )
     loss: tuple[LossConfig, ...] = key((LossConfig(),), "terms of the loss, summed with their weights")
+
+    @model_validator(mode="after")
+    def _optimization_is_possible(self) -> TrainingConfig:
+        check_optimization(self.optimizer, self.scheduler, self.scheduler_args)
+        return self
+
+    @field_validator("scheduler", mode="before")
+    @classmethod
+    def _no_schedule(cls, value: Any) -> Any:
+        return "none" if value is None or str(value).lower() in ("none", "false") else value
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -70,15 +89,25 @@ class TrainingConfig(Section):
                 raise unknown_name("loss", term.name, LOSSES, key="training.loss")
         if not terms:
             raise InputError("training.loss is empty; name at least one loss, e.g. loss: [CrossEntropyLoss]")
+        if not any(term.weight for term in terms):
+            raise InputError("training.loss: no term has a weight above 0; raise at least one")
         return terms
 
 
 class ExecutionConfig(Section):
     """Where and how the same computation runs. Not part of a run's identity."""
 
-    loader: Literal["auto", "ffcv", "torch"] = key("auto", "how batches are read; auto is ffcv where it is installed")
+    loader: Literal["auto", "ffcv", "torch"] = key(
+        "auto", "how batches are read; auto is ffcv where it is installed"
+    )
     num_workers: int = key(1, "loader processes or threads", ge=0)
-    accelerator: Literal["auto", "cpu", "gpu"] = key("auto", "where to compute; auto takes a GPU if there is one")
-    logger: Literal["csv", "wandb"] = key("csv", "csv always writes training.csv; wandb logs there as well, offline")
-    wandb_mode: Literal["offline", "online"] = key("offline", "W&B needs an account and a network when online")
+    accelerator: Literal["auto", "cpu", "gpu"] = key(
+        "auto", "where to compute; auto takes a GPU if there is one"
+    )
+    logger: Literal["csv", "wandb"] = key(
+        "csv", "csv always writes training.csv; wandb logs there as well, offline"
+    )
+    wandb_mode: Literal["offline", "online"] = key(
+        "offline", "W&B needs an account and a network when online"
+    )
     test_batch_size: int = key(64, "images per batch in experiments", "images", ge=1)

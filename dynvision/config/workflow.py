@@ -7,11 +7,12 @@ before merging, so that ``rctype`` on the command line replaces ``recurrence_typ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.experiment import ExperimentConfig
@@ -21,12 +22,17 @@ from dynvision.config.training import ExecutionConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError, unknown_name
 
+WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
 CONFIG_FILES = (
     "config_defaults.yaml",
     "config_experiments.yaml",
     "config_visualization.yaml",
     "config_workflow.yaml",
 )
+
+
+# Not names of experiments: all of them together, and the folder with the figure of training.
+RESERVED_NAMES = ("all", "training")
 
 
 class WorkflowConfig(Section):
@@ -45,22 +51,26 @@ class WorkflowConfig(Section):
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
 
-    @field_validator("model_name", "data_name", "experiment", mode="before")
+    @field_validator("model_name", "data_name", "experiment", "seed", mode="before")
     @classmethod
-    def _one_name_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("seed", mode="before")
-    @classmethod
-    def _seeds_are_numbers(cls, value: Any) -> Any:
+    def _one_is_a_list(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, (list, tuple)) and not value:
+            raise InputError(f"{info.field_name} is an empty list; give it at least one value")
         return value if isinstance(value, (list, tuple)) else (value,)
 
     @field_validator("experiments", mode="before")
     @classmethod
     def _experiments_are_valid(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise InputError("experiments must map names to experiments")
-        return {name: validate(ExperimentConfig, spec or {}, f"experiments.{name}") for name, spec in value.items()}
+        for name in value:
+            if not re.fullmatch(r"\w[\w.-]*", str(name)) or name in RESERVED_NAMES:
+                raise InputError(
+                    f"experiments: {name!r} cannot be the name of an experiment, since folders are named after it; "
+                    f"use letters, digits, _ and -, and none of {', '.join(RESERVED_NAMES)}"
+                )
+        return {
+            str(name): validate(ExperimentConfig, spec or {}, f"experiments.{name}")
+            for name, spec in value.items()
+        }
 
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments asked for by ``experiment``, by name.
@@ -75,7 +85,9 @@ class WorkflowConfig(Section):
         return {name: self.experiments[name] for name in names}
 
 
-def load_workflow_config(config_dir: str | Path, overrides: Mapping[str, Any] | None = None) -> WorkflowConfig:
+def load_workflow_config(
+    config_dir: str | Path, overrides: Mapping[str, Any] | None = None
+) -> WorkflowConfig:
     """Read the configuration files of a folder and put the command line's values on top.
 
     Args:
@@ -92,7 +104,32 @@ def load_workflow_config(config_dir: str | Path, overrides: Mapping[str, Any] | 
         path = Path(config_dir) / name
         if path.exists():
             merged = merge(merged, normalize(read_yaml(path), str(path)))
-    return validate(WorkflowConfig, merge(merged, normalize(overrides or {}, "--config")), "")
+    given = {name: typed(value) for name, value in (overrides or {}).items()}
+    return validate(WorkflowConfig, merge(merged, normalize(given, "--config")), "")
+
+
+def typed(value: Any) -> Any:
+    """A value of the command line with numbers, truths and nothing typed inside of lists and dictionaries.
+
+    Snakemake leaves all of them text there. Numbers with leading zeros stay text, such as the pattern 0110.
+    """
+    if isinstance(value, Mapping):
+        return {name: _typed_text(typed(inner)) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_typed_text(typed(inner)) for inner in value]
+    return value
+
+
+def _typed_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value in WORDS:
+        return WORDS[value]
+    if re.fullmatch(r"[-+]?(0|[1-9]\d*)", value):
+        return int(value)
+    if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", value):
+        return float(value)
+    return value
 
 
 def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -105,21 +142,51 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
         for given, target in {"name": "model_name", "args": "model_args"}.items():
             if given in model:
                 if target in values:
-                    raise InputError(f"{origin}: {target} and model.{given} are the same key; remove one of them")
+                    raise InputError(
+                        f"{origin}: {target} and model.{given} are the same key; remove one of them"
+                    )
                 values[target] = model[given]
         unknown = [name for name in model if name not in ("name", "args")]
         if unknown:
             raise unknown_name("key", unknown[0], ("name", "args"), key=f"model.{unknown[0]}")
     for section, aliases in {"model_args": MODEL_ALIASES, "training": TRAINING_ALIASES}.items():
         if section in values:
-            if not isinstance(values[section] or {}, Mapping):
-                raise InputError(f"{origin}: {section} must hold keys and values, e.g. '{section}={{key: value}}'")
-            values[section] = expand_aliases(values[section] or {}, aliases, f"{origin}: {section}")
+            values[section] = expand_aliases(
+                _mapping(values[section], section, origin), aliases, f"{origin}: {section}"
+            )
     if "model_defaults" in values:
         values["model_defaults"] = {
-            family: expand_aliases(args or {}, MODEL_ALIASES, f"{origin}: model_defaults.{family}")
-            for family, args in (values["model_defaults"] or {}).items()
+            family: _long_model_args(args, f"model_defaults.{family}", origin)
+            for family, args in _mapping(values["model_defaults"], "model_defaults", origin).items()
         }
+    if "experiments" in values:
+        experiments = _mapping(values["experiments"], "experiments", origin)
+        values["experiments"] = {
+            name: _long_experiment(name, spec, origin) for name, spec in experiments.items()
+        }
+    return values
+
+
+def _mapping(value: Any, name: str, origin: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"{origin}: {name} must hold keys and values, not {value!r}; write '{name}={{key: value}}'"
+        )
+    return value
+
+
+def _long_model_args(args: Any, name: str, origin: str) -> dict[str, Any]:
+    return expand_aliases(_mapping(args, name, origin), MODEL_ALIASES, f"{origin}: {name}")
+
+
+def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
+    values = dict(_mapping(spec, f"experiments.{name}", origin))
+    if "model_args" in values:
+        values["model_args"] = _long_model_args(
+            values["model_args"], f"experiments.{name}.model_args", origin
+        )
     return values
 
 
@@ -128,5 +195,7 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(lower)
     for name, value in upper.items():
         below = merged.get(name)
-        merged[name] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        merged[name] = (
+            merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        )
     return merged
