@@ -8,7 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from dynvision.errors import InputError
@@ -22,12 +21,13 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 try:
     PLAN = plan_workflow("config", config)
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add
 
 RESULTS = PLAN.workflow.results_dir
 RUNS = list(PLAN.runs)
 EXPERIMENTS = list(PLAN.experiments)
 EXECUTION = PLAN.execution_options
+LOADER = PLAN.workflow.execution.loader
 
 
 wildcard_constraints:
@@ -53,6 +53,8 @@ rule all:
     input:
         f"{RESULTS}/report.html",
         f"{RESULTS}/runs.csv",
+    message:
+        "all done"
 
 
 onsuccess:

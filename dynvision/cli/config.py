@@ -11,11 +11,15 @@ from dynvision.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    parser.epilog = (
+        "Durations, delays and time constants are in ms, resolutions in px; config/README.md has every key with its "
+        "unit and default."
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     show = actions.add_parser("show", help="print the resolved workflow configuration as YAML")
     show.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
-    for kind in ("run", "experiment"):
-        freeze = actions.add_parser(f"freeze-{kind}", help=f"write the resolved configuration of a {kind}")
+    for kind, content in {"run": "a run", "data": "a data folder", "experiment": "an experiment"}.items():
+        freeze = actions.add_parser(f"freeze-{kind}", help=f"write the resolved configuration of {content}")
         freeze.add_argument("values", help="the configuration as JSON")
         freeze.add_argument("--output", type=Path, required=True, help="YAML file to write")
     sync = actions.add_parser("sync", help="write the generated files in config/ from the schemas")
@@ -42,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _freeze(kind: str, text: str, output: Path) -> None:
+    from dynvision.config.data import DataConfig
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.run import RunConfig, to_yaml
     from dynvision.config.section import validate
@@ -51,8 +56,16 @@ def _freeze(kind: str, text: str, output: Path) -> None:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"the configuration is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"the configuration must be a JSON object with keys and values, not {text}")
     if kind == "run":
-        write_text(output, to_yaml(validate(RunConfig, values, "")))
+        frozen = to_yaml(validate(RunConfig, values, ""))
+    elif kind == "data":
+        frozen = to_yaml({"data": validate(DataConfig, values, "data")})
     else:
-        name = values.pop("name")
-        write_text(output, f"name: {name}\n" + to_yaml(validate(ExperimentConfig, values, f"experiments.{name}")))
+        name = values.pop("name", None)
+        if not isinstance(name, str):
+            raise InputError("the configuration of an experiment needs a key name")
+        experiment = validate(ExperimentConfig, values, f"experiments.{name}")
+        frozen = to_yaml({"name": name, **experiment.model_dump(mode="json")})
+    write_text(output, frozen)

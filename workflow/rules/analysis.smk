@@ -16,6 +16,8 @@ rule analyse:
     resources:
         mem_mb=2000,
         runtime=30,
+    message:
+        "measure {wildcards.experiment} of {wildcards.run_id}"
     shell:
         "dynvision analyse --experiment {input.experiment:q} --responses {input.responses:q}"
-        " --performance {input.performance:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --performance {input.performance:q} --output {output:q} 2>&1 | tee -i {log:q}"

@@ -4,8 +4,6 @@
 rule freeze_run:
     output:
         f"{RESULTS}/runs/{{run_id}}/config.yaml",
-    params:
-        values=lambda wildcards: PLAN.run_json(wildcards.run_id),
     log:
         f"{RESULTS}/logs/freeze_run/{{run_id}}.log",
     benchmark:
@@ -14,8 +12,12 @@ rule freeze_run:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        values=lambda wildcards: PLAN.run_json(wildcards.run_id),
+    message:
+        "freeze the configuration of {wildcards.run_id}"
     shell:
-        "dynvision config freeze-run {params.values:q} --output {output:q} 2>&1 | tee {log:q}"
+        "dynvision config freeze-run {params.values:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
 rule runs_table:
@@ -23,8 +25,6 @@ rule runs_table:
         expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
     output:
         f"{RESULTS}/runs.csv",
-    params:
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/runs_table.log",
     benchmark:
@@ -33,18 +33,40 @@ rule runs_table:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        results=RESULTS,
+    message:
+        "list all runs in {output}"
     shell:
-        "dynvision runs --results {params.results:q} --output {output:q} 2>&1 | tee {log:q}"
+        "dynvision runs --results {params.results:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
+rule freeze_data:
+    output:
+        f"{RESULTS}/data/{{data_id}}/config.yaml",
+    log:
+        f"{RESULTS}/logs/freeze_data/{{data_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/freeze_data/{{data_id}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        values=lambda wildcards: PLAN.data_json(wildcards.data_id),
+    message:
+        "freeze the configuration of {wildcards.data_id}"
+    shell:
+        "dynvision config freeze-data {params.values:q} --output {output:q} 2>&1 | tee -i {log:q}"
+
+
+# The manifest is written last and knows the other files: where it is, all is. The loader is no parameter of the rule,
+# because reading with another one changes no result.
 rule convert_dataset:
     input:
-        config=lambda wildcards: f"{RESULTS}/runs/{PLAN.run_with_data(wildcards.data_id)}/config.yaml",
+        config=f"{RESULTS}/data/{{data_id}}/config.yaml",
     output:
-        PLAN.data_files("{data_id}"),
-    params:
-        folder=lambda wildcards: PLAN.paths.data(wildcards.data_id),
-        loader="ffcv" if PLAN.uses_ffcv else "torch",
+        manifest=f"{RESULTS}/data/{{data_id}}/manifest.json",
     log:
         f"{RESULTS}/logs/convert_dataset/{{data_id}}.log",
     benchmark:
@@ -53,6 +75,10 @@ rule convert_dataset:
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        folder=lambda wildcards: PLAN.paths.data(wildcards.data_id),
+    message:
+        "convert the images of {wildcards.data_id}"
     shell:
-        "dynvision convert --config {input.config:q} --output {params.folder:q} --loader {params.loader}"
-        " 2>&1 | tee {log:q}"
+        "dynvision convert --config {input.config:q} --output {params.folder:q} --loader {LOADER}"
+        " 2>&1 | tee -i {log:q}"

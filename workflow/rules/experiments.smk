@@ -4,8 +4,6 @@
 rule freeze_experiment:
     output:
         f"{RESULTS}/experiments/{{experiment}}/config.yaml",
-    params:
-        values=lambda wildcards: PLAN.experiment_json(wildcards.experiment),
     log:
         f"{RESULTS}/logs/freeze_experiment/{{experiment}}.log",
     benchmark:
@@ -14,8 +12,12 @@ rule freeze_experiment:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        values=lambda wildcards: PLAN.experiment_json(wildcards.experiment),
+    message:
+        "freeze the experiment {wildcards.experiment}"
     shell:
-        "dynvision config freeze-experiment {params.values:q} --output {output:q} 2>&1 | tee {log:q}"
+        "dynvision config freeze-experiment {params.values:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
 rule experiment:
@@ -23,12 +25,10 @@ rule experiment:
         experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
         config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
         weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
-        data=lambda wildcards: PLAN.data_files(PLAN.runs[wildcards.run_id].data_id),
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
     output:
         responses=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet",
         performance=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
-    params:
-        data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
     log:
         f"{RESULTS}/logs/experiment/{{experiment}}/{{run_id}}.log",
     benchmark:
@@ -37,7 +37,11 @@ rule experiment:
     resources:
         mem_mb=8000,
         runtime=120,
+    params:
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
+    message:
+        "run {wildcards.experiment} on {wildcards.run_id}"
     shell:
         "dynvision experiment --experiment {input.experiment:q} --config {input.config:q} --weights {input.weights:q}"
         " --data {params.data:q} --responses {output.responses:q} --performance {output.performance:q} {EXECUTION}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | tee -i {log:q}"

@@ -9,14 +9,16 @@ rule plot_experiment:
     input:
         experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
         configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
-        responses=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/responses.parquet", run_id=RUNS),
-        performance=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/performance.parquet", run_id=RUNS),
+        responses=expand(
+            f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/responses.parquet", run_id=RUNS
+        ),
+        performance=expand(
+            f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/performance.parquet", run_id=RUNS
+        ),
         metrics=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/metrics.parquet", run_id=RUNS),
         visualization=VISUALIZATION,
     output:
         expand(f"{RESULTS}/figures/{{{{experiment}}}}/{{figure}}.{{format}}", figure=FIGURES, format=FORMATS),
-    params:
-        folder=lambda wildcards: PLAN.paths.figures(wildcards.experiment),
     log:
         f"{RESULTS}/logs/plot_experiment/{{experiment}}.log",
     benchmark:
@@ -25,10 +27,14 @@ rule plot_experiment:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        folder=lambda wildcards: PLAN.paths.figures(wildcards.experiment),
+    message:
+        "draw the figures of {wildcards.experiment}"
     shell:
         "dynvision plot --experiment {input.experiment:q} --configs {input.configs:q} --responses {input.responses:q}"
         " --performance {input.performance:q} --metrics {input.metrics:q} --visualization {input.visualization:q}"
-        " --output-dir {params.folder:q} 2>&1 | tee {log:q}"
+        " --output-dir {params.folder:q} 2>&1 | tee -i {log:q}"
 
 
 rule plot_training:
@@ -38,8 +44,6 @@ rule plot_training:
         visualization=VISUALIZATION,
     output:
         expand(f"{RESULTS}/figures/training/training.{{format}}", format=FORMATS),
-    params:
-        folder=PLAN.paths.figures("training"),
     log:
         f"{RESULTS}/logs/plot_training.log",
     benchmark:
@@ -48,6 +52,10 @@ rule plot_training:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        folder=PLAN.paths.figures("training"),
+    message:
+        "draw the figure of training"
     shell:
         "dynvision plot --training {input.training:q} --configs {input.configs:q}"
-        " --visualization {input.visualization:q} --output-dir {params.folder:q} 2>&1 | tee {log:q}"
+        " --visualization {input.visualization:q} --output-dir {params.folder:q} 2>&1 | tee -i {log:q}"

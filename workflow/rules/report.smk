@@ -5,17 +5,15 @@ rule report:
     input:
         expand(f"{RESULTS}/experiments/{{experiment}}/config.yaml", experiment=EXPERIMENTS),
         expand(
-            f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet", experiment=EXPERIMENTS, run_id=RUNS
+            f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet",
+            experiment=EXPERIMENTS,
+            run_id=RUNS,
         ),
         expand(f"{RESULTS}/figures/{{experiment}}/{{figure}}.png", experiment=EXPERIMENTS, figure=FIGURES),
         expand(f"{RESULTS}/runs/{{run_id}}/test.json", run_id=RUNS),
         f"{RESULTS}/figures/training/training.png",
     output:
         f"{RESULTS}/report.html",
-    params:
-        results=RESULTS,
-        experiments=EXPERIMENTS,
-        runs=RUNS,
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -24,6 +22,12 @@ rule report:
     resources:
         mem_mb=2000,
         runtime=15,
+    params:
+        results=RESULTS,
+        experiments=EXPERIMENTS,
+        runs=RUNS,
+    message:
+        "write {output}"
     shell:
         "dynvision report --results {params.results:q} --experiments {params.experiments:q} --run-ids {params.runs:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output:q} 2>&1 | tee -i {log:q}"

@@ -4,14 +4,11 @@
 rule train:
     input:
         config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
-        data=lambda wildcards: PLAN.data_files(PLAN.runs[wildcards.run_id].data_id),
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
     output:
         weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
         training=f"{RESULTS}/runs/{{run_id}}/training.csv",
         test=f"{RESULTS}/runs/{{run_id}}/test.json",
-    params:
-        data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
-        folder=lambda wildcards: PLAN.paths.run(wildcards.run_id),
     log:
         f"{RESULTS}/logs/train/{{run_id}}.log",
     benchmark:
@@ -20,6 +17,11 @@ rule train:
     resources:
         mem_mb=8000,
         runtime=720,
+    params:
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
+        folder=lambda wildcards: PLAN.paths.run(wildcards.run_id),
+    message:
+        "train {wildcards.run_id}"
     shell:
         "dynvision train --config {input.config:q} --data {params.data:q} --output {params.folder:q} {EXECUTION}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | tee -i {log:q}"
