@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 import dynvision
 from dynvision.base import BaseModel
 from dynvision.config.run import RunConfig, to_yaml
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
+from dynvision.device import choose_device
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
+from dynvision.training.checkpoints import (
+    BEST,
+    LAST,
+    AtomicCheckpointIO,
+    keep_best,
+    keep_last,
+    last_checkpoint,
+)
 from dynvision.training.log import TrainingLog
-from dynvision.training.resume import last_checkpoint
+from dynvision.training.random_state import RandomState
 
 
 def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run_folder: Path) -> None:
@@ -39,6 +47,8 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     Raises:
         InputError: data, checkpoint or configuration cannot be used, or the loss is not finite.
     """
+    device = choose_device(execution.accelerator)
+    _check_precision(run.training.precision, device)
     _quiet_lightning()
     checkpoints = run_folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -54,50 +64,62 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     )
     model = build_model(run, data.input_shape, data.n_classes)
     log = TrainingLog(run_folder / "training.csv", run.run_id)
-    best = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor="val_loss",
-        mode="min",
-        save_last=True,
-        enable_version_counter=False,
-    )
-    on_cpu = execution.accelerator == "cpu" or not torch.cuda.is_available()
     trainer = pl.Trainer(
         max_epochs=run.training.epochs,
-        accelerator="cpu" if on_cpu else "gpu",
+        accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         precision=run.training.precision,  # type: ignore[arg-type]
         gradient_clip_val=run.training.gradient_clip or None,
-        callbacks=[log, best],
+        callbacks=[log, RandomState(), keep_best(checkpoints), keep_last(checkpoints)],
+        plugins=[AtomicCheckpointIO()],
         logger=_logger(run, execution, run_folder),
-        deterministic=on_cpu,
+        deterministic=device.type == "cpu",
         num_sanity_val_steps=0,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
     )
     if resumed_from is not None:
-        print(f"going on from {resumed_from}", flush=True)
-    begun = time.monotonic()
-    try:
-        trainer.fit(model, datamodule=data, ckpt_path=resumed_from, weights_only=True)
-    except RuntimeError as error:
-        if "PytorchStreamWriter" in str(error) or "iostream" in str(error):
-            raise InputError(f"cannot write to {checkpoints}: {error}; earlier checkpoints are kept") from None
-        raise
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    _load_best(model, Path(best.best_model_path))
+        print(f"{run.run_id}: going on from {resumed_from}", flush=True)
+    _fit(trainer, model, data, resumed_from)
+    _load_weights_of(model, checkpoints / BEST)
     tested = test_accuracy(model, data, trainer)
     log.write()
-    summary = {**tested, "seconds": round(time.monotonic() - begun, 3), "epoch": _epoch_of(best)}
+    summary = {
+        **tested,
+        "seconds": round(sum(row["seconds"] for row in log.rows), 3),
+        "epoch": _best_epoch(log),
+    }
     write_text(run_folder / "test.json", json.dumps(summary, indent=2) + "\n")
     save_weights(
         model,
         run_folder / "model.safetensors",
         {"run_id": run.run_id, "config": to_yaml(run), "dynvision": dynvision.__version__},
     )
-    print(f"test accuracy {tested['test_accuracy']:.4f} on {tested['n_images']} images", flush=True)
+    # A training that is run again after its end, e.g. because the images have changed, begins anew.
+    (checkpoints / LAST).unlink(missing_ok=True)
+    print(
+        f"{run.run_id}: test accuracy {tested['test_accuracy']:.4f} on {tested['n_images']} images",
+        flush=True,
+    )
+
+
+def _fit(trainer: pl.Trainer, model: BaseModel, data: DataModule, resumed_from: Path | None) -> None:
+    """Train, with Ctrl-C as what it is: Lightning ends the process with status 1 and ignores further ones."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=resumed_from, weights_only=True)
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    except RuntimeError as error:
+        if resumed_from is not None and "loading state_dict" in str(error):
+            raise InputError(
+                f"checkpoint {resumed_from} does not fit the model as it is now; delete it to train from the start"
+            ) from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)
 
 
 @torch.inference_mode()
@@ -108,25 +130,32 @@ def test_accuracy(model: BaseModel, data: DataModule, trainer: pl.Trainer) -> di
     last, every, n_images = 0.0, 0.0, 0
     with trainer.strategy.precision_plugin.forward_context():
         for images, labels in data.test_dataloader():
-            outputs = model.respond((images.to(device), labels.to(device)), shuffle=False)
+            images = trainer.strategy.precision_plugin.convert_input(images.to(device))
+            outputs = model.respond((images, labels.to(device)), shuffle=False)
             valid = outputs.labels != outputs.ignore_index
             correct = (outputs.logits.argmax(dim=-1) == outputs.labels) & valid
             final = valid.shape[1] - 1 - valid.flip(1).int().argmax(dim=1)
             last += float(correct.gather(1, final[:, None]).sum())
             every += float((correct.sum(dim=1) / valid.sum(dim=1).clamp_min(1)).sum())
             n_images += len(labels)
-    return {"test_accuracy": last / n_images, "test_accuracy_over_time": every / n_images, "n_images": n_images}
+    return {
+        "test_accuracy": last / n_images,
+        "test_accuracy_over_time": every / n_images,
+        "n_images": n_images,
+    }
 
 
-def _load_best(model: BaseModel, path: Path) -> None:
-    if not path.is_file():
-        raise InputError("training kept no checkpoint: the validation loss was never finite; lower the learning_rate")
+def _load_weights_of(model: BaseModel, path: Path) -> None:
     model.load_state_dict(torch.load(path, map_location=model.device, weights_only=True)["state_dict"])
 
 
-def _epoch_of(best: ModelCheckpoint) -> int:
-    content = torch.load(best.best_model_path, map_location="cpu", weights_only=True, mmap=True)
-    return int(content["epoch"]) + 1
+def _best_epoch(log: TrainingLog) -> int:
+    return int(min(log.rows, key=lambda row: row["val_loss"])["epoch"])
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    if precision == "16-mixed" and device.type == "cpu":
+        raise InputError("training.precision=16-mixed needs a GPU; on a CPU set it to 32, bf16-mixed or 64")
 
 
 def _logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path) -> Any:
@@ -147,7 +176,13 @@ def _logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path) -> Any
 
 
 def _quiet_lightning() -> None:
-    """Silence advice about settings that are chosen here on purpose."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*is smaller than the logging interval.*", ".*Checkpoint dir.*"):
+    """Silence advice about settings that are chosen here on purpose, and what libraries tell each other."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*is smaller than the logging interval.*",
+        ".*Checkpoint dir.*",
+        ".*LeafSpec.*is deprecated.*",
+    ):
         warnings.filterwarnings("ignore", message)

@@ -1,15 +1,17 @@
-"""``training.csv``: one row for each epoch, complete after every epoch and after a resumption."""
+"""``training.csv``: one row for each epoch, counted from 1, complete after every epoch and after a resumption."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
+from dynvision.errors import InputError
 from dynvision.files import write_text
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -34,14 +36,19 @@ class TrainingLog(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
         row = {name: float(metrics[name]) for name in COLUMNS if name in metrics}
-        row["epoch"] = trainer.current_epoch
+        row["epoch"] = trainer.current_epoch + 1
+        for name in ("train_loss", "val_loss"):
+            if not math.isfinite(row[name]):
+                raise InputError(
+                    f"{name} is {row[name]} in epoch {row['epoch']}; lower training.learning_rate"
+                )
         row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = time.monotonic() - self._begun
         self.rows.append(row)
         if trainer.is_global_zero:
             self.write()
             values = " ".join(f"{name}={row[name]:.4g}" for name in COLUMNS[1:] if name in row)
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {values}", flush=True)
+            print(f"{self.run_id}: epoch {row['epoch']}/{trainer.max_epochs} {values}", flush=True)
 
     def write(self) -> None:
         """Write the rows so far."""

@@ -1,0 +1,79 @@
+"""Checkpoints of a training: the best by validation loss, and the last, each whole or absent."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from dynvision.errors import InputError
+from dynvision.files import atomic_path
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the final name and renames. Lightning's own way goes by way of the folder for temporary files,
+    from where the file is copied if that is another disk: a training killed in that moment leaves half a file.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint, whole or not at all."""
+        content = io.BytesIO()  # torch hides why it could not write to a file, e.g. that the disk is full
+        torch.save(checkpoint, content)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Goes on also where the results folder was moved in the meantime."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a checkpoint, with its paths in the folder of today."""
+        paths = {name: self._here(state_dict[name]) for name in state_dict if name.endswith("_path")}
+        ranked = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": ranked, "dirpath": self.dirpath})
+
+    def _here(self, path: str) -> str:
+        return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+
+def keep_best(folder: Path) -> ModelCheckpoint:
+    """Keeps ``best.ckpt``."""
+    return MovableCheckpoint(
+        dirpath=folder, filename=Path(BEST).stem, monitor="val_loss", mode="min", enable_version_counter=False
+    )
+
+
+def keep_last(folder: Path) -> ModelCheckpoint:
+    """Keeps ``last.ckpt``, of every epoch; ``ModelCheckpoint(save_last=True)`` leaves out those that are not the best."""
+    return MovableCheckpoint(dirpath=folder, filename=Path(LAST).stem, enable_version_counter=False)
+
+
+def last_checkpoint(folder: Path, run_id: str) -> Path | None:
+    """The checkpoint to go on from, or None to begin.
+
+    Raises:
+        InputError: there is one that cannot be read, or that is of another run.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        states = [state for state in content["callbacks"].values() if "run_id" in state]
+    except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InputError(
+            f"checkpoint {path} cannot be read ({reason}); delete it to train from the start"
+        ) from None
+    found = states[0]["run_id"] if states else "an unknown run"
+    if found != run_id:
+        raise InputError(
+            f"checkpoint {path} is of {found}, not of {run_id}; delete it to train from the start"
+        )
+    return path
