@@ -16,10 +16,10 @@ from dynvision.units import ms_to_steps
 
 @dataclass(frozen=True)
 class Stretch:
-    """A number of steps in which the image is shown at some contrast; 0 is blank."""
+    """A number of steps in which the image is shown at some contrast; None is blank."""
 
     n_steps: int
-    contrast: float
+    contrast: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Condition:
 
     @property
     def stimulus_on(self) -> list[bool]:
-        """Whether the image is on at each step."""
-        return [stretch.contrast > 0 for stretch in self.stretches for _ in range(stretch.n_steps)]
+        """Whether the image is on at each step, be it at contrast 0."""
+        return [stretch.contrast is not None for stretch in self.stretches for _ in range(stretch.n_steps)]
 
 
 def conditions(experiment: ExperimentConfig, dt: float) -> list[Condition]:
@@ -50,11 +50,13 @@ def conditions(experiment: ExperimentConfig, dt: float) -> list[Condition]:
 
 
 def _condition(experiment: ExperimentConfig, value: float, dt: float) -> Condition:
-    stimulus = validate(Stimulus, {**experiment.stimulus.model_dump(), experiment.parameter: value}, "stimulus")
+    stimulus = validate(
+        Stimulus, {**experiment.stimulus.model_dump(), experiment.parameter: value}, "stimulus"
+    )
     before = ms_to_steps(experiment.baseline_ms, dt, "baseline_ms")
     total = ms_to_steps(experiment.recorded_ms, dt, "recorded_ms")
     on = ms_to_steps(stimulus.duration_ms, dt, "stimulus.duration_ms", minimum_ms=dt)
-    parts = (Stretch(before, 0.0), Stretch(on, stimulus.contrast), Stretch(total - on, 0.0))
+    parts = (Stretch(before), Stretch(on, stimulus.contrast), Stretch(total - on))
     return Condition(float(value), tuple(part for part in parts if part.n_steps))
 
 
@@ -62,4 +64,4 @@ def times_ms(experiment: ExperimentConfig, dt: float) -> list[float]:
     """Time of every recorded step in ms from stimulus onset."""
     before = ms_to_steps(experiment.baseline_ms, dt, "baseline_ms")
     total = ms_to_steps(experiment.recorded_ms, dt, "recorded_ms")
-    return [k * dt for k in range(-before, total)]
+    return [round(k * dt, 9) for k in range(-before, total)]  # 0.3 ms, not 0.30000000000000004 ms

@@ -18,6 +18,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
+from dynvision.device import choose_device
 from dynvision.errors import InputError
 from dynvision.experiments.protocol import Condition, conditions, times_ms
 from dynvision.experiments.recorder import ResponseRecorder
@@ -51,6 +52,7 @@ def run_experiment(
     Raises:
         InputError: weights of another run, damaged data, or a protocol that is not on the time grid.
     """
+    device = choose_device(execution.accelerator)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = DataModule(
         data_folder,
@@ -61,7 +63,7 @@ def run_experiment(
         seed=run.seed,
     )
     model = load_model(run, experiment, data, weights)
-    model.to("cuda" if execution.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    model.to(device)
     shown = conditions(experiment, model.dt)
     times = np.array(times_ms(experiment, model.dt))
     fixed = {"run_id": run.run_id, "experiment": name, "parameter": experiment.parameter}
@@ -79,7 +81,7 @@ def run_experiment(
                 _append_responses(response_table, condition, recorder, image, labels.numpy(), times)
                 _append_performance(performance_table, condition, logits, image, labels.numpy(), times)
             done += len(labels)
-            _progress(name, done, len(indices), len(shown))
+            _progress(f"{run.run_id}: {name}", done, len(indices), len(shown))
 
 
 def load_model(run: RunConfig, experiment: ExperimentConfig, data: DataModule, weights: Path) -> TemporalBase:
@@ -116,11 +118,17 @@ def run_conditions(
 
 
 def _show(
-    model: TemporalBase, plan: Plan, state: ModelState, images: Tensor, shown: Condition, recorder: ResponseRecorder
+    model: TemporalBase,
+    plan: Plan,
+    state: ModelState,
+    images: Tensor,
+    shown: Condition,
+    recorder: ResponseRecorder,
 ) -> Tensor:
     outputs = []
     for stretch in shown.stretches:
-        frame = images * stretch.contrast if stretch.contrast else model.null_input(len(images))
+        contrast = stretch.contrast
+        frame = model.null_input(len(images)) if contrast is None else images * contrast
         logits, state = model.advance(Frames(0, stretch.n_steps, frame, constant=True), state, plan, recorder)
         recorder.offset += stretch.n_steps
         outputs.append(logits)
@@ -173,7 +181,7 @@ def _append_performance(
     table.append(columns, guess.shape)
 
 
-def _progress(name: str, done: int, total: int, n_conditions: int) -> None:
+def _progress(what: str, done: int, total: int, n_conditions: int) -> None:
     end = "\r" if sys.stdout.isatty() and done < total else "\n"
     if sys.stdout.isatty() or done == total:
-        print(f"{name}: {done} of {total} images in {n_conditions} conditions", end=end, flush=True)
+        print(f"{what}: {done} of {total} images in {n_conditions} conditions", end=end, flush=True)
