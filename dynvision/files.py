@@ -26,6 +26,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, final)
+    except OSError as error:
+        if error.filename in (None, name):  # what the user knows of is the final name
+            error.filename, error.filename2 = str(final), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

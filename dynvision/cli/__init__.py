@@ -7,6 +7,7 @@ so that every command starts fast.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import sys
@@ -26,13 +27,18 @@ COMMANDS: dict[str, str] = {
 }
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
+# What keeps a file from being written or read, other than a mistake in the program.
+FILE_ERRORS = (
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC,
+    errno.ENOTDIR, errno.EPERM, errno.EROFS,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command.
 
     Returns:
-        The exit status: 0, 2 for an input that the user can mend, 130 after Ctrl-C.
+        The exit status: 0, 2 for an input or a place that the user can mend, 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
@@ -48,15 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         importlib.import_module(f"dynvision.cli.{parsed.command}").run(parsed)
     except InputError as error:
-        print(f"dynvision {parsed.command}: {error}", file=sys.stderr)
-        return EXIT_INPUT
+        return _fail(parsed.command, str(error), EXIT_INPUT)
     except KeyboardInterrupt:
-        print(f"dynvision {parsed.command}: interrupted; run the same command again to continue", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _fail(parsed.command, "interrupted; run the same command again to continue", EXIT_INTERRUPTED)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in FILE_ERRORS:
             raise
-        place = error.filename or "the results folder"
-        print(f"dynvision {parsed.command}: cannot write {place}: {error.strerror}; nothing is lost", file=sys.stderr)
-        return EXIT_INPUT
+        place = error.filename or "a file"
+        return _fail(
+            parsed.command, f"cannot use {place}: {error.strerror}; what was there before is kept", EXIT_INPUT
+        )
     return 0
+
+
+def _fail(command: str, message: str, status: int) -> int:
+    with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may be gone after Ctrl-C
+        print(f"dynvision {command}: {message}", file=sys.stderr, flush=True)
+    return status

@@ -21,4 +21,6 @@ def execution_from(arguments: argparse.Namespace) -> ExecutionConfig:
     Raises:
         InputError: a value is not allowed.
     """
-    return validate(ExecutionConfig, {name: getattr(arguments, name) for name in ExecutionConfig.model_fields}, "")
+    return validate(
+        ExecutionConfig, {name: getattr(arguments, name) for name in ExecutionConfig.model_fields}, ""
+    )

@@ -10,12 +10,22 @@ from dynvision.cli.execution import add_execution_arguments, execution_from
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--experiment", type=Path, required=True, help="the frozen experiment (YAML); times are in ms")
+    parser.epilog = (
+        "Every test image is shown in every condition. Times in the tables are in ms from stimulus onset, responses "
+        "in the model's own unit of activity (a.u.)."
+    )
+    parser.add_argument(
+        "--experiment", type=Path, required=True, help="the frozen experiment (YAML); times are in ms"
+    )
     parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
     parser.add_argument("--weights", type=Path, required=True, help="the run's model.safetensors")
     parser.add_argument("--data", type=Path, required=True, help="folder that 'dynvision convert' wrote")
-    parser.add_argument("--responses", type=Path, required=True, help="Parquet file to write: activity by layer")
-    parser.add_argument("--performance", type=Path, required=True, help="Parquet file to write: guesses over time")
+    parser.add_argument(
+        "--responses", type=Path, required=True, help="Parquet file to write: activity by layer"
+    )
+    parser.add_argument(
+        "--performance", type=Path, required=True, help="Parquet file to write: guesses over time"
+    )
     add_execution_arguments(parser)
 
 

@@ -10,6 +10,10 @@ from dynvision.cli.execution import add_execution_arguments, execution_from
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    parser.epilog = (
+        "The run's configuration says what is trained: durations and time constants in ms, the resolution in px, the "
+        "length of a presentation in steps of dt. training.csv has a row an epoch, with its length in s."
+    )
     parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
     parser.add_argument("--data", type=Path, required=True, help="folder that 'dynvision convert' wrote")
     parser.add_argument(
