@@ -100,7 +100,7 @@ def write_training(path, number):
 
 
 def make_run(seed=1, model="DyRCNNx4", data="digits", **args):
-    return run_config(model, args, data, {}, {}, seed)
+    return run_config(model, args, data, {}, {"epochs": 8}, seed)
 
 
 @pytest.fixture(scope="session")
