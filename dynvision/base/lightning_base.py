@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -146,7 +147,8 @@ class LightningBase(pl.LightningModule):
         n_steps = x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else model.n_timesteps
         generator = None
         if shuffle and self.shuffle_presentation_pattern:
-            generator = torch.Generator().manual_seed((self.presentation_seed << 32) + self.global_step)
+            mixed = np.random.SeedSequence([self.presentation_seed, self.global_step]).generate_state(1)
+            generator = torch.Generator().manual_seed(int(mixed[0]))  # torch heeds 32 bits of a seed, no more
         on = stretch_pattern(self.data_presentation_pattern, n_steps, generator)
         scored = scored_steps(on, ms_to_steps(self.loss_reaction_time, model.dt, "loss_reaction_time"))
         return Presentation(

@@ -1,0 +1,182 @@
+"""What is shown and what is scored, worked out by hand, and the losses on it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dynvision.base import BaseModel
+from dynvision.errors import InputError
+from dynvision.functional.presentation import scored_steps, stretch_pattern, timed_labels
+from dynvision.losses import ActivityLoss, CrossEntropyLoss, Outputs
+from tests.base.networks import Chain, randomize, recorded
+from tests.base.test_time import Small, images
+from tests.textbook_loop import textbook_loop
+
+
+def steps(text):
+    return [symbol == "1" for symbol in text]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n", "shown"),
+    [
+        ("1", 4, "1111"),
+        ("1011", 8, "11001111"),
+        ("1011", 10, "1110011111"),  # symbols begin at steps 0, 3 (2.5), 5, 8 (7.5)
+        ("10", 5, "11100"),
+        ("10110", 3, "101"),  # longer than the presentation: symbols 0, 1 (1.67), 3 (3.33)
+    ],
+)
+def test_pattern_is_stretched_by_nearest_index(pattern, n, shown):
+    assert stretch_pattern(pattern, n) == steps(shown)
+
+
+def test_shuffling_permutes_symbols_not_steps():
+    seen = {tuple(stretch_pattern("1011", 8, torch.Generator().manual_seed(seed))) for seed in range(40)}
+    assert seen == {tuple(steps(text)) for text in ("00111111", "11001111", "11110011", "11111100")}
+
+
+@pytest.mark.parametrize(
+    ("shown", "reaction", "scored"),
+    [
+        ("11111", 0, "11111"),
+        ("11111", 2, "00111"),
+        ("1110111", 1, "0110011"),  # each onset counts anew
+        ("0011011", 2, "0000000"),
+        ("01111", 1, "00111"),
+    ],
+)
+def test_labels_wait_for_the_reaction_time(shown, reaction, scored):
+    assert scored_steps(steps(shown), reaction) == steps(scored)
+
+
+def test_labels_of_a_trial():
+    """Pattern 1011 over 8 steps, reaction time of one step, R = 3: written out step by step."""
+    labels = timed_labels(torch.tensor([4, 7]), scored_steps(stretch_pattern("1011", 8), 1), 3, -1)
+    assert labels.tolist() == [
+        [-1, -1, -1, -1, 4, -1, -1, -1, 4, 4, 4],
+        [-1, -1, -1, -1, 7, -1, -1, -1, 7, 7, 7],
+    ]
+    of_frames = timed_labels(torch.tensor([[1, 2, 3]]), steps("101"), 1, -9)
+    assert of_frames.tolist() == [[-9, 1, -9, 3]]
+
+
+class Shown(BaseModel):
+    """Passes its input on; every output step is the mean of the frame shown t_feedforward before."""
+
+    def _define_architecture(self):
+        self.layer_names = ["conv"]
+        self.conv = torch.nn.Conv2d(1, 1, 1, bias=False)
+        torch.nn.init.ones_(self.conv.weight)
+
+
+@pytest.mark.parametrize("reaction_time", [0.0, 4.0])
+def test_a_model_shows_and_scores_what_its_arguments_say(reaction_time):
+    model = Shown(
+        input_dims=(8, 1, 1, 1),
+        n_classes=1,
+        t_feedforward=6.0,
+        data_presentation_pattern="1011",
+        loss_reaction_time=reaction_time,
+        non_input_value=-5.0,
+        non_label_index=-2,
+    )
+    outputs = model.respond((torch.full((2, 1, 1, 1), 3.0), torch.tensor([0, 1])), shuffle=False)
+    shown = [3.0, 3, -5, -5, 3, 3, 3, 3]
+    assert outputs.logits[0, :, 0].tolist() == [0, 0, 0, *shown]
+    masked = [-2] * 3 + {0.0: [1, 1, -2, -2, 1, 1, 1, 1], 4.0: [-2, -2, -2, -2, -2, -2, 1, 1]}[reaction_time]
+    assert outputs.labels[1].tolist() == masked
+    assert outputs.ignore_index == -2
+
+
+def test_shuffled_presentation_follows_the_seed_and_only_trains():
+    arguments = {
+        "input_dims": (8, 1, 1, 1),
+        "n_classes": 1,
+        "data_presentation_pattern": "1011",
+        "shuffle_presentation_pattern": True,
+    }
+    batch = (torch.ones(1, 1, 1, 1), torch.tensor([0]))
+    orders = {tuple(Shown(seed=seed, **arguments).presentation(batch, shuffle=True).on) for seed in range(20)}
+    assert len(orders) == 4
+    again = [Shown(seed=3, **arguments).presentation(batch, shuffle=True).on for _ in range(2)]
+    assert again[0] == again[1]
+    assert Shown(seed=3, **arguments).presentation(batch, shuffle=False).on == steps("11001111")
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+def test_cross_entropy_by_hand():
+    """Two scored steps of three: -log softmax of the labelled class, averaged over them."""
+    logits = torch.tensor([[[1.0, 2.0], [0.0, 0.0], [3.0, -1.0]]])
+    outputs = Outputs(logits, torch.tensor([[1, -1, 0]]), -1)
+    expected = (math.log(1 + math.exp(-1.0)) + math.log(1 + math.exp(-4.0))) / 2
+    assert CrossEntropyLoss()(outputs).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_with_nothing_to_score_names_the_keys():
+    outputs = Outputs(torch.zeros(1, 2, 3), torch.full((1, 2), -1), -1)
+    with pytest.raises(InputError, match="loss_reaction_time.*data_presentation_pattern"):
+        CrossEntropyLoss()(outputs)
+
+
+def test_activity_loss_by_hand():
+    """An impulse of height 2 through three layers of one unit, T + R = 7 steps: 3 active of 21 steps and layers."""
+    outputs, activity = recorded(Chain(input_dims=(4, 1, 1, 1), t_feedforward=2.0), _impulse(4, 2.0))
+    summed = {
+        layer: sum(r.abs().mean(dim=(1, 2, 3)) for r in course.values()) for layer, course in activity.items()
+    }
+    loss = ActivityLoss()(Outputs(outputs, torch.zeros(1, 7), -1, summed))
+    assert loss.item() == pytest.approx(3 * 2 / 21)
+
+
+@pytest.mark.parametrize("block_steps", [None, 1, 5])
+def test_activity_loss_of_a_model_is_the_mean_absolute_activity(block_steps):
+    arguments = {
+        "feedback": "additive",
+        "t_feedforward": 4.0,
+        "nonlinearity_position": "drive",
+        "t_idle": 4.0,
+    }
+    model = Small(
+        input_dims=(7, 2, 8, 8),
+        n_classes=3,
+        criterion_params=[("CrossEntropyLoss", {"weight": 0.0}), ("ActivityLoss", {"weight": 0.5})],
+        block_steps=block_steps,
+        **arguments,
+    ).double()
+    randomize(model)
+    x = images(2, 2, 8, 8)
+    loss = model.loss(model.respond((x, torch.tensor([0, 1])), shuffle=False))
+    _, activity = textbook_loop(model, x[:, None].expand(-1, 7, -1, -1, -1))
+    zero = torch.zeros((), dtype=torch.float64)
+    means = [zero if r is None else r.abs().mean() for course in activity.values() for r in course]
+    assert len(means) == 3 * (7 + 6)
+    assert loss.item() > 0
+    torch.testing.assert_close(loss, 0.5 * torch.stack(means).mean())
+    loss.backward()
+    assert model.V1.conv.weight.grad.abs().sum() > 0
+
+
+def test_losses_are_weighted_and_unknown_ones_named():
+    model = Shown(
+        input_dims=(2, 1, 1, 1),
+        n_classes=1,
+        criterion_params=[("CrossEntropyLoss", {"weight": 2.0}), ("ActivityLoss", {"weight": 3.0})],
+    )
+    batch = (torch.full((1, 1, 1, 1), -4.0), torch.tensor([0]))
+    assert model.loss(model.respond(batch, shuffle=False)).item() == pytest.approx(2 * 0 + 3 * 4)
+    with pytest.raises(InputError, match="did you mean 'ActivityLoss'"):
+        Shown(criterion_params=[("ActivtyLoss", {})])
+    with pytest.raises(InputError, match="no loss has a weight above 0"):
+        Shown(criterion_params=[("ActivityLoss", {"weight": 0.0})]).loss(Outputs(batch[0], batch[1], -1))
+
+
+def _impulse(n_steps, height):
+    video = torch.zeros(1, n_steps, 1, 1, 1, dtype=torch.float64)
+    video[:, 1] = height
+    return video
