@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 for an input or a place that the user can mend, 130 after Ctrl-C.
     """
+    # Threads that wait sleep soon instead of spinning: as fast alone, several times faster beside other programs.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         prog="dynvision",
