@@ -5,25 +5,24 @@
   train again when it changes, so commands take it from a variable of the Snakefile.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-ANSWERED = ("Specify a conda environment or container for each rule.", "Shell command directly uses variable ")
+ANSWERED = (
+    "Specify a conda environment or container for each rule.",
+    "Shell command directly uses variable ",
+)
 
 snakemake = Path(sys.executable).parent / "snakemake"
-done = subprocess.run([snakemake, "--lint", "json"], capture_output=True, text=True)
-try:
-    found = json.loads(done.stdout)
-except json.JSONDecodeError:
+done = subprocess.run([snakemake, "--lint", "text"], capture_output=True, text=True)
+remarks, place = [], ""
+for line in (done.stdout + done.stderr).splitlines():
+    if line.startswith("Lints for "):
+        place = line.removeprefix("Lints for ").rstrip(":")
+    elif line.startswith("    * ") and not line.removeprefix("    * ").startswith(ANSWERED):
+        remarks.append(f"{place}: {line.removeprefix('    * ').rstrip(':')}")
+if done.returncode and not place:
     sys.exit(done.stdout + done.stderr)
-remarks = [
-    f"{place.get('rule') or place.get('snakefile')}: {lint['title']}"
-    for kind in ("rules", "snakefiles")
-    for place in found.get(kind, [])
-    for lint in place["lints"]
-    if not lint["title"].startswith(ANSWERED)
-]
 print("\n".join(remarks) or "snakemake --lint: nothing to remark")
 sys.exit(bool(remarks))
