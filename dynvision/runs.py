@@ -49,7 +49,8 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     Raises:
         InputError: any run is not possible.
     """
-    swept = {name: value for name, value in workflow.model_args.items() if isinstance(value, (list, tuple))}
+    model_args, data_settings = split_input_dims(workflow.model_args, workflow.data)
+    swept = {name: value for name, value in model_args.items() if isinstance(value, (list, tuple))}
     for name, values in swept.items():
         if not values:
             raise InputError(f"model_args.{name} is an empty list; give it at least one value")
@@ -63,10 +64,39 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         workflow.model_name, workflow.data_name, workflow.seed, *swept.values()
     ):
         defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
-        args = {**defaults, **workflow.model_args, **dict(zip(swept, chosen, strict=True))}
-        run = run_config(model, args, data, workflow.data, workflow.training, seed)
+        args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
+        run = run_config(model, args, data, data_settings, workflow.training, seed)
         runs[run.run_id] = run
     return runs
+
+
+def split_input_dims(
+    model_args: Mapping[str, Any], data: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Model arguments and data settings, where ``input_dims: [T, C, H, W]`` says how long and how large images are shown.
+
+    Raises:
+        InputError: they are not four whole numbers, images are not square, or the data settings say otherwise.
+    """
+    args, settings = dict(model_args), dict(data)
+    dims = args.pop("input_dims", None)
+    if dims is None:
+        return args, settings
+    whole = isinstance(dims, (list, tuple)) and len(dims) == 4 and all(str(size).isdigit() for size in dims)
+    if not whole or str(dims[2]) != str(dims[3]):
+        raise InputError(
+            f"model_args.input_dims={dims!r} is not valid; write [steps, channels, height, width], "
+            "with equal height and width"
+        )
+    n_timesteps, n_channels, resolution = (int(size) for size in dims[:3])
+    args.setdefault("n_timesteps", n_timesteps)
+    for name, size in {"n_channels": n_channels, "resolution": resolution}.items():
+        if settings.get(name) not in (None, 0, "0", size, str(size)):
+            raise InputError(
+                f"model_args.input_dims={dims!r} and data.{name}={settings[name]} contradict; remove one"
+            )
+        settings[name] = size
+    return args, settings
 
 
 def run_config(

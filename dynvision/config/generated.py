@@ -14,7 +14,7 @@ from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig, Stimulus
 from dynvision.config.models import MODELS
 from dynvision.config.section import Section
-from dynvision.config.training import ExecutionConfig, TrainingConfig
+from dynvision.config.training import LOSSES, ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig
 from dynvision.errors import InputError
@@ -166,6 +166,15 @@ def _experiments_schema() -> dict[str, Any]:
     return schema
 
 
+def _loss_forms(terms: dict[str, Any]) -> dict[str, Any]:
+    """A loss by name, by ``{name: weight}``, in full, or a list of these."""
+    settings = {"anyOf": [{"type": "number"}, terms["items"]]}
+    weighted = {"type": "object", "propertyNames": {"enum": list(LOSSES)}, "additionalProperties": settings}
+    one = {"anyOf": [{"enum": list(LOSSES)}, terms["items"], weighted]}
+    about = {name: terms[name] for name in ("title", "description", "default")}
+    return {**about, "anyOf": [one, {"type": "array", "items": one}]}
+
+
 def _workflow_schema() -> dict[str, Any]:
     """The workflow's schema, with the keys of the free sections written out and short names allowed."""
     schema = WorkflowConfig.model_json_schema()
@@ -183,6 +192,8 @@ def _workflow_schema() -> dict[str, Any]:
     for name, part, aliases in (("training", TrainingConfig, TRAINING_ALIASES), ("data", DataConfig, {})):
         content = part.model_json_schema()
         schema.setdefault("$defs", {}).update(content.pop("$defs", {}))
+        if part is TrainingConfig:
+            content["properties"]["loss"] = _loss_forms(content["properties"]["loss"])
         content["properties"] |= {short: content["properties"][long] for short, long in aliases.items()}
         schema["properties"][name] = content
     for name in ("model_name", "data_name", "experiment", "seed"):

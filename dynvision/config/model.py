@@ -74,16 +74,12 @@ class TemporalArgs(Section):
             if (name.startswith("t_") or name == "loss_reaction_time") and isinstance(value, float):
                 shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
                 ms_to_steps(value, self.dt, name, minimum_ms=shortest)
-        if "1" not in self.data_presentation_pattern:
-            raise InputError(
-                f"data_presentation_pattern={self.data_presentation_pattern!r} never shows the stimulus; use a 1"
-            )
-        if len(self.data_presentation_pattern) > self.n_timesteps:
-            raise InputError(
-                f"data_presentation_pattern={self.data_presentation_pattern!r} has more symbols than the presentation "
-                f"has steps; shorten it or raise n_timesteps={self.n_timesteps}"
-            )
         shown = self._longest_stimulus_steps() * self.dt
+        if not shown:
+            raise InputError(
+                f"data_presentation_pattern={self.data_presentation_pattern!r} does not show the stimulus in every "
+                f"presentation of {self.n_timesteps} steps; use more of 1, fewer symbols, or raise n_timesteps"
+            )
         if self.loss_reaction_time >= shown:
             raise InputError(
                 f"loss_reaction_time={self.loss_reaction_time:g} ms leaves nothing to score of a stimulus of "
@@ -94,7 +90,7 @@ class TemporalArgs(Section):
     def _longest_stimulus_steps(self) -> int:
         """Steps for which the stimulus is on without a break at least once in every presentation."""
         symbols, steps = self.data_presentation_pattern, self.n_timesteps
-        if self.shuffle_presentation_pattern and "0" in symbols:
+        if self.shuffle_presentation_pattern and "1" in symbols and "0" in symbols:
             return steps // len(symbols)
         shown = "".join(symbols[step * len(symbols) // steps] for step in range(steps))
         return max(len(stretch) for stretch in shown.split("0"))

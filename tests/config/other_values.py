@@ -1,0 +1,66 @@
+"""For every configuration key that belongs to a run, a value that is valid and not the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MODEL_VALUES: dict[str, Any] = {
+    "dt": 1.0,
+    "n_timesteps": 24,
+    "t_idle": 10.0,
+    "t_feedforward": 2.0,
+    "data_presentation_pattern": "10",
+    "shuffle_presentation_pattern": True,
+    "loss_reaction_time": 4.0,
+    "non_input_value": 0.5,
+    "non_label_index": -2,
+    "truncated_bptt_timesteps": 5,
+    "feedforward_only": True,
+    "tau": 8.0,
+    "train_tau": True,
+    "dynamics_solver": "rk4",
+    "nonlinearity_position": "drive",
+    "recurrence_type": "self",
+    "recurrence_target": "input",
+    "recurrence_merge": "multiplicative",
+    "t_recurrence": 4.0,
+    "skip": False,
+    "without_skip": True,
+    "t_skip": 2.0,
+    "feedback": "additive",
+    "t_feedback": 20.0,
+    "bias": False,
+    "unit_bias": "feature",
+    "max_weight_init": 0.01,
+    "supralinearity": 1.5,
+    "supralinearity_gain": 0.5,
+    "retina": True,
+    "input_adaptation": 0.5,
+    "tau_input_adaptation": 40.0,
+    "intrinsic_suppression": 0.5,
+    "tau_intrinsic_suppression": 40.0,
+    "divisive_normalization": True,
+    "tau_divisive_normalization": 80.0,
+    "drive_noise": 0.1,
+}
+TRAINING_VALUES: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 7,
+    "learning_rate": 0.01,
+    "optimizer": "SGD",
+    "weight_decay": 0.1,
+    "scheduler": "StepLR",
+    "scheduler_args": {"pct_start": 0.2},
+    "learning_rate_factors": {"feedback": 0.1},
+    "gradient_clip": 2.0,
+    "precision": "64",
+    "loss": ["CrossEntropyLoss", {"ActivityLoss": 0.1}],
+}
+DATA_VALUES: dict[str, Any] = {
+    "name": "folder:images",
+    "resolution": 16,
+    "n_channels": 3,
+    "test_fraction": 0.3,
+    "validation_fraction": 0.2,
+    "split_seed": 7,
+}

@@ -1,0 +1,171 @@
+"""Lists are sweeps: what a workflow's configuration expands to."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from dynvision.config.run import RunConfig
+from dynvision.config.section import validate
+from dynvision.config.workflow import load_workflow_config, typed
+from dynvision.runs import WorkflowPlan, plan_workflow
+
+
+@pytest.fixture
+def plan(config_dir: str) -> Any:
+    def make(**overrides: Any) -> WorkflowPlan:
+        return plan_workflow(config_dir, overrides)
+
+    return make
+
+
+def test_the_shipped_configuration_is_one_run_with_all_defaults(plan: Any) -> None:
+    assert plan().runs == {RunConfig().run_id: RunConfig()}
+    assert list(plan().experiments) == ["contrast"]
+
+
+def test_product_of_models_data_seeds_and_arguments(plan: Any) -> None:
+    made = plan(
+        model_name=["DyRCNNx2", "DyRCNNx4"],
+        data_name=["digits", "folder:images"],
+        seed=[1, 2],
+        model_args={"rctype": ["full", "self"], "tau": [5, 8, 12], "trc": 4},
+    )
+    assert len(made.runs) == 2 * 2 * 2 * 2 * 3
+    wanted = itertools.product(
+        ("DyRCNNx2", "DyRCNNx4"), ("digits", "folder:images"), (1, 2), ("full", "self"), (5.0, 8.0, 12.0)
+    )
+    found = [
+        (run.model.name, run.data.name, run.seed, run.model.args["recurrence_type"], run.model.args["tau"])
+        for run in made.runs.values()
+    ]
+    assert found == list(wanted)
+    assert {run.model.args["t_recurrence"] for run in made.runs.values()} == {4.0}
+    assert all(run_id == run.run_id for run_id, run in made.runs.items())
+
+
+def test_input_dims_are_no_sweep(plan: Any) -> None:
+    (run,) = plan(model_args={"input_dims": ["10", "3", "24", "24"], "tau": 8}).runs.values()
+    assert (run.model.args["n_timesteps"], run.data.n_channels, run.data.resolution) == (10, 3, 24)
+    assert "input_dims" not in run.model.args
+    same = plan(model_args={"n_timesteps": 10, "tau": 8}, data={"n_channels": 3, "resolution": 24})
+    assert list(same.runs) == [run.run_id]
+
+
+def test_equal_combinations_are_one_run(plan: Any) -> None:
+    assert len(plan(seed=[1, "0001"], model_args={"tau": [5, "5.0"]}).runs) == 1
+
+
+def test_one_value_is_as_good_as_a_list_of_one(plan: Any) -> None:
+    assert plan(model_name="DyRCNNx2").runs == plan(model_name=["DyRCNNx2"]).runs
+    assert plan(seed=3).runs == plan(seed=[3]).runs
+    assert plan(experiment="duration").experiments == plan(experiment=["duration"]).experiments
+    assert plan(model_args={"tau": 6}).runs == plan(model_args={"tau": [6]}).runs
+
+
+def test_all_experiments(plan: Any) -> None:
+    assert list(plan(experiment="all").experiments) == ["contrast", "duration"]
+    assert list(plan(experiment=["duration", "contrast"]).experiments) == ["duration", "contrast"]
+
+
+def test_text_of_the_command_line_is_the_same_run_as_typed_values(plan: Any) -> None:
+    """Snakemake leaves everything inside lists and dictionaries text."""
+    as_text = plan(
+        seed=["0002"],
+        model_args={"tau": "8", "skip": "false", "n_timesteps": "10", "feedback": "true", "pattern": "0110"},
+        training={
+            "epochs": "3",
+            "scheduler_args": {"pct_start": "0.5", "three_phase": "true"},
+            "loss": {"ActivityLoss": "1"},
+        },
+        data={"split_seed": "null", "resolution": "16"},
+        experiments={"contrast": {"model_args": {"idle": "20"}, "values": ["0.5", "1"]}},
+        execution={"num_workers": "2"},
+    )
+    as_typed = plan(
+        seed=2,
+        model_args={"tau": 8.0, "skip": False, "n_timesteps": 10, "feedback": True, "pattern": "0110"},
+        training={
+            "epochs": 3,
+            "scheduler_args": {"pct_start": 0.5, "three_phase": True},
+            "loss": {"ActivityLoss": 1},
+        },
+        data={"split_seed": None, "resolution": 16},
+        experiments={"contrast": {"model_args": {"t_idle": 20}, "values": [0.5, 1]}},
+        execution={"num_workers": 2},
+    )
+    assert as_text == as_typed
+    (run,) = as_text.runs.values()
+    assert run.training.scheduler_args == {"pct_start": 0.5, "three_phase": True}
+    assert run.model.args["data_presentation_pattern"] == "0110"
+    assert run.data.split_seed == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5), ("-5", -5), ("0", 0), ("5.", 5.0), (".5", 0.5), ("1e-3", 0.001), ("1E3", 1000.0), ("true", True),
+        ("False", False), ("null", None), ("", None), ("0110", "0110"), ("none", "none"), ("1.2.3", "1.2.3"), ("e5", "e5"),
+        ("full", "full"), ("0x10", "0x10"), ("1_000", "1_000"), ("inf", "inf"),
+    ],
+)  # fmt: skip
+def test_text_inside_containers_is_typed_as_in_yaml(text: str, value: Any) -> None:
+    for container in ({"key": text}, {"key": {"inner": [text]}}):
+        result = typed(container)["key"]
+        result = result if "inner" not in container["key"] else result["inner"][0]
+        assert result == value and type(result) is type(value)
+    assert typed(text) == text
+
+
+def test_defaults_of_a_family_are_below_model_args(config_dir: str, tmp_path: Any, plan: Any) -> None:
+    (tmp_path / "config_defaults.yaml").write_text("model_defaults: {DyRCNN: {tau: 9, trc: 4}}\n")
+    (tmp_path / "config_workflow.yaml").write_text(
+        "model_args: {t_recurrence: 2}\nexperiments: {contrast: {}}\n"
+    )
+    (run,) = plan_workflow(tmp_path, {}).runs.values()
+    assert (run.model.args["tau"], run.model.args["t_recurrence"]) == (9.0, 2.0)
+
+
+def test_later_files_overrule_earlier_ones_key_by_key(tmp_path: Any) -> None:
+    (tmp_path / "config_defaults.yaml").write_text("training: {epochs: 3, batch_size: 4}\nseed: 1\n")
+    (tmp_path / "config_experiments.yaml").write_text(
+        "training: {epochs: 5}\nexperiments: {blink: {values: [1]}}\n"
+    )
+    (tmp_path / "config_workflow.yaml").write_text("seed: [2, 3]\n")
+    workflow = load_workflow_config(tmp_path, {"training": {"learning_rate": 0.1}})
+    assert workflow.training == {"epochs": 5, "batch_size": 4, "learning_rate": 0.1}
+    assert workflow.seed == (2, 3)
+
+
+def test_plan_gives_the_rules_what_they_freeze(plan: Any) -> None:
+    made = plan(seed=4, data={"split_seed": 1}, execution={"loader": "torch", "num_workers": 3})
+    (run_id,) = made.runs
+    assert validate(RunConfig, json.loads(made.run_json(run_id)), "").run_id == run_id
+    data_id = made.runs[run_id].data_id
+    assert validate(RunConfig, {"data": json.loads(made.data_json(data_id))}, "").data_id == data_id
+    assert json.loads(made.experiment_json("contrast"))["name"] == "contrast"
+    assert made.data_folder(run_id).as_posix() == f"results/data/{data_id}"
+    options = shlex.split(made.execution_options)
+    assert dict(zip(options[::2], options[1::2], strict=True)) == {
+        "--loader": "torch",
+        "--num-workers": "3",
+        "--accelerator": "auto",
+        "--logger": "csv",
+        "--wandb-mode": "offline",
+        "--test-batch-size": "64",
+    }
+
+
+def test_execution_and_looks_belong_to_no_run(plan: Any) -> None:
+    other = plan(
+        execution={"test_batch_size": 3, "loader": "torch"},
+        visualization={"dpi": 300},
+        results_dir="elsewhere",
+    )
+    assert list(other.runs) == list(plan().runs)
+    assert other.experiments == plan().experiments
+    assert other.paths.root.as_posix() == "elsewhere"
