@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.trainer.states import TrainerStatus
 
 from dynvision.base.lightning_base import LightningBase
 from dynvision.base.monitoring import Monitoring, parameter_statistics
@@ -21,11 +20,12 @@ class MonitoringMixin(Monitoring, pl.LightningModule):
     def log_param_stats(
         self, section: str = "params", metrics: Sequence[str] = ("min", "max", "norm")
     ) -> dict[str, float]:
-        """Statistics of every parameter, to the logger of a running trainer; printed where none runs."""
-        if self._trainer is None or self._trainer.state.status != TrainerStatus.RUNNING:
+        """Statistics of every parameter, to the trainer's loggers; printed where there are none."""
+        if not self.loggers:
             return super().log_param_stats(section, metrics)
         stats = parameter_statistics(self, section, metrics)
-        self.log_dict(stats)
+        for logger in self.loggers:  # self.log would repeat them at every step of the trainer's own interval
+            logger.log_metrics(stats, step=self.global_step)
         return stats
 
     def on_fit_start(self) -> None:
