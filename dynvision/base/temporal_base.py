@@ -320,13 +320,11 @@ class TemporalBase(Recordable, nn.Module):
 
     def _as_video(self, x: Tensor) -> Tensor:
         """Input as (B, T, C, H, W); a single image is one frame."""
-        if x.dim() == 4:
-            x = x.unsqueeze(1)
-        if x.dim() != 5 or x.shape[2] != self.n_channels:
-            raise InputError(
-                f"input of shape {tuple(x.shape)} is not (B, {self.n_channels}, H, W) or (B, T, {self.n_channels}, H, W)"
-            )
-        return x
+        video = x.unsqueeze(1) if x.dim() == 4 else x
+        if video.dim() != 5 or video.shape[2] != self.n_channels:
+            c = self.n_channels
+            raise InputError(f"input of shape {tuple(x.shape)} is not (B, {c}, H, W) or (B, T, {c}, H, W)")
+        return video
 
 
 def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any]) -> None:
