@@ -7,11 +7,15 @@ from typing import Any
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
+from dynvision.config.aliases import MODEL_ALIASES
 from dynvision.config.experiment import STIMULUS_PARAMETERS
+from dynvision.config.model import DyRCNNArgs
 from dynvision.report.numbers import count, listing, number, percent, span
 from dynvision.report.results import Measured, Results, Run
 from dynvision.visualization.labels import value_label
 from dynvision.visualization.names import Names
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def title(results: Results) -> str:
@@ -66,7 +70,7 @@ def protocol(measured: Measured, names: Names) -> str:
         shown += f"for {experiment.stimulus.duration_ms:g} ms, at {label} {values}"
     shown += f". Responses were recorded until {experiment.recorded_ms:g} ms."
     if experiment.model_args:
-        settings = listing([f"{name} = {value}" for name, value in experiment.model_args.items()])
+        settings = listing([_setting(name, value) for name, value in experiment.model_args.items()])
         shown += f" During the test, {settings}."
     return shown
 
@@ -105,13 +109,22 @@ def findings(
 def _change(means: pd.Series, layer: str, measure: str, low: float, high: float) -> str:
     """How the mean of a measure goes from one value of the parameter to another."""
     facts = MEASURES[measure]
-    write, unit = (percent, "") if facts.unit == "fraction" else (number, f" {facts.unit}")
+    write, unit = (
+        (percent, "") if facts.unit == "fraction" else (number, NO_BREAK + facts.unit.replace(" ", NO_BREAK))
+    )
     first, last = (write(float(means.get((layer, measure, value), float("nan")))) for value in (low, high))
     if low == high:
         return f"{facts.label} is {last}{unit}"
     if first == last:
         return f"{facts.label} stays at {last}{unit}"
     return f"{facts.label} goes from {first} to {last}{unit}"
+
+
+def _setting(argument: str, value: Any) -> str:
+    field = DyRCNNArgs.model_fields.get(MODEL_ALIASES.get(argument, argument))
+    extra = field.json_schema_extra if field is not None else None
+    unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+    return f"{argument} = {value} {unit}".strip()
 
 
 def _data_sentence(run: Run) -> str:

@@ -84,7 +84,12 @@ def measures_figure(
         grid, panels = _shared_panels(measures, list(titles), parameter_label)
         if len(titles) > 1:
             handles += [
-                line_handle(name, line=LINE_STYLES[n % 6], marker=MARKERS[n % 6], filled=n % 2 == 0)
+                line_handle(
+                    name,
+                    line=LINE_STYLES[n % len(LINE_STYLES)],
+                    marker=MARKERS[n % len(MARKERS)],
+                    filled=n % 2 == 0,
+                )
                 for n, name in enumerate(titles)
             ]
         looks = {name: n for n, name in enumerate(titles)}

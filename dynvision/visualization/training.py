@@ -53,6 +53,9 @@ def training_figure(
             draw_training(axes, line, colours[str(condition)], str(split))
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
+        first, last = of_panel["epoch"].min(), of_panel["epoch"].max()
+        if first == last:
+            axes.set_xlim(first - 1, last + 1)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         highest = np.nanmax(of_panel[["mean", "high"]].to_numpy(), initial=0.0)
         axes.set_ylim(

@@ -16,7 +16,8 @@ from tests.analysis.example_tables import CONTRASTS, DURATIONS, example_tables
 LOOK = Path(__file__).parents[2] / "config" / "config_visualization.yaml"
 EXPERIMENTS = {
     "contrast": f"parameter: contrast\nvalues: {list(CONTRASTS)}\nrecorded_ms: 80\n",
-    "duration": f"parameter: duration_ms\nvalues: {list(DURATIONS)}\nrecorded_ms: 80\nfocus_layer: V2\n",
+    "duration": f"parameter: duration_ms\nvalues: {list(DURATIONS)}\nrecorded_ms: 80\nfocus_layer: V2\n"
+    "model_args: {t_idle: 40}\n",
 }
 SWEPT = {"contrast": ("contrast", CONTRASTS), "duration": ("duration_ms", DURATIONS)}
 

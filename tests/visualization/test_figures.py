@@ -185,6 +185,15 @@ def test_training_draws_all_runs(run, style, example):
     assert drawn_points == set(drawn.table[["epoch", "mean"]].itertuples(index=False, name=None))
 
 
+def test_a_training_of_one_epoch_has_one_tick(run, style, example):
+    made = example([run()], values=(1.0,), n_images=3)
+    row = {f"{split}_{quantity}": [0.5] for split in ("train", "val") for quantity in ("loss", "accuracy")}
+    table = pd.DataFrame({"epoch": [1], "run_id": made.comparison.conditions[0].run_ids[0], **row})
+    figure = draw_training_course(table, made.comparison, style).figure
+    for panel in panels(figure):
+        assert [tick for tick in panel.get_xticks() if 0 < tick < 2] == [1]
+
+
 def test_a_silent_layer_and_a_single_image_can_be_drawn(example, run):
     made = example([run()], n_images=1)
     made.tables["responses"]["mean"] = 0.0
