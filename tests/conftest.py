@@ -1,8 +1,49 @@
-"""Settings of all tests."""
+"""Settings of all tests, and a small laboratory for those that train."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 # Two threads of torch on a machine with two busy cores wait for each other; sums depend on the number of threads, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest  # noqa: E402
+
+from tests.lab import Lab, write_digits  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of small handwritten digits."""
+    return write_digits(tmp_path_factory.mktemp("images") / "small digits")
+
+
+@pytest.fixture(scope="session")
+def trained_lab(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Lab:
+    """A laboratory with converted images and a trained run; only to be read."""
+    import pytorch_lightning  # noqa: F401  # once, before all forks
+    import sklearn  # noqa: F401
+
+    lab = Lab(tmp_path_factory.mktemp("lab"), digits)
+    lab.config()
+    for outcome in (lab.convert(), lab.train()):
+        assert outcome.status == 0, outcome.said
+    return lab
+
+
+@pytest.fixture
+def lab(trained_lab: Lab, tmp_path: Path) -> Lab:
+    """A laboratory of one's own, with converted images and nothing trained."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(trained_lab.root / "data" / "manifest.json", tmp_path / "data")
+    shutil.copy(trained_lab.root / "config.yaml", tmp_path)
+    return Lab(tmp_path, trained_lab.images)
+
+
+@pytest.fixture
+def lab_with_run(lab: Lab, trained_lab: Lab) -> Lab:
+    """A laboratory of one's own, with a trained run."""
+    shutil.copytree(trained_lab.root / "run", lab.root / "run")
+    return lab

@@ -1,0 +1,128 @@
+"""Imports run one way, and what a configuration needs never imports torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "dynvision"
+# From the bottom to the top; a part imports from parts below it, and from itself.
+LAYERS = (
+    ("errors",),
+    ("units", "files"),
+    ("config",),
+    ("functional", "runs", "device"),
+    ("model_components", "losses", "analysis"),
+    ("base", "neurons"),
+    ("models", "data"),
+    ("training", "experiments", "inference"),
+    ("visualization",),
+    ("report",),
+    ("cli",),
+)
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """The part of the package that a module is in: ``dynvision.config.run`` is in ``config``."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def module_of(path: Path) -> str:
+    names = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it; ``from a import b`` is ``a.b`` where that is a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if part_of(name) in LEVEL and node.module == "dynvision" else str(node.module)
+
+
+def test_every_part_of_the_package_has_a_layer() -> None:
+    parts = {part_of(module_of(path)) for path in FILES} - {""}
+    assert parts <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_run_one_way(path: Path) -> None:
+    own = part_of(module_of(path))
+    ours = {part_of(name) for name in imported(path) if name.startswith("dynvision.")} - {own}
+    against = sorted(part for part in ours if own in LEVEL and LEVEL[part] >= LEVEL[own])
+    assert not against, f"{own} must not import {', '.join(against)}"
+
+
+def test_tables_in_tables_out() -> None:
+    """Measures, figures and the report know tables, not models."""
+    for part in ("analysis", "visualization", "report"):
+        for path in (PACKAGE / part).rglob("*.py"):
+            roots = {name.split(".")[0] for name in imported(path)}
+            parts = {part_of(name) for name in imported(path) if name.startswith("dynvision.")}
+            assert not roots & {"torch", "pytorch_lightning", "ffcv"}, path
+            assert not parts & {"models", "base", "model_components", "training", "experiments"}, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_figures_draw(path: Path) -> None:
+    draws = {name.split(".")[0] for name in imported(path)} & {"matplotlib", "seaborn"}
+    assert not draws or part_of(module_of(path)) in ("visualization", "cli")
+
+
+HEAVY = (
+    "torch",
+    "pytorch_lightning",
+    "ffcv",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "sklearn",
+    "scipy",
+    "wandb",
+    "numba",
+)
+LIGHT = (
+    "dynvision",
+    "dynvision.config",
+    "dynvision.runs",
+    "dynvision.files",
+    "dynvision.units",
+    "dynvision.cli",
+)
+COMMANDS = ("convert", "train", "experiment", "analyse", "plot", "report", "runs", "config")
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_what_a_configuration_needs_imports_nothing_heavy() -> None:
+    statement = f"import {', '.join([*LIGHT, *(f'dynvision.cli.{name}' for name in COMMANDS)])}"
+    loaded = loaded_after(statement)
+    assert set(LIGHT) <= loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    config = PACKAGE.parent / "config"
+    loaded = loaded_after(f"from dynvision.runs import plan_workflow\nplan_workflow({str(config)!r}, {{}})")
+    assert not loaded & {*HEAVY, "numpy"}
+
+
+def test_a_model_needs_no_data_and_no_logger() -> None:
+    loaded = loaded_after("import dynvision.models.dyrcnn")
+    assert "torch" in loaded
+    assert not loaded & {"seaborn", "pandas", "wandb", "ffcv", "sklearn"}

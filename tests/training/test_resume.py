@@ -1,0 +1,150 @@
+"""A training that was stopped goes on from its last checkpoint, and ends as if it had not been stopped."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dynvision.config.run import read_run_config
+from dynvision.errors import InputError
+from dynvision.training.checkpoints import AtomicCheckpointIO, last_checkpoint
+from tests.lab import Lab
+from tests.processes import Kill
+
+
+def stop_after(lab: Lab, epoch: int, config: Path | None = None, run: str = "run") -> None:
+    """Train, and be killed in the moment in which the next epoch's last checkpoint would get its name."""
+    assert lab.train(config, run, kill=Kill(epoch, "last.ckpt")).status == -signal.SIGKILL
+    last = torch.load(lab.root / run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] + 1 == epoch
+
+
+def same_result(lab: Lab, other: Path, run: str = "run") -> None:
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (lab.root / run, other))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    logs = [
+        pd.read_csv(folder / "training.csv").drop(columns="seconds") for folder in (lab.root / run, other)
+    ]
+    pd.testing.assert_frame_equal(*logs, check_exact=True)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_resumed_training_ends_with_equal_bits(lab: Lab, trained_lab: Lab, epoch: int) -> None:
+    stop_after(lab, epoch)
+    outcome = lab.train()
+    assert outcome.status == 0
+    run_id = read_run_config(lab.root / "config.yaml").run_id
+    lines = outcome.said.splitlines()
+    assert lines[0] == f"{run_id}: going on from {lab.root}/run/checkpoints/last.ckpt"
+    assert [line.split()[2] for line in lines[1:-1]] == [f"{number}/3" for number in range(epoch + 1, 4)]
+    same_result(lab, trained_lab.root / "run")
+
+
+def test_noise_goes_on_where_it_was(lab: Lab) -> None:
+    config = lab.config("noisy", model={"args": {"drive_noise": 0.5, "n_timesteps": 3, "t_recurrence": 2}})
+    assert lab.train(config, "undisturbed").status == 0
+    stop_after(lab, 1, config)
+    assert "going on from" in lab.train(config).said
+    same_result(lab, lab.root / "undisturbed")
+
+
+def test_the_last_epoch_counts_also_if_it_is_not_the_best(lab: Lab) -> None:
+    rough = {"epochs": 4, "learning_rate": 0.5, "scheduler": "none", "optimizer": "SGD", "gradient_clip": 0}
+    config = lab.config("rough", training=rough)
+    assert lab.train(config, "undisturbed").status == 0
+    first, second, *_ = pd.read_csv(lab.root / "undisturbed" / "training.csv")["val_loss"]
+    assert second > first
+    stop_after(lab, 2, config)
+    said = lab.train(config).said
+    assert "epoch 2/4" not in said and "epoch 3/4" in said
+    same_result(lab, lab.root / "undisturbed")
+
+
+def test_a_moved_training_goes_on(lab: Lab, trained_lab: Lab) -> None:
+    stop_after(lab, 2, run="before")
+    (lab.root / "before").rename(lab.root / "run")
+    outcome = lab.train()
+    assert outcome.status == 0 and "Warning" not in outcome.said
+    same_result(lab, trained_lab.root / "run")
+
+
+def test_a_finished_training_begins_anew(lab_with_run: Lab, trained_lab: Lab) -> None:
+    """As a rule does that runs again because the images have changed: the old weights must not count as done."""
+    outcome = lab_with_run.train()
+    assert outcome.status == 0
+    assert "epoch 1/3" in outcome.said and "going on" not in outcome.said
+    same_result(lab_with_run, trained_lab.root / "run")
+
+
+@pytest.fixture
+def half_trained(lab: Lab) -> Lab:
+    stop_after(lab, 1)
+    return lab
+
+
+def test_a_damaged_checkpoint_is_one_sentence(half_trained: Lab) -> None:
+    path = half_trained.root / "run" / "checkpoints" / "last.ckpt"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"PK not really a checkpoint"):
+        path.write_bytes(content)
+        outcome = half_trained.train()
+        assert outcome.status == 2
+        assert outcome.said.startswith(f"dynvision train: checkpoint {path} cannot be read (")
+        assert (
+            outcome.said.endswith("); delete it to train from the start\n") and outcome.said.count("\n") == 1
+        )
+        assert path.read_bytes() == content
+    path.unlink()
+    assert "epoch 1/3" in half_trained.train().said
+
+
+def test_a_checkpoint_of_another_run_is_one_sentence(half_trained: Lab) -> None:
+    config = half_trained.config("other", training={"batch_size": 9})
+    outcome = half_trained.train(config)
+    ours, theirs = (read_run_config(path).run_id for path in (config, half_trained.root / "config.yaml"))
+    path = half_trained.root / "run" / "checkpoints" / "last.ckpt"
+    assert (outcome.status, outcome.said) == (
+        2,
+        f"dynvision train: checkpoint {path} is of {theirs}, not of {ours}; delete it to train from the start\n",
+    )
+
+
+def test_a_checkpoint_from_elsewhere_is_not_trusted(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (os.mkdir, (str(tmp_path / "evil"),))
+
+    torch.save({"callbacks": {}, "evil": Evil()}, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match="cannot be read"):
+        last_checkpoint(tmp_path, "run")
+    assert not (tmp_path / "evil").exists()
+    torch.save({"callbacks": {}}, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match="is of an unknown run, not of run"):
+        last_checkpoint(tmp_path, "run")
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+
+    def full(self: Path, content: bytes) -> int:
+        with open(self, "wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
+    assert error.value.filename == str(path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
