@@ -4,7 +4,7 @@
 #
 # The configuration in config/ and the values of --config are checked here, before any job is planned.
 
-import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dynvision.runs import plan_workflow
 min_version("9.0")
 
 # The commands that the rules call are installed beside the interpreter that runs Snakemake.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 try:
     PLAN = plan_workflow("config", config)

@@ -18,7 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     show = actions.add_parser("show", help="print the resolved workflow configuration as YAML")
     show.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
-    for kind, content in {"run": "a run", "data": "a data folder", "experiment": "an experiment"}.items():
+    frozen = {
+        "run": "a run",
+        "data": "a data folder",
+        "experiment": "an experiment",
+        "visualization": "the look of figures",
+    }
+    for kind, content in frozen.items():
         freeze = actions.add_parser(f"freeze-{kind}", help=f"write the resolved configuration of {content}")
         freeze.add_argument("values", help="the configuration as JSON")
         freeze.add_argument("--output", type=Path, required=True, help="YAML file to write")
@@ -50,6 +56,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.run import RunConfig, to_yaml
     from dynvision.config.section import validate
+    from dynvision.config.visualization import VisualizationConfig
     from dynvision.files import write_text
 
     try:
@@ -62,6 +69,8 @@ def _freeze(kind: str, text: str, output: Path) -> None:
         frozen = to_yaml(validate(RunConfig, values, ""))
     elif kind == "data":
         frozen = to_yaml({"data": validate(DataConfig, values, "data")})
+    elif kind == "visualization":
+        frozen = to_yaml({"visualization": validate(VisualizationConfig, values, "visualization")})
     else:
         name = values.pop("name", None)
         if not isinstance(name, str):

@@ -34,7 +34,7 @@ rule runs_table:
         mem_mb=500,
         runtime=5,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "list all runs in {output}"
     shell:

@@ -2,7 +2,26 @@
 
 FIGURES = ["responses", "measures", "performance"]
 FORMATS = ["png", "svg", "csv"]
-VISUALIZATION = "config/config_visualization.yaml"
+VISUALIZATION = f"{RESULTS}/visualization.yaml"
+
+
+rule freeze_visualization:
+    output:
+        VISUALIZATION,
+    log:
+        f"{RESULTS}/logs/freeze_visualization.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/freeze_visualization.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        values=PLAN.workflow.visualization.model_dump_json(),
+    message:
+        "freeze the look of figures"
+    shell:
+        "dynvision config freeze-visualization {params.values:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
 rule plot_experiment:

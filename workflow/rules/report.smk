@@ -12,6 +12,7 @@ rule report:
         expand(f"{RESULTS}/figures/{{experiment}}/{{figure}}.png", experiment=EXPERIMENTS, figure=FIGURES),
         expand(f"{RESULTS}/runs/{{run_id}}/test.json", run_id=RUNS),
         f"{RESULTS}/figures/training/training.png",
+        visualization=VISUALIZATION,
     output:
         f"{RESULTS}/report.html",
     log:
@@ -23,11 +24,11 @@ rule report:
         mem_mb=2000,
         runtime=15,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output[0]).parent),
         experiments=EXPERIMENTS,
         runs=RUNS,
     message:
         "write {output}"
     shell:
         "dynvision report --results {params.results:q} --experiments {params.experiments:q} --run-ids {params.runs:q}"
-        " --output {output:q} 2>&1 | tee -i {log:q}"
+        " --visualization {input.visualization:q} --output {output:q} 2>&1 | tee -i {log:q}"
