@@ -1,0 +1,91 @@
+"""Trials in ms, as steps of different grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.section import validate
+from dynvision.errors import InputError
+from dynvision.experiments.protocol import Condition, Stretch, conditions, times_ms
+
+
+def experiment(**values: Any) -> ExperimentConfig:
+    defaults = {"stimulus": {"duration_ms": 6}, "baseline_ms": 4, "recorded_ms": 20}
+    return validate(ExperimentConfig, {**defaults, **values}, "")
+
+
+def test_contrasts() -> None:
+    shown = conditions(experiment(stimulus={"duration_ms": 6}, parameter="contrast", values=[0.25, 1]), dt=2)
+    assert shown == [
+        Condition(0.25, (Stretch(2), Stretch(3, 0.25), Stretch(7))),
+        Condition(1.0, (Stretch(2), Stretch(3, 1.0), Stretch(7))),
+    ]
+
+
+def test_durations() -> None:
+    shown = conditions(experiment(stimulus={"contrast": 0.5}, parameter="duration_ms", values=[2, 20]), dt=2)
+    assert shown == [
+        Condition(2.0, (Stretch(2), Stretch(1, 0.5), Stretch(9))),
+        Condition(20.0, (Stretch(2), Stretch(10, 0.5))),
+    ]
+
+
+def test_no_baseline() -> None:
+    (shown,) = conditions(experiment(baseline_ms=0, stimulus={"duration_ms": 6}), dt=2)
+    assert shown.stretches[0] == Stretch(3, 1.0)
+    assert times_ms(experiment(baseline_ms=0), 2)[0] == 0
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.5, 1, 2])
+def test_stimulus_is_on_from_0_for_its_duration_on_every_grid(dt: float) -> None:
+    protocol = experiment(parameter="duration_ms", values=[2, 6, 14])
+    times = times_ms(protocol, dt)
+    for condition in conditions(protocol, dt):
+        assert len(times) == condition.n_steps == len(condition.stimulus_on) == round(24 / dt)
+        on = [time for time, shown in zip(times, condition.stimulus_on, strict=True) if shown]
+        assert on[0] == 0
+        assert on[-1] == pytest.approx(condition.value - dt)
+        assert len(on) == round(condition.value / dt)
+    assert times[0] == -4 and times[-1] == pytest.approx(20 - dt)
+
+
+def test_times_are_decimal() -> None:
+    short = experiment(baseline_ms=0.3, recorded_ms=0.4, stimulus={"duration_ms": 0.3})
+    assert times_ms(short, 0.1) == [
+        -0.3,
+        -0.2,
+        -0.1,
+        0.0,
+        0.1,
+        0.2,
+        0.3,
+    ]
+
+
+def test_a_contrast_of_zero_is_a_stimulus() -> None:
+    (shown,) = conditions(experiment(stimulus={"duration_ms": 6}, values=[0]), dt=2)
+    assert shown.stimulus_on == [False] * 2 + [True] * 3 + [False] * 7
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"baseline_ms": 3}, "baseline_ms=3 ms is not a multiple of dt=2 ms"),
+        ({"recorded_ms": 41}, "recorded_ms=41 ms is not a multiple of dt=2 ms"),
+        ({"stimulus": {"duration_ms": 7}}, "stimulus.duration_ms=7 ms is not a multiple of dt=2 ms"),
+        (
+            {"stimulus": {"duration_ms": 1}},
+            "stimulus.duration_ms=1 ms is too small; the smallest value allowed is 2 ms",
+        ),
+        (
+            {"parameter": "duration_ms", "values": [2, 5]},
+            "stimulus.duration_ms=5 ms is not a multiple of dt=2 ms",
+        ),
+    ],
+)
+def test_what_is_off_the_grid_is_an_error(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        conditions(experiment(**values), dt=2)
