@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from dynvision.base.frames import Frames
@@ -9,7 +11,7 @@ from dynvision.base.plan import Plan
 
 # Image positions (steps x images x height x width) in a block on a GPU: full kernels, and maps that stay within the reach
 # of 32-bit indices and, without gradients, within a few GB for tens of channels.
-MOST_POSITIONS = 2**24
+MOST_POSITIONS = 2**25
 MOST_POSITIONS_WITHOUT_GRADIENT = 2**23
 
 
@@ -25,4 +27,6 @@ def choose_block_steps(plan: Plan, frames: Frames) -> int:
         return min(delays) if delays else 1 if any(layer.step for layer in plan.layers) else frames.n
     most = MOST_POSITIONS if torch.is_grad_enabled() else MOST_POSITIONS_WITHOUT_GRADIENT
     height, width = frames.values.shape[-2:]
-    return max(1, min(frames.n, most // (frames.batch * height * width)))
+    longest = max(1, most // (frames.batch * height * width))
+    n_blocks = math.ceil(frames.n / longest)
+    return math.ceil(frames.n / n_blocks)  # blocks of equal length
