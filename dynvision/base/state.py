@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,6 +82,15 @@ class ModelState:
     def detach(self) -> ModelState:
         """The state with the gradient cut."""
         return self.map(torch.Tensor.detach)
+
+    def compact(self, horizon: Mapping[str, int]) -> ModelState:
+        """The state without the memory of steps that nothing reads any more.
+
+        Args:
+            horizon: how far back the activity of each layer is read, in steps.
+        """
+        traces = {name: trace.compact(self.age - horizon[name]) for name, trace in self.traces.items()}
+        return replace(self, traces=traces)
 
     def expand(self, batch: int) -> ModelState:
         """The state of one image as that of ``batch`` images.

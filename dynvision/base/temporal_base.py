@@ -10,11 +10,12 @@ For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import Observer, advance
@@ -55,6 +56,8 @@ class TemporalBase(Recordable, nn.Module):
         without_skip: leave out skip connections.
         non_input_value: value of the null input.
         block_steps: steps that are computed at once; None chooses by device and size. It changes speed, not results.
+        checkpoint_segments: parts of a trial whose activity is computed again in the backward pass instead of kept; 0 keeps
+            everything. With sqrt(T) parts the memory of training grows with sqrt(T). It changes no result.
 
     Raises:
         InputError: an argument that no class of the model knows, or a value that is not possible.
@@ -76,6 +79,7 @@ class TemporalBase(Recordable, nn.Module):
         without_skip: bool = False,
         non_input_value: float = 0.0,
         block_steps: int | None = None,
+        checkpoint_segments: int = 0,
         **kwargs: Any,
     ) -> None:
         reject_unknown_arguments(type(self), kwargs)
@@ -88,7 +92,7 @@ class TemporalBase(Recordable, nn.Module):
         self.t_feedforward, self.t_idle = t_feedforward, float(t_idle)
         self.feedforward_only, self.without_skip = feedforward_only, without_skip
         self.non_input_value = float(non_input_value)
-        self.block_steps = block_steps
+        self.block_steps, self.checkpoint_segments = block_steps, checkpoint_segments
         self.idle_steps = ms_to_steps(self.t_idle, self.dt, "t_idle")
         self.layer_names: Sequence[str] = ()
         self.layer_operations: Sequence[str] = DEFAULT_OPERATIONS
@@ -106,7 +110,10 @@ class TemporalBase(Recordable, nn.Module):
         """Initialise parameters; the modules' own initialisation unless a subclass does otherwise."""
 
     def reset(self) -> None:
-        """Nothing to do: state lives for one call of ``forward``, or in the hands of the caller of ``step``."""
+        """Nothing to do: state lives for one call of ``forward``, or in the hands of the caller of ``step``.
+
+        The same input gives the same output, bit for bit, before and after.
+        """
 
     # --- the plan ---------------------------------------------------------------------------------------------------
 
@@ -209,7 +216,11 @@ class TemporalBase(Recordable, nn.Module):
         recorder = self.open_recording(trial, store_responses)
         observers = [listener for listener in (observer, recorder) if listener is not None]
         outputs: list[Tensor] = []
-        for first, end in _segments(on, truncate_steps):
+        recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
+        cuts = {*_every(truncate_steps, len(on))}
+        if recompute:
+            cuts |= {*_every(-(-len(on) // self.checkpoint_segments), len(on))}
+        for first, end in _segments(on, cuts):
             if not on[first]:
                 frames = Frames(0, end - first, null, constant=True)
             elif x.shape[1] == 1:
@@ -217,7 +228,11 @@ class TemporalBase(Recordable, nn.Module):
             else:
                 frames = Frames(0, end - first, x[:, first:end].transpose(0, 1).flatten(0, 1))
             watch = _observe_from(observers, first) if observers else None
-            output, state = self.advance(frames, state, plan, watch)
+            if recompute:
+                state = state.compact(plan.horizon)
+                output, state = checkpoint(self.advance, frames, state, plan, watch, use_reentrant=False)
+            else:
+                output, state = self.advance(frames, state, plan, watch)
             outputs.append(output)
             if truncate_steps and end % truncate_steps == 0:
                 state = state.detach()
@@ -253,7 +268,7 @@ class TemporalBase(Recordable, nn.Module):
         Args:
             frame: images (B, C, H, W).
             state: from :meth:`initial_state` or the step before.
-            plan: the model's plan, if it is at hand.
+            plan: the model's plan, made once; ``torch.compile`` needs it, since to make a plan is plain Python.
 
         Returns:
             Outputs (B, n_classes) and the new state.
@@ -352,12 +367,14 @@ def _parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:
     return dims  # type: ignore[return-value]
 
 
-def _segments(on: Sequence[bool], truncate_steps: int) -> list[tuple[int, int]]:
-    """Stretches of steps over which the input stays on or off, cut also where the gradient is."""
-    bounds = [0]
-    for t in range(1, len(on)):
-        if on[t] != on[t - 1] or (truncate_steps and t % truncate_steps == 0):
-            bounds.append(t)
+def _every(length: int, n: int) -> range:
+    """Steps at which a stretch of ``n`` is cut every ``length`` steps; none for a length of 0."""
+    return range(length, n, length) if length else range(0)
+
+
+def _segments(on: Sequence[bool], cuts: Collection[int]) -> list[tuple[int, int]]:
+    """Stretches of steps over which the input stays on or off, cut also before the steps in ``cuts``."""
+    bounds = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1] or t in cuts)]
     return list(zip(bounds, [*bounds[1:], len(on)], strict=True))
 
 

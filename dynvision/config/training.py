@@ -110,4 +110,7 @@ class ExecutionConfig(Section):
     wandb_mode: Literal["offline", "online"] = key(
         "offline", "W&B needs an account and a network when online"
     )
+    checkpoint_segments: int = key(
+        0, "parts of a trial computed again in the backward pass to save memory; 0 keeps everything", ge=0
+    )
     test_batch_size: int = key(64, "images per batch in experiments", "images", ge=1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynvision.base import BaseModel
+from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.models import create
 
@@ -15,6 +16,7 @@ def build_model(
     input_shape: tuple[int, int, int],
     n_classes: int,
     overrides: Mapping[str, Any] | None = None,
+    checkpoint_segments: int = 0,
 ) -> BaseModel:
     """The model of a run.
 
@@ -23,11 +25,13 @@ def build_model(
         input_shape: (C, H, W) of an image.
         n_classes: number of classes.
         overrides: model arguments that apply instead of the run's, e.g. during a test.
+        checkpoint_segments: parts of a trial that are computed again in the backward pass; 0 keeps everything.
 
     Raises:
         InputError: an argument is unknown or not possible.
     """
-    args = resolve_model_args(run.model.name, {**run.model.args, **_long_names(overrides or {})})
+    changed = expand_aliases(overrides or {}, MODEL_ALIASES, "model_args")
+    args = resolve_model_args(run.model.name, {**run.model.args, **changed})
     given = args.model_dump(exclude_unset=True)
     training = run.training
     model = create(
@@ -42,13 +46,8 @@ def build_model(
         learning_rate_factors=training.learning_rate_factors,
         criterion_params=[(term.name, {"weight": term.weight}) for term in training.loss],
         seed=run.seed,
+        checkpoint_segments=checkpoint_segments,
         **given,
     )
     assert isinstance(model, BaseModel)
     return model
-
-
-def _long_names(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
-
-    return expand_aliases(overrides, MODEL_ALIASES, "model_args")

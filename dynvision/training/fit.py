@@ -62,7 +62,9 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
         num_workers=execution.num_workers,
         seed=run.seed,
     )
-    model = build_model(run, data.input_shape, data.n_classes)
+    model = build_model(
+        run, data.input_shape, data.n_classes, checkpoint_segments=execution.checkpoint_segments
+    )
     log = TrainingLog(run_folder / "training.csv", run.run_id)
     trainer = pl.Trainer(
         max_epochs=run.training.epochs,
