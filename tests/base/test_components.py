@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from dynvision.functional.sheet import from_sheet, to_sheet
 from dynvision.functional.supralinearity import supralinear
-from dynvision.model_components import LocalLateralConnection, Skip, SupraLinearity
+from dynvision.model_components import LocalLateralConnection, RecurrentConnectedConv2d, Skip, SupraLinearity
 from dynvision.models import create
 
 
@@ -81,6 +81,21 @@ def test_resizing_commutes_with_the_convolution_of_a_connection(size):
     torch.testing.assert_close(connection.transform(r), convolved_first)
     x = torch.randn(2, 7, *size, dtype=torch.float64)
     torch.testing.assert_close(connection(x, r), x + convolved_first)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_convolution_of_one_pixel_has_a_defined_gradient_in_bfloat16(kernel, stride):
+    """oneDNN leaves entries of this gradient undefined, those of the kernel that see padding alone."""
+    conv = RecurrentConnectedConv2d(64, 144, kernel, stride, recurrence_type="none")
+    x = torch.randn(2, 64, 1, 1)
+    expected = conv.conv(x)
+    torch.testing.assert_close(conv(x), expected)
+    (exact,) = torch.autograd.grad(expected.sum(), conv.conv.weight)
+    for _ in range(20):
+        torch.full_like(exact, 1e20, dtype=torch.bfloat16)  # leaves something behind in memory
+        with torch.autocast("cpu", torch.bfloat16):
+            (gradient,) = torch.autograd.grad(conv(x).sum(), conv.conv.weight)
+        torch.testing.assert_close(gradient, exact, rtol=0.02, atol=0.02)
 
 
 COUNTS = [
