@@ -58,10 +58,11 @@ class StorageBuffer(Recordable):
         """What records a trial that is about to run, if responses are wanted and there is room."""
         if not (store_responses or self.store_responses):
             return None
-        return self._recordings[self._stage].open(trial, self._labels)
+        labels, self._labels = self._labels, None
+        return self._recordings[self._stage].open(trial, labels)
 
     def expect_labels(self, labels: Tensor | None) -> None:
-        """Tell the labels of the images that the model is shown next.
+        """Tell the labels of the next trial that is recorded.
 
         Args:
             labels: class at every output step, (B, T), -1 where it does not count; or (B,), the same at every step.
@@ -70,7 +71,7 @@ class StorageBuffer(Recordable):
         self._labels = labels
 
     def clear_responses(self) -> None:
-        """Forget the responses of the stage that ran last."""
+        """Forget the responses of the stage that ran last, so that the next calls are kept anew."""
         before, new = self._recordings[self._stage], self._new_recording()
         new.said_full = before.said_full
         self._recordings[self._stage] = new

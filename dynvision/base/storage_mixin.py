@@ -44,20 +44,6 @@ class StorageBufferMixin(StorageBuffer, pl.LightningModule):
         self._begin_batch("test", batch)
         super().on_test_batch_start(batch, batch_idx, dataloader_idx)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.expect_labels(None)
-        super().on_train_batch_end(outputs, batch, batch_idx)
-
-    def on_validation_batch_end(
-        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self.expect_labels(None)
-        super().on_validation_batch_end(outputs, batch, batch_idx, dataloader_idx)
-
-    def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self.expect_labels(None)
-        super().on_test_batch_end(outputs, batch, batch_idx, dataloader_idx)
-
     def log_table(self, key: str, dataframe: pd.DataFrame) -> None:
         """Give a table to the trainer's loggers: W&B takes it as it is, others get ``{key}.csv`` in their folder."""
         for logger in self.loggers:
@@ -74,7 +60,7 @@ class StorageBufferMixin(StorageBuffer, pl.LightningModule):
     def _begin_batch(self, stage: str, batch: Any) -> None:
         """Where responses go, and the labels of a batch (images, labels) as :class:`LightningBase` scores them."""
         self._stage = stage
-        if self.store_responses and isinstance(self, LightningBase) and isinstance(batch, (tuple, list)):
-            images, classes = batch
-            labels = self.presentation((images, classes), shuffle=stage == "train").labels
+        pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+        if self.store_responses and pair and isinstance(self, LightningBase):
+            labels = self.presentation((batch[0], batch[1]), shuffle=stage == "train").labels
             self.expect_labels(torch.where(labels == self.non_label_index, NOT_SCORED, labels))

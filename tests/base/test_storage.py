@@ -221,8 +221,10 @@ def test_labels_that_do_not_fit_are_unknown():
     model(images(3, 2, 8, 8))
     assert (model.get_dataframe()["label"] == -1).all()
     model.clear_responses()
+    model.expect_labels(torch.tensor([1, 2]))
     model(images(2, 2, 8, 8))
-    assert model.get_dataframe()["label"].tolist() == [1] * N_STEPS + [2] * N_STEPS
+    model(images(2, 2, 8, 8))  # labels are told for one trial
+    assert model.get_dataframe()["label"].tolist() == [1] * N_STEPS + [2] * N_STEPS + [-1] * 2 * N_STEPS
 
 
 # --- without Lightning, and with it ----------------------------------------------------------------------------------
