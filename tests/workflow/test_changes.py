@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from tests.workflow.conftest import Workflow
 
 FIGURES = {"plot_experiment": 2, "plot_training": 1, "report": 1, "runs_table": 1, "all": 1}
@@ -63,8 +59,10 @@ def test_an_edited_experiment_repeats_that_experiment(again: Workflow) -> None:
 
 
 def test_another_look_draws_only(again: Workflow) -> None:
+    drawn = {"freeze_visualization": 1, "plot_experiment": 2, "plot_training": 1, "report": 1, "all": 1}
+    assert again.planned(visualization="{dpi: 100}") == drawn
     again.edit("config_visualization.yaml", "dpi: 150", "dpi: 100")
-    assert again.planned() == {"plot_experiment": 2, "plot_training": 1, "report": 1, "all": 1}
+    assert again.planned() == drawn
 
 
 def test_a_new_default_of_the_same_value_repeats_nothing(again: Workflow) -> None:
@@ -88,7 +86,11 @@ def test_lists_of_models_are_a_sweep(again: Workflow) -> None:
     assert planned == {"freeze_run": 2, "train": 2, "experiment": 4, "analyse": 4, **FIGURES}
 
 
-@pytest.mark.parametrize("name", ["results elsewhere", 'Ergebnisse/für Käthe\'s "Netz"'])
-def test_results_may_lie_anywhere(workflow: Workflow, name: str, tmp_path: Path) -> None:
-    said = workflow.snakemake("runs_table", results_dir=name)
-    assert said.status == 0, said.said
+def test_results_may_lie_anywhere(workflow: Workflow) -> None:
+    folder = 'Ergebnisse/für Käthe\'s "Netz" & mehr'
+    outcome = workflow.snakemake("runs_table", results_dir=folder, model_args="{n_timesteps: 3}")
+    assert outcome.status == 0, outcome.said
+    runs = workflow.root / folder / "runs"
+    assert [path.name for path in runs.glob("*/config.yaml")] == ["config.yaml"]
+    assert (workflow.root / folder / "runs.csv").read_text().count("\n") == 2
+    assert not (workflow.root / "results").exists()

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -34,7 +33,7 @@ def done(finished: tuple[Workflow, Outcome]) -> Workflow:
 
 def test_the_call_is_calm(finished: tuple[Workflow, Outcome], done: Workflow) -> None:
     said = finished[1].said
-    assert "22 of 22 steps (100%) done" in said
+    assert "23 of 23 steps (100%) done" in said
     assert "The report is results/report.html" in said
     assert not re.search(r"warning|deprecat|traceback|error", said, re.IGNORECASE)
     for run_id in done.runs:
@@ -171,13 +170,13 @@ def test_every_job_has_a_log_and_a_benchmark(done: Workflow) -> None:
     }
     benchmarks = done.results / "benchmarks"
     assert logs == {path.relative_to(benchmarks).with_suffix("") for path in benchmarks.rglob("*.tsv")}
-    assert len(logs) == 21
+    assert len(logs) == 22
     for run_id in done.runs:
         assert "test accuracy" in (done.results / "logs" / "train" / f"{run_id}.log").read_text()
 
 
 def test_nothing_is_left_over(done: Workflow) -> None:
-    assert [path for path in done.results.rglob(".*")] == []
+    assert list(done.results.rglob(".*")) == []
 
 
 def test_the_second_call_has_nothing_to_do(done: Workflow) -> None:
