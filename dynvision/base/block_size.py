@@ -12,7 +12,7 @@ from dynvision.base.plan import Plan
 # Image positions (steps x images x height x width) in a block on a GPU: full kernels, and maps that stay within the reach
 # of 32-bit indices and, without gradients, within a few GB for tens of channels.
 MOST_POSITIONS = 2**25
-MOST_POSITIONS_WITHOUT_GRADIENT = 2**23
+MOST_POSITIONS_WITHOUT_GRADIENT = 3 * 2**20
 
 
 def choose_block_steps(plan: Plan, frames: Frames) -> int:
