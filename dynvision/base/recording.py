@@ -181,8 +181,8 @@ class TrialRecorder:
     def __call__(self, layer: str, frames: Frames) -> None:
         """Keep the activity of a layer over a piece of time."""
         if self.n_images and (self.recording.layers is None or layer in self.recording.layers):
-            for name, values in self.recording.measure(layer, frames).items():
-                self._write(name, values.detach(), frames.first, frames.end)
+            for name, values in self.recording.measure(layer, frames.apply(Tensor.detach)).items():
+                self._write(name, values, frames.first, frames.end)
 
     def finish(self, outputs: Tensor) -> None:
         """Keep the outputs (B, T, K) and hand everything to the recording."""
@@ -194,6 +194,7 @@ class TrialRecorder:
             self.recording.append(self.trial, n, self._n_bytes, kept, self._timed_labels(n))
         if n < self.trial.n_images:
             self.recording.say_full()
+        self.n_images = 0  # the engine may compute parts again for the gradient; they are kept already
 
     def _write(self, name: str, values: Tensor, first: int, end: int) -> None:
         if name not in self._kept:

@@ -67,16 +67,18 @@ def test_measures_are_mean_and_sd_over_units(block_steps):
         )
 
 
+@pytest.mark.parametrize("segments", [0, 3])
 @pytest.mark.parametrize("resolution", ["unit", "layer"])
-def test_what_is_computed_stays_the_same_bit_for_bit(resolution):
+def test_what_is_computed_stays_the_same_bit_for_bit(resolution, segments):
     x, results = images(2, 2, 8, 8), []
     for arguments in ({}, {"store_responses": 1, "response_resolution": resolution}):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one image is kept of two
-            model = build(feedback="additive", t_feedback=4.0, **arguments)
+            model = build(feedback="additive", t_feedback=4.0, checkpoint_segments=segments, **arguments)
             y = model(x)
         y.square().sum().backward()
         results.append([y, *[p.grad for p in model.parameters()]])
+    assert len(model.get_responses()["classifier"]) == 1  # also where parts were computed twice
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
