@@ -9,7 +9,6 @@ For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -17,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
 from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import Observer, advance
 from dynvision.base.frames import Frames
 from dynvision.base.plan import Plan, check_operations, make_plan
 from dynvision.base.recording import Recordable, Trial
 from dynvision.base.state import ModelState
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
 from dynvision.units import ms_to_steps
 
@@ -84,7 +84,7 @@ class TemporalBase(Recordable, nn.Module):
     ) -> None:
         reject_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
-        steps, self.n_channels, self.height, self.width = _parse_input_dims(input_dims)
+        steps, self.n_channels, self.height, self.width = parse_input_dims(input_dims)
         self.n_timesteps = int(n_timesteps or steps)
         self.input_dims = (self.n_timesteps, self.n_channels, self.height, self.width)
         self.n_classes = 1000 if n_classes is None else int(n_classes)
@@ -340,31 +340,6 @@ class TemporalBase(Recordable, nn.Module):
             c = self.n_channels
             raise InputError(f"input of shape {tuple(x.shape)} is not (B, {c}, H, W) or (B, T, {c}, H, W)")
         return video
-
-
-def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any]) -> None:
-    """Refuse keyword arguments that no constructor of a class knows.
-
-    Raises:
-        InputError: with the nearest name.
-    """
-    known: set[str] = set()
-    for base in owner.__mro__:
-        if "__init__" in base.__dict__ and base is not object:
-            parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-            known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    for name in kwargs:
-        if name not in known:
-            raise unknown_name("argument", name, known - {"self"})
-
-
-def _parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:
-    dims = tuple(int(size) for size in input_dims)
-    if len(dims) == 3:
-        dims = (1, *dims)
-    if len(dims) != 4 or min(dims) < 1:
-        raise InputError(f"input_dims={tuple(input_dims)} must be (T, C, H, W) or (C, H, W), all at least 1")
-    return dims  # type: ignore[return-value]
 
 
 def _every(length: int, n: int) -> range:
