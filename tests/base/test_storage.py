@@ -320,3 +320,19 @@ def test_storage_is_not_in_a_checkpoint():
     names = set(model.state_dict())
     model(images(2, 2, 8, 8))
     assert set(model.state_dict()) == names == {name for name, _ in model.named_parameters()}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@torch.no_grad()
+def test_responses_of_a_gpu_are_kept_on_the_cpu():
+    model, x = build(store_responses=4).cuda(), images(2, 2, 8, 8).cuda()
+    model.expect_labels(torch.tensor([1, 2], device="cuda"))
+    y = model(x)
+    responses = model.get_responses()
+    assert {values.device.type for values in responses.values()} == {"cpu"}
+    assert torch.equal(responses["classifier"], y.cpu())
+    on_cpu = build(store_responses=4)
+    on_cpu(x.cpu())
+    torch.testing.assert_close(responses, on_cpu.get_responses(), rtol=1e-9, atol=1e-9)
+    assert model.get_dataframe("V1")["label"].tolist() == [1] * N_STEPS + [2] * N_STEPS
