@@ -6,12 +6,13 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from dynvision.errors import InputError
-from dynvision.runs import plan_workflow
+from dynvision.runs import failures, plan_workflow
 
 min_version("9.0")
 
@@ -20,6 +21,7 @@ shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executab
 
 try:
     PLAN = plan_workflow("config", config)
+    PLAN.check_folders()
 except InputError as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add
 
@@ -27,6 +29,7 @@ RESULTS = PLAN.workflow.results_dir
 RUNS = list(PLAN.runs)
 EXPERIMENTS = list(PLAN.experiments)
 EXECUTION = PLAN.execution_options
+STARTED = time.time()
 LOADER = PLAN.workflow.execution.loader
 
 
@@ -59,3 +62,8 @@ rule all:
 
 onsuccess:
     print(f"The report is {RESULTS}/report.html")
+
+
+onerror:
+    # Snakemake shows commands and files of a job that failed; what the user can mend is repeated below them.
+    print(*failures(RESULTS, STARTED), sep="\n", file=sys.stderr)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from dynvision.errors import InputError
 
 
 @contextmanager
@@ -20,11 +23,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(prefix=f".{final.stem}.", suffix=final.suffix, dir=final.parent)
     os.close(handle)
     temporary = Path(name)
-    temporary.chmod(0o666 & ~_umask())
     try:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())  # last, since some writers put a file of their own in its place
         os.replace(temporary, final)
     except OSError as error:
         if error.filename in (None, name):  # what the user knows of is the final name
@@ -32,6 +35,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Check that a folder can be written to, or made if it is not there.
+
+    Raises:
+        InputError: it cannot; the message names the folder that stands in the way.
+    """
+    nearest = Path(folder).absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise InputError(f"{folder} cannot be a folder, since {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"no permission to write into the folder {nearest}")
+
+
+def remove_leftovers(*paths: str | Path) -> None:
+    """Remove the temporary files of writers of these paths that were killed. No other process may be writing them."""
+    for path in map(Path, paths):
+        for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*{path.suffix}"):
+            leftover.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -17,6 +17,7 @@ from dynvision.config.section import validate
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
+from dynvision.files import check_writable
 from dynvision.units import ms_to_steps
 
 
@@ -142,6 +143,17 @@ class WorkflowPlan:
     workflow: WorkflowConfig
     paths: ResultPaths
 
+    def check_folders(self) -> None:
+        """Check that results, and what Snakemake keeps beside the Snakefile, can be written.
+
+        Raises:
+            InputError: they cannot.
+        """
+        root = self.paths.root
+        inside = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+        for folder in (Path(".snakemake"), root, *inside):
+            check_writable(folder)
+
     def run_json(self, run_id: str) -> str:
         """A run's configuration as JSON."""
         return self.runs[run_id].model_dump_json()
@@ -205,3 +217,15 @@ def check_on_grid(name: str, experiment: ExperimentConfig, dt: float) -> None:
     for key_name, values in durations.items():
         for value in values:
             ms_to_steps(value, dt, f"experiments.{name}.{key_name}")
+
+
+def failures(results: str | Path, since: float) -> list[str]:
+    """What went wrong in jobs: the sentences with which commands ended that could not do what they should.
+
+    Args:
+        results: the results folder.
+        since: time in s since the epoch; logs that were written before are passed over.
+    """
+    logs = [path for path in Path(results, "logs").rglob("*.log") if path.stat().st_mtime >= since]
+    last = [path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:] for path in sorted(logs)]
+    return [line for lines in last for line in lines if line.startswith("dynvision ")]

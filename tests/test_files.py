@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.files import atomic_path, write_text
+from dynvision.files import atomic_path, remove_leftovers, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -97,3 +97,23 @@ def test_concurrent_writers_never_mix(tmp_path: Path) -> None:
             assert len(content) == 100_000 and len(set(content)) == 1
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert names(tmp_path) == ["table.csv"]
+
+
+def test_a_writer_may_put_its_own_file_in_place(tmp_path: Path) -> None:
+    """As safetensors does, with permissions for nobody else."""
+    before = os.umask(0o022)
+    try:
+        with atomic_path(tmp_path / "model.safetensors") as temporary:
+            temporary.unlink()
+            temporary.touch(0o600)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model.safetensors").stat().st_mode) == 0o644
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    kept = ["table.csv", ".table.csv", ".other.abc.csv", ".table.abc.json", "[a].abc.csv"]
+    for name in [*kept, ".table.abc.csv", ".table.x.y.csv", ".[a].abc.csv"]:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "table.csv", tmp_path / "[a].csv", tmp_path / "none" / "table.csv")
+    assert names(tmp_path) == sorted(kept)

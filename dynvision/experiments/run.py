@@ -23,7 +23,7 @@ from dynvision.errors import InputError
 from dynvision.experiments.protocol import Condition, conditions, times_ms
 from dynvision.experiments.recorder import ResponseRecorder
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
-from dynvision.files import atomic_path
+from dynvision.files import atomic_path, remove_leftovers
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights
 
@@ -53,6 +53,7 @@ def run_experiment(
         InputError: weights of another run, damaged data, or a protocol that is not on the time grid.
     """
     device = choose_device(execution.accelerator)
+    remove_leftovers(responses, performance)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = DataModule(
         data_folder,

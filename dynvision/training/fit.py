@@ -20,7 +20,7 @@ from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
 from dynvision.device import choose_device
 from dynvision.errors import InputError
-from dynvision.files import write_text
+from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
 from dynvision.training.checkpoints import (
@@ -33,6 +33,8 @@ from dynvision.training.checkpoints import (
 )
 from dynvision.training.log import TrainingLog
 from dynvision.training.random_state import RandomState
+
+WEIGHTS, LOG, TEST = OUTPUTS = ("model.safetensors", "training.csv", "test.json")
 
 
 def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run_folder: Path) -> None:
@@ -52,6 +54,7 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     _quiet_lightning()
     checkpoints = run_folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(*(run_folder / name for name in OUTPUTS), *(checkpoints / name for name in (BEST, LAST)))
     resumed_from = last_checkpoint(checkpoints, run.run_id)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = DataModule(
@@ -65,7 +68,7 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     model = build_model(
         run, data.input_shape, data.n_classes, checkpoint_segments=execution.checkpoint_segments
     )
-    log = TrainingLog(run_folder / "training.csv", run.run_id)
+    log = TrainingLog(run_folder / LOG, run.run_id)
     trainer = pl.Trainer(
         max_epochs=run.training.epochs,
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -91,10 +94,10 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
         "seconds": round(sum(row["seconds"] for row in log.rows), 3),
         "epoch": _best_epoch(log),
     }
-    write_text(run_folder / "test.json", json.dumps(summary, indent=2) + "\n")
+    write_text(run_folder / TEST, json.dumps(summary, indent=2) + "\n")
     save_weights(
         model,
-        run_folder / "model.safetensors",
+        run_folder / WEIGHTS,
         {"run_id": run.run_id, "config": to_yaml(run), "dynvision": dynvision.__version__},
     )
     # A training that is run again after its end, e.g. because the images have changed, begins anew.
