@@ -116,8 +116,13 @@ def check_operations(
         if operation in RESERVED or operation in optional:
             continue
         if all(find_module(model, operation, layer) is None for layer in layer_names):
-            stems = {name.rpartition("_")[0] if name.rpartition("_")[2] in layer_names else name for name in modules}
-            raise unknown_name("operation", operation, {*RESERVED, *stems} - set(layer_names), key="layer_operations")
+            stems = {
+                name.rpartition("_")[0] if name.rpartition("_")[2] in layer_names else name
+                for name in modules
+            }
+            raise unknown_name(
+                "operation", operation, {*RESERVED, *stems} - set(layer_names), key="layer_operations"
+            )
 
 
 def make_plan(
@@ -150,11 +155,15 @@ def make_plan(
                 connection = operation.module
                 assert isinstance(connection, Connection)
                 if connection.source not in names:
-                    raise unknown_name("source layer", connection.source, names, key=f"{operation.name}_{layer}")
+                    raise unknown_name(
+                        "source layer", connection.source, names, key=f"{operation.name}_{layer}"
+                    )
                 horizon[connection.source] = max(horizon[connection.source], connection.delay_steps)
                 if _is_backward(model, connection, layer):
                     if connection.delay_steps < 1:
-                        raise InputError(f"{operation.name}_{layer} hears a later layer and needs a delay of at least dt")
+                        raise InputError(
+                            f"{operation.name}_{layer} hears a later layer and needs a delay of at least dt"
+                        )
                     longest = min(longest or connection.delay_steps, connection.delay_steps)
                 else:
                     start = min(start, starts[connection.source] + connection.delay_steps)
@@ -175,7 +184,9 @@ def _is_backward(model: nn.Module, connection: Connection, layer: str) -> bool:
     return connection.source in names and names.index(connection.source) >= names.index(layer)
 
 
-def _expand_recurrent_conv(name: str, module: RecurrentConnectedConv2d, feedforward_only: bool) -> list[Operation | str]:
+def _expand_recurrent_conv(
+    name: str, module: RecurrentConnectedConv2d, feedforward_only: bool
+) -> list[Operation | str]:
     first, second = Operation(name, "first_stage", module), Operation(name, "second_stage", module)
     stages: list[Operation | str] = [first] if module.conv2 is None else [first, second]
     if module.recurrence is None or feedforward_only:
@@ -195,7 +206,11 @@ def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
             recurrent = operation.module
             assert isinstance(recurrent, RecurrentConnectedConv2d)
             end = i + 1
-            while end < len(found) and recurrent.recurrence_merge == "additive" and _is_additive_connection(found[end]):
+            while (
+                end < len(found)
+                and recurrent.recurrence_merge == "additive"
+                and _is_additive_connection(found[end])
+            ):
                 end += 1
             ordered[i:end] = [*found[i + 1 : end], operation]
     return ordered
@@ -210,13 +225,14 @@ def _is_additive_connection(operation: Operation | str) -> bool:
 
 
 def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> LayerPlan:
-    kept_at = found.index("delay") if "delay" in found else _last_record(found)
+    delayed_at = next((i for i, operation in enumerate(found) if isinstance(operation, str)), None)
+    kept_at = _last_record(found) if delayed_at is None else delayed_at
     before = [operation for operation in found[:kept_at] if isinstance(operation, Operation)]
     output = [operation for operation in found[kept_at:] if isinstance(operation, Operation)]
     recorded = False
     while before and before[-1].kind == "record":
         recorded = bool(before.pop())
-    if "delay" not in found and output and output[0].kind == "record":
+    if delayed_at is None and output and output[0].kind == "record":
         recorded = bool(output.pop(0))
     step_at = next((i for i, operation in enumerate(before) if _needs_last_activity(operation)), len(before))
     lateral_at = next((i for i, operation in enumerate(before) if operation.kind == "recur"), step_at)
@@ -239,7 +255,11 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
 
 
 def _last_record(found: list[Operation | str]) -> int:
-    records = [i for i, operation in enumerate(found) if isinstance(operation, Operation) and operation.kind == "record"]
+    records = [
+        i
+        for i, operation in enumerate(found)
+        if isinstance(operation, Operation) and operation.kind == "record"
+    ]
     return records[-1] if records else len(found)
 
 
