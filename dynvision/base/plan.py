@@ -250,7 +250,7 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
         start=start,
         delay=delay,
         lateral_delay=int(min(lateral_delays)) if lateral_delays else None,  # type: ignore[arg-type, type-var]
-        drive_history=max((solver.history for solver in solvers), default=0),
+        drive_history=max([0, *(solver.history for solver in solvers)]),
     )
 
 
