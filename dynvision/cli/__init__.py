@@ -11,8 +11,11 @@ import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from dynvision.errors import InputError
 
@@ -27,7 +30,6 @@ COMMANDS: dict[str, str] = {
     "config": "show, freeze and check configurations",
 }
 EXIT_INPUT = 2
-EXIT_INTERRUPTED = 130
 # What keeps a file from being written or read, other than a mistake in the program.
 FILE_ERRORS = (
     errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC,
@@ -39,11 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command.
 
     Returns:
-        The exit status: 0, 2 for an input or a place that the user can mend, 130 after Ctrl-C.
+        The exit status: 0; 2 for an input or a place that the user can mend; 130 after Ctrl-C and 143 after SIGTERM.
     """
     # Threads that wait sleep soon instead of spinning: as fast alone, several times faster beside other programs.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with _signals() as received:
+        try:
+            parsed = _parse(given)
+            importlib.import_module(f"dynvision.cli.{parsed.command}").run(parsed)
+        except (Exception, KeyboardInterrupt) as error:
+            message, status = _explain(error, received)
+            with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may be gone after Ctrl-C
+                print(f"dynvision {given[0]}: {message}", file=sys.stderr, flush=True)
+            return status
+    return 0
+
+
+def _parse(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="dynvision",
         description="Recurrent convolutional networks in cortical time. Durations and time constants are in ms.",
@@ -53,24 +68,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in given[:1]:
             importlib.import_module(f"dynvision.cli.{name}").add_arguments(command)
-    parsed = parser.parse_args(given)
-    try:
-        importlib.import_module(f"dynvision.cli.{parsed.command}").run(parsed)
-    except InputError as error:
-        return _fail(parsed.command, str(error), EXIT_INPUT)
-    except KeyboardInterrupt:
-        return _fail(parsed.command, "interrupted; run the same command again to continue", EXIT_INTERRUPTED)
-    except OSError as error:
-        if error.errno not in FILE_ERRORS:
-            raise
+    return parser.parse_args(given)
+
+
+def _explain(error: BaseException, received: list[int]) -> tuple[str, int]:
+    """What to say about an error, and the exit status; an error that is no one's but ours is raised again."""
+    if received:  # whatever it became on its way: some libraries make an ImportError of Ctrl-C
+        return "interrupted; run the same command again to continue", 128 + received[0]
+    if isinstance(error, InputError):
+        return str(error), EXIT_INPUT
+    if isinstance(error, OSError) and error.errno in FILE_ERRORS:
         place = error.filename or "a file"
-        return _fail(
-            parsed.command, f"cannot use {place}: {error.strerror}; what was there before is kept", EXIT_INPUT
-        )
-    return 0
+        return f"cannot use {place}: {error.strerror}; what was there before is kept", EXIT_INPUT
+    raise error
 
 
-def _fail(command: str, message: str, status: int) -> int:
-    with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may be gone after Ctrl-C
-        print(f"dynvision {command}: {message}", file=sys.stderr, flush=True)
-    return status
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list of the signals to stop that have come; each raises KeyboardInterrupt, so that files are left in order."""
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
