@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, to_yaml
 from dynvision.config.section import validate
-from tests.processes import Kill, Outcome, run_forked
+from tests.processes import Outcome, obey_permissions, run_forked
 
 N_CLASSES, N_IMAGES = 3, 12  # images of each class; 2 of them are test and 1 validation images
 CONTRAST = {
@@ -39,11 +38,16 @@ def write_digits(folder: Path, n_images: int = N_IMAGES, size: int = 8) -> Path:
     return folder
 
 
-def forked_command(*arguments: object, log: Path, kill: Kill | None = None) -> Outcome:
-    """Run ``dynvision <arguments>`` in a fork."""
+def forked_command(*arguments: object, log: Path, obedient: bool = False, **how: Any) -> Outcome:
+    """Run ``dynvision <arguments>`` in a fork, if ``obedient`` without root's rights; ``how`` as of `run_forked`."""
     from dynvision.cli import main
 
-    return run_forked(partial(main, [str(argument) for argument in arguments]), log, kill)
+    def action() -> int:
+        if obedient:
+            obey_permissions()
+        return main([str(argument) for argument in arguments])
+
+    return run_forked(action, log, **how)
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,9 @@ class Lab:
         path.write_text(to_yaml({"name": name, **config.model_dump(mode="json")}))
         return path
 
-    def command(self, *arguments: object, kill: Kill | None = None) -> Outcome:
+    def command(self, *arguments: object, **how: Any) -> Outcome:
         """Run ``dynvision <arguments>``."""
-        return forked_command(*arguments, log=self.root / "log", kill=kill)
+        return forked_command(*arguments, log=self.root / "log", **how)
 
     def convert(self, **how: Any) -> Outcome:
         """Convert the images."""

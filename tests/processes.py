@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,21 +40,37 @@ def run_program(
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL just before the ``at``-th change of a file whose path contains ``path``, counted from 0.
+    """A signal just before the ``at``-th change of a file whose path contains ``path``, counted from 0.
 
     A change is: opening to write, making a folder, removing, and renaming, which counts for the new name.
     """
 
     at: int
     path: str = ""
+    by: int = signal.SIGKILL
 
 
-def run_forked(action: Callable[[], int], log: Path, kill: Kill | None = None) -> Outcome:
-    """Run a function in a fork; it returns the exit status, and what it prints goes into a file."""
+def run_forked(
+    action: Callable[[], int],
+    log: Path,
+    kill: Kill | None = None,
+    meanwhile: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Run a function in a fork.
+
+    Args:
+        action: returns the exit status.
+        log: receives what the function prints.
+        kill: when to end it.
+        meanwhile: called in this process with the id of the other one.
+    """
     before = _children_cpu_s()
+    log.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         _be_child(action, log, kill)
+    if meanwhile is not None:
+        meanwhile(child)
     _, ended = os.waitpid(child, 0)
     return Outcome(os.waitstatus_to_exitcode(ended), log.read_text(), _children_cpu_s() - before)
 
@@ -77,6 +95,25 @@ def _be_child(action: Callable[[], int], log: Path, kill: Kill | None) -> None:
         os._exit(status)
 
 
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def obey_permissions() -> None:
+    """Give up root's right to write and read everything, in this process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of Linux capabilities, this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice 32 of them
+    assert libc.capget(header, sets) == 0
+    for overriding in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        sets[0] &= ~(1 << overriding)
+    assert libc.capset(header, sets) == 0
+
+
 def _killer(kill: Kill) -> Callable[[str, tuple[object, ...]], None]:
     changes = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.truncate": 0, "os.link": 1}
     seen = 0
@@ -90,9 +127,9 @@ def _killer(kill: Kill) -> Callable[[str, tuple[object, ...]], None]:
         else:
             return
         if kill.path in path:
-            if seen == kill.at:
-                os.kill(os.getpid(), signal.SIGKILL)
             seen += 1
+            if seen == kill.at + 1:
+                os.kill(os.getpid(), kill.by)
 
     return hook
 

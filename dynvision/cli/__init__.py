@@ -58,9 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _CommandList(argparse.HelpFormatter):
+    """Counts the indentation of the commands, which Python forgets, so that each has its help beside it."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
+
 def _parse(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="dynvision",
+        formatter_class=_CommandList,
         description="Recurrent convolutional networks in cortical time. Durations and time constants are in ms.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")

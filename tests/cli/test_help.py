@@ -1,0 +1,76 @@
+"""Every command explains itself, with units, and starts at once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dynvision.cli import COMMANDS
+from tests.processes import run_program
+
+UNITS = {
+    "convert": ("px",),
+    "train": ("ms", "px"),
+    "experiment": ("ms", "a.u."),
+    "analyse": ("ms", "a.u."),
+    "plot": ("ms", "a.u."),
+    "report": ("ms", "a.u."),
+    "runs": ("ms", "px"),
+    "config": ("ms", "px"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_units_and_comes_at_once(command: str) -> None:
+    outcome = run_program("dynvision", command, "--help")
+    assert outcome.status == 0
+    said = " ".join(outcome.said.split())
+    for unit in UNITS[command]:
+        assert re.search(rf"(?<!\w){re.escape(unit)}(?!\w)", said), unit
+    assert f"usage: dynvision {command}" in said
+    assert outcome.cpu_s < 1
+
+
+def test_help_lists_the_commands() -> None:
+    outcome = run_program("dynvision", "--help")
+    assert outcome.status == 0 and outcome.cpu_s < 1
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^    {name} +{re.escape(summary)}$", outcome.said, re.MULTILINE)
+    assert "Durations and time constants are in ms." in " ".join(outcome.said.split())
+
+
+def test_every_option_is_explained() -> None:
+    """An option without a sentence beside or below it is one that a user has to guess."""
+    import argparse
+    import importlib
+
+    for name in COMMANDS:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"dynvision.cli.{name}").add_arguments(parser)
+        parsers = [parser]
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+        for inner in parsers:
+            for action in inner._actions:
+                assert action.help or isinstance(action, argparse._SubParsersAction), (
+                    name,
+                    action.option_strings,
+                )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "required: command"),
+        (("trian",), "invalid choice: 'trian' (choose from "),
+        (("train",), "required: --config, --data, --output"),
+        (("runs", "--resuls", "x"), "unrecognized arguments: --resuls"),
+    ],
+)
+def test_a_call_that_cannot_be_understood_shows_the_usage(arguments: tuple[str, ...], said: str) -> None:
+    outcome = run_program("dynvision", *arguments)
+    assert outcome.status == 2
+    assert outcome.said.startswith("usage: dynvision") and said in outcome.said
+    assert "Traceback" not in outcome.said
