@@ -89,7 +89,7 @@ def _explain(error: BaseException, received: list[int]) -> tuple[str, int]:
         return str(error), EXIT_INPUT
     if isinstance(error, OSError) and error.errno in FILE_ERRORS:
         place = error.filename or "a file"
-        return f"cannot use {place}: {error.strerror}; what was there before is kept", EXIT_INPUT
+        return f"cannot use {place}: {os.strerror(error.errno)}; what was there before is kept", EXIT_INPUT
     raise error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from safetensors import SafetensorError
 
 import dynvision
 from dynvision.base import BaseModel
@@ -95,11 +96,7 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
         "epoch": _best_epoch(log),
     }
     write_text(run_folder / TEST, json.dumps(summary, indent=2) + "\n")
-    save_weights(
-        model,
-        run_folder / WEIGHTS,
-        {"run_id": run.run_id, "config": to_yaml(run), "dynvision": dynvision.__version__},
-    )
+    _save(run, model, run_folder / WEIGHTS)
     # A training that is run again after its end, e.g. because the images have changed, begins anew.
     (checkpoints / LAST).unlink(missing_ok=True)
     print(
@@ -156,6 +153,14 @@ def _load_weights_of(model: BaseModel, path: Path) -> None:
 
 def _best_epoch(log: TrainingLog) -> int:
     return int(min(log.rows, key=lambda row: row["val_loss"])["epoch"])
+
+
+def _save(run: RunConfig, model: BaseModel, path: Path) -> None:
+    header = {"run_id": run.run_id, "config": to_yaml(run), "dynvision": dynvision.__version__}
+    try:
+        save_weights(model, path, header)
+    except SafetensorError as error:  # of a full disk, for example: it is no OSError
+        raise InputError(f"cannot write {path} ({error}); run the same command again to continue") from None
 
 
 def _check_precision(precision: str, device: torch.device) -> None:
