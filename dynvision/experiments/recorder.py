@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dynvision.base import Frames
+from dynvision.base.recording import measure_layer
 
 
 class ResponseRecorder:
@@ -30,14 +29,8 @@ class ResponseRecorder:
 
     def __call__(self, layer: str, frames: Frames) -> None:
         """Take the activity of a piece of time, as the engine's observer."""
-        units = frames.values.detach().abs().flatten(1).float()
-        sd, mean = torch.std_mean(units, dim=1, correction=0)
+        measured = measure_layer(layer, frames)
         first = self.offset + frames.first
         at = slice(first, first + frames.n)
-        self.mean[layer][:, at] = self._by_image(mean, frames)
-        self.sd[layer][:, at] = self._by_image(sd, frames)
-
-    @staticmethod
-    def _by_image(values: Tensor, frames: Frames) -> np.ndarray:
-        steps = 1 if frames.constant else frames.n
-        return values.view(steps, -1).T.cpu().numpy()
+        self.mean[layer][:, at] = measured[f"{layer}_mean"].detach().cpu().numpy()
+        self.sd[layer][:, at] = measured[f"{layer}_sd"].detach().cpu().numpy()

@@ -113,7 +113,7 @@ def run_conditions(
     plan = model.plan()
     begin = model.initial_state(len(images), plan)
     for condition in shown:
-        recorder = ResponseRecorder(model.layer_names, len(images), condition.n_steps)
+        recorder = ResponseRecorder(model.chain, len(images), condition.n_steps)
         logits = _show(model, plan, begin, images, condition, recorder)
         yield condition, recorder, logits
 
