@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workflow.conftest import Workflow
 
 FIGURES = {"plot_experiment": 2, "plot_training": 1, "report": 1, "runs_table": 1, "all": 1}
@@ -15,6 +17,7 @@ def test_how_it_is_computed_repeats_nothing(again: Workflow) -> None:
         assert again.planned(execution=execution) == {}
 
 
+@pytest.mark.slow
 def test_the_shell_and_the_order_repeat_nothing(again: Workflow) -> None:
     path = again.root / "workflow" / "rules" / "train.smk"
     path.write_text(path.read_text().replace("dynvision train", "dynvision  train"))
@@ -42,6 +45,7 @@ def test_a_part_of_a_sweep_draws_only(again: Workflow) -> None:
         assert again.planned(model_args=f"{{rctype: {kind}, n_timesteps: 3, trc: 2}}") == FIGURES
 
 
+@pytest.mark.slow
 def test_one_experiment_reports_only(again: Workflow) -> None:
     assert again.planned(experiment="contrast") == {"report": 1, "all": 1}
 
@@ -65,11 +69,13 @@ def test_another_look_draws_only(again: Workflow) -> None:
     assert again.planned() == drawn
 
 
+@pytest.mark.slow
 def test_a_new_default_of_the_same_value_repeats_nothing(again: Workflow) -> None:
     (again.root / "config" / "config_defaults.yaml").unlink()
     assert again.planned() == {}
 
 
+@pytest.mark.slow
 def test_a_lost_report_is_written_again(again: Workflow) -> None:
     (again.results / "report.html").unlink()
     assert again.planned() == {"report": 1, "all": 1}
