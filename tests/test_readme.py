@@ -69,3 +69,10 @@ def test_links_lead_somewhere():
 
 def test_length():
     assert len(README.splitlines()) <= 100, "two screens"
+
+
+def test_no_command_is_left_out():
+    assert {command.split()[0] for command in commands()} <= {"make", "snakemake", "dynvision", "source"}
+    for command in commands():
+        if command.startswith("source "):
+            assert (BIN / Path(command.split()[1]).name).exists()

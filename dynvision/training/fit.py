@@ -169,12 +169,17 @@ def _check_precision(precision: str, device: torch.device) -> None:
 
 
 def _logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path) -> Any:
-    """W&B when asked for, offline unless told otherwise; ``training.csv`` is written in any case."""
+    """W&B when asked for, offline unless told otherwise; ``training.csv`` is written in any case.
+
+    Raises:
+        InputError: W&B is to log online and cannot.
+    """
     if execution.logger != "wandb":
         return False
+    import wandb
     from pytorch_lightning.loggers import WandbLogger
 
-    return WandbLogger(
+    logger = WandbLogger(
         project="dynvision",
         name=run.run_id,
         id=run.run_id,
@@ -183,6 +188,14 @@ def _logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path) -> Any
         config=run.model_dump(mode="json"),
         resume="allow",
     )
+    try:
+        assert logger.experiment is not None  # connects now, not in the middle of the training
+    except wandb.Error as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"W&B cannot log online ({reason}); set execution.wandb_mode: offline, or run wandb login first"
+        ) from None
+    return logger
 
 
 def _quiet_lightning() -> None:

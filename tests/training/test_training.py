@@ -156,3 +156,41 @@ def test_a_calm_log(trained_lab: Lab) -> None:
     for epoch in (1, 2, 3):
         assert said[epoch - 1].startswith(f"{run_id}: epoch {epoch}/3 train_loss=")
     assert said[3].startswith(f"{run_id}: test accuracy 0.") and said[3].endswith(" on 6 images")
+
+
+@pytest.mark.slow
+def test_wandb_logs_offline_beside_the_csv(lab: Lab, trained_lab: Lab) -> None:
+    options = (
+        "--config",
+        lab.root / "config.yaml",
+        "--data",
+        lab.root / "data",
+        "--output",
+        lab.root / "run",
+    )
+    outcome = lab.command("train", *options, "--loader", "torch", "--logger", "wandb")
+    assert outcome.status == 0, outcome.said
+    assert len(list((lab.root / "run" / "wandb").glob("offline-run-*/*.wandb"))) == 1
+    assert pd.read_csv(lab.root / "run" / "training.csv")["epoch"].tolist() == [1, 2, 3]
+    assert equal(weights(lab.root / "run"), weights(trained_lab.root / "run"))
+
+
+@pytest.mark.slow
+def test_wandb_online_without_an_account_is_one_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(lab.root))
+    monkeypatch.setenv("NETRC", str(lab.root / "none"))
+    options = (
+        "--config",
+        lab.root / "config.yaml",
+        "--data",
+        lab.root / "data",
+        "--output",
+        lab.root / "run",
+    )
+    outcome = lab.command(
+        "train", *options, "--loader", "torch", "--logger", "wandb", "--wandb-mode", "online"
+    )
+    assert outcome.status == 2
+    assert outcome.said.splitlines()[-1].startswith("dynvision train: W&B cannot log online (")
+    assert "set execution.wandb_mode: offline" in outcome.said and "Traceback" not in outcome.said
