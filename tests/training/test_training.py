@@ -150,7 +150,7 @@ def test_a_gpu_that_is_not_there_is_one_sentence(lab: Lab) -> None:
 
 def test_a_calm_log(trained_lab: Lab) -> None:
     """A line for each epoch and one for the test, nothing else."""
-    said = (trained_lab.root / "log").read_text().splitlines()
+    said = (trained_lab.root / "training.log").read_text().splitlines()
     run_id = read_run_config(trained_lab.root / "config.yaml").run_id
     assert len(said) == 4
     for epoch in (1, 2, 3):
