@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.models import MODELS, find_model
+from dynvision.config.models import MODELS, check_module, find_model
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.section import validate
 from dynvision.config.training import TrainingConfig
@@ -188,6 +188,9 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
         InputError: anything that is misspelt, mistyped or impossible.
     """
     workflow = load_workflow_config(config_dir, overrides)
+    for model in workflow.model_name:
+        if ":" in model:
+            check_module(model)
     runs = expand_runs(workflow)
     experiments = workflow.selected_experiments()
     for name, experiment in experiments.items():

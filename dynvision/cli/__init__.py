@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Threads that wait sleep soon instead of spinning: as fast alone, several times faster beside other programs.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    sys.path.append(os.getcwd())  # for a model of the user's own, named as module:Class
     given = list(sys.argv[1:] if arguments is None else arguments)
     with _signals() as received:
         try:

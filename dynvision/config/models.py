@@ -5,8 +5,11 @@ Nothing here imports torch, so that a configuration is checked at once; `dynvisi
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from pydantic import ConfigDict
@@ -92,6 +95,19 @@ def find_model(name: str) -> ModelEntry:
     if name not in placed:
         raise unknown_name("model", name, {*MODELS, *placed}, key="model_name")
     return ModelEntry(placed[name], OpenArgs)
+
+
+def check_module(name: str) -> None:
+    """Check, without importing it, that the module of ``package.module:Class`` is installed or in the working directory.
+
+    Raises:
+        InputError: it is not.
+    """
+    package = name.partition(":")[0].partition(".")[0]
+    if PathFinder.find_spec(package, [*sys.path, os.getcwd()]) is None:
+        raise InputError(
+            f"model_name {name!r}: there is no module {package!r}, neither installed nor in the folder {os.getcwd()}"
+        )
 
 
 def _placed_models() -> dict[str, str]:

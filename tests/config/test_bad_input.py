@@ -19,6 +19,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model_name": "DyRCNx4"},
         "unknown model 'DyRCNx4' (key model_name); did you mean 'DyRCNNx4'?",
     ),
+    "own model": (
+        {"model_name": "my_labb.nets:MyNet"},
+        "model_name 'my_labb.nets:MyNet': there is no module 'my_labb'",
+    ),
     "one model of a list": ({"model_name": ["DyRCNNx4", "CordsNet9"]}, "unknown model 'CordsNet9'"),
     "experiment": (
         {"experiment": "contrst"},

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.run import RunConfig, read_run_config, to_yaml
 from dynvision.config.section import validate
 from dynvision.training.log import COLUMNS
 from tests.lab import Lab
@@ -194,3 +194,44 @@ def test_wandb_online_without_an_account_is_one_sentence(lab: Lab, monkeypatch: 
     assert outcome.status == 2
     assert outcome.said.splitlines()[-1].startswith("dynvision train: W&B cannot log online (")
     assert "set execution.wandb_mode: offline" in outcome.said and "Traceback" not in outcome.said
+
+
+OWN_MODEL = """\
+from torch import nn
+
+from dynvision.base import BaseModel
+from dynvision.model_components import EulerStep, RecurrentConnectedConv2d
+
+
+class MyNet(BaseModel):
+    def __init__(self, n_features=4, **kwargs):
+        self.n_features = n_features
+        super().__init__(**kwargs)
+
+    def _define_architecture(self):
+        self.layer_names = ["A"]
+        self.A = RecurrentConnectedConv2d(self.n_channels, self.n_features, dt=self.dt, t_recurrence=4.0)
+        self.tstep_A = EulerStep(self.dt, self.tau)
+        self.nonlin = nn.ReLU()
+        self.classifier = nn.Linear(self.n_features, self.n_classes)
+"""
+
+
+def test_a_model_of_ones_own_beside_the_snakefile(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lab.root / "my_nets.py").write_text(OWN_MODEL)
+    monkeypatch.chdir(lab.root)
+    config = lab.root / "own.yaml"
+    model = {"name": "my_nets:MyNet", "args": {"n_features": 6, "n_timesteps": 3, "tau": 6}}
+    config.write_text(to_yaml(validate(RunConfig, {**lab.sections(), "model": model}, "")))
+    outcome = lab.train(config)
+    assert outcome.status == 0, outcome.said
+    assert weights(lab.root / "run")["A.conv.weight"].shape == (6, 1, 3, 3)
+    outcome = lab.show(lab.experiment(), tables="tables", config=config)
+    assert outcome.status == 0, outcome.said
+    assert set(pd.read_parquet(lab.root / "tables" / "responses.parquet")["layer"]) == {"A"}
+    (lab.root / "my_nets.py").unlink()
+    outcome = lab.train(config, "again")
+    assert (outcome.status, outcome.said) == (
+        2,
+        "dynvision train: model_name 'my_nets:MyNet': no module named 'my_nets'\n",
+    )
