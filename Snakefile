@@ -22,7 +22,7 @@ shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executab
 try:
     PLAN = plan_workflow("config", config)
     PLAN.check_folders()
-except InputError as error:
+except (InputError, OSError) as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add
 
 RESULTS = PLAN.workflow.results_dir
