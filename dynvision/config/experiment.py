@@ -6,14 +6,10 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
+from dynvision.config.measures import MEASURES
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
 
-MEASURES: dict[str, str] = {
-    "time_to_peak_ms": "time of the maximum after stimulus onset",
-    "peak": "maximum response",
-    "summed_response": "response summed over time, in units of response times ms",
-}
 STIMULUS_PARAMETERS: dict[str, str] = {
     "contrast": "",
     "duration_ms": "ms",

@@ -13,7 +13,7 @@ from dynvision.analysis import (
     response_courses,
     stimulus_periods,
 )
-from dynvision.config.experiment import MEASURES
+from dynvision.config.measures import MEASURES
 from dynvision.errors import InputError
 from tests.analysis.example_tables import CONTRASTS, DELAY_MS, DURATIONS, LAYERS, example_tables
 

@@ -10,7 +10,7 @@ from dynvision.analysis.accuracy import accuracy_mean_on, accuracy_peak, chance_
 from dynvision.analysis.peak import peak, time_to_peak_ms
 from dynvision.analysis.registry import names_of
 from dynvision.analysis.summation import summed_response
-from dynvision.config.experiment import MEASURES as CONFIGURABLE
+from dynvision.config.measures import MEASURES as CONFIGURABLE
 from dynvision.errors import InputError
 from tests.analysis.example_tables import leaky_pulse
 

@@ -14,7 +14,7 @@ from dynvision.analysis import (
     response_courses,
 )
 from dynvision.config import ExperimentConfig
-from dynvision.config.experiment import MEASURES
+from dynvision.config.measures import MEASURES
 from dynvision.runs import run_config
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.config_file import read_visualization

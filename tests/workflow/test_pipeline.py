@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dynvision.config.experiment import MEASURES
+from dynvision.config.measures import MEASURES
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
 from tests.processes import Outcome
