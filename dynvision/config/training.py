@@ -104,6 +104,12 @@ class ExecutionConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = key(
         "auto", "where to compute; auto takes a GPU if there is one"
     )
+    devices: int = key(1, "processes that train together on each node, one for each GPU", ge=1)
+    num_nodes: int = key(1, "machines that train together; above 1 the processes are started by srun", ge=1)
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = key(
+        "auto",
+        "how several processes train together; auto also trains models with parameters that are at rest",
+    )
     logger: Literal["csv", "wandb"] = key(
         "csv", "csv always writes training.csv; wandb logs there as well, offline"
     )

@@ -70,10 +70,15 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
         run, data.input_shape, data.n_classes, checkpoint_segments=execution.checkpoint_segments
     )
     log = TrainingLog(run_folder / LOG, run.run_id)
+    several = execution.devices * execution.num_nodes > 1
     trainer = pl.Trainer(
         max_epochs=run.training.epochs,
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
+        devices=execution.devices,
+        num_nodes=execution.num_nodes,
+        strategy="ddp_find_unused_parameters_true"
+        if several and execution.strategy == "auto"
+        else execution.strategy,
         precision=run.training.precision,  # type: ignore[arg-type]
         gradient_clip_val=run.training.gradient_clip or None,
         callbacks=[log, RandomState(), keep_best(checkpoints), keep_last(checkpoints)],
