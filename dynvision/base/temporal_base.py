@@ -21,6 +21,7 @@ from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import Observer, advance
 from dynvision.base.frames import Frames
 from dynvision.base.plan import Plan, check_operations, make_plan
+from dynvision.base.published_weights import PublishedWeights
 from dynvision.base.recording import Recordable, Trial
 from dynvision.base.state import ModelState
 from dynvision.errors import InputError
@@ -41,7 +42,7 @@ DEFAULT_OPERATIONS = (
 )
 
 
-class TemporalBase(Recordable, nn.Module):
+class TemporalBase(Recordable, PublishedWeights, nn.Module):
     """A network of named layers with delays, run in time.
 
     Args:

@@ -1,0 +1,41 @@
+"""Weights that were published for a network: how their names become the names of a model here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+
+class PublishedWeights:
+    """A model whose weights may come from a published checkpoint.
+
+    A class of a published network says in ``published_names`` how it was laid out: pairs of a regular expression for a
+    whole published name and its replacement, the first that matches counting. What matches none keeps its name, so that a
+    strict load refuses it if the model does not know it.
+    """
+
+    published_names: ClassVar[Sequence[tuple[str, str]]] = ()
+
+    @classmethod
+    def translate_pretrained_layer_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The published weights by the names of this class, values unchanged.
+
+        Args:
+            state_dict: tensors by published name, without the prefix ``module.`` of data-parallel training.
+
+        Returns:
+            Tensors by the names of ``state_dict()`` of a model of this class; the names as they are for a class without
+            a published layout.
+        """
+        return {cls._own_name(name): tensor for name, tensor in state_dict.items()}
+
+    @classmethod
+    def _own_name(cls, published: str) -> str:
+        for pattern, replacement in cls.published_names:
+            match = re.fullmatch(pattern, published)
+            if match:
+                return match.expand(replacement)
+        return published
