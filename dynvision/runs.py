@@ -7,13 +7,16 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.models import MODELS, check_module, find_model
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.section import validate
+from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
@@ -47,6 +50,8 @@ class ResultPaths:
 def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     """All runs of a workflow by run id: the product of models, data sets, seeds and lists in ``model_args``.
 
+    Each of them is followed by those that differ from it in one value of ``category``.
+
     Raises:
         InputError: any run is not possible.
     """
@@ -55,6 +60,13 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     for name, values in swept.items():
         if not values:
             raise InputError(f"model_args.{name} is an empty list; give it at least one value")
+        if f"model_args.{name}" in workflow.category:
+            raise InputError(
+                f"model_args.{name} is a list and category varies it as well; remove one of them"
+            )
+    variants = [("", None)] + [
+        (name, value) for name, values in workflow.category.items() for value in values
+    ]
     validate(TrainingConfig, workflow.training, "training")
     for family in workflow.model_defaults:
         families = {entry.args.family() for entry in MODELS.values()}
@@ -66,9 +78,20 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     ):
         defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
         args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
-        run = run_config(model, args, data, data_settings, workflow.training, seed)
-        runs[run.run_id] = run
+        base = {"model_args": args, "data": data_settings, "training": workflow.training}
+        for name, value in variants:
+            run = _variant(model, data, seed, base, name, value)
+            runs[run.run_id] = run
     return runs
+
+
+def _variant(model: str, data: str, seed: int, base: Mapping[str, Any], name: str, value: Any) -> RunConfig:
+    """The run of some sections, with one value replaced if there is a name."""
+    parts = replace_value(base, name, value) if name else base
+    try:
+        return run_config(model, parts["model_args"], data, parts["data"], parts["training"], seed)
+    except InputError as error:
+        raise InputError(f"category {name}={value!r}: {error}" if name else str(error)) from None
 
 
 def split_input_dims(
@@ -168,7 +191,12 @@ class WorkflowPlan:
 
     def data_json(self, data_id: str) -> str:
         """The configuration of a data folder as JSON."""
-        return next(run.data.model_dump_json() for run in self.runs.values() if run.data_id == data_id)
+        return self.data[data_id].model_dump_json()
+
+    @cached_property
+    def data(self) -> dict[str, DataConfig]:
+        """The data of all runs by the name of their folder."""
+        return {run.data_id: run.data for run in self.runs.values()}
 
     @property
     def execution_options(self) -> str:
@@ -193,10 +221,11 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
             check_module(model)
     runs = expand_runs(workflow)
     experiments = workflow.selected_experiments()
+    models = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
     for name, experiment in experiments.items():
-        for run in runs.values():
+        for model in models.values():
             try:
-                tested = resolve_model_args(run.model.name, {**run.model.args, **experiment.model_args})
+                tested = resolve_model_args(model.name, {**model.args, **experiment.model_args})
             except InputError as error:
                 raise InputError(f"experiments.{name}: {error}") from None
             check_on_grid(name, experiment, tested.dt)

@@ -200,6 +200,12 @@ def _workflow_schema() -> dict[str, Any]:
         many = schema["properties"][name]
         items = many.get("items", {})
         schema["properties"][name] = {"description": many.get("description", ""), "anyOf": [items, many]}
+    sweep = {"type": "object", "additionalProperties": True}
+    one = {"anyOf": [{"type": "string"}, sweep]}
+    schema["properties"]["category"] = {
+        "description": schema["properties"]["category"]["description"],
+        "anyOf": [*one["anyOf"], {"type": "array", "items": one}, {"type": "null"}],
+    }
     schema["properties"]["seed"]["anyOf"].append({"type": "string", "pattern": "^[0-9]+$"})
     schema["properties"]["model"] = {
         "type": "object",

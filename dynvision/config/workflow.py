@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import read_yaml
 from dynvision.config.section import Section, key, validate
+from dynvision.config.sweep import Sweeps, listed, resolve_sweeps
 from dynvision.config.training import ExecutionConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError, unknown_name
@@ -41,6 +42,8 @@ class WorkflowConfig(Section):
     model_name: tuple[str, ...] = key(("DyRCNNx4",), "model or models by name, or package.module:Class")
     model_args: dict[str, Any] = key({}, "arguments of the model; a list of values is a sweep over them")
     model_defaults: dict[str, dict[str, Any]] = key({}, "defaults by family of models, below model_args")
+    category: Sweeps = key({}, "sweeps of one parameter at a time: a name, or parameter: [values]")
+    categories: dict[str, dict[str, Any]] = key({}, "sweeps that can be named in category")
     data_name: tuple[str, ...] = key(("digits",), "data set or data sets: digits, folder:<path>")
     data: dict[str, Any] = key({}, "data settings other than the name")
     training: dict[str, Any] = key({}, "training settings")
@@ -50,6 +53,13 @@ class WorkflowConfig(Section):
     execution: ExecutionConfig = key(ExecutionConfig(), "settings that cannot change a result")
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sweeps_are_resolved(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "category" not in values:
+            return values
+        return {**values, "category": resolve_sweeps(values["category"], values.get("categories") or {})}
 
     @field_validator("model_name", "data_name", "experiment", "seed", mode="before")
     @classmethod
@@ -159,6 +169,8 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
             family: _long_model_args(args, f"model_defaults.{family}", origin)
             for family, args in _mapping(values["model_defaults"], "model_defaults", origin).items()
         }
+    if "category" in values:
+        values["category"] = listed(values["category"])
     if "experiments" in values:
         experiments = _mapping(values["experiments"], "experiments", origin)
         values["experiments"] = {

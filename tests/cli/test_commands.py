@@ -127,6 +127,15 @@ def test_runs_shows_all_if_asked(folder_of_runs: Path, lab: Lab) -> None:
     rows = run_table(lab, "--results", folder_of_runs, "--all")
     assert {row["model.args.tau"] for row in rows} == {"5.0"}
     assert {"training.epochs", "data.name", "model.name"} <= set(rows[0])
+    assert list(rows[0])[:4] == ["run_id", "model.args.recurrence_type", "data.split_seed", "seed"]
+
+
+def test_a_file_of_runs_has_all_parameters_first_those_that_differ(folder_of_runs: Path, lab: Lab) -> None:
+    outcome = lab.command("runs", "--results", folder_of_runs, "--output", folder_of_runs / "runs.csv")
+    assert (outcome.status, outcome.said) == (0, "")
+    with open(folder_of_runs / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == run_table(lab, "--results", folder_of_runs, "--all")
 
 
 def test_a_run_of_an_earlier_version_does_not_hide_the_others(folder_of_runs: Path, lab: Lab) -> None:

@@ -137,6 +137,9 @@ def workflow_schema(config_dir: str) -> Any:
     [
         {"model_name": ["DyRCNNx2", "DyRCNNx4"], "seed": [1, 2], "experiment": "all"},
         {"model_args": {"rctype": ["full", "self"], "trc": 6, "tau": 8.5}},
+        {"category": "rctype"},
+        {"category": ["rctype", {"tau": [3, 9]}]},
+        {"category": {"trc": 4}, "categories": {"mine": {"training.lr": [0.1]}}},
         {"training": {"lr": 0.01, "epochs": 3}},
         {"training": {"loss": {"CrossEntropyLoss": 1, "ActivityLoss": {"weight": 0.1}}}},
         {
@@ -165,6 +168,7 @@ def test_editors_accept_what_the_workflow_accepts(
         {"training": {"loss": [{"ActivtyLoss": 2}]}},
         {"training": {"loss": {"ActivityLoss": {"wieght": 2}}}},
         {"model_args": {"rctype": "ful"}},
+        {"category": 3},
         {"model_args": {"tau": "fast"}},
         {"seed": "one"},
         {"execution": {"loader": "trch"}},
