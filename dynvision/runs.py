@@ -221,11 +221,11 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
             check_module(model)
     runs = expand_runs(workflow)
     experiments = workflow.selected_experiments()
-    models = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
+    distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
     for name, experiment in experiments.items():
-        for model in models.values():
+        for trained in distinct.values():
             try:
-                tested = resolve_model_args(model.name, {**model.args, **experiment.model_args})
+                tested = resolve_model_args(trained.name, {**trained.args, **experiment.model_args})
             except InputError as error:
                 raise InputError(f"experiments.{name}: {error}") from None
             check_on_grid(name, experiment, tested.dt)
