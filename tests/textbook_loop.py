@@ -11,8 +11,13 @@ import torch
 from dynvision.model_components import Connection, RecurrentConnectedConv2d, Solver, StatefulOperation
 
 
-def textbook_loop(model, video, n_residual=None):
-    """Run a model on a video (B, T, C, H, W); returns outputs (B, T + R, K) and activity by layer as lists over time."""
+def textbook_loop(model, video, n_residual=None, seen=None):
+    """Run a model on a video (B, T, C, H, W); returns outputs (B, T + R, K) and activity by layer as lists over time.
+
+    ``seen``, a dictionary, receives what else goes on, by quantity, layer and step of the presentation; the output of a
+    convolution only where recurrence enters behind it.
+    """
+    seen = {} if seen is None else seen
     null = torch.full_like(video[:, 0], model.non_input_value)
     residual = model.n_residual_timesteps if n_residual is None else n_residual
     frames = [null] * model.idle_steps + list(video.unbind(1)) + [null] * residual
@@ -42,6 +47,11 @@ def textbook_loop(model, video, n_residual=None):
                 elif isinstance(module, RecurrentConnectedConv2d):
                     d = module.delay_steps
                     r = past[t - d] if t >= d and not model.feedforward_only else None
+                    since = t - model.idle_steps
+                    if r is not None and module.recurrence is not None:
+                        seen["recurrent", layer, since] = module.recurrent_signal(r)
+                    if x is not None and module.recurrence_target == "output":
+                        seen["conv", layer, since] = module.feedforward(x)
                     # a layer does not start by its own recurrence or by feedback
                     x = module(x, r)
                 elif isinstance(module, Connection):
@@ -54,6 +64,7 @@ def textbook_loop(model, video, n_residual=None):
                     continue
                 elif isinstance(module, Solver):
                     drives[layer].insert(0, x)
+                    seen["drive", layer, t - model.idle_steps] = x
                     x = module(drives[layer][: module.history + 1], past[-1] if past else None)
                 elif isinstance(module, StatefulOperation):
                     x, memory[layer, name] = module.step(x, memory[layer, name], past[-1] if past else None)

@@ -6,7 +6,7 @@ A block of one step is the textbook loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,16 +16,15 @@ from torch import Tensor, nn
 from dynvision.base.frames import Frames, merge_frames
 from dynvision.base.plan import LayerPlan, Operation, Plan
 from dynvision.base.state import ModelState, Trace
+from dynvision.base.watch import INSIDE_SCAN, Watch, shifted
 from dynvision.functional.merge import MERGES
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.resize import resize_nearest
 from dynvision.model_components.solver import Solver
 
-Observer = Callable[[str, Frames], None]
-
 
 def advance(
-    plan: Plan, frames: Frames, state: ModelState, block_steps: int, observer: Observer | None = None
+    plan: Plan, frames: Frames, state: ModelState, block_steps: int, watch: Watch | None = None
 ) -> tuple[list[Frames], ModelState]:
     """Run a model over a stretch of input.
 
@@ -34,7 +33,7 @@ def advance(
         frames: the input from step ``state.age`` on.
         state: the state before the first of them.
         block_steps: length of a block, >= 1; a feedback delay may shorten it.
-        observer: called with a layer's name and its activity, for every piece of time that is recorded.
+        watch: observers by quantity, each called with a layer's name and a piece of time (:mod:`dynvision.base.watch`).
 
     Returns:
         The last layer's output, for the steps at which there is any (first step of ``frames`` is step 0 here), and
@@ -46,22 +45,17 @@ def advance(
     for block in frames.cut(longest):
         begun = block.shifted(state.age - block.first)
         shift = done - begun.first
-        watch = None if observer is None else _shifted_observer(observer, shift)
-        output, state = _run_block(plan, begun, state, watch)
+        output, state = _run_block(plan, begun, state, shifted(watch or {}, shift))
         if output is not None:
             outputs.append(output.shifted(shift))
         done += block.n
     return outputs, state
 
 
-def _shifted_observer(observer: Observer, by: int) -> Observer:
-    return lambda layer, frames: observer(layer, frames.shifted(by))
-
-
 def _run_block(
-    plan: Plan, frames: Frames, state: ModelState, observer: Observer | None
+    plan: Plan, frames: Frames, state: ModelState, watch: Watch
 ) -> tuple[Frames | None, ModelState]:
-    run = _Block(state, frames.first, frames.end, observer)
+    run = _Block(state, frames.first, frames.end, watch)
     signal: Frames | None = frames
     for layer in plan.layers:
         signal = run.layer(layer, signal)
@@ -78,8 +72,8 @@ def _run_block(
 class _Block:
     """One block of time under way."""
 
-    def __init__(self, state: ModelState, first: int, end: int, observer: Observer | None) -> None:
-        self.first, self.end, self.observer = first, end, observer
+    def __init__(self, state: ModelState, first: int, end: int, watch: Watch) -> None:
+        self.first, self.end, self.watch = first, end, watch
         self.traces = dict(state.traces)
         self.drives = dict(state.drives)
         self.operations = dict(state.operations)
@@ -89,7 +83,8 @@ class _Block:
         for operation in plan.block:
             signal = self._folded(plan, operation, signal, self.first, self.end)
         begin = max(self.first, plan.start)
-        scan = None if torch.compiler.is_compiling() else scan_of(plan)
+        parts = torch.compiler.is_compiling() or not INSIDE_SCAN.isdisjoint(self.watch)
+        scan = None if parts else scan_of(plan)
         if begin < self.end and scan is not None and signal is not None:
             self._keep(plan, self._scan(plan, scan, signal))
         elif begin < self.end:
@@ -114,19 +109,31 @@ class _Block:
             return merge_frames(x, h and h.apply(module.transform), module.merge)
         if operation.kind == "recur":
             h = self._heard(plan.name, module.delay_steps, first, end)
-            return x if h is None else _merge_recurrent(module, x, h.apply(module.recurrent_signal))
+            if h is None:
+                return x
+            h = h.apply(module.recurrent_signal)
+            self._tell("recurrent", plan.name, h)
+            return _merge_recurrent(module, x, h)
         if x is None:
             return None
         if operation.kind == "first_stage":
-            return x.apply(module.first_stage)
+            x = x.apply(module.first_stage)
+            if module.conv2 is None:
+                self._tell("conv", plan.name, x)
+            return x
         if operation.kind == "second_stage":
-            return x.apply(module.second_stage)
+            x = x.apply(module.second_stage)
+            self._tell("conv", plan.name, x)
+            return x
         if operation.kind == "stateful":
             return self._own_state(plan, operation, x)
         if operation.kind == "record":
-            self._record(plan.name, x)
+            self._tell("state", plan.name, x)
             return x
-        return x.apply(module)
+        x = x.apply(module)
+        if operation.name == "layer":
+            self._tell("conv", plan.name, x)
+        return x
 
     def _own_state(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
         key, results = (plan.name, operation.name), []
@@ -169,6 +176,7 @@ class _Block:
     def _one_step(self, plan: LayerPlan, operation: Operation, y: Tensor, r: Tensor | None, t: int) -> Tensor:
         module: Any = operation.module
         if operation.kind == "solve":
+            self._tell("drive", plan.name, Frames(t, 1, y))
             drives = (y, *self.drives.get(plan.name, ()))[: module.history + 1]
             if plan.drive_history:
                 self.drives[plan.name] = drives[: plan.drive_history]
@@ -192,11 +200,11 @@ class _Block:
     def _keep(self, plan: LayerPlan, activity: Frames) -> None:
         self.traces[plan.name] = self._trace(plan.name).append(activity)
         if plan.recorded:
-            self._record(plan.name, activity)
+            self._tell("state", plan.name, activity)
 
-    def _record(self, layer: str, activity: Frames) -> None:
-        if self.observer is not None:
-            self.observer(layer, activity)
+    def _tell(self, quantity: str, layer: str, frames: Frames) -> None:
+        if quantity in self.watch:
+            self.watch[quantity](layer, frames)
 
 
 def _pieces(signal: Frames | None, begin: int, end: int, length: int) -> list[tuple[Frames | None, int, int]]:

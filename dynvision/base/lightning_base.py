@@ -15,10 +15,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from dynvision.base.engine import Observer
 from dynvision.base.frames import Frames
 from dynvision.base.non_finite import explain_non_finite_loss
 from dynvision.base.temporal_base import TemporalBase
+from dynvision.base.watch import Observer
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.presentation import scored_steps, stretch_pattern, timed_labels
 from dynvision.losses import BaseLoss, Outputs, find_loss

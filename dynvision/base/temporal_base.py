@@ -18,12 +18,13 @@ from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
 from dynvision.base.block_size import choose_block_steps
-from dynvision.base.engine import Observer, advance
+from dynvision.base.engine import advance
 from dynvision.base.frames import Frames
 from dynvision.base.plan import Plan, check_operations, make_plan
 from dynvision.base.published_weights import PublishedWeights
 from dynvision.base.recording import Recordable, Trial
 from dynvision.base.state import ModelState
+from dynvision.base.watch import Observer, Watch, joined, shifted
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
 from dynvision.units import ms_to_steps
@@ -190,6 +191,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         shown: Sequence[bool] | None = None,
         truncate_steps: int = 0,
         observer: Observer | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """Run one trial for every element of a batch, from the idle state.
 
@@ -200,6 +202,8 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             shown: whether the input is on at each of the T steps; elsewhere the null input is shown.
             truncate_steps: cut the gradient every so many steps; 0 never does.
             observer: called with a layer's name and its recorded activity, step 0 being the first of the presentation.
+            watch: further observers by the quantity that they are told of: ``state`` as above, ``drive``, ``recurrent`` or
+                ``conv`` (see :mod:`dynvision.base.watch`).
 
         Returns:
             Outputs (B, T + R, n_classes), zero while nothing has arrived.
@@ -215,7 +219,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         on += [False] * self.n_residual_timesteps
         trial = Trial(x.shape[0], len(on), self.chain, self.classifier_name)
         recorder = self.open_recording(trial, store_responses)
-        observers = [listener for listener in (observer, recorder) if listener is not None]
+        told = joined(observer, recorder, watch=watch)
         outputs: list[Tensor] = []
         recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
         cuts = {*_every(truncate_steps, len(on))}
@@ -228,12 +232,13 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
                 frames = Frames(0, end - first, x[:, 0], constant=True)
             else:
                 frames = Frames(0, end - first, x[:, first:end].transpose(0, 1).flatten(0, 1))
-            watch = _observe_from(observers, first) if observers else None
             if recompute:
                 state = state.compact(plan.horizon)
-                output, state = checkpoint(self.advance, frames, state, plan, watch, use_reentrant=False)
+                output, state = checkpoint(
+                    self.advance, frames, state, plan, None, shifted(told, first), use_reentrant=False
+                )
             else:
-                output, state = self.advance(frames, state, plan, watch)
+                output, state = self.advance(frames, state, plan, watch=shifted(told, first))
             outputs.append(output)
             if truncate_steps and end % truncate_steps == 0:
                 state = state.detach()
@@ -243,7 +248,12 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         return logits
 
     def advance(
-        self, frames: Frames, state: ModelState, plan: Plan | None = None, observer: Observer | None = None
+        self,
+        frames: Frames,
+        state: ModelState,
+        plan: Plan | None = None,
+        observer: Observer | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, ModelState]:
         """Go on from a state with a stretch of input.
 
@@ -251,7 +261,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             frames: input for n steps, from step 0 on.
             state: the state before them.
             plan: the plan that the state began with; by default the model's own.
-            observer: as in :meth:`forward`, step 0 being the first of ``frames``.
+            observer, watch: as in :meth:`forward`, step 0 being the first of ``frames``.
 
         Returns:
             Outputs (B, n, n_classes) and the state after the last step.
@@ -260,7 +270,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         block = self.block_steps or choose_block_steps(plan, frames)
-        outputs, state = advance(plan, frames, state, block, observer)
+        outputs, state = advance(plan, frames, state, block, joined(observer, watch=watch))
         return self._gather_logits(outputs, frames), state
 
     def step(self, frame: Tensor, state: ModelState, plan: Plan | None = None) -> tuple[Tensor, ModelState]:
@@ -352,11 +362,3 @@ def _segments(on: Sequence[bool], cuts: Collection[int]) -> list[tuple[int, int]
     """Stretches of steps over which the input stays on or off, cut also before the steps in ``cuts``."""
     bounds = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1] or t in cuts)]
     return list(zip(bounds, [*bounds[1:], len(on)], strict=True))
-
-
-def _observe_from(observers: Sequence[Observer], first: int) -> Observer:
-    def observe(layer: str, frames: Frames) -> None:
-        for observer in observers:
-            observer(layer, frames.shifted(first))
-
-    return observe
