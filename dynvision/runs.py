@@ -14,14 +14,13 @@ from typing import Any
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.models import MODELS, check_module, find_model
-from dynvision.config.run import RunConfig, resolve_model_args
+from dynvision.config.run import ModelConfig, RunConfig, resolve_model_args
 from dynvision.config.section import validate
 from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import check_writable
-from dynvision.units import ms_to_steps
 
 
 @dataclass(frozen=True)
@@ -224,12 +223,25 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
     distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
     for name, experiment in experiments.items():
         for trained in distinct.values():
-            try:
-                tested = resolve_model_args(trained.name, {**trained.args, **experiment.model_args})
-            except InputError as error:
-                raise InputError(f"experiments.{name}: {error}") from None
-            check_on_grid(name, experiment, tested.dt)
+            check_on_grid(name, experiment, tested_dt(name, experiment, trained))
     return WorkflowPlan(runs, experiments, workflow, ResultPaths(Path(workflow.results_dir)))
+
+
+def tested_dt(name: str, experiment: ExperimentConfig, trained: ModelConfig) -> float:
+    """The integration step of an experiment on a trained model in ms.
+
+    Raises:
+        InputError: a model argument of the experiment, at any value of its parameter, is not possible for the model.
+    """
+    varies = experiment.find_parameter().kind == "model"
+    dt = 0.0
+    try:
+        for value in experiment.values if varies else experiment.values[:1]:
+            args = {**trained.args, **experiment.at(value).model_args}
+            dt = resolve_model_args(trained.name, args).dt
+    except InputError as error:
+        raise InputError(f"experiments.{name}: {error}") from None
+    return dt
 
 
 def check_on_grid(name: str, experiment: ExperimentConfig, dt: float) -> None:
@@ -238,17 +250,8 @@ def check_on_grid(name: str, experiment: ExperimentConfig, dt: float) -> None:
     Raises:
         InputError: one is not.
     """
-    stimulus = experiment.stimulus.model_dump()
-    durations = {
-        "baseline_ms": [experiment.baseline_ms],
-        "recorded_ms": [experiment.recorded_ms],
-        "stimulus.duration_ms": [stimulus["duration_ms"]],
-    }
-    if experiment.parameter == "duration_ms":
-        durations["stimulus.duration_ms"] = list(experiment.values)
-    for key_name, values in durations.items():
-        for value in values:
-            ms_to_steps(value, dt, f"experiments.{name}.{key_name}")
+    for value in experiment.values:
+        experiment.steps(value, dt, f"experiments.{name}.")
 
 
 def failures(results: str | Path, since: float) -> list[str]:

@@ -37,15 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     config = read_run_config(arguments.config)
     experiment = read_experiment(arguments.experiment)
     execution = execution_from(arguments)
-    from dynvision.experiments.run import run_experiment
+    from dynvision.experiments.run import ExperimentFiles, run_experiment
 
-    run_experiment(
-        experiment.name,
-        experiment.config,
-        config,
-        execution,
-        arguments.weights,
-        arguments.data,
-        arguments.responses,
-        arguments.performance,
-    )
+    files = ExperimentFiles(arguments.weights, arguments.data, arguments.responses, arguments.performance)
+    run_experiment(experiment.name, experiment.config, config, execution, files)

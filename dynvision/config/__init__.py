@@ -1,10 +1,11 @@
 """Typed configuration. Nothing here imports torch."""
 
 from dynvision.config.data import DATASETS, DataConfig
-from dynvision.config.experiment import ExperimentConfig, Stimulus
+from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.model import DyRCNNArgs, TemporalArgs
 from dynvision.config.models import MODELS, register
 from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args, to_yaml
+from dynvision.config.stimuli import Stimulus
 from dynvision.config.training import ExecutionConfig, LossConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config

@@ -2,62 +2,149 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dynvision.config.measures import MEASURES
+from dynvision.config.noise import NoiseConfig
+from dynvision.config.parameter import Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
+from dynvision.config.stimuli import STIMULI, Span, Stimulus, read_stimulus
+from dynvision.config.trial import trial_spans
 from dynvision.errors import InputError, unknown_name
+from dynvision.units import ms_to_steps
 
-STIMULUS_PARAMETERS: dict[str, str] = {
-    "contrast": "",
-    "duration_ms": "ms",
-}
+if TYPE_CHECKING:
+    AnyStimulus = Stimulus
+else:
+    AnyStimulus = Annotated[Union[tuple(STIMULI.values())], Field(discriminator="type")]  # noqa: UP007
+
+PARAMETER_UNITS: dict[str, str] = {name: parameter.unit for name, parameter in all_parameters().items()}
+STIMULUS_PARAMETERS = PARAMETER_UNITS
 
 
-class Stimulus(Section):
-    """One image shown once: blank, image, blank."""
+@dataclass(frozen=True)
+class Setting:
+    """An experiment at one value of its parameter.
 
-    type: Literal["pulse"] = key("pulse", "pulse: the image is on for duration_ms from time 0")
-    duration_ms: float = key(40.0, "how long the image is on", "ms", gt=0)
-    contrast: float = key(
-        1.0, "amplitude about the mean grey of the pixels; 1 is the image itself", ge=0, le=1
-    )
+    Attributes:
+        value: the value; true is 1 and false is 0.
+        stimulus, noise: what is shown.
+        model_args: arguments of the model that apply instead of the run's.
+        checkpoint: epoch whose weights are used, from 0; None for the best ones.
+    """
+
+    value: float
+    stimulus: Stimulus
+    noise: NoiseConfig
+    model_args: dict[str, Any]
+    checkpoint: int | None = None
 
 
 class ExperimentConfig(Section):
     """One experiment: a stimulus, the parameter that varies, and the time that is recorded."""
 
-    stimulus: Stimulus = key(Stimulus(), "what is shown")
-    parameter: str = key("contrast", "the key of the stimulus that varies")
-    values: tuple[float, ...] = key((1.0,), "the values that the parameter takes")
+    like: str = key("", "another experiment, whose keys apply where this one has none")
+    stimulus: AnyStimulus = key(read_stimulus({}), "what is shown")
+    noise: NoiseConfig = key(NoiseConfig(), "noise on the image")
+    parameter: str = key(
+        "contrast", "what varies: a key of the stimulus or noise, an argument of the model, or checkpoint"
+    )
+    values: tuple[bool | float, ...] = key((1.0,), "the values that the parameter takes")
     baseline_ms: float = key(2.0, "blank recorded before stimulus onset", "ms", ge=0)
     recorded_ms: float = key(60.0, "time recorded from stimulus onset", "ms", gt=0)
     model_args: dict[str, Any] = key({}, "model arguments that apply during the test, e.g. t_idle")
+    n_images: int = key(0, "test images that are shown, as many of each class as can be; 0 shows all", ge=0)
     measures: tuple[str, ...] = key(tuple(MEASURES), "measures of the responses")
     focus_layer: str = key("", "layer that the summary figure shows first; empty is the model's first layer")
+    save_responses: Literal["none", "unit"] = key(
+        "none", "unit also keeps the activity of every unit, of as many images as save_responses_mb allows"
+    )
+    save_responses_mb: float = key(
+        500.0, "bound on the activity that is kept, before compression", "MB", gt=0
+    )
 
     @field_validator("values", mode="before")
     @classmethod
     def _one_value_is_a_list(cls, value: Any) -> Any:
-        return value if isinstance(value, (list, tuple)) else (value,)
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        for given in values:
+            if not isinstance(given, (bool, int, float)):
+                raise InputError(f"values: {given!r} is neither a number nor true or false")
+        return values
+
+    @field_validator("stimulus", mode="before")
+    @classmethod
+    def _stimulus_by_its_type(cls, value: Any, info: ValidationInfo) -> Any:
+        where = (info.context or {}).get("where")
+        return read_stimulus(value, f"{where}.stimulus" if where else "stimulus")
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> ExperimentConfig:
-        if self.parameter not in STIMULUS_PARAMETERS:
-            raise unknown_name("experiment parameter", self.parameter, STIMULUS_PARAMETERS, key="parameter")
+    def _everything_is_possible(self) -> ExperimentConfig:
+        self.find_parameter()
         for measure in self.measures:
             if measure not in MEASURES:
                 raise unknown_name("measure", measure, MEASURES, key="measures")
         if not self.values:
             raise InputError(f"values is empty; list the values that {self.parameter} takes")
         for value in self.values:
-            validate(Stimulus, {**self.stimulus.model_dump(), self.parameter: value}, "values")
-        longest = max([*self.values] if self.parameter == "duration_ms" else [self.stimulus.duration_ms])
-        if longest > self.recorded_ms:
-            raise InputError(
-                f"recorded_ms={self.recorded_ms:g} ms ends before the longest stimulus of {longest:g} ms does; "
-                f"raise recorded_ms"
-            )
+            if self.values.count(value) > 1:
+                raise InputError(f"values has {value:g} twice; list every value once")
+            self.trial(value)
         return self
+
+    def find_parameter(self) -> Parameter:
+        """The parameter that varies."""
+        return find_parameter(self.parameter, self.stimulus, self.noise, self.model_args)
+
+    def at(self, value: bool | float) -> Setting:
+        """The experiment at one value of its parameter.
+
+        Raises:
+            InputError: the value is not possible.
+        """
+        kind, changed = self.find_parameter().kind, {self.parameter: value}
+        stimulus, noise, model_args, checkpoint = self.stimulus, self.noise, dict(self.model_args), None
+        if kind == "stimulus":
+            stimulus = validate(type(stimulus), {**stimulus.model_dump(), **changed}, "values")
+        elif kind == "noise":
+            noise = validate(NoiseConfig, {**noise.model_dump(), **changed}, "values")
+        elif kind == "model":
+            model_args |= changed
+        elif value != int(value) or value < 0:
+            raise InputError(f"values: checkpoint {value:g} is no epoch; epochs count 0, 1, 2, ...")
+        else:
+            checkpoint = int(value)
+        return Setting(float(value), stimulus, noise, model_args, checkpoint)
+
+    def trial(self, value: bool | float) -> tuple[Span, ...]:
+        """What is on the screen at one value of the parameter, baseline included.
+
+        Raises:
+            InputError: the value is not possible, or the record too short for it.
+        """
+        return trial_spans(self.at(value).stimulus, self.baseline_ms, self.recorded_ms)
+
+    def steps(self, value: bool | float, dt: float, where: str = "") -> list[int]:
+        """The number of steps of everything in :meth:`trial`.
+
+        Args:
+            value: the value of the parameter.
+            dt: integration step in ms.
+            where: dotted prefix of the keys, for errors.
+
+        Raises:
+            InputError: a duration is no multiple of dt.
+        """
+        noise = self.at(value).noise
+        if noise.type != "none":
+            ms_to_steps(noise.refresh_ms, dt, f"{where}noise.refresh_ms")
+        ms_to_steps(self.recorded_ms, dt, f"{where}recorded_ms")
+        return [
+            ms_to_steps(
+                span.duration_ms, dt, where + span.key, minimum_ms=0.0 if span.show == "blank" else dt
+            )
+            for span in self.trial(value)
+        ]

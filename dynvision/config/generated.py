@@ -11,9 +11,11 @@ from pydantic_core import PydanticUndefined
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DataConfig
-from dynvision.config.experiment import ExperimentConfig, Stimulus
+from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.models import MODELS
+from dynvision.config.noise import NoiseConfig
 from dynvision.config.section import Section
+from dynvision.config.stimuli import STIMULI
 from dynvision.config.training import LOSSES, ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig
@@ -121,7 +123,8 @@ def _readme() -> str:
         "`data`": DataConfig,
         "`execution`": ExecutionConfig,
         "An experiment (`experiments.<name>`)": ExperimentConfig,
-        "`stimulus` of an experiment": Stimulus,
+        **{f"`stimulus` of type `{name}`": stimulus for name, stimulus in STIMULI.items()},
+        "`noise` of an experiment": NoiseConfig,
         "`visualization`": VisualizationConfig,
     }
     for title, schema in sections.items():

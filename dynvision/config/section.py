@@ -38,7 +38,7 @@ def validate(schema: type[S], values: Mapping[str, Any], where: str) -> S:
     if not isinstance(values, Mapping):
         raise InputError(f"{where or 'the configuration'} must hold keys and values, not {values!r}")
     try:
-        return schema.model_validate(dict(values))
+        return schema.model_validate(dict(values), context={"where": where})
     except ValidationError as error:
         raise InputError("; ".join(_sentence(schema, detail, where) for detail in error.errors())) from None
 
@@ -59,7 +59,7 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
         return str(unknown_name("value", detail["input"], allowed, key=path))
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
-        return f"{where}: {cause}" if where else str(cause)
+        return f"{where}: {cause}" if where and where not in str(cause) else str(cause)
     if detail["type"] == "missing":
         return f"key {path} is missing"
     message = detail["msg"][0].lower() + detail["msg"][1:]

@@ -20,6 +20,7 @@ from dynvision.config.run import read_yaml
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import Sweeps, listed, resolve_sweeps
 from dynvision.config.training import ExecutionConfig
+from dynvision.config.twins import feedforward_twin, merge, resolve_block
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError, unknown_name
 
@@ -78,8 +79,8 @@ class WorkflowConfig(Section):
                     f"use letters, digits, _ and -, and none of {', '.join(RESERVED_NAMES)}"
                 )
         return {
-            str(name): validate(ExperimentConfig, spec or {}, f"experiments.{name}")
-            for name, spec in value.items()
+            str(name): validate(ExperimentConfig, resolve_block(name, value) or {}, f"experiments.{name}")
+            for name in value
         }
 
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
@@ -89,10 +90,15 @@ class WorkflowConfig(Section):
             InputError: a name is not in ``experiments``.
         """
         names = tuple(self.experiments) if self.experiment == ("all",) else self.experiment
-        for name in names:
-            if name not in self.experiments:
-                raise unknown_name("experiment", name, self.experiments, key="experiment")
-        return {name: self.experiments[name] for name in names}
+        return {name: self._selected(name) for name in names}
+
+    def _selected(self, name: str) -> ExperimentConfig:
+        if name in self.experiments:
+            return self.experiments[name]
+        twin = feedforward_twin(name, self.experiments)
+        if twin is None:
+            raise unknown_name("experiment", name, self.experiments, key="experiment")
+        return validate(ExperimentConfig, twin, f"experiments.{name}")
 
 
 def load_workflow_config(
@@ -199,15 +205,6 @@ def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
         values["model_args"] = _long_model_args(
             values["model_args"], f"experiments.{name}.model_args", origin
         )
+    if values.get("parameter") in MODEL_ALIASES:
+        values["parameter"] = MODEL_ALIASES[values["parameter"]]
     return values
-
-
-def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Put one layer on another: dictionaries merge key by key, everything else is replaced."""
-    merged = dict(lower)
-    for name, value in upper.items():
-        below = merged.get(name)
-        merged[name] = (
-            merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-        )
-    return merged

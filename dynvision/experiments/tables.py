@@ -1,7 +1,20 @@
 """The tables of an experiment, written batch by batch so that memory stays bounded.
 
-responses    run_id experiment parameter value image label layer time_ms stimulus_on mean sd
-performance  run_id experiment parameter value image label time_ms stimulus_on guess correct confidence label_confidence
+responses    run_id experiment parameter value image label layer time_ms stimulus_on shown mean sd
+performance  run_id experiment parameter value image label time_ms stimulus_on shown
+             guess correct confidence label_confidence label_rank entropy_bits
+
+One row for each value, image, (layer) and step; time 0 is stimulus onset and the idle time is not recorded.
+
+    value         of the parameter; true is 1 and false is 0
+    image         index of the image in its source
+    stimulus_on   the image is on, be it at contrast 0
+    shown         what is on the screen: blank, image or mask
+    mean, sd      over the units of the layer, of |r|, in the model's own unit
+    guess         the most probable class, also in blank periods; correct if it is the label
+    confidence    its probability by softmax; label_confidence: that of the label
+    label_rank    1 if the label is the guess; the label is among the k most probable classes where label_rank <= k
+    entropy_bits  of the probabilities, 0 (certain) to log2 of the number of classes
 """
 
 from __future__ import annotations
@@ -17,7 +30,7 @@ import pyarrow.parquet as pq
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
 _IMAGE = [("image", pa.int32()), ("label", pa.int32())]
-_TIME = [("time_ms", pa.float64()), ("stimulus_on", pa.bool_())]
+_TIME = [("time_ms", pa.float64()), ("stimulus_on", pa.bool_()), ("shown", _NAME)]
 RESPONSES = pa.schema(
     [*_CONDITION, *_IMAGE, ("layer", _NAME), *_TIME, ("mean", pa.float32()), ("sd", pa.float32())]
 )
@@ -30,6 +43,8 @@ PERFORMANCE = pa.schema(
         ("correct", pa.bool_()),
         ("confidence", pa.float32()),
         ("label_confidence", pa.float32()),
+        ("label_rank", pa.int32()),
+        ("entropy_bits", pa.float32()),
     ]
 )
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
 from dynvision.config.aliases import MODEL_ALIASES
-from dynvision.config.experiment import STIMULUS_PARAMETERS
+from dynvision.config.experiment import PARAMETER_UNITS
 from dynvision.config.model import DyRCNNArgs
 from dynvision.report.numbers import count, listing, number, percent, span
 from dynvision.report.results import Measured, Results, Run
@@ -61,13 +61,17 @@ def protocol(measured: Measured, names: Names) -> str:
     of_classifier = measured.metrics[measured.metrics["layer"] == CLASSIFIER_LAYER]
     n_images = int(of_classifier["n_images"].max()) if len(of_classifier) else 0
     values = listing([value_label(value) for value in experiment.values])
+    said = {
+        name: _with_unit(getattr(experiment.stimulus, name), name)
+        for name in type(experiment.stimulus).model_fields
+    }
+    said[experiment.parameter] = _with_unit(values, experiment.parameter)
     shown = f"Each of {n_images:,} test images was shown alone, once for each value: after a blank of "
-    shown += f"{experiment.baseline_ms:g} ms the image came on at 0 ms, "
-    if experiment.parameter == "duration_ms":
-        shown += f"for {values} ms, at contrast {experiment.stimulus.contrast:g}"
-    else:
-        label = names.name(experiment.parameter)
-        shown += f"for {experiment.stimulus.duration_ms:g} ms, at {label} {values}"
+    shown += f"{experiment.baseline_ms:g} ms the image came on at 0 ms, {experiment.stimulus.describe(said)}"
+    if experiment.noise.type != "none":
+        shown += f", with {experiment.noise.type} noise"
+    if experiment.find_parameter().kind != "stimulus":
+        shown += f", at {names.name(experiment.parameter)} {said[experiment.parameter]}"
     shown += f". Responses were recorded until {experiment.recorded_ms:g} ms."
     if experiment.model_args:
         settings = listing([_setting(name, value) for name, value in experiment.model_args.items()])
@@ -92,7 +96,7 @@ def findings(
     layers = [layer for layer in names.ordered(averaged["layer"]) if layer != CLASSIFIER_LAYER]
     focus = experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
     parameter = experiment.config.parameter
-    unit = STIMULUS_PARAMETERS.get(parameter, "")
+    unit = PARAMETER_UNITS.get(parameter, "")
     name = names.name(parameter.removesuffix(f"_{unit}") if unit else parameter)
     low, high = float(averaged["value"].min()), float(averaged["value"].max())
     start = f"At {name} {low:g}" if low == high else f"From {name} {low:g} to {high:g}"
@@ -118,6 +122,11 @@ def _change(means: pd.Series, layer: str, measure: str, low: float, high: float)
     if first == last:
         return f"{facts.label} stays at {last}{unit}"
     return f"{facts.label} goes from {first} to {last}{unit}"
+
+
+def _with_unit(value: Any, parameter: str) -> str:
+    text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{text} {PARAMETER_UNITS.get(parameter, '')}".strip()
 
 
 def _setting(argument: str, value: Any) -> str:

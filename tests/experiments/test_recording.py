@@ -13,7 +13,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.protocol import Condition, Stretch, conditions
 from dynvision.experiments.recorder import ResponseRecorder
-from dynvision.experiments.run import run_conditions
+from dynvision.experiments.trial import run_conditions
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
 from tests.textbook_loop import textbook_loop
 

@@ -1,0 +1,105 @@
+"""The parameter that an experiment varies: a key of its stimulus or noise, an argument of the model, or the checkpoint.
+
+duration_ms        stimulus      what is shown
+ssnr               noise         what is added to it
+t_idle             model         the same weights in another model; true and false are values, too
+checkpoint         checkpoint    the weights after another epoch of training, counted from 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dynvision.config.models import MODELS
+from dynvision.config.noise import NoiseConfig
+from dynvision.config.section import Section
+from dynvision.config.stimuli import STIMULI, Stimulus
+from dynvision.errors import InputError, unknown_name
+
+Kind = Literal["stimulus", "noise", "model", "checkpoint"]
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that can vary.
+
+    Attributes:
+        name: as in configurations and tables.
+        kind: whose parameter it is.
+        unit: unit of its values; empty where they have none.
+    """
+
+    name: str
+    kind: Kind
+    unit: str = ""
+
+
+def _numbers(section: type[Section], kind: Kind, allowed: tuple[Any, ...]) -> dict[str, Parameter]:
+    """The keys of a section that hold one number (or truth) each."""
+    found = {}
+    for name, field in section.model_fields.items():
+        extra = field.json_schema_extra
+        if field.annotation in allowed:
+            unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+            found[name] = Parameter(name, kind, unit)
+    return found
+
+
+def stimulus_parameters(stimulus: type[Stimulus]) -> dict[str, Parameter]:
+    """The parameters of one kind of stimulus by name."""
+    return _numbers(stimulus, "stimulus", (float, int))
+
+
+def all_parameters() -> dict[str, Parameter]:
+    """Every parameter that some experiment can vary, by name."""
+    parameters: dict[str, Parameter] = {}
+    for entry in MODELS.values():
+        parameters |= _numbers(entry.args, "model", (float, int, bool))
+    parameters |= {CHECKPOINT: Parameter(CHECKPOINT, "checkpoint")}
+    parameters |= _numbers(NoiseConfig, "noise", (float, int))
+    for stimulus in STIMULI.values():
+        parameters |= stimulus_parameters(stimulus)
+    return parameters
+
+
+def find_parameter(
+    name: str, stimulus: Stimulus, noise: NoiseConfig, model_args: dict[str, Any]
+) -> Parameter:
+    """The parameter of an experiment by name.
+
+    Args:
+        name: the name.
+        stimulus: the experiment's stimulus.
+        noise: its noise.
+        model_args: its model arguments; what is listed there may vary, also if no known model has it.
+
+    Raises:
+        InputError: nothing has that name, or it belongs to what this experiment does not show.
+    """
+    own = stimulus_parameters(type(stimulus))
+    if name in own:
+        return own[name]
+    known = all_parameters()
+    if name not in known and name in model_args:
+        return Parameter(name, "model")
+    if name not in known:
+        raise unknown_name("experiment parameter", name, known, key="parameter")
+    parameter = known[name]
+    if parameter.kind == "stimulus":
+        owners = [kind for kind, section in STIMULI.items() if name in section.model_fields]
+        raise InputError(
+            f"parameter {name!r} is no key of the stimulus {stimulus.type!r}; set stimulus.type to "
+            f"{' or '.join(owners)}, or parameter to one of {', '.join(own)}"
+        )
+    if parameter.kind == "noise" and noise.type == "none":
+        raise InputError(
+            f"parameter {name!r} is of noise, and there is none; set noise.type, e.g. to gaussian"
+        )
+    if name == "dt":
+        raise InputError(
+            "parameter 'dt' cannot vary within an experiment, whose tables have one time grid; "
+            "write one experiment for each, with model_args: {dt: ...}"
+        )
+    return parameter
