@@ -4,14 +4,15 @@ from dynvision.analysis.bootstrap import bootstrap_interval
 from dynvision.analysis.conditions import Condition, group_runs
 from dynvision.analysis.courses import accuracy_courses, response_courses
 from dynvision.analysis.experiment_file import NamedExperiment, read_experiment
-from dynvision.analysis.metrics import CLASSIFIER_LAYER, measure_responses
+from dynvision.analysis.metrics import CLASSIFIER_LAYER, measure_responses, summarize_responses
 from dynvision.analysis.registry import MEASURES, Measure, find_measure, register
-from dynvision.analysis.seeds import average_seeds
+from dynvision.analysis.seeds import average_seeds, seed_intervals
 from dynvision.analysis.stimulus import stimulus_periods
 from dynvision.analysis.tables import (
     read_metrics,
     read_performance,
     read_responses,
+    read_summary,
     read_training,
     write_table,
 )
@@ -32,9 +33,12 @@ __all__ = [
     "read_metrics",
     "read_performance",
     "read_responses",
+    "read_summary",
     "read_training",
     "register",
     "response_courses",
+    "seed_intervals",
     "stimulus_periods",
+    "summarize_responses",
     "write_table",
 ]

@@ -26,7 +26,7 @@ from dynvision.analysis.time_grid import after_onset
     "fraction",
     "highest accuracy over images at any one time from stimulus onset to the end of the record; "
     "its interval is that of the accuracy at this time",
-    of="performance",
+    on_request=False,
 )
 def accuracy_peak(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray) -> np.ndarray:
     """Outcomes at the first time after onset at which accuracy is highest.
@@ -49,7 +49,7 @@ def accuracy_peak(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndar
     "accuracy while on",
     "fraction",
     "accuracy averaged over the time that the stimulus is on",
-    of="performance",
+    on_request=False,
 )
 def accuracy_mean_on(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray) -> np.ndarray:
     """Part of the time with the stimulus on in which the guess was right.

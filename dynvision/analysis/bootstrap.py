@@ -3,7 +3,8 @@
     low, high = quantiles (1 - c) / 2 and (1 + c) / 2 of the mean over images drawn with replacement
 
 The percentile bootstrap. All columns are resampled with the same images, in one matrix product with the counts
-of how often each image was drawn.
+of how often each image was drawn. The same over seeds (runs that differ in nothing else) says how far a mean would move
+with other trainings; the two intervals answer different questions and are never added up.
 
 Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 """
@@ -53,3 +54,40 @@ def bootstrap_interval(
         quantile = np.quantile if complete else np.nanquantile
         low[enough], high[enough] = quantile(means[:, enough], tails, axis=0)
     return low.reshape(shape), high.reshape(shape)
+
+
+def resampled_means(
+    samples: np.ndarray, n_resamples: int, seed: int = SEED, images_at_once: int = BLOCK
+) -> np.ndarray:
+    """The mean over images, and the means of images drawn with replacement.
+
+    For measures of the mean response, which are computed of each of them.
+
+    Args:
+        samples: (I, ...), without missing values.
+        n_resamples: number of draws, N.
+        seed: fixes the draws.
+        images_at_once: bounds the memory.
+
+    Returns:
+        (1 + N, ...): the mean itself first.
+    """
+    n_images = len(samples)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=n_resamples)
+    weights = np.concatenate([np.ones((1, n_images)), drawn]) / n_images
+    total = np.zeros((1 + n_resamples, int(np.prod(samples.shape[1:]))))
+    for start in range(0, n_images, images_at_once):
+        block = slice(start, start + images_at_once)
+        total += weights[:, block] @ samples[block].reshape(len(samples[block]), -1).astype(np.float64)
+    return total.reshape(1 + n_resamples, *samples.shape[1:])
+
+
+def percentile_interval(draws: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the middle part of draws (N, ...); NaN where fewer than two have a value."""
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    enough = (~np.isnan(draws)).sum(axis=0) >= 2
+    low, high = np.full((2, *draws.shape[1:]), np.nan)
+    if enough.any():
+        low[enough], high[enough] = np.nanquantile(draws[:, enough], tails, axis=0)
+    return low, high

@@ -1,17 +1,45 @@
-"""The measures by name. A measure turns what happened in time into one number an image."""
+"""The measures by name. A measure turns what happened in time into numbers.
+
+A measure's function asks for what it needs by the names of its arguments:
+
+| argument                         | shape             | content                                                         |
+|----------------------------------|-------------------|-----------------------------------------------------------------|
+| response                         | (V, ..., T)       | responses in the model's own unit                               |
+| correct                          | (V, I, T)         | whether the guess was the label                                 |
+| confidence, entropy              | (V, I, T)         | probability of the guess; entropy of all probabilities, in nats |
+| time_ms                          | (T,)              | ms from stimulus onset                                          |
+| stimulus_on                      | (V, T)            | whether the stimulus was on                                     |
+| amplitude                        | (V, T)            | contrast of the stimulus at each time, 0 where it is off        |
+| value                            | (V,)              | values of the parameter that varies                             |
+
+V values of the parameter, I images, T times. What a measure is of decides how it is averaged:
+
+    trace       one trial alone:       one number an image and value, then the mean over images
+    condition   one value beside others (r_double, recovery):     a number a value, of the mean response over images
+    experiment  all values together (an exponent, a fit):         a single number, of the mean response over images
+
+Ratios and fits are of the mean response, since those of single images are noisy, and as those of cortex are.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from dynvision.errors import InputError, unknown_name
 
-MeasureFunction = Callable[..., np.ndarray]
+MeasureFunction = Callable[..., Any]
 Source = Literal["responses", "performance"]
+Scope = Literal["trace", "condition", "experiment"]
+TABLES: dict[str, Source] = {
+    "response": "responses",
+    "correct": "performance",
+    "confidence": "performance",
+    "entropy": "performance",
+}
+SHARED = ("time_ms", "stimulus_on", "amplitude", "value")
 
 
 @dataclass(frozen=True)
@@ -23,9 +51,12 @@ class Measure:
         label: what a figure's axis says, without the unit.
         unit: unit of the result; ``"a.u."`` is the model's own unit of activity.
         definition: what exactly is computed, as the end of a sentence.
-        function: of ``"responses"``: ``(response (..., T), time_ms (T,)) -> (...)``; of ``"performance"``:
-            ``(correct (V, I, T), time_ms (T,), stimulus_on (V, T)) -> (V, I)``. Time 0 is stimulus onset.
-        of: the table that it is computed from.
+        function: computes it from what its arguments name; returns (V, ...), or (...) for an ``experiment``.
+        needs: the names of its arguments.
+        scope: what one number is of.
+        part: which entry of a function that returns several measures by name; empty where it returns one.
+        n_draws: resamples of the images for the interval, where the measure is of the mean response.
+        on_request: whether it is computed only where an experiment lists it.
     """
 
     name: str
@@ -33,37 +64,60 @@ class Measure:
     unit: str
     definition: str
     function: MeasureFunction
-    of: Source
+    needs: tuple[str, ...]
+    scope: Scope = "trace"
+    part: str = ""
+    n_draws: int = 200
+    on_request: bool = True
+
+    @property
+    def of(self) -> Source:
+        """The table that it is computed from."""
+        return next(TABLES[name] for name in self.needs if name in TABLES)
 
 
 MEASURES: dict[str, Measure] = {}
 
 
 def register(
-    name: str, label: str, unit: str, definition: str, of: Source = "responses"
+    name: str,
+    label: str,
+    unit: str,
+    definition: str,
+    scope: Scope = "trace",
+    part: str = "",
+    n_draws: int = 200,
+    on_request: bool = True,
 ) -> Callable[[MeasureFunction], MeasureFunction]:
-    """Make a function known as a measure.
+    """Make a function known as a measure; a function that returns several is registered once for each ``part``.
 
     Raises:
-        InputError: the name is taken.
+        InputError: the name is taken, or the function asks for something that does not exist.
     """
     if name in MEASURES:
         raise InputError(f"the measure name {name!r} is taken; choose another")
 
     def add(function: MeasureFunction) -> MeasureFunction:
-        MEASURES[name] = Measure(name, label, unit, definition, function, of)
+        given = inspect.signature(function).parameters.values()
+        needs = tuple(argument.name for argument in given if argument.default is argument.empty)
+        for argument in needs:
+            if argument not in TABLES and argument not in SHARED:
+                raise unknown_name(f"argument of the measure {name}", argument, [*TABLES, *SHARED])
+        MEASURES[name] = Measure(
+            name, label, unit, definition, function, needs, scope, part, n_draws, on_request
+        )
         return function
 
     return add
 
 
 def find_measure(name: str) -> Measure:
-    """A measure of responses by name, as an experiment's key ``measures`` lists them.
+    """A measure by name, as an experiment's key ``measures`` lists them.
 
     Raises:
         InputError: the name is not known.
     """
-    known = names_of("responses")
+    known = [measure.name for measure in MEASURES.values() if measure.on_request]
     if name not in known:
         raise unknown_name("measure", name, known, key="measures")
     return MEASURES[name]

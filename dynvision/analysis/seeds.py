@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+
+from dynvision.analysis.bootstrap import bootstrap_interval
 
 BAND_IMAGES = "95 % interval over images"
 BAND_SEEDS = "range over seeds"
@@ -51,4 +54,36 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
         averaged = averaged.drop(columns=["ci_low", "ci_high"])
     else:
         averaged.loc[single, "band"] = BAND_NONE
+    return averaged.sort_values("condition", kind="stable", ignore_index=True)
+
+
+def seed_intervals(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Sequence[str]) -> pd.DataFrame:
+    """Means over seeds with two intervals, told apart: over images, and over seeds.
+
+    Args:
+        table: columns `run_id`, the keys, `mean`, `ci_low`, `ci_high` and `n_images`.
+        condition_of: the number of the condition of each run.
+        keys: columns that tell the rows of a run apart.
+
+    Returns:
+        Columns `condition`, the keys, `mean`; `images_low`, `images_high` (the interval over images of a run, averaged over
+        runs: other images, same networks) and `n_images` (the fewest of a run); `seeds_low`, `seeds_high` (95 % bootstrap
+        over the runs' means: same images, other trainings; NaN for a single run) and `n_seeds`.
+    """
+    table = table.assign(condition=table["run_id"].astype(str).map(condition_of))
+    assert not table["condition"].isna().any(), "every run has a condition"
+    groups = table.groupby(["condition", *keys], observed=True, sort=False, dropna=False)
+    averaged = groups.agg(
+        mean=("mean", "mean"),
+        images_low=("ci_low", "mean"),
+        images_high=("ci_high", "mean"),
+        n_images=("n_images", "min"),
+        n_seeds=("mean", "count"),
+    ).reset_index()
+    means = [group.to_numpy(np.float64) for _, group in groups["mean"]]
+    longest = max(map(len, means), default=0)
+    samples = np.full((longest, len(means)), np.nan)
+    for column, of_group in enumerate(means):
+        samples[: len(of_group), column] = of_group
+    averaged["seeds_low"], averaged["seeds_high"] = bootstrap_interval(samples)
     return averaged.sort_values("condition", kind="stable", ignore_index=True)

@@ -29,10 +29,12 @@ PERFORMANCE_COLUMNS: dict[str, Kind] = {
     **_KEYS, "image": "number", "label": "number", "time_ms": "number", "stimulus_on": "truth", "guess": "number",
     "correct": "truth",
 }  # fmt: skip
+GUESS_COLUMNS: dict[str, Kind] = {"confidence": "number", "entropy": "number"}  # read where they are there
 METRIC_COLUMNS: dict[str, Kind] = {
     **_KEYS, "layer": "text", "measure": "text", "mean": "number", "ci_low": "number", "ci_high": "number",
     "n_images": "number",
 }  # fmt: skip
+SUMMARY_COLUMNS: dict[str, Kind] = {name: kind for name, kind in METRIC_COLUMNS.items() if name != "value"}
 TRAINING_COLUMNS = (
     "epoch",
     "train_loss",
@@ -60,17 +62,24 @@ def read_responses(path: str | Path, experiment: NamedExperiment | None = None) 
 
 def read_performance(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Guesses of the classifier: a row for each value of the parameter, image and time. As `read_responses`."""
-    return _read(path, PERFORMANCE_COLUMNS, "performance", experiment)
+    return _read(path, PERFORMANCE_COLUMNS, "performance", experiment, GUESS_COLUMNS)
 
 
 def read_metrics(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Measures: a row for each value of the parameter, layer and measure. As `read_responses`."""
-    table = _read(path, METRIC_COLUMNS, "metrics", experiment)
+    return _measured(_read(path, METRIC_COLUMNS, "metrics", experiment), f"metrics table {path}")
+
+
+def read_summary(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
+    """Measures of whole experiments: a row for each layer and measure, or none. As `read_responses`."""
+    table = _read(path, SUMMARY_COLUMNS, "summary", experiment, may_be_empty=True)
+    return _measured(table, f"summary table {path}")
+
+
+def _measured(table: pd.DataFrame, what: str) -> pd.DataFrame:
     for name in table["measure"].unique():
         if name not in MEASURES:
-            raise InputError(
-                f"metrics table {path}: {unknown_name('measure', name, MEASURES)}; analyse again"
-            )
+            raise InputError(f"{what}: {unknown_name('measure', name, MEASURES)}; analyse again")
     return table
 
 
@@ -106,25 +115,32 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def _read(
-    path: str | Path, columns: Mapping[str, Kind], what: str, experiment: NamedExperiment | None
+    path: str | Path,
+    columns: Mapping[str, Kind],
+    what: str,
+    experiment: NamedExperiment | None,
+    optional: Mapping[str, Kind] | None = None,
+    may_be_empty: bool = False,
 ) -> pd.DataFrame:
     text = [name for name, kind in columns.items() if kind == "text"]
     try:
-        _check_columns(pq.read_schema(path), columns, f"{what} table {path}")
+        schema = pq.read_schema(path)
+        columns = {**columns, **{name: k for name, k in (optional or {}).items() if name in schema.names}}
+        _check_columns(schema, columns, f"{what} table {path}")
         with pq.ParquetFile(path, read_dictionary=text) as file:
             table = file.read(columns=list(columns)).to_pandas()
     except FileNotFoundError:
         raise InputError(f"{what} table {path} does not exist") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{what} table {path} cannot be read as Parquet: {_one_line(error)}") from None
-    if table.empty:
+    if table.empty and not may_be_empty:
         raise InputError(f"{what} table {path} has no rows")
     holes = [name for name in columns if name not in MAY_BE_MISSING and table[name].hasnans]
     if holes:
         raise InputError(f"{what} table {path}: column {holes[0]} has rows without a value")
     for name in text:
         table[name] = table[name].astype("category")
-    if experiment is not None:
+    if experiment is not None and not table.empty:
         for column, expected in {
             "experiment": experiment.name,
             "parameter": experiment.config.parameter,

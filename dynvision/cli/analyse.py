@@ -10,8 +10,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         "Measure responses: tables in, table out. Times are in ms from stimulus onset, responses in the model's own "
-        "unit of activity (a.u.), summed responses in a.u. times ms, accuracies are fractions. Each measure is "
-        "computed for each image, then averaged, with a 95 % bootstrap interval over images."
+        "unit of activity (a.u.), summed responses in a.u. times ms, accuracies are fractions. Measures of single trials "
+        "are computed for each image, then averaged; those that compare conditions, and fits, are of the mean response. "
+        "Each has a 95 % bootstrap interval over images."
     )
     parser.add_argument(
         "--experiment", type=Path, required=True, metavar="YAML", help="the experiment's config.yaml"
@@ -23,7 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--performance", type=Path, required=True, metavar="PARQUET", help="guesses of the classifier"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="PARQUET", help="where to write the measures"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PARQUET",
+        help="where to write the measures at each value of the parameter",
+    )
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="PARQUET",
+        help="where to write the measures of all values together, e.g. fits (default: not computed)",
     )
 
 
@@ -38,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
         read_experiment,
         read_performance,
         read_responses,
+        summarize_responses,
         write_table,
     )
     from dynvision.errors import InputError
@@ -47,6 +59,11 @@ def run(arguments: argparse.Namespace) -> None:
     performance = read_performance(arguments.performance, experiment)
     try:
         measured = measure_responses(responses, performance, experiment.config.measures)
+        summary = (
+            None if arguments.summary is None else summarize_responses(responses, experiment.config.measures)
+        )
     except InputError as error:
         raise InputError(f"{arguments.responses} and {arguments.performance}: {error}") from None
     write_table(measured, arguments.output)
+    if summary is not None:
+        write_table(summary, arguments.summary)

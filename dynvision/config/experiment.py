@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.measures import MEASURES
+from dynvision.config.measures import DEFAULT_MEASURES, MEASURES
 from dynvision.config.noise import NoiseConfig
 from dynvision.config.parameter import Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
@@ -57,7 +57,7 @@ class ExperimentConfig(Section):
     recorded_ms: float = key(60.0, "time recorded from stimulus onset", "ms", gt=0)
     model_args: dict[str, Any] = key({}, "model arguments that apply during the test, e.g. t_idle")
     n_images: int = key(0, "test images that are shown, as many of each class as can be; 0 shows all", ge=0)
-    measures: tuple[str, ...] = key(tuple(MEASURES), "measures of the responses")
+    measures: tuple[str, ...] = key(DEFAULT_MEASURES, "measures of the responses")
     focus_layer: str = key("", "layer that the summary figure shows first; empty is the model's first layer")
     save_responses: Literal["none", "unit"] = key(
         "none", "unit also keeps the activity of every unit, of as many images as save_responses_mb allows"

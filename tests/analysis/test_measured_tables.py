@@ -1,5 +1,6 @@
 """Tables in, tables out."""
 
+import math
 import time
 
 import numpy as np
@@ -12,14 +13,15 @@ from dynvision.analysis import (
     measure_responses,
     response_courses,
     stimulus_periods,
+    summarize_responses,
 )
-from dynvision.config.measures import MEASURES
+from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.errors import InputError
 from tests.analysis.example_tables import CONTRASTS, DELAY_MS, DURATIONS, LAYERS, example_tables
 
 
 def test_delays_between_layers_come_back_as_times_to_peak():
-    metrics = measure_responses(*example_tables(duration_ms=40.0), list(MEASURES))
+    metrics = measure_responses(*example_tables(duration_ms=40.0), list(DEFAULT_MEASURES))
     times = metrics[metrics["measure"] == "time_to_peak_ms"].pivot(
         index="value", columns="layer", values="mean"
     )
@@ -61,8 +63,8 @@ def test_columns_and_order_are_as_agreed():
 def test_order_of_rows_does_not_matter():
     responses, performance = example_tables()
     shuffled = [table.sample(frac=1, random_state=1) for table in (responses, performance)]
-    expected = measure_responses(responses, performance, list(MEASURES))
-    pd.testing.assert_frame_equal(measure_responses(*shuffled, list(MEASURES)), expected)
+    expected = measure_responses(responses, performance, list(DEFAULT_MEASURES))
+    pd.testing.assert_frame_equal(measure_responses(*shuffled, list(DEFAULT_MEASURES)), expected)
 
 
 def test_images_without_a_peak_are_left_out_and_n_images_says_so():
@@ -78,6 +80,53 @@ def test_images_without_a_peak_are_left_out_and_n_images_says_so():
     silent = measure_responses(responses, performance, ["time_to_peak_ms"]).set_index(["layer", "measure"])
     assert np.isnan(silent.loc[("V1", "time_to_peak_ms"), "mean"])
     assert silent.loc[("V1", "time_to_peak_ms"), "n_images"] == 0
+
+
+def test_measures_over_conditions_are_of_the_mean_response():
+    responses, performance = example_tables(parameter="duration_ms", values=DURATIONS, adapting=True)
+    metrics = measure_responses(responses, performance, ["peak", "r_double", "summation_exponent"])
+    assert set(metrics["measure"]) == {"peak", "r_double", "accuracy_peak", "accuracy_mean_on"}
+    after = responses[responses["time_ms"] >= 0]  # zero before onset, so that no baseline is subtracted
+    mean = after.groupby(["layer", "value"], observed=True)["mean"].sum()
+    doubling = metrics[metrics["measure"] == "r_double"].set_index(["layer", "value"])
+    for layer in LAYERS:
+        assert doubling.loc[(layer, 16.0), "mean"] == pytest.approx(
+            mean[layer, 16.0] / (2 * mean[layer, 8.0]), rel=1e-5
+        )
+        assert np.isnan(doubling.loc[(layer, 4.0), "mean"]) and doubling.loc[(layer, 4.0), "n_images"] == 0
+        exponent = np.polyfit(np.log(mean[layer].index), np.log(mean[layer]), 1)[0]
+        summary = summarize_responses(responses, ["peak", "r_double", "summation_exponent"])
+        row = summary[summary["layer"] == layer].squeeze()
+        assert row["measure"] == "summation_exponent" and row["n_images"] == 40
+        assert row["mean"] == pytest.approx(exponent, rel=1e-5)
+        assert row["ci_low"] <= row["mean"] <= row["ci_high"]
+
+
+def test_intervals_of_measures_of_the_mean_cover_it():
+    """The ratio of two means, whose interval is known from its linearisation."""
+    generator = np.random.default_rng(3)
+    responses, performance = example_tables(parameter="duration_ms", values=(8.0, 16.0), n_images=200)
+    long = responses["value"] == 16.0
+    gain = generator.normal(1, 0.3, 200)
+    responses["mean"] *= np.where(long, gain[responses["image"]], 1.0)
+    metrics = measure_responses(responses, performance, ["r_double"]).set_index(["value", "layer", "measure"])
+    row = metrics.loc[(16.0, "V1", "r_double")]
+    sums = responses[responses["layer"] == "V1"].groupby(["image", "value"])["mean"].sum().unstack()
+    ratio = sums[16.0].mean() / sums[8.0].mean()
+    residual = sums[16.0] - ratio * sums[8.0]
+    error = residual.std() / math.sqrt(200) / (2 * sums[8.0].mean())
+    assert row["mean"] == pytest.approx(ratio / 2, rel=1e-4)
+    assert row["ci_high"] - row["ci_low"] == pytest.approx(2 * 1.96 * error, rel=0.25)
+
+
+def test_reaction_times_are_measured_where_an_experiment_asks_for_them():
+    responses, performance = example_tables(values=(1.0,))
+    metrics = measure_responses(responses, performance, ["reaction_time_confidence_ms"])
+    reaction = metrics[metrics["measure"] == "reaction_time_confidence_ms"].squeeze()
+    first = performance.query("time_ms >= 0 and confidence >= 0.5")["time_ms"].min()
+    assert reaction["layer"] == CLASSIFIER_LAYER and reaction["mean"] == first
+    with pytest.raises(InputError, match="lacks the column entropy"):
+        measure_responses(responses, performance, ["reaction_time_entropy_ms"])
 
 
 def test_several_runs_are_measured_as_if_alone():
@@ -131,5 +180,5 @@ def test_three_hundred_thousand_rows_take_a_moment():
     tables = example_tables(n_images=270, values=np.linspace(0.1, 1, 7), recorded_ms=76.0)
     assert len(tables[0]) > 300_000
     start = time.perf_counter()
-    measure_responses(*tables, list(MEASURES))
+    measure_responses(*tables, list(DEFAULT_MEASURES))
     assert time.perf_counter() - start < 2.0

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from dynvision.analysis import MEASURES, find_measure, register
 from dynvision.analysis.accuracy import accuracy_mean_on, accuracy_peak, chance_level
 from dynvision.analysis.peak import peak, time_to_peak_ms
-from dynvision.analysis.registry import names_of
 from dynvision.analysis.summation import summed_response
 from dynvision.config.measures import MEASURES as CONFIGURABLE
 from dynvision.errors import InputError
@@ -18,7 +17,11 @@ TIME = np.arange(-4, 80, 2.0)
 
 
 def test_registry_has_what_a_configuration_can_name():
-    assert set(names_of("responses")) == set(CONFIGURABLE)
+    assert {name for name, measure in MEASURES.items() if measure.on_request} == set(CONFIGURABLE)
+    assert {name for name, measure in MEASURES.items() if not measure.on_request} == {
+        "accuracy_peak",
+        "accuracy_mean_on",
+    }
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -93,7 +96,7 @@ def test_diverged_response_has_no_time_to_peak():
 
 
 @given(
-    st.lists(st.floats(0, 100), min_size=3, max_size=30),
+    st.lists(st.floats(0, 100).map(lambda value: round(value, 6)), min_size=3, max_size=30),
     st.floats(0.01, 50),
     st.integers(0, 2),
 )
@@ -110,11 +113,15 @@ def test_scaling_a_response_scales_height_and_sum_and_keeps_time(values, factor,
 
 def test_leading_axes_are_kept():
     response = np.random.default_rng(0).random((2, 3, 4, len(TIME)))
-    for name in names_of("responses"):
-        whole = MEASURES[name].function(response, TIME)
-        assert whole.shape == (2, 3, 4)
-        one = MEASURES[name].function(response[1, 2, 3], TIME)
-        assert whole[1, 2, 3] == pytest.approx(one, rel=1e-12)
+    on = (TIME >= 0) & (TIME < 20)
+    for measure in MEASURES.values():
+        if measure.of == "responses" and measure.scope == "trace":
+            given = {"response": response, "time_ms": TIME, "stimulus_on": np.stack([on, on])}
+            whole = measure.function(**{name: given[name] for name in measure.needs})
+            assert whole.shape == (2, 3, 4), measure.name
+            given |= {"response": response[1:, 2, 3], "stimulus_on": on[None]}
+            (one,) = measure.function(**{name: given[name] for name in measure.needs})
+            assert whole[1, 2, 3] == pytest.approx(one, rel=1e-12, nan_ok=True), measure.name
 
 
 def test_times_that_cannot_be_used_are_said():

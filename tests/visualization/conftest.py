@@ -14,7 +14,7 @@ from dynvision.analysis import (
     response_courses,
 )
 from dynvision.config import ExperimentConfig
-from dynvision.config.measures import MEASURES
+from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.runs import run_config
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.config_file import read_visualization
@@ -57,7 +57,7 @@ def of_run(run_id, parameter, values, layers, n_images, number):
     return {
         "responses": response_courses(responses),
         "performance": accuracy_courses(performance),
-        "measures": measure_responses(responses, performance, tuple(MEASURES)),
+        "measures": measure_responses(responses, performance, DEFAULT_MEASURES),
     }
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dynvision.config.measures import MEASURES
+from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
 from tests.processes import Outcome
@@ -114,7 +114,7 @@ def test_measures_are_those_of_the_responses(done: Workflow) -> None:
     """Peak and time to peak, recomputed from the responses for every condition and layer."""
     responses = {(experiment, run_id): table for experiment, run_id, table in tables(done, "responses")}
     for experiment, run_id, metrics in tables(done, "metrics"):
-        assert set(MEASURES) <= set(metrics["measure"])
+        assert set(DEFAULT_MEASURES) <= set(metrics["measure"])
         assert sorted(metrics["value"].unique()) == EXPERIMENTS[experiment]
         assert metrics["n_images"].eq(6).all()
         after = responses[experiment, run_id].query("time_ms >= 0")

@@ -7,7 +7,8 @@ rule analyse:
         responses=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet",
         performance=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
     output:
-        f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet",
+        metrics=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet",
+        summary=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/summary.parquet",
     log:
         f"{RESULTS}/logs/analyse/{{experiment}}/{{run_id}}.log",
     benchmark:
@@ -20,4 +21,5 @@ rule analyse:
         "measure {wildcards.experiment} of {wildcards.run_id}"
     shell:
         "dynvision analyse --experiment {input.experiment:q} --responses {input.responses:q}"
-        " --performance {input.performance:q} --output {output:q} 2>&1 | tee -i {log:q}"
+        " --performance {input.performance:q} --output {output.metrics:q} --summary {output.summary:q}"
+        " 2>&1 | tee -i {log:q}"

@@ -1,0 +1,106 @@
+"""How responses add up over the duration of a stimulus.
+
+    S(d)                = sum over time of the response to a stimulus of duration d, above the mean before onset
+    summed_normalized   = S(d) / S(longest d)
+    r_double(d)         = S(d) / (2 S(d / 2))
+    summation_exponent  = slope of log S(d) on log d, least squares
+
+Linear summation has r_double = 1 and an exponent of 1; below 1 it is subadditive. Durations on a grid are not exact
+doubles: where the next shorter duration d' is between d / 1.6 and d / 2.4, r_double is (S(d) / d) / (S(d') / d'), which is
+the same for d' = d / 2.
+
+Source: Zhou et al. (2018), J Neurosci 38:691; Groen et al. (2022), J Neurosci 42:7562.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynvision.analysis.baseline import above_baseline
+from dynvision.analysis.registry import register
+
+DOUBLE = (1.6, 2.4)
+
+
+@register(
+    "summed_normalized",
+    "summed response\nof the longest",
+    "fraction",
+    "sum of the response above its mean before onset, over that at the highest value of the parameter",
+    scope="condition",
+)
+def summed_normalized(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Summed response over that at the highest value.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: values of the parameter, (V,).
+
+    Returns:
+        A ratio, (V, ...); NaN where the reference is not above 0.
+    """
+    total = above_baseline(response, time_ms).sum(axis=-1)
+    longest = total[np.argmax(value)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(longest > 0, total / longest, np.nan)
+
+
+@register(
+    "r_double",
+    "doubling ratio",
+    "ratio",
+    "summed response to a duration over twice that to half of it; below 1 is subadditive",
+    scope="condition",
+)
+def r_double(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Summed response per duration, over that at the next shorter duration.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: durations in ms, (V,).
+
+    Returns:
+        A ratio, (V, ...); NaN where no duration is about half as long.
+    """
+    total = above_baseline(response, time_ms).sum(axis=-1)
+    ratios = np.full(total.shape, np.nan)
+    for v, duration in enumerate(value):
+        halves = [k for k, other in enumerate(value) if DOUBLE[0] <= duration / max(other, 1e-9) <= DOUBLE[1]]
+        if not halves:
+            continue
+        half = min(halves, key=lambda k: abs(duration / value[k] - 2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = (total[v] / duration) / (total[half] / value[half])
+            ratios[v] = np.where(total[half] > 0, ratio, np.nan)
+    return ratios
+
+
+@register(
+    "summation_exponent",
+    "summation exponent",
+    "ratio",
+    "slope of the logarithm of the summed response on that of the duration; 1 is linear summation",
+    scope="experiment",
+)
+def summation_exponent(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Slope of log summed response on log duration.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: durations in ms, (V,).
+
+    Returns:
+        The exponent, (...); NaN with fewer than two durations, or a sum that is not above 0.
+    """
+    total = above_baseline(response, time_ms).sum(axis=-1)
+    positive = value > 0
+    if positive.sum() < 2:
+        return np.full(total.shape[1:], np.nan)
+    x = np.log(value[positive])
+    x = x - x.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = np.where(total[positive] > 0, np.log(total[positive]), np.nan)
+    return np.tensordot(x, y, axes=1) / (x**2).sum()

@@ -1,0 +1,116 @@
+"""Measures over the conditions of an experiment against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dynvision.analysis.contrast_response import c50, fit_naka_rushton, naka_rushton, naka_rushton_fit
+from dynvision.analysis.pulses import Pulses, find_pulses
+from dynvision.analysis.recovery import mean_recovery, recovery
+from dynvision.analysis.subadditivity import r_double, summation_exponent, summed_normalized
+from tests.analysis.example_tables import leaky_pulse
+
+DURATIONS = np.array([16.0, 32, 64, 128, 256, 512])
+TIME = np.arange(-10, 1000, 2.0)
+
+
+def boxes(heights, widths=None):
+    """Responses that are constant for a time, (V, 1, T): their sum is known."""
+    widths = np.full(len(heights), 100.0) if widths is None else widths
+    shape = [
+        np.where((TIME >= 0) & (width > TIME), height, 0.0)
+        for height, width in zip(heights, widths, strict=True)
+    ]
+    return 0.7 + np.stack(shape)[:, None]
+
+
+@pytest.mark.parametrize("exponent", [0.47, 1.0])
+def test_power_law_summation(exponent):
+    response = boxes(DURATIONS**exponent)
+    assert summation_exponent(response, TIME, DURATIONS) == pytest.approx([exponent], rel=1e-9)
+    doubling = r_double(response, TIME, DURATIONS)[:, 0]
+    assert np.isnan(doubling[0])
+    assert doubling[1:] == pytest.approx([2 ** (exponent - 1)] * 5)
+    expected = (DURATIONS / 512) ** exponent
+    assert summed_normalized(response, TIME, DURATIONS)[:, 0] == pytest.approx(expected)
+
+
+def test_a_leaky_unit_sums_linearly():
+    time = np.arange(-10, 1500, 0.5)
+    response = np.stack([leaky_pulse(time, duration, 20.0) for duration in DURATIONS])[:, None]
+    assert summation_exponent(response, time, DURATIONS) == pytest.approx([1.0], abs=1e-3)
+    assert r_double(response, time, DURATIONS)[1:, 0] == pytest.approx([1.0] * 5, abs=1e-3)
+
+
+def test_durations_on_a_grid_that_are_not_quite_doubles():
+    durations = np.array([16.0, 34, 66, 300])
+    doubling = r_double(boxes(durations), TIME, durations)[:, 0]  # linear: a response per duration of 1
+    np.testing.assert_allclose(doubling, [np.nan, 1, 1, np.nan])
+
+
+def pulse_pairs(gaps, pulse_ms=20.0):
+    on = np.zeros((len(gaps), len(TIME)), bool)
+    for row, gap in zip(on, gaps, strict=True):
+        for onset in (0.0, pulse_ms + gap):
+            row |= (onset <= TIME) & (onset + pulse_ms > TIME)
+    return on
+
+
+def test_pulses_are_found_with_and_without_a_gap():
+    on = np.array(
+        [[0, 1, 1, 1, 1, 0, 0, 0], [0, 1, 1, 0, 1, 1, 0, 0], [0, 1, 1, 0, 0, 0, 0, 0], [0] * 8], bool
+    )
+    assert find_pulses(on) == [Pulses(1, 3), Pulses(1, 4), Pulses(1, None), None]
+
+
+def test_recovery_of_known_gains_on_linear_responses():
+    gaps = np.array([0.0, 30, 100, 400])
+    gains = np.array([0.2, 0.4, 0.7, 1.0])
+    response = np.stack(
+        [
+            0.3 + leaky_pulse(TIME, 20.0, 10.0) + gain * leaky_pulse(TIME - 20 - gap, 20.0, 10.0)
+            for gap, gain in zip(gaps, gains, strict=True)
+        ]
+    )[:, None]
+    on = pulse_pairs(gaps)
+    assert recovery(response, TIME, on)[:, 0] == pytest.approx(gains, rel=1e-6)
+    assert mean_recovery(response, TIME, on, gaps) == pytest.approx([gains[1:].mean()], rel=1e-6)
+
+
+def test_recovery_takes_trials_with_one_pulse_where_there_are_some():
+    one = leaky_pulse(TIME, 20.0, 400.0)  # outlasts every gap
+    second = 0.5 * leaky_pulse(TIME - 70, 20.0, 400.0)
+    response = np.stack([one + second, one])[:, None]
+    on = pulse_pairs([50.0, 50.0])
+    on[1] = (TIME >= 0) & (TIME < 20)
+    ratios = recovery(response, TIME, on)[:, 0]
+    np.testing.assert_allclose(ratios, [0.5, np.nan], rtol=1e-9)
+
+
+def test_recovery_without_pairs_has_no_value():
+    on = np.broadcast_to((TIME >= 0) & (TIME < 20), (2, len(TIME)))
+    assert np.isnan(recovery(boxes([1, 2]), TIME, on)).all()
+
+
+def test_c50_is_interpolated_in_log_contrast():
+    contrasts = np.array([0.125, 0.25, 0.5, 1.0])
+    response = boxes([0.0, 0.25, 0.75, 1.0])
+    assert c50(response, TIME, contrasts) == pytest.approx([math.sqrt(0.25 * 0.5)])
+    order = [2, 0, 3, 1]
+    assert c50(response[order], TIME, contrasts[order]) == pytest.approx([math.sqrt(0.125)])
+    assert np.isnan(c50(boxes([0.8, 0.9, 0.95, 1.0]), TIME, contrasts))
+
+
+@pytest.mark.parametrize(("rmax", "half", "n"), [(1.0, 0.33, 2.4), (7.0, 0.07, 3.0), (2.0, 0.8, 1.0)])
+def test_naka_rushton_returns_its_parameters(rmax, half, n):
+    contrasts = np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
+    height = naka_rushton(contrasts, rmax, half, n)
+    assert fit_naka_rushton(contrasts, height) == pytest.approx((rmax, half, n), rel=1e-4)
+    fitted = naka_rushton_fit(boxes(height), TIME, contrasts)
+    assert fitted["c50"] == pytest.approx([half], rel=1e-4) and fitted["n"] == pytest.approx([n], rel=1e-4)
+
+
+def test_nothing_to_fit_is_no_fit():
+    assert np.isnan(fit_naka_rushton(np.array([0.5, 1.0]), np.array([0.5, 1.0]))).all()
+    assert np.isnan(fit_naka_rushton(np.array([0.2, 0.5, 1.0]), np.zeros(3))).all()
