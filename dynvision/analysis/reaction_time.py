@@ -1,7 +1,7 @@
 """When a network is sure enough to answer.
 
     reaction_time_confidence_ms = min { t >= 0 : max_k p_k(t) >= 1/2 }
-    reaction_time_entropy_ms    = min { t >= 0 : H(t) <= ln 2 },  H = -sum_k p_k ln p_k
+    reaction_time_entropy_ms    = min { t >= 0 : H(t) <= 1 bit },  H = -sum_k p_k log2 p_k
 
 p are the softmax probabilities of the classes. Half the probability on one class, and the entropy of two equally
 likely classes. An image for which the threshold is never met has no reaction time and is left out of the mean; `n_images`
@@ -12,15 +12,13 @@ Source: the entropy threshold of Spoerer et al. (2020), PLOS Comput Biol 16:e100
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import after_onset
 
 CONFIDENCE_THRESHOLD = 0.5
-ENTROPY_THRESHOLD = math.log(2)  # nats
+ENTROPY_THRESHOLD = 1.0  # bits
 
 
 @register(
@@ -54,10 +52,10 @@ def reaction_time_confidence_ms(
     "images for which it never does are left out",
 )
 def reaction_time_entropy_ms(
-    entropy: np.ndarray, time_ms: np.ndarray, threshold: float = ENTROPY_THRESHOLD
+    entropy_bits: np.ndarray, time_ms: np.ndarray, threshold: float = ENTROPY_THRESHOLD
 ) -> np.ndarray:
-    """First time at which the entropy falls to a threshold; as :func:`reaction_time_confidence_ms`, entropy in nats."""
-    return _first_time(entropy <= threshold, time_ms)
+    """First time at which the entropy falls to a threshold; as :func:`reaction_time_confidence_ms`, entropy in bits."""
+    return _first_time(entropy_bits <= threshold, time_ms)
 
 
 def _first_time(met: np.ndarray, time_ms: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ A measure's function asks for what it needs by the names of its arguments:
 |----------------------------------|-------------------|-----------------------------------------------------------------|
 | response                         | (V, ..., T)       | responses in the model's own unit                               |
 | correct                          | (V, I, T)         | whether the guess was the label                                 |
-| confidence, entropy              | (V, I, T)         | probability of the guess; entropy of all probabilities, in nats |
+| confidence, entropy_bits         | (V, I, T)         | probability of the guess; entropy of all probabilities          |
 | time_ms                          | (T,)              | ms from stimulus onset                                          |
 | stimulus_on                      | (V, T)            | whether the stimulus was on                                     |
 | amplitude                        | (V, T)            | contrast of the stimulus at each time, 0 where it is off        |
@@ -37,7 +37,7 @@ TABLES: dict[str, Source] = {
     "response": "responses",
     "correct": "performance",
     "confidence": "performance",
-    "entropy": "performance",
+    "entropy_bits": "performance",
 }
 SHARED = ("time_ms", "stimulus_on", "amplitude", "value")
 

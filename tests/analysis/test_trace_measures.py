@@ -129,7 +129,7 @@ def test_reaction_times_by_hand():
     np.testing.assert_array_equal(
         reaction_time_confidence_ms(confidence, time, threshold=0.8), [[4.0, np.nan]]
     )
-    entropy = np.array([[[0.0, 2.3, 1.0, math.log(2)], [2.3, 2.3, 0.1, 2.0]]])
+    entropy = np.array([[[0.0, 3.3, 1.2, 1.0], [3.3, 3.3, 0.1, 2.0]]])
     np.testing.assert_array_equal(reaction_time_entropy_ms(entropy, time), [[4.0, 2.0]])
 
 
