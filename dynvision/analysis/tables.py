@@ -29,7 +29,8 @@ PERFORMANCE_COLUMNS: dict[str, Kind] = {
     **_KEYS, "image": "number", "label": "number", "time_ms": "number", "stimulus_on": "truth", "guess": "number",
     "correct": "truth",
 }  # fmt: skip
-GUESS_COLUMNS: dict[str, Kind] = {"confidence": "number", "entropy_bits": "number"}  # read where they are there
+# Read where they are there.
+GUESS_COLUMNS: dict[str, Kind] = {"confidence": "number", "entropy_bits": "number"}
 METRIC_COLUMNS: dict[str, Kind] = {
     **_KEYS, "layer": "text", "measure": "text", "mean": "number", "ci_low": "number", "ci_high": "number",
     "n_images": "number",
