@@ -12,6 +12,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dynvision.errors import InputError
+from dynvision.resources import Requests
 from dynvision.runs import failures, plan_workflow
 
 min_version("9.0")
@@ -31,6 +32,7 @@ EXPERIMENTS = list(PLAN.experiments)
 EXECUTION = PLAN.execution_options
 STARTED = time.time()
 LOADER = PLAN.workflow.execution.loader
+REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
 
 
 wildcard_constraints:
@@ -47,8 +49,12 @@ include: "workflow/rules/plots.smk"
 include: "workflow/rules/report.smk"
 
 
+# Where jobs are submitted, those of a group are one job; a few files of a whole workflow are written at once.
 localrules:
     all,
+    freeze_experiment,
+    freeze_visualization,
+    runs_table,
 
 
 rule all:

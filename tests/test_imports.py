@@ -16,7 +16,7 @@ LAYERS = (
     ("errors",),
     ("units", "files"),
     ("config",),
-    ("functional", "runs", "device"),
+    ("functional", "runs", "device", "resources"),
     ("model_components", "losses", "analysis"),
     ("base", "neurons"),
     ("models", "data"),
@@ -95,6 +95,7 @@ HEAVY = (
 LIGHT = (
     "dynvision",
     "dynvision.config",
+    "dynvision.resources",
     "dynvision.runs",
     "dynvision.files",
     "dynvision.units",

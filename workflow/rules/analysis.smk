@@ -13,10 +13,12 @@ rule analyse:
         f"{RESULTS}/logs/analyse/{{experiment}}/{{run_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/analyse/{{experiment}}/{{run_id}}.tsv"
+    group:
+        "experiments_{run_id}"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     message:
         "measure {wildcards.experiment} of {wildcards.run_id}"
     shell:

@@ -8,6 +8,8 @@ rule freeze_run:
         f"{RESULTS}/logs/freeze_run/{{run_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/freeze_run/{{run_id}}.tsv"
+    group:
+        "train"
     threads: 1
     resources:
         mem_mb=500,
@@ -48,6 +50,8 @@ rule freeze_data:
         f"{RESULTS}/logs/freeze_data/{{data_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/freeze_data/{{data_id}}.tsv"
+    group:
+        "data"
     threads: 1
     resources:
         mem_mb=500,
@@ -71,10 +75,12 @@ rule convert_dataset:
         f"{RESULTS}/logs/convert_dataset/{{data_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/convert_dataset/{{data_id}}.tsv"
+    group:
+        "data"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         folder=lambda wildcards: PLAN.paths.data(wildcards.data_id),
     message:

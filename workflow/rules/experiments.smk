@@ -33,10 +33,13 @@ rule experiment:
         f"{RESULTS}/logs/experiment/{{experiment}}/{{run_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/experiment/{{experiment}}/{{run_id}}.tsv"
+    group:
+        "experiments_{run_id}"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: REQUESTS.experiment(wildcards.run_id).mem_mb * attempt,
+        runtime=lambda wildcards, attempt: REQUESTS.experiment(wildcards.run_id).runtime * attempt,
+        gpu=lambda wildcards: REQUESTS.experiment(wildcards.run_id).gpu,
     params:
         data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
     message:

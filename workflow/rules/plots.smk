@@ -44,8 +44,8 @@ rule plot_experiment:
         f"{RESULTS}/benchmarks/plot_experiment/{{experiment}}.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         folder=lambda wildcards: PLAN.paths.figures(wildcards.experiment),
     message:
@@ -69,8 +69,8 @@ rule plot_training:
         f"{RESULTS}/benchmarks/plot_training.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         folder=PLAN.paths.figures("training"),
     message:

@@ -21,8 +21,8 @@ rule report:
         f"{RESULTS}/benchmarks/report.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         results=lambda wildcards, output: str(Path(output[0]).parent),
         experiments=EXPERIMENTS,

@@ -13,15 +13,23 @@ rule train:
         f"{RESULTS}/logs/train/{{run_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{run_id}}.tsv"
+    group:
+        "train"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=lambda wildcards, attempt: REQUESTS.training(wildcards.run_id).mem_mb * attempt,
+        runtime=lambda wildcards, attempt: REQUESTS.training(wildcards.run_id).runtime * attempt,
+        gpu=lambda wildcards: REQUESTS.training(wildcards.run_id).gpu,
+        mpi=REQUESTS.launcher,
+        nodes=REQUESTS.nodes,
+        tasks=REQUESTS.tasks,
+        tasks_per_node=REQUESTS.tasks_per_node,
     params:
         data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
         folder=lambda wildcards: PLAN.paths.run(wildcards.run_id),
     message:
         "train {wildcards.run_id}"
     shell:
-        "dynvision train --config {input.config:q} --data {params.data:q} --output {params.folder:q} {EXECUTION}"
+        REQUESTS.launch
+        + "dynvision train --config {input.config:q} --data {params.data:q} --output {params.folder:q} {EXECUTION}"
         " 2>&1 | tee -i {log:q}"

@@ -1,0 +1,146 @@
+"""What the job of a run asks for: memory, time and accelerators, by model, image size and number of the attempt.
+
+    memory    libraries + bytes x batch x steps x side^2, on each node (all of it twice for two processes, and so on)
+    time      hours for a small image, times (side / 64 px)^2 x steps / 20 x size of the model, between bounds
+
+`bytes` is what a training keeps for the backward pass: 346 to 746 B were measured for each image, step and pixel of
+DyRCNNx2, x4 and x8 at 32 and 64 px in 32 bits (forward and backward, peak resident memory). Times are guesses: what
+they cost if they are wrong is a second attempt, which asks for more of both, and a training goes on where it was.
+
+Nothing here knows what runs the jobs. `DYNVISION_LAUNCHER`, where it is set, names the program that starts the
+processes of a training which has several, e.g. srun; otherwise Lightning starts them, on one machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dynvision.config.model import TemporalArgs
+from dynvision.config.run import RunConfig
+from dynvision.config.training import ExecutionConfig
+
+LAUNCHER = "DYNVISION_LAUNCHER"
+
+LIBRARIES_MB = 2500  # torch, Lightning and Snakemake itself, twice; measured 1,400
+KEPT_BYTES, SHOWN_BYTES = 800, 150  # for each image, step and pixel, with and without a backward pass
+STEP_MB = 500
+SHORTEST_MIN, LONGEST_MIN = 60, 24 * 60
+# Against DyRCNNx4; what is not known is taken for large.
+SIZES = {"DyRCNNx2": 0.5, "DyRCNNx4": 1.0, "DyRCNNx8": 1.5}
+LARGE = 3.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job asks for at its first attempt.
+
+    Attributes:
+        mem_mb: memory on each node, MB.
+        runtime: minutes.
+        gpu: GPUs on all nodes together; None asks for none.
+    """
+
+    mem_mb: int
+    runtime: int
+    gpu: int | None
+
+
+def training_request(run: RunConfig, execution: ExecutionConfig) -> Request:
+    """What the training of a run asks for."""
+    shown = _shown(run) * run.training.batch_size
+    one = LIBRARIES_MB + shown * KEPT_BYTES / 1e6
+    minutes = 4 * 60 * _relative_work(run) * max(1.0, run.training.epochs / 100)
+    return Request(
+        _round_up(one * execution.devices),
+        _bounded(minutes),
+        _gpus(execution, execution.devices * execution.num_nodes),
+    )
+
+
+def experiment_request(run: RunConfig, execution: ExecutionConfig) -> Request:
+    """What an experiment on a run asks for."""
+    shown = _shown(run) * execution.test_batch_size
+    return Request(
+        _round_up(LIBRARIES_MB + shown * SHOWN_BYTES / 1e6),
+        _bounded(60 * _relative_work(run)),
+        _gpus(execution, 1),
+    )
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What the jobs of a workflow ask for.
+
+    Args:
+        runs: the runs by id.
+        execution: the section ``execution``.
+    """
+
+    runs: Mapping[str, RunConfig]
+    execution: ExecutionConfig
+
+    def training(self, run_id: str) -> Request:
+        """What the training of a run asks for."""
+        return training_request(self.runs[run_id], self.execution)
+
+    def experiment(self, run_id: str) -> Request:
+        """What an experiment on a run asks for."""
+        return experiment_request(self.runs[run_id], self.execution)
+
+    @property
+    def launcher(self) -> str | None:
+        """The program that starts the processes of a training; None where it is one, or Lightning starts them."""
+        several = self.execution.devices * self.execution.num_nodes > 1
+        return os.environ.get(LAUNCHER) or None if several else None
+
+    @property
+    def nodes(self) -> int | None:
+        """Machines of a training with a launcher."""
+        return self.execution.num_nodes if self.launcher else None
+
+    @property
+    def tasks_per_node(self) -> int | None:
+        """Processes on each of these machines, where they are several; one each is said by `tasks`."""
+        return self.execution.devices if self.launcher and self.execution.devices > 1 else None
+
+    @property
+    def tasks(self) -> int | None:
+        """Processes of a training with a launcher and one process on each machine."""
+        return self.execution.num_nodes if self.launcher and self.execution.devices == 1 else None
+
+    @property
+    def launch(self) -> str:
+        """What stands before the command of a training; ``{threads}`` is for Snakemake to fill in."""
+        if not self.launcher:
+            return ""
+        shape = f"--nodes={self.execution.num_nodes} --ntasks-per-node={self.execution.devices}"
+        return f"{self.launcher} {shape} --cpus-per-task={{threads}} "
+
+
+def _shown(run: RunConfig) -> float:
+    """Steps times pixels of one trial."""
+    return float(_steps(run) * run.data.resolution**2)
+
+
+def _steps(run: RunConfig) -> int:
+    default = TemporalArgs.model_fields["n_timesteps"].default
+    return int(run.model.args.get("n_timesteps", default))
+
+
+def _relative_work(run: RunConfig) -> float:
+    size = SIZES.get(run.model.name, LARGE)
+    return size * _shown(run) / (20 * 64**2)
+
+
+def _gpus(execution: ExecutionConfig, n: int) -> int | None:
+    return None if execution.accelerator == "cpu" else n
+
+
+def _round_up(mem_mb: float) -> int:
+    return STEP_MB * -int(-mem_mb // STEP_MB)
+
+
+def _bounded(minutes: float) -> int:
+    return round(min(max(minutes, SHORTEST_MIN), LONGEST_MIN))
