@@ -7,8 +7,15 @@ engine, and nothing of how the engine orders or batches the work.
 from __future__ import annotations
 
 import torch
+from torch import nn
 
-from dynvision.model_components import Connection, RecurrentConnectedConv2d, Solver, StatefulOperation
+from dynvision.model_components import (
+    Connection,
+    RecurrentConnectedConv2d,
+    RecurrentConnection,
+    Solver,
+    StatefulOperation,
+)
 
 
 def textbook_loop(model, video, n_residual=None, seen=None):
@@ -44,7 +51,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     x = past[t - delay] if t >= delay else None
                 elif module is None or name == "record":
                     continue
-                elif isinstance(module, RecurrentConnectedConv2d):
+                elif isinstance(module, (RecurrentConnectedConv2d, RecurrentConnection)):
                     d = module.delay_steps
                     r = past[t - d] if t >= d and not model.feedforward_only else None
                     since = t - model.idle_steps
@@ -88,4 +95,8 @@ def cut(state):
 
 def find(model, name, layer):
     modules = dict(model.named_children())
+    for attribute, paths in model.module_paths.items():
+        modules[attribute] = nn.Sequential(*(model.get_submodule(path) for path in paths))
+        if len(paths) == 1:
+            modules[attribute] = modules[attribute][0]
     return modules[layer] if name == "layer" else modules.get(f"{name}_{layer}", modules.get(name))

@@ -18,6 +18,7 @@ from torch import nn
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.connection import Connection
+from dynvision.model_components.recurrent_connection import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
 from dynvision.model_components.solver import Solver
 from dynvision.model_components.stateful import StatefulOperation
@@ -60,6 +61,15 @@ class Plan:
     longest_block: int | None  # bound by the shortest feedback delay
     settled: int  # age after which every signal has arrived everywhere
 
+    @property
+    def is_stateless(self) -> bool:
+        """Whether every step is computed alone, from this step's input."""
+        return self.settled == 2 and all(
+            operation.kind in ("apply", "first_stage", "second_stage")
+            for layer in self.layers
+            for operation in (*layer.block, *layer.lateral, *layer.step, *layer.output)
+        )
+
 
 def resolve_operations(
     model: nn.Module, layer: str, names: Sequence[str], feedforward_only: bool, without_skip: bool
@@ -73,11 +83,14 @@ def resolve_operations(
         if name == "record":
             found.append(Operation("record", "record", nn.Identity()))
             continue
-        module = getattr(model, layer) if name == "layer" else find_module(model, name, layer)
+        module = place(model, layer) if name == "layer" else find_module(model, name, layer)
         if module is None:
             continue
         if isinstance(module, RecurrentConnectedConv2d):
             found.extend(_expand_recurrent_conv(name, module, feedforward_only))
+        elif isinstance(module, RecurrentConnection):
+            if not feedforward_only:
+                found.append(Operation(name, "recur", module))
         elif isinstance(module, Connection):
             backward = _is_backward(model, module, layer)
             if not ((backward and feedforward_only) or (not backward and without_skip)):
@@ -94,10 +107,17 @@ def resolve_operations(
 def find_module(model: nn.Module, operation: str, layer: str) -> nn.Module | None:
     """The module of an operation for a layer: ``{operation}_{layer}``, else ``{operation}``, else None."""
     for attribute in (f"{operation}_{layer}", operation):
-        module = model._modules.get(attribute)
+        module = place(model, attribute)
         if module is not None:
             return module
     return None
+
+
+def place(model: nn.Module, name: str) -> nn.Module | None:
+    """The module of a name: what the model's ``module_paths`` put in a row for it, else its child; None if neither."""
+    paths: Sequence[str] = model.module_paths.get(name, ())  # type: ignore[union-attr, operator, assignment]
+    parts = [model.get_submodule(path) for path in paths]
+    return (parts[0] if len(parts) == 1 else nn.Sequential(*parts)) if parts else model._modules.get(name)
 
 
 def check_operations(
@@ -108,9 +128,9 @@ def check_operations(
     Raises:
         InputError: a layer without a module, or an operation that resolves to nothing for any layer.
     """
-    modules = [name for name in model._modules if name]
+    modules = [*model._modules, *model.module_paths]  # type: ignore[misc]
     for layer in layer_names:
-        if model._modules.get(layer) is None:
+        if place(model, layer) is None:
             raise unknown_name("layer", layer, modules, key="layer_names")
     for operation in layer_operations:
         if operation in RESERVED or operation in optional:
@@ -204,7 +224,7 @@ def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
     for i, operation in enumerate(found):
         if isinstance(operation, Operation) and operation.kind == "recur":
             recurrent = operation.module
-            assert isinstance(recurrent, RecurrentConnectedConv2d)
+            assert isinstance(recurrent, (RecurrentConnectedConv2d, RecurrentConnection))
             end = i + 1
             while (
                 end < len(found)

@@ -4,7 +4,8 @@
 
 A subclass defines ``layer_names`` and ``layer_operations`` and builds the modules they name in ``_define_architecture``.
 For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``nonlin``; ``layer`` is the module ``V1``,
-``record`` marks what is recorded and ``delay`` where the activity is kept and delayed by ``t_feedforward``.
+``record`` marks what is recorded and ``delay`` where the activity is kept and delayed by ``t_feedforward``. A module that
+lies deeper, or a row of them, is named in ``module_paths``: ``{"V1": ["features.0"], "pool_V1": ["features.2"]}``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
+from dynvision.base.batch_statistics import normalizes_over_batch, running_statistics
 from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import advance
 from dynvision.base.frames import Frames
@@ -67,6 +69,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
 
     call_super_init = True  # so that mixins behind nn.Module in the resolution order are constructed too
     optional_operations: Sequence[str] = DEFAULT_OPERATIONS[1:]
+    module_paths: Mapping[str, Sequence[str]] = {}
 
     def __init__(
         self,
@@ -270,6 +273,8 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         block = self.block_steps or choose_block_steps(plan, frames)
+        if normalizes_over_batch(self):  # over the batch of one step, however time is cut
+            block = frames.n if frames.constant and plan.is_stateless else 1
         outputs, state = advance(plan, frames, state, block, joined(observer, watch=watch))
         return self._gather_logits(outputs, frames), state
 
@@ -301,7 +306,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         }
         if not self.idle_steps:
             return ModelState(0, batch, operations=operations)
-        with torch.no_grad():
+        with torch.no_grad(), running_statistics(self):
             idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
             _, state = self.advance(idle, ModelState(0, 1, operations=operations), plan)
         return state.expand(batch)

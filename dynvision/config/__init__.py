@@ -2,8 +2,9 @@
 
 from dynvision.config.data import DATASETS, DataConfig
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.model import DyRCNNArgs, TemporalArgs
+from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.models import MODELS, register
+from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args, to_yaml
 from dynvision.config.stimuli import Stimulus
 from dynvision.config.training import ExecutionConfig, LossConfig, TrainingConfig
@@ -13,12 +14,16 @@ from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 __all__ = [
     "DATASETS",
     "MODELS",
+    "AlexNetArgs",
+    "CifarResNetArgs",
     "DataConfig",
     "DyRCNNArgs",
     "ExecutionConfig",
     "ExperimentConfig",
     "LossConfig",
     "ModelConfig",
+    "RecurrentArgs",
+    "ResNetArgs",
     "RunConfig",
     "Stimulus",
     "TemporalArgs",

@@ -178,18 +178,33 @@ def _loss_forms(terms: dict[str, Any]) -> dict[str, Any]:
     return {**about, "anyOf": [one, {"type": "array", "items": one}]}
 
 
+def _model_arguments() -> dict[str, Any]:
+    """The arguments of all families; one that several families have may be what any of them allows, or a list of it."""
+    forms: dict[str, list[Any]] = {}
+    for section in _model_sections().values():
+        for name, value in section.model_json_schema()["properties"].items():
+            allowed = {what: value[what] for what in value if what not in ("default", "description")}
+            if allowed not in forms.setdefault(name, []):
+                forms[name].append(allowed)
+    return {
+        name: {
+            "description": _described(name),
+            "anyOf": [*allowed, {"type": "array", "items": {"anyOf": allowed}}],
+        }
+        for name, allowed in forms.items()
+    }
+
+
+def _described(name: str) -> str:
+    fields = (section.model_fields.get(name) for section in _model_sections().values())
+    return next(str(field.description) for field in fields if field is not None)
+
+
 def _workflow_schema() -> dict[str, Any]:
     """The workflow's schema, with the keys of the free sections written out and short names allowed."""
     schema = WorkflowConfig.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    arguments: dict[str, Any] = {}
-    for section in _model_sections().values():
-        content = section.model_json_schema()
-        for name, value in content["properties"].items():
-            arguments[name] = {
-                "description": value.get("description", ""),
-                "anyOf": [value, {"type": "array", "items": value}],
-            }
+    arguments = _model_arguments()
     arguments |= {short: arguments[name] for short, name in MODEL_ALIASES.items()}
     schema["properties"]["model_args"] = {"type": "object", "properties": arguments}
     for name, part, aliases in (("training", TrainingConfig, TRAINING_ALIASES), ("data", DataConfig, {})):

@@ -23,7 +23,7 @@ RecurrenceType = Literal[
 ]
 RecurrenceTarget = Literal["output", "middle", "input"]
 Merge = Literal["additive", "multiplicative"]
-DynamicsSolver = Literal["euler", "exponential_euler", "rk4"]
+DynamicsSolver = Literal["euler", "exponential_euler", "rk4", "liquid"]
 NonlinearityPosition = Literal["state", "drive"]
 UnitBias = Literal["none", "spatial", "feature", "scalar"]
 
@@ -96,12 +96,15 @@ class TemporalArgs(Section):
         return max(len(stretch) for stretch in shown.split("0"))
 
 
-class DyRCNNArgs(TemporalArgs):
-    """Architecture and dynamics of the DyRCNN family."""
+class RecurrentArgs(TemporalArgs):
+    """Leak and recurrence within a layer, common to the models that can have both."""
 
     tau: float = key(5.0, "time constant of every layer (the starting value with train_tau)", "ms", gt=0)
     train_tau: bool = key(False, "learn one positive time constant per layer")
-    dynamics_solver: DynamicsSolver = key("euler", "how the leaky units are integrated")
+    dynamics_solver: DynamicsSolver = key(
+        "euler",
+        "how the leaky units are integrated; liquid: units whose time constant depends on their drive (Hasani et al. 2021)",
+    )
     nonlinearity_position: NonlinearityPosition = key(
         "state", "state: r = Phi(step(h, z)), as DynVision 0.1; drive: r = step(h, Phi(z)), the rate equation"
     )
@@ -111,6 +114,26 @@ class DyRCNNArgs(TemporalArgs):
     recurrence_target: RecurrenceTarget = key("output", "where the recurrent signal enters the layer")
     recurrence_merge: Merge = key("additive", "additive: x + h; multiplicative: x (1 + tanh h)")
     t_recurrence: float = key(6.0, "delay of the recurrent connection, at least dt", "ms", gt=0)
+    max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the layers integrate in time."""
+        return True
+
+    @model_validator(mode="after")
+    def _euler_can_integrate(self) -> RecurrentArgs:
+        if self.leaks and self.dynamics_solver == "euler" and self.dt > self.tau:
+            raise InputError(
+                f"dt={self.dt:g} ms is larger than tau={self.tau:g} ms, which the Euler solver cannot integrate; "
+                f"lower dt, raise tau, or set dynamics_solver: exponential_euler"
+            )
+        return self
+
+
+class DyRCNNArgs(RecurrentArgs):
+    """Architecture and dynamics of the DyRCNN family."""
+
     skip: bool = key(True, "skip connections from an earlier to a later layer")
     without_skip: bool = key(False, "silence the skip connections of a model that has them")
     t_skip: float = key(0.0, "delay of the skip connections", "ms", ge=0)
@@ -123,7 +146,6 @@ class DyRCNNArgs(TemporalArgs):
     unit_bias: UnitBias = key(
         "none", "further additive bias on the drive: per unit, per feature or one per layer"
     )
-    max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
     supralinearity: float = key(
         1.0, "exponent n of k sign(x) |x|^n after the nonlinearity; 1 switches it off", gt=0
     )
@@ -152,12 +174,7 @@ class DyRCNNArgs(TemporalArgs):
         return forms.get(str(value).lower(), "none" if value is None else value)
 
     @model_validator(mode="after")
-    def _dynamics_are_possible(self) -> DyRCNNArgs:
-        if self.dynamics_solver == "euler" and self.dt > self.tau:
-            raise InputError(
-                f"dt={self.dt:g} ms is larger than tau={self.tau:g} ms, which the Euler solver cannot integrate; "
-                f"lower dt, raise tau, or set dynamics_solver: exponential_euler"
-            )
+    def _adaptation_is_possible(self) -> DyRCNNArgs:
         for name in ("tau_input_adaptation", "tau_intrinsic_suppression", "tau_divisive_normalization"):
             if getattr(self, name) < self.dt:
                 raise InputError(

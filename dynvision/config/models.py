@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, TemporalArgs
+from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
+from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.errors import InputError, unknown_name
 
 MODELS_FOLDER = Path(__file__).parent.parent / "models"
@@ -66,7 +67,7 @@ def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
     Raises:
         InputError: naming the two keys that do not go together.
     """
-    if entry.stages is None or not isinstance(args, DyRCNNArgs) or args.recurrence_type == "none":
+    if entry.stages is None or not isinstance(args, RecurrentArgs) or args.recurrence_type == "none":
         return
     if args.recurrence_target == "middle" and entry.stages < 2:
         raise InputError(
@@ -124,3 +125,8 @@ def _placed_models() -> dict[str, str]:
 
 for _name, _stages in {"DyRCNNx2": 1, "DyRCNNx4": 1, "DyRCNNx8": 2}.items():
     register(_name, f"dynvision.models.dyrcnn:{_name}", stages=_stages)
+register("AlexNet", "dynvision.models.alexnet:AlexNet", AlexNetArgs, stages=1)
+for _depth in (18, 34, 50, 101, 152):
+    register(f"ResNet{_depth}", f"dynvision.models.resnet:ResNet{_depth}", ResNetArgs, stages=2)
+for _depth in (20, 32, 44, 56, 110):
+    register(f"ResNet{_depth}", f"dynvision.models.cifar_resnet:ResNet{_depth}", CifarResNetArgs, stages=2)

@@ -2,13 +2,16 @@
 
 from dynvision.model_components.bias import FeatureBias, ScalarBias, SpatialBias, create_bias
 from dynvision.model_components.connection import Connection, Feedback, Skip
+from dynvision.model_components.conv import Conv2d
 from dynvision.model_components.divisive_normalization import DivisiveNormalization
 from dynvision.model_components.drive_noise import DriveNoise
 from dynvision.model_components.euler import EulerStep
 from dynvision.model_components.exponential_euler import ExponentialEulerStep
 from dynvision.model_components.input_adaptation import InputAdaptation
 from dynvision.model_components.intrinsic_suppression import IntrinsicSuppression
+from dynvision.model_components.liquid import LiquidStep
 from dynvision.model_components.recurrence import LocalLateralConnection, SelfConnection
+from dynvision.model_components.recurrent_connection import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d
 from dynvision.model_components.retina import Retina
 from dynvision.model_components.runge_kutta import RungeKuttaStep
@@ -20,6 +23,7 @@ from dynvision.model_components.supralinearity import SupraLinearity
 __all__ = [
     "SOLVERS",
     "Connection",
+    "Conv2d",
     "DivisiveNormalization",
     "DriveNoise",
     "EulerStep",
@@ -28,9 +32,11 @@ __all__ = [
     "Feedback",
     "InputAdaptation",
     "IntrinsicSuppression",
+    "LiquidStep",
     "LocalLateralConnection",
     "RConv2d",
     "RecurrentConnectedConv2d",
+    "RecurrentConnection",
     "Retina",
     "RungeKuttaStep",
     "ScalarBias",

@@ -10,12 +10,12 @@ The module is a pure function of its inputs: the engine of :class:`dynvision.bas
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.merge import find_merge
 from dynvision.functional.resize import resize_nearest
+from dynvision.model_components.conv import convolve
 from dynvision.model_components.recurrence import build_operator, initialize_operator
 from dynvision.units import ms_to_steps
 
@@ -111,14 +111,14 @@ class RecurrentConnectedConv2d(nn.Module):
 
     def first_stage(self, x: Tensor) -> Tensor:
         """Up to the signal between the stages: (B, C_in, H, W) to (B, C_mid, H', W')."""
-        x = _convolve(self.conv, x)
+        x = convolve(self.conv, x)
         if self.mid_modules is not None:
             x = self.mid_modules(x)
         return x if self.mid_nonlin is None else self.mid_nonlin(x)
 
     def second_stage(self, x: Tensor) -> Tensor:
         """From the signal between the stages to the drive; the identity for one stage."""
-        return x if self.conv2 is None else _convolve(self.conv2, x)
+        return x if self.conv2 is None else convolve(self.conv2, x)
 
     def feedforward(self, x: Tensor) -> Tensor:
         """The drive without recurrence, (B, C_out, H', W')."""
@@ -155,17 +155,6 @@ class RecurrentConnectedConv2d(nn.Module):
         if h is not None and self.recurrence_target == "output":
             x = self.merge_at_target(x, h)
         return x
-
-
-def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """``conv(x)``, where a map of one pixel meets the middle of the kernel alone.
-
-    The rest of the kernel sees padding there, and the bfloat16 weight gradient of oneDNN leaves its entries undefined.
-    """
-    k = conv.kernel_size[0]
-    if x.shape[-2:] != (1, 1) or k % 2 == 0:
-        return conv(x)
-    return F.conv2d(x, conv.weight[..., k // 2 : k // 2 + 1, k // 2 : k // 2 + 1], conv.bias)
 
 
 def _pair(value):  # type: ignore[no-untyped-def]

@@ -164,7 +164,7 @@ class DyRCNN(BaseModel):
         )
         self.add_module(area.name, layer)
         solver = find_solver(args.dynamics_solver)
-        self.add_module(f"tstep_{area.name}", solver(args.dt, args.tau, args.train_tau))
+        self.add_module(f"tstep_{area.name}", solver(args.dt, args.tau, args.train_tau, area.channels))
         bias = create_bias(args.unit_bias, area.channels, *size)
         if bias is not None:
             self.add_module(f"addbias_{area.name}", bias)

@@ -1,4 +1,4 @@
-"""Every registered model, by its name: shapes, gradients, files, copies, precision."""
+"""Every registered model, by its name: shapes, gradients, files, copies, streaming, precision, configuration."""
 
 from __future__ import annotations
 
@@ -7,45 +7,84 @@ import pickle
 
 import pytest
 import torch
+import yaml
 
 from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
 from dynvision.config.models import MODELS
+from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
+from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.models import create, list_models
+from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights, save_weights
 from tests.base.networks import randomize
 
 NAMES = list_models()
 RECURRENT = [name for name in NAMES if issubclass(MODELS[name].args, DyRCNNArgs)]
-N_STEPS, SIZE = 3, 32
+N_STEPS = 3
+SIZES = {"AlexNet": 64}  # in px, where a model cannot see images of 32
+ARGUMENTS = {
+    "AlexNet": {"classifier_width": 16, "dropout": 0.0}
+}  # that keep a model small, or repeatable in training
+SLOW = {
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "ResNet44",
+    "ResNet56",
+    "ResNet110",
+}  # deeper forms of others
+VARIANTS = [
+    f"{name} recurrent"
+    for name in NAMES
+    if issubclass(MODELS[name].args, OptionallyRecurrentArgs) and name not in SLOW
+]
+CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in (*NAMES, *VARIANTS)]
 
 
-def build(name, size=SIZE, n_steps=N_STEPS, **arguments):
+def arguments_of(case):
+    name, _, variant = case.partition(" ")
+    recurrence = {"recurrence_type": "full", "t_recurrence": 2.0} if variant else {}
+    return name, {**ARGUMENTS.get(name, {}), **recurrence}
+
+
+def build(case, size=None, n_steps=N_STEPS, **arguments):
     torch.manual_seed(0)
-    return create(name, input_dims=(n_steps, 3, size, size), n_classes=10, **arguments)
+    name, own = arguments_of(case)
+    size = size or SIZES.get(name, 32)
+    return create(name, input_dims=(n_steps, 3, size, size), n_classes=10, **{**own, **arguments})
 
 
-def images(n=2, size=SIZE):
-    return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(0))
+def images(model, n=2):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, 3, model.height, model.width, generator=generator)
 
 
 def test_the_shipped_models_are_registered():
     assert set(NAMES) >= {"DyRCNNx2", "DyRCNNx4", "DyRCNNx8"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_shapes_and_finite_gradients_after_a_step(name):
-    model = build(name)
+@pytest.mark.parametrize("case", CASES)
+def test_shapes_and_finite_gradients_after_a_step(case):
+    """And every parameter gets a gradient, with the arguments that the model has by default."""
+    model = build(case)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for _ in range(2):
-        logits = model(images())
-        assert logits.shape == (2, N_STEPS + model.n_residual_timesteps, 10)
-        assert logits.isfinite().all()
+        outputs = model.respond((images(model, 4), torch.tensor([3, 4, 5, 6])), shuffle=True)
+        assert outputs.logits.shape == (4, N_STEPS + model.n_residual_timesteps, 10)
+        assert outputs.logits.isfinite().all()
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(logits[:, -1], torch.tensor([3, 4])).backward()
+        loss = model.loss(outputs)
+        loss.backward()
+        assert loss.isfinite()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
         optimizer.step()
     assert all(p.isfinite().all() for p in model.parameters())
+    model = randomize(build(case, n_steps=6), gain=1.0)
+    model(images(model)).square().sum().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.parametrize("target", RECURRENCE_TARGETS)
@@ -71,7 +110,7 @@ def test_every_parameter_gets_a_gradient(name, recurrence_type, target):
         assert recurrence_type in str(error) or target == "middle"
         return
     randomize(model, gain=1.0)
-    model(images(2, 24)).square().sum().backward()
+    model(images(model)).square().sum().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
     assert all(p.grad.isfinite().all() for p in model.parameters())
@@ -96,15 +135,19 @@ def test_which_combinations_are_possible():
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_weights_are_saved_and_loaded_strictly(name, tmp_path):
-    model, other, path = build(name), randomize(build(name), seed=1), tmp_path / "model.safetensors"
+@pytest.mark.parametrize("case", CASES)
+def test_weights_are_saved_and_loaded_strictly(case, tmp_path):
+    model, other, path = (
+        build(case).eval(),
+        randomize(build(case), seed=1).eval(),
+        tmp_path / "model.safetensors",
+    )
     save_weights(model, path, {"run_id": "a"})
     tensors, header = read_weights(path)
     assert header == {"run_id": "a"}
     load_weights(other, tensors, path)
     with torch.no_grad():
-        assert torch.equal(other(images()), model(images()))
+        assert torch.equal(other(images(other)), model(images(model)))
     first = next(iter(tensors))
     with pytest.raises(InputError, match=f"missing {first}"):
         load_weights(other, {n: t for n, t in tensors.items() if n != first}, path)
@@ -114,28 +157,63 @@ def test_weights_are_saved_and_loaded_strictly(name, tmp_path):
         load_weights(other, tensors | {first: torch.zeros(1, 1)}, path)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_copies_are_equal_and_apart(name):
-    model = build(name)
+@pytest.mark.parametrize("case", CASES)
+def test_copies_are_equal_and_apart(case):
+    model = randomize(build(case)).eval()
     with torch.no_grad():
-        expected = model(images())
+        expected = model(images(model))
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-            assert torch.equal(twin(images()), expected)
-            randomize(twin)
-            assert not torch.equal(twin(images()), expected)
-            assert torch.equal(model(images()), expected)
+            assert torch.equal(twin(images(model)), expected)
+            randomize(twin, seed=1)
+            assert not torch.equal(twin(images(model)), expected)
+            assert torch.equal(model(images(model)), expected)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_bfloat16_autocast_is_finite_and_near(name):
-    model = randomize(build(name), gain=1.0)
-    exact = model(images())
+@pytest.mark.parametrize("case", CASES)
+def test_streaming_equals_the_whole(case):
+    model = randomize(build(case)).eval()
+    video = torch.randn(2, N_STEPS + 2, 3, model.height, model.width)
+    with torch.no_grad():
+        whole, state, plan = model(video), model.initial_state(2), model.plan()
+        null = model.null_input(2)
+        frames = [*video.unbind(1), *[null] * model.n_residual_timesteps]
+        for t, frame in enumerate(frames):
+            logits, state = model.step(frame, state, plan)
+            torch.testing.assert_close(logits, whole[:, t], rtol=1e-4, atol=1e-5 * whole.abs().max().item())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_autocast_is_finite_and_near(case):
+    model = randomize(build(case), gain=1.0)
+    model.eval()
+    exact = model(images(model))
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = model(images())
+        rounded = model(images(model))
     assert rounded.isfinite().all()
     torch.testing.assert_close(rounded.float(), exact, rtol=0, atol=0.1 * exact.abs().max().item())
-    rounded.float().square().sum().backward()
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        model(images(model, 4)).float().square().sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_configuration_builds_the_same_model_again(case):
+    name, arguments = arguments_of(case)
+    run = validate(RunConfig, {"model": {"name": name, "args": {**arguments, "n_timesteps": 2}}}, "")
+    text = to_yaml(run)
+    again = validate(RunConfig, yaml.safe_load(text), "")
+    assert (again, again.run_id) == (run, run.run_id)
+    size = SIZES.get(name, 32)
+    built = []
+    for config in (run, again):
+        torch.manual_seed(3)
+        built.append(build_model(config, (3, size, size), 10))
+    model, twin = built
+    assert str(model) == str(twin)
+    assert all(torch.equal(t, twin.state_dict()[n]) for n, t in model.state_dict().items())
+    with torch.no_grad():
+        assert torch.equal(model.eval()(images(model)), twin.eval()(images(model)))
 
 
 @pytest.mark.parametrize("name", NAMES)

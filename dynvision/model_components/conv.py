@@ -1,0 +1,35 @@
+"""Convolution where a map of one pixel meets the middle of the kernel alone.
+
+The rest of the kernel sees padding there, and the bfloat16 weight gradient of oneDNN leaves its entries undefined.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """``conv(x)`` for a square convolution with padding k // 2."""
+    return _convolve_pixel(conv, x) if _sees_only_padding(conv, x) else conv(x)
+
+
+class Conv2d(nn.Conv2d):
+    """A square convolution with padding k // 2, safe on maps of one pixel."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return _convolve_pixel(self, input) if _sees_only_padding(self, input) else super().forward(input)
+
+
+def _sees_only_padding(conv: nn.Conv2d, x: Tensor) -> bool:
+    return x.shape[-2:] == (1, 1) and conv.kernel_size[0] % 2 == 1
+
+
+def _convolve_pixel(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    k = conv.kernel_size[0] // 2
+    return F.conv2d(x, conv.weight[..., k : k + 1, k : k + 1], conv.bias)

@@ -1,0 +1,82 @@
+"""A recurrent connection as an operation of its own, for layers that are built from plain modules.
+
+    h = R(r(t - t_recurrence))      merges into the signal at the place where the operation stands in ``layer_operations``
+
+Behind a layer's last convolution that is its drive (target output), before the layer its input. The module is a pure
+function of its inputs: the engine keeps the activity.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dynvision.functional.merge import find_merge
+from dynvision.functional.resize import resize_nearest
+from dynvision.model_components.recurrence import build_operator, initialize_operator
+from dynvision.units import ms_to_steps
+
+
+class RecurrentConnection(nn.Module):
+    """A connection from a layer's own delayed activity.
+
+    Args:
+        in_channels: channels of the layer's activity.
+        out_channels: channels of the signal that it merges into; by default the same.
+        recurrence_type: see :mod:`dynvision.model_components.recurrence.operators`; not none.
+        recurrence_merge: ``additive`` or ``multiplicative``.
+        kernel_size: k of the operator.
+        bias: bias of the operator.
+        t_recurrence, dt: delay and integration step in ms.
+        max_weight_init: weights start uniform in +- this.
+        target_size: (H, W) of the target; needed only where the recurrent signal can arrive before any input.
+
+    Raises:
+        InputError: a type that is not known, or that cannot change channels where it would have to.
+    """
+
+    recurrence_target = "output"  # of what stands before it
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int | None = None,
+        recurrence_type: str = "full",
+        recurrence_merge: str = "additive",
+        kernel_size: int = 3,
+        bias: bool = True,
+        t_recurrence: float = 6.0,
+        dt: float = 2.0,
+        max_weight_init: float = 0.001,
+        target_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.recurrence_merge = recurrence_merge
+        self.delay_steps = ms_to_steps(t_recurrence, dt, "t_recurrence", minimum_ms=dt)
+        self.merge = find_merge(recurrence_merge)
+        self.target_size = target_size
+        target = in_channels if out_channels is None else out_channels
+        recurrence = build_operator(recurrence_type, in_channels, target, kernel_size, bias)
+        assert recurrence is not None
+        self.recurrence = recurrence
+        initialize_operator(recurrence, max_weight_init)
+
+    def recurrent_signal(self, r: Tensor) -> Tensor:
+        """The operator applied to the layer's own delayed activity, (B, C, H, W) to (B, C', H, W)."""
+        return self.recurrence(r)
+
+    def forward(self, x: Tensor | None, r: Tensor | None = None) -> Tensor | None:
+        """One step.
+
+        Args:
+            x: signal to merge into, (B, C', H', W'); None before it has started.
+            r: the layer's own activity ``t_recurrence`` ago, (B, C, H, W); None before it has started.
+
+        Returns:
+            The merged signal, (B, C', H', W'); None if there is nothing yet.
+        """
+        if r is None:
+            return x
+        h = self.recurrent_signal(r)
+        size = self.target_size if x is None else (x.shape[-2], x.shape[-1])
+        h = h if size is None else resize_nearest(h, size)
+        return h if x is None else self.merge(x, h)
