@@ -10,6 +10,8 @@ Every scheme here is a step of gain g towards an effective drive z~, a weighted 
 | exponential Euler  | 1 - exp(-a), exact for constant z  | z(t)                                   | 1     |
 | Runge-Kutta        | a - a^2/2 + a^3/6 - a^4/24         | z at t, t - dt/2 (cubic), t - dt       | 4     |
 
+Liquid units (:mod:`dynvision.model_components.liquid`) have a gain that depends on the drive, and a step of their own.
+
 The Runge-Kutta weights follow from inserting the rate into :func:`dynvision.functional.leaky.rk4_step`.
 """
 
@@ -31,6 +33,7 @@ class Solver(nn.Module):
         dt: integration step in ms.
         tau: time constant in ms, > 0; the starting value where it is learned.
         train_tau: learn one positive time constant.
+        n_channels: channels of the layer, for a scheme that learns something for each.
 
     Raises:
         InputError: the time constant is not possible with this scheme.
@@ -39,7 +42,9 @@ class Solver(nn.Module):
     history = 0  # drives before z(t) that the scheme uses
     tau_floor_in_dt = 0.0  # a learned time constant stays above this many dt
 
-    def __init__(self, dt: float = 2.0, tau: float = 5.0, train_tau: bool = False) -> None:
+    def __init__(
+        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool = False, n_channels: int = 1
+    ) -> None:
         super().__init__()
         if not tau > 0:
             raise InputError(f"tau={tau:g} ms must be a positive number of ms")

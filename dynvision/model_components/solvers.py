@@ -5,6 +5,7 @@ from __future__ import annotations
 from dynvision.errors import unknown_name
 from dynvision.model_components.euler import EulerStep
 from dynvision.model_components.exponential_euler import ExponentialEulerStep
+from dynvision.model_components.liquid import LiquidStep
 from dynvision.model_components.runge_kutta import RungeKuttaStep
 from dynvision.model_components.solver import Solver
 
@@ -12,6 +13,7 @@ SOLVERS: dict[str, type[Solver]] = {
     "euler": EulerStep,
     "exponential_euler": ExponentialEulerStep,
     "rk4": RungeKuttaStep,
+    "liquid": LiquidStep,
 }
 
 

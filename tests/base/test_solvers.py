@@ -31,17 +31,27 @@ def solve(solver, dt, end=64.0):
     x = {k: math.exp(RATE * k * dt) for k in range(-delay - solver.history, 1)}
     for k in range(1, round(end / dt) + 1):
         drives = [tensor(W * x[k - j - delay]) for j in range(solver.history + 1)]
-        x[k] = float(solver(drives, tensor(x[k - 1])))
+        x[k] = solver(drives, tensor(x[k - 1])).item()
     return x[round(end / dt)]
 
 
-@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("exponential_euler", 1), ("rk4", 4)])
+def leaky(name, dt):
+    """A solver of the leaky unit; liquid units are that without their conductance."""
+    solver = find_solver(name)(dt, TAU).double()
+    if name == "liquid":
+        torch.nn.init.constant_(solver.log_strength, -math.inf)
+    return solver
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("euler", 1), ("exponential_euler", 1), ("rk4", 4), ("liquid", 1)]
+)
 def test_measured_order_of_convergence(name, order):
     steps = [2.0, 1.0, 0.5, 0.25]
-    errors = [abs(solve(find_solver(name)(dt, TAU), dt) - math.exp(RATE * 64.0)) for dt in steps]
+    errors = [abs(solve(leaky(name, dt), dt) - math.exp(RATE * 64.0)) for dt in steps]
     orders = [math.log2(coarse / fine) for coarse, fine in zip(errors, errors[1:], strict=False)]
     assert orders[-1] == pytest.approx(order, abs=0.2), (errors, orders)
-    assert len(SOLVERS) == 3  # a new solver needs its order here
+    assert len(SOLVERS) == 4  # a new solver needs its order here
 
 
 def test_exponential_euler_is_exact_for_a_constant_drive():
