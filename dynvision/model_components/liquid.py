@@ -11,7 +11,7 @@ of h, z and E, and so stays between the smallest and the largest of them. Withou
 of the leaky unit, r(t) = (h + a z) / (1 + a).
 
 Source: Hasani, Lechner, Amini, Rus & Grosu (2021), AAAI 35:7657, eqs. 1 to 3: the liquid time-constant network and its
-fused step, here with one step a dt. That a unit's presynaptic input is the drive which the layer's convolutions give it: ours.
+fused step, here with one step a dt. That a unit's presynaptic input is the drive that its convolutions give it: ours.
 """
 
 from __future__ import annotations
