@@ -57,7 +57,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     since = t - model.idle_steps
                     if r is not None and module.recurrence is not None:
                         seen["recurrent", layer, since] = module.recurrent_signal(r)
-                    if x is not None and module.recurrence_target == "output":
+                    if x is not None and name == "layer" and module.recurrence_target == "output":
                         seen["conv", layer, since] = module.feedforward(x)
                     # a layer does not start by its own recurrence or by feedback
                     x = module(x, r)
@@ -77,6 +77,8 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     x, memory[layer, name] = module.step(x, memory[layer, name], past[-1] if past else None)
                 else:
                     x = module(x)
+                    if name == "layer":
+                        seen["conv", layer, t - model.idle_steps] = x
         outputs.append(None if x is None else model.read_out(x))
     kept = outputs[model.idle_steps :]
     zeros = torch.zeros_like(next(o for o in outputs if o is not None))

@@ -104,15 +104,15 @@ def build_stage(
 
 
 def name_stages(depths: dict[str, int]) -> dict[str, list[str]]:
-    """Module paths of stages in time: `layer` is all blocks of a stage but the last, rectified, and `last` is the last.
+    """Module paths of stages in time: `blocks` is all blocks but the last, rectified, and `layer` is the last one.
 
     Args:
         depths: number of blocks by stage, each at least 2.
     """
     paths: dict[str, list[str]] = {}
     for stage, n_blocks in depths.items():
-        paths[stage] = [path for i in range(n_blocks - 1) for path in (f"{stage}.{i}", "relu")]
-        paths[f"last_{stage}"] = [f"{stage}.{n_blocks - 1}"]
+        paths[f"blocks_{stage}"] = [path for i in range(n_blocks - 1) for path in (f"{stage}.{i}", "relu")]
+        paths[stage] = [f"{stage}.{n_blocks - 1}"]
     return paths
 
 

@@ -53,7 +53,7 @@ class ResNet(OptionallyRecurrent):
         self.classifier_name = "fc"
         self.fc = nn.Linear(channels, self.n_classes)
         self.layer_names = list(WIDTHS)
-        self.layer_operations = ("stem", *self.operations(["layer"], ["last"]))
+        self.layer_operations = ("stem", *self.operations(["blocks"], ["layer"]))
         self.module_paths = {
             "stem_layer1": ["conv1", "bn1", "relu", "maxpool"],
             "nonlin": ["relu"],

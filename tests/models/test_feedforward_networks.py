@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from dynvision.models import create
 from tests.base.test_engine import compare
+from tests.base.test_watch import watched
 from tests.textbook_loop import textbook_loop
 
 PHOTOGRAPHS = {
@@ -274,3 +275,21 @@ def test_the_idle_state_uses_the_running_statistics():
         torch.testing.assert_close(ours.traces[layer].last(), theirs.traces[layer].last())
     assert all(torch.equal(value, before[key]) for key, value in trained.state_dict().items())
     assert trained.bn1.training
+
+
+@pytest.mark.parametrize("target", ["output", "middle"])
+def test_what_a_recurrent_stage_tells_is_what_the_loop_has(target):
+    arguments = {"recurrence_type": "self", "t_recurrence": 4.0, "recurrence_target": target}
+    model = build("ResNet20", 8, 5, **arguments).eval()
+    video = torch.randn(2, 5, 3, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        _, told = watched(model, video, ("drive", "recurrent", "conv"))
+        seen = {}
+        textbook_loop(model, video, seen=seen)
+    assert told.keys() == seen.keys() and {quantity for quantity, _, _ in seen} == {
+        "drive",
+        "recurrent",
+        "conv",
+    }
+    for where, value in seen.items():
+        torch.testing.assert_close(told[where], value, rtol=1e-12, atol=1e-10)
