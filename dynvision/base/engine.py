@@ -153,7 +153,7 @@ class _Block:
             z.values,
             z.n,
             z.batch,
-            self._trace(plan.name).last(),
+            self._trace(plan.name).last() if history is None else None,
             scan.solver.gain(),
             scan.rectify,
             scan.recurrence,

@@ -75,7 +75,8 @@ def recurrent_scan(
         z: drive without recurrence, (n B, C, H, W); or (B, C, H, W), the same at every step.
         n: number of steps, >= 1.
         batch: number of images, B.
-        start: r before the first step, (B, C, H, W); None for a layer that starts, which is zero.
+        start: r before the first step, (B, C, H, W); None for a layer that starts, which is zero, and where there is a
+            history, whose last step it is.
         gain: g, between 0 and 1; a scalar tensor where it is learned.
         rectify: whether r = max(y, 0).
         recurrence: the recurrent convolution, if any.
@@ -84,10 +85,9 @@ def recurrent_scan(
     Returns:
         r at every step, (n B, C, H, W).
     """
-    dtype = z.dtype if start is None else torch.promote_types(z.dtype, start.dtype)
+    earlier = start if history is None else history
+    dtype = z.dtype if earlier is None else torch.promote_types(z.dtype, earlier.dtype)
     z = z.to(dtype)
-    if start is None:
-        start = torch.zeros_like(z[:batch])
     weight = bias = None
     padding: tuple[int, ...] = (0, 0)
     groups, delay = 1, n
@@ -95,7 +95,13 @@ def recurrent_scan(
         weight = recurrence.weight.to(dtype)
         bias = None if recurrence.bias is None else recurrence.bias.to(dtype)
         padding, groups, delay = recurrence.padding, recurrence.groups, recurrence.delay
-    history = None if history is None or recurrence is None else history.to(dtype)
+    if history is not None:
+        assert start is None and recurrence is not None
+        history = history.to(dtype)
+    elif start is None:
+        start = torch.zeros_like(z[:batch])
+    else:
+        start = start.to(dtype)
     learned = isinstance(gain, Tensor) and gain.requires_grad
     settings = _Settings(
         n,
@@ -108,7 +114,7 @@ def recurrent_scan(
         learned,
     )
     with torch.autocast(z.device.type, enabled=False):
-        return _RecurrentScan.apply(z, start.to(dtype), gain, weight, bias, history, settings)  # type: ignore
+        return _RecurrentScan.apply(z, start, gain, weight, bias, history, settings)  # type: ignore
 
 
 class _RecurrentScan(torch.autograd.Function):
@@ -116,7 +122,7 @@ class _RecurrentScan(torch.autograd.Function):
     def forward(  # type: ignore[override]
         ctx: Any,
         z: Tensor,
-        start: Tensor,
+        start: Tensor | None,
         gain: float | Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
@@ -124,7 +130,7 @@ class _RecurrentScan(torch.autograd.Function):
         s: _Settings,
     ) -> Tensor:
         r = _empty_like_rows(z, s.n * s.batch)
-        state = start
+        state = _last_step(start, history, s)
         drives = torch.empty_like(r) if s.learned else None
         for first, end, source in _stretches(s, r, history, weight is not None):
             h = None if source is None else torch.conv2d(source, weight, bias, 1, s.padding, 1, s.groups)  # type: ignore
@@ -146,7 +152,8 @@ class _RecurrentScan(torch.autograd.Function):
         s: _Settings = ctx.settings
         grad_r = grad.clone(memory_format=_format_of(r))
         grad_z = torch.empty_like(r)
-        grad_history = None if history is None else torch.zeros_like(history)
+        hears_history = history is not None and ctx.needs_input_grad[5]
+        grad_history = torch.empty_like(history) if hears_history else None
         grad_gain = torch.zeros((), device=r.device, dtype=torch.promote_types(r.dtype, torch.float32))
         carried: Tensor | None = None
         heard = list(_stretches(s, grad_r, grad_history, weight is not None))
@@ -154,16 +161,32 @@ class _RecurrentScan(torch.autograd.Function):
             at = s.rows(first, end)
             carried = leaky_steps.backward(grad_r[at], r[at], carried, grad_z[at], s.batch, s.gain, s.rectify)
             if grad_source is not None:
-                grad_source.add_(_conv_backward(grad_z[at], grad_source, weight, s, (True, False, False))[0])
+                grad_heard = _conv_backward(grad_z[at], grad_source, weight, s, (True, False, False))[0]
+                if end > s.delay:
+                    grad_source.add_(grad_heard)
+                else:
+                    grad_source.copy_(grad_heard)  # of the history, each step of which is heard once
+        if grad_history is not None:
+            n_heard = grad_history.shape[0] - max(0, s.delay - s.n) * s.batch
+            grad_history[max(0, n_heard) :].zero_()
+            grad_history[-s.batch :].add_(carried)
         if drives is not None:
-            before = torch.cat([start, r[: -s.batch]])
+            before = torch.cat([_last_step(start, history, s), r[: -s.batch]])
             grad_gain = (grad_z.to(grad_gain.dtype) * (drives - before)).sum() / s.gain
         grad_weight = grad_bias = None
         if weight is not None:
             grad_weight, grad_bias = _recurrent_gradients(ctx, r, history, weight, grad_z, s)
         if ctx.constant:
             grad_z = _sum_over_steps(grad_z, s.n)
-        return grad_z, carried, grad_gain if s.learned else None, grad_weight, grad_bias, grad_history, None
+        return (
+            grad_z,
+            None if start is None else carried,
+            grad_gain if s.learned else None,
+            grad_weight,
+            grad_bias,
+            grad_history,
+            None,
+        )
 
 
 def _stretches(
@@ -189,6 +212,13 @@ def _stretches(
         end = min(first + s.delay, s.n)
         found.append((first, end, r[s.rows(first - s.delay, end - s.delay)]))
     return found
+
+
+def _last_step(start: Tensor | None, history: Tensor | None, s: _Settings) -> Tensor:
+    """r before the first step."""
+    last = start if history is None else history[-s.batch :]
+    assert last is not None
+    return last
 
 
 def _recurrent_gradients(
