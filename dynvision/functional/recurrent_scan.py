@@ -166,7 +166,7 @@ class _RecurrentScan(torch.autograd.Function):
                     grad_source.add_(grad_heard)
                 else:
                     grad_source.copy_(grad_heard)  # of the history, each step of which is heard once
-        if grad_history is not None:
+        if grad_history is not None and carried is not None:
             n_heard = grad_history.shape[0] - max(0, s.delay - s.n) * s.batch
             grad_history[max(0, n_heard) :].zero_()
             grad_history[-s.batch :].add_(carried)
