@@ -14,7 +14,7 @@ from typing import Any
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.models import MODELS, check_module, find_model
-from dynvision.config.run import ModelConfig, RunConfig, resolve_model_args
+from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
 from dynvision.config.section import validate
 from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig
@@ -237,8 +237,8 @@ def tested_dt(name: str, experiment: ExperimentConfig, trained: ModelConfig) -> 
     dt = 0.0
     try:
         for value in experiment.values if varies else experiment.values[:1]:
-            args = {**trained.args, **experiment.at(value).model_args}
-            dt = resolve_model_args(trained.name, args).dt
+            changed = changed_in_test(trained.args, experiment.at(value).model_args)
+            dt = resolve_model_args(trained.name, {**trained.args, **changed}).dt
     except InputError as error:
         raise InputError(f"experiments.{name}: {error}") from None
     return dt

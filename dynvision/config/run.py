@@ -53,6 +53,16 @@ def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:
     return resolved
 
 
+def changed_in_test(trained: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a test changes in a model's arguments: what it says, and what only the loss knows, which a test has none of.
+
+    Args:
+        trained: arguments that the model was trained with.
+        given: arguments that the test gives.
+    """
+    return {**{name: 0.0 for name in ("loss_reaction_time",) if name in trained}, **given}
+
+
 class RunConfig(Section):
     """One run. Its id is a hash of all of this, so a changed setting is a new run."""
 

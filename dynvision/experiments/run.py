@@ -9,20 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from dynvision.base import TemporalBase
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.run import RunConfig
+from dynvision.config.run import RunConfig, changed_in_test
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
 from dynvision.data.loader import ImageLoader
+from dynvision.data.manifest import Manifest
 from dynvision.device import choose_device
 from dynvision.errors import InputError
+from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.outcomes import outcomes
 from dynvision.experiments.progress import Progress
 from dynvision.experiments.protocol import Condition, condition, times_ms
 from dynvision.experiments.recorder import ResponseRecorder
+from dynvision.experiments.screen import Screen
 from dynvision.experiments.settings import NetworkSetting, network_settings
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
 from dynvision.experiments.trial import run_conditions
@@ -55,6 +59,10 @@ class Batch:
     labels: Tensor
     indices: np.ndarray
 
+    def on_screen(self, scale: PixelScale, device: torch.device) -> Screen:
+        """The images, ready to be shown."""
+        return Screen(self.images.to(device), torch.from_numpy(self.indices).to(device), scale)
+
 
 def run_experiment(
     name: str,
@@ -86,6 +94,7 @@ def run_experiment(
         seed=run.seed,
     )
     device = choose_device(execution.accelerator)
+    scale = pixel_scale(data.manifest, device)
     fixed = {"run_id": run.run_id, "experiment": name, "parameter": experiment.parameter}
     loader = data.test_dataloader()
     n_images = min(loader.n_images, experiment.n_images or loader.n_images)
@@ -103,7 +112,8 @@ def run_experiment(
             times = np.array(times_ms(experiment, model.dt))
             shown = [condition(experiment, value, model.dt) for value in setting.values]
             for batch in test_batches(loader, n_images):
-                for case, recorder, logits in run_conditions(model, batch.images, shown):
+                screen = batch.on_screen(scale, device)
+                for case, recorder, logits in run_conditions(model, screen, shown):
                     append_responses(responses, case, recorder, batch, times)
                     append_performance(performance, case, logits, batch, times)
                     progress.add(len(batch.labels))
@@ -114,9 +124,19 @@ def load_model(run: RunConfig, setting: NetworkSetting, data: DataModule, weight
     tensors, header = read_weights(weights)
     if header.get("run_id", run.run_id) != run.run_id:
         raise InputError(f"weights {weights} are of run {header['run_id']}, not of {run.run_id}")
-    model = build_model(run, data.input_shape, data.n_classes, setting.model_args)
+    changed = changed_in_test(run.model.args, setting.model_args)
+    model = build_model(run, data.input_shape, data.n_classes, changed)
     load_weights(model, tensors, weights)
     return model.eval()
+
+
+def pixel_scale(manifest: Manifest, device: torch.device) -> PixelScale:
+    """The normalisation of a data folder's images."""
+    sd = [value if value > 0 else 1.0 for value in manifest.sd]
+    mean, scale = (
+        torch.tensor(list(values), device=device).view(1, -1, 1, 1) for values in (manifest.mean, sd)
+    )
+    return PixelScale(mean, scale)
 
 
 def test_batches(loader: ImageLoader, n_images: int) -> Iterator[Batch]:

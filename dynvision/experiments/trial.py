@@ -16,25 +16,24 @@ from dynvision.experiments.screen import Screen
 
 @torch.inference_mode()
 def run_conditions(
-    model: TemporalBase, images: Tensor, shown: Sequence[Condition], screen: Screen | None = None
+    model: TemporalBase, images: Tensor | Screen, shown: Sequence[Condition]
 ) -> Iterator[tuple[Condition, ResponseRecorder, Tensor]]:
     """Show a batch in every condition.
 
     Args:
         model: in eval mode.
-        images: normalised images, (B, C, H, W).
+        images: on a screen, or normalised images (B, C, H, W) known by their place in the batch.
         shown: the conditions.
-        screen: what puts images, noise and masks together; by default one that knows images only by their place.
 
     Yields:
         The condition, what its layers did, and the outputs (B, n_steps, K).
     """
-    screen = Screen(images) if screen is None else screen
-    screen = screen.to(next(model.parameters()).device)
+    screen = images if isinstance(images, Screen) else Screen.of(images, next(model.parameters()).device)
+    n_images = len(screen.images)
     plan = model.plan()
-    begin = model.initial_state(len(images), plan)
+    begin = model.initial_state(n_images, plan)
     for condition in shown:
-        recorder = ResponseRecorder(model.chain, len(images), condition.n_steps)
+        recorder = ResponseRecorder(model.chain, n_images, condition.n_steps)
         yield condition, recorder, _show(model, plan, begin, screen, condition, recorder)
 
 
