@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
+from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.protocol import Condition, Stretch, conditions
 from dynvision.experiments.recorder import ResponseRecorder
+from dynvision.experiments.screen import BLOCK_BYTES, Screen
 from dynvision.experiments.trial import run_conditions
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
 from tests.textbook_loop import textbook_loop
@@ -147,3 +150,118 @@ def test_a_layer_that_has_not_started_is_zero() -> None:
     recorder = ResponseRecorder(["V1"], batch=2, n_steps=3)
     assert np.array_equal(recorder.mean["V1"], np.zeros((2, 3)))
     assert recorder.mean["V1"].dtype == np.float32
+
+
+NOISY = {"type": "gaussian", "ssnr": 0.4, "refresh_ms": 4, "seed": 5}
+
+
+def noisy_condition(**changes: Any) -> Condition:
+    values = {
+        "baseline_ms": 4,
+        "recorded_ms": 24,
+        "stimulus": {"duration_ms": 18},
+        "noise": {**NOISY, **changes},
+    }
+    return conditions(validate(ExperimentConfig, values, ""), dt=2.0)[0]
+
+
+def screen_of(images: Tensor, indices: list[int]) -> Screen:
+    one = torch.ones((1, images.shape[1], 1, 1))
+    return Screen(images, torch.tensor(indices), PixelScale(0.5 * one, 0.2 * one))
+
+
+def steps_of(screen: Screen, condition: Condition) -> Tensor:
+    """All that is shown, (T, B, C, H, W)."""
+    null = torch.full_like(screen.images, 0.3)
+    return torch.stack([step for frames in screen.frames(condition, null) for step in frames.steps()])
+
+
+def test_dynamic_noise_is_drawn_anew_every_4_ms_from_onset_on() -> None:
+    screen = screen_of(torch.randn(3, 2, 5, 5), [4, 9, 2])
+    shown = steps_of(screen, noisy_condition())
+    assert len(shown) == 14
+    assert (shown[:2] == 0.3).all() and (shown[11:] == 0.3).all()
+    on = shown[2:11]
+    draws = [on[i] for i in (0, 2, 4, 6, 8)]
+    for first, second in ((0, 1), (2, 3), (4, 5), (6, 7)):
+        assert torch.equal(on[first], on[second])
+    assert all(not torch.allclose(a, b) for i, a in enumerate(draws) for b in draws[:i])
+
+
+def test_static_noise_is_one_draw() -> None:
+    on = steps_of(screen_of(torch.randn(2, 1, 5, 5), [0, 1]), noisy_condition(refresh_ms=0))[2:11]
+    assert all(torch.equal(step, on[0]) for step in on)
+
+
+def test_blocks_are_as_small_as_is_asked_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long trial is never in memory as a whole."""
+    screen = screen_of(torch.randn(3, 2, 5, 5), [4, 9, 2])
+    whole = steps_of(screen, noisy_condition())
+    monkeypatch.setattr("dynvision.experiments.screen.BLOCK_BYTES", 3 * screen.images.nbytes)
+    pieces = [frames.n for frames in screen.frames(noisy_condition(), torch.zeros_like(screen.images))]
+    assert pieces == [2, 3, 3, 3, 3]
+    assert torch.equal(steps_of(screen, noisy_condition()), whole)
+
+
+def test_600_steps_of_224_px_do_not_exist_at_once() -> None:
+    """Each block is made when it is asked for, and takes no more than its bound."""
+    screen = screen_of(torch.randn(2, 3, 224, 224), [0, 1])
+    values = {"recorded_ms": 1200, "stimulus": {"duration_ms": 1200}, "noise": {**NOISY, "refresh_ms": 2}}
+    (condition,) = conditions(validate(ExperimentConfig, values, ""), dt=2.0)
+    blocks = screen.frames(condition, torch.zeros_like(screen.images))
+    first = [next(blocks) for _ in range(3)]
+    assert max(frames.values.nbytes for frames in first) <= BLOCK_BYTES
+    assert condition.n_steps * screen.images.nbytes > 10 * BLOCK_BYTES
+
+
+def test_noise_depends_on_image_value_draw_and_seed_and_not_on_the_batch() -> None:
+    images = torch.randn(4, 2, 5, 5)
+    condition = noisy_condition()
+    whole = steps_of(screen_of(images, [7, 3, 8, 1]), condition)
+    part = steps_of(screen_of(images[2:], [8, 1]), condition)
+    assert torch.allclose(whole[:, 2:], part, atol=1e-6)
+    same = images[:1].expand(2, -1, -1, -1)
+    one, other = steps_of(screen_of(same, [7, 3]), condition)[2]
+    assert not torch.allclose(one, other)
+    reseeded = steps_of(screen_of(images, [7, 3, 8, 1]), noisy_condition(seed=6))
+    assert not torch.allclose(whole[2], reseeded[2])
+
+
+def test_two_values_have_noise_of_their_own() -> None:
+    values = {"parameter": "contrast", "values": [0.5, 1.0], "stimulus": {"duration_ms": 8}, "noise": NOISY}
+    low, high = conditions(validate(ExperimentConfig, values, ""), dt=2.0)
+    screen = screen_of(torch.randn(1, 1, 6, 6), [0])
+    noise = [steps_of(screen, c)[1] - c.value * screen.images for c in (low, high)]
+    assert not torch.allclose(noise[0], noise[1])
+    assert noise[0].std().item() == pytest.approx(noise[1].std().item(), rel=0.5)
+
+
+def test_a_mask_follows_the_image_and_is_the_same_in_every_condition() -> None:
+    stimulus = {"type": "masked", "duration_ms": 4, "mask_duration_ms": 6, "mask_contrast": 0.5}
+    values = {"parameter": "soa_ms", "values": [6, 10, 40], "recorded_ms": 40, "stimulus": stimulus}
+    early, late, never = conditions(validate(ExperimentConfig, values, ""), dt=2.0)
+    screen = screen_of(torch.randn(2, 1, 6, 6), [0, 1])
+    masks = [steps_of(screen, early)[4], steps_of(screen, late)[6]]
+    assert torch.equal(masks[0], masks[1])
+    half = 0.25 * screen.images.flatten(1).var(dim=1, correction=0)
+    assert torch.allclose(masks[0].flatten(1).square().mean(dim=1), half, rtol=1e-4)
+    assert early.shown == ["blank"] + 2 * ["image"] + ["blank"] + 3 * ["mask"] + 14 * ["blank"]
+    assert early.stimulus_on == [shown == "image" for shown in early.shown]
+    assert set(never.shown) == {"blank", "image"}
+
+
+def test_noisy_trials_equal_the_textbook_loop(model: DyRCNN) -> None:
+    images = torch.randn(2, 2, 9, 9)
+    screen = screen_of(images, [0, 1])
+    condition = noisy_condition()
+    ((_, recorder, logits),) = run_conditions(model, screen, [condition])
+    shown = torch.cat(
+        [f.folded().unflatten(0, (f.n, -1)) for f in screen.frames(condition, model.null_input(2))]
+    )
+    with torch.no_grad():
+        loop_logits, activity = textbook_loop(model, shown.transpose(0, 1), n_residual=0)
+    torch.testing.assert_close(logits, loop_logits, rtol=1e-4, atol=1e-6)
+    for layer, steps in activity.items():
+        means = [torch.zeros(2) if r is None else r.abs().flatten(1).mean(dim=1) for r in steps]
+        wanted = torch.stack(means, dim=1).numpy()
+        assert recorder.mean[layer] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
