@@ -15,6 +15,8 @@ from dynvision.model_components import (
     RecurrentConnection,
     Solver,
     StatefulOperation,
+    TimedOperation,
+    ZeroStart,
 )
 
 
@@ -36,6 +38,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
             module = find(model, name, layer)
             if isinstance(module, StatefulOperation):
                 memory[layer, name] = module.start()
+    started = {}  # step at which a layer's signal was first there
     outputs = []
     for t, frame in enumerate(frames):
         if t == model.idle_steps:  # the idle state carries no gradient
@@ -67,8 +70,13 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     source = history[module.source]
                     at = t - module.delay_steps
                     x = module(x, source[at] if at >= 0 and not off else None)
+                elif isinstance(module, ZeroStart):
+                    if x is None or t < module.n_steps:
+                        x = frame.new_zeros(len(frame), *module.shape)
                 elif x is None:
                     continue
+                elif isinstance(module, TimedOperation):
+                    x = module.at(x, min(t - started.setdefault((layer, name), t), module.n_steps - 1))
                 elif isinstance(module, Solver):
                     drives[layer].insert(0, x)
                     seen["drive", layer, t - model.idle_steps] = x

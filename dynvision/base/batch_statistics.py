@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def normalizes_over_batch(model: nn.Module) -> bool:
-    """Whether anything in a model is normalised by the statistics of what it is given."""
-    return model.training and any(isinstance(m, _BatchNorm) and m.training for m in model.modules())
+def normalizes_over_batch(module: nn.Module) -> bool:
+    """Whether anything in a module is normalised by the statistics of what it is given."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 @contextmanager

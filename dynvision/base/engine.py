@@ -6,14 +6,17 @@ A block of one step is the textbook loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dynvision.base.frames import Frames, merge_frames
+from dynvision.base.batch_statistics import normalizes_over_batch
+from dynvision.base.frames import Frames, join, merge_frames
 from dynvision.base.plan import LayerPlan, Operation, Plan
 from dynvision.base.state import ModelState, Trace
 from dynvision.base.watch import INSIDE_SCAN, Watch, shifted
@@ -21,6 +24,7 @@ from dynvision.functional.merge import MERGES
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.resize import resize_nearest
 from dynvision.model_components.solver import Solver
+from dynvision.model_components.zero_start import ZeroStart
 
 
 def advance(
@@ -41,11 +45,12 @@ def advance(
     """
     longest = min(block_steps, plan.longest_block or block_steps)
     outputs: list[Frames] = []
+    once = Once()
     done = 0
     for block in frames.cut(longest):
         begun = block.shifted(state.age - block.first)
         shift = done - begun.first
-        output, state = _run_block(plan, begun, state, shifted(watch or {}, shift))
+        output, state = _run_block(plan, begun, state, once, shifted(watch or {}, shift))
         if output is not None:
             outputs.append(output.shifted(shift))
         done += block.n
@@ -53,9 +58,9 @@ def advance(
 
 
 def _run_block(
-    plan: Plan, frames: Frames, state: ModelState, watch: Watch
+    plan: Plan, frames: Frames, state: ModelState, once: Once, watch: Watch
 ) -> tuple[Frames | None, ModelState]:
-    run = _Block(state, frames.first, frames.end, watch)
+    run = _Block(state, frames, once, watch)
     signal: Frames | None = frames
     for layer in plan.layers:
         signal = run.layer(layer, signal)
@@ -69,11 +74,27 @@ def _run_block(
     return signal, replace(state, age=age, traces=traces, drives=run.drives, operations=run.operations)
 
 
+class Once:
+    """What becomes of a signal that is the same at every step: computed for the first block, and kept for the others."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[Tensor, Tensor]] = {}
+
+    def apply(self, key: Hashable, function: Callable[[Tensor], Tensor], x: Frames) -> Frames:
+        """``function`` of a constant signal; ``key`` says whose function it is."""
+        heard, result = self._known.get(key, (None, None))
+        if heard is not x.values or result is None:
+            result = function(x.values)
+            self._known[key] = (x.values, result)
+        return Frames(x.first, x.n, result, constant=True)
+
+
 class _Block:
     """One block of time under way."""
 
-    def __init__(self, state: ModelState, first: int, end: int, watch: Watch) -> None:
-        self.first, self.end, self.watch = first, end, watch
+    def __init__(self, state: ModelState, frames: Frames, once: Once, watch: Watch) -> None:
+        self.first, self.end, self.frames = frames.first, frames.end, frames
+        self.once, self.watch = once, watch
         self.traces = dict(state.traces)
         self.drives = dict(state.drives)
         self.operations = dict(state.operations)
@@ -106,34 +127,79 @@ class _Block:
         module: Any = operation.module
         if operation.kind == "connect":
             h = self._heard(module.source, module.delay_steps, first, end)
-            return merge_frames(x, h and h.apply(module.transform), module.merge)
+            return merge_frames(x, h and self._apply(plan, operation, module.transform, h), module.merge)
         if operation.kind == "recur":
             h = self._heard(plan.name, module.delay_steps, first, end)
             if h is None:
                 return x
-            h = h.apply(module.recurrent_signal)
+            h = self._apply(plan, operation, module.recurrent_signal, h)
             self._tell("recurrent", plan.name, h)
             return _merge_recurrent(module, x, h)
+        if operation.kind == "begin":
+            return self._begin(module, x, first, end)
         if x is None:
             return None
         if operation.kind == "first_stage":
-            x = x.apply(module.first_stage)
+            x = self._apply(plan, operation, module.first_stage, x)
             if module.conv2 is None:
                 self._tell("conv", plan.name, x)
             return x
         if operation.kind == "second_stage":
-            x = x.apply(module.second_stage)
+            x = self._apply(plan, operation, module.second_stage, x)
             self._tell("conv", plan.name, x)
             return x
+        if operation.kind == "timed":
+            return self._timed(plan, operation, x)
         if operation.kind == "stateful":
             return self._own_state(plan, operation, x)
         if operation.kind == "record":
             self._tell("state", plan.name, x)
             return x
-        x = x.apply(module)
+        x = self._apply(plan, operation, module, x)
         if operation.name == "layer":
             self._tell("conv", plan.name, x)
         return x
+
+    def _apply(
+        self,
+        plan: LayerPlan,
+        operation: Operation,
+        function: Callable[[Tensor], Tensor],
+        x: Frames,
+        step: int = 0,
+    ) -> Frames:
+        """A stateless function of maps, the one of ``step``: once for a constant signal, else for all steps at once.
+
+        Batch normalisation in training hears one step at a time, so that a step's result does not depend on the block.
+        """
+        if x.constant:
+            return self.once.apply((plan.name, operation.name, operation.kind, step), function, x)
+        if x.n > 1 and normalizes_over_batch(operation.module):
+            return Frames(x.first, x.n, _stack([function(step) for step in x.steps()]))
+        return x.apply(function)
+
+    def _timed(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
+        """An operation that knows the step: one after the other until they are alike, the others at once."""
+        module: Any = operation.module
+        last = module.n_steps - 1
+        alike = max(x.first, min(x.end, plan.start + last))
+        bounds = [*range(x.first, alike + 1), *([x.end] if alike < x.end else [])]
+        pieces = []
+        for first, end in itertools.pairwise(bounds):
+            step = min(first - plan.start, last)
+            function = functools.partial(module.at, step=step)
+            pieces.append(self._apply(plan, operation, function, x.between(first, end), step))
+        return join(pieces)
+
+    def _begin(self, module: ZeroStart, x: Frames | None, first: int, end: int) -> Frames:
+        """Zeros where the layer does not hear its input yet, and the input from there on."""
+        opens = min(max(module.n_steps, first, end if x is None else x.first), end)
+        if opens == first and x is not None:
+            return x
+        zeros = Frames(
+            first, opens - first, module.zeros(self.frames.batch, self.frames.values), constant=True
+        )
+        return zeros if x is None or opens == end else join([zeros, x.between(opens, end)])
 
     def _own_state(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
         key, results = (plan.name, operation.name), []

@@ -22,8 +22,21 @@ from dynvision.model_components.recurrent_connection import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
 from dynvision.model_components.solver import Solver
 from dynvision.model_components.stateful import StatefulOperation
+from dynvision.model_components.timed import TimedOperation
+from dynvision.model_components.zero_start import ZeroStart
 
-Kind = Literal["apply", "first_stage", "second_stage", "recur", "connect", "solve", "stateful", "record"]
+Kind = Literal[
+    "apply",
+    "first_stage",
+    "second_stage",
+    "recur",
+    "connect",
+    "solve",
+    "stateful",
+    "timed",
+    "begin",
+    "record",
+]
 RESERVED = ("layer", "record", "delay")
 
 
@@ -61,15 +74,6 @@ class Plan:
     longest_block: int | None  # bound by the shortest feedback delay
     settled: int  # age after which every signal has arrived everywhere
 
-    @property
-    def is_stateless(self) -> bool:
-        """Whether every step is computed alone, from this step's input."""
-        return self.settled == 2 and all(
-            operation.kind in ("apply", "first_stage", "second_stage")
-            for layer in self.layers
-            for operation in (*layer.block, *layer.lateral, *layer.step, *layer.output)
-        )
-
 
 def resolve_operations(
     model: nn.Module, layer: str, names: Sequence[str], feedforward_only: bool, without_skip: bool
@@ -99,6 +103,10 @@ def resolve_operations(
             found.append(Operation(name, "solve", module))
         elif isinstance(module, StatefulOperation):
             found.append(Operation(name, "stateful", module))
+        elif isinstance(module, TimedOperation):
+            found.append(Operation(name, "timed", module))
+        elif isinstance(module, ZeroStart):
+            found.append(Operation(name, "begin", module))
         elif not isinstance(module, nn.Identity):
             found.append(Operation(name, "apply", module))
     return found
@@ -187,6 +195,8 @@ def make_plan(
                     longest = min(longest or connection.delay_steps, connection.delay_steps)
                 else:
                     start = min(start, starts[connection.source] + connection.delay_steps)
+        if any(isinstance(operation, Operation) and operation.kind == "begin" for operation in found):
+            start = 0
         delay = feedforward_delays[layer]
         horizon[layer] = max(horizon[layer], delay)
         planned = _split(layer, _commute_additive(found), start, delay)
@@ -195,8 +205,18 @@ def make_plan(
         layers.append(planned)
         starts[layer] = start
         arrival = start + delay
-    settled = max(starts.values()) + max(horizon.values()) + 1
+    settled = max(starts.values()) + max([*horizon.values(), *_lengths_of_schedules(layers)]) + 1
     return Plan(tuple(layers), horizon, longest, settled)
+
+
+def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
+    """Steps from a layer's start on at which its operations are not yet what they stay, for each that depends on time."""
+    return [
+        operation.module.n_steps
+        for layer in layers
+        for operation in (*layer.block, *layer.lateral, *layer.step, *layer.output)
+        if isinstance(operation.module, (TimedOperation, ZeroStart))
+    ]
 
 
 def _is_backward(model: nn.Module, connection: Connection, layer: str) -> bool:

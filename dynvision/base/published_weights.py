@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 
@@ -23,6 +24,8 @@ class PublishedWeights:
     def translate_pretrained_layer_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The published weights by the names of this class, values unchanged.
 
+        Batch normalisation did not always count its batches; as in torch, a count that is missing is 0.
+
         Args:
             state_dict: tensors by published name, without the prefix ``module.`` of data-parallel training.
 
@@ -30,7 +33,10 @@ class PublishedWeights:
             Tensors by the names of ``state_dict()`` of a model of this class; the names as they are for a class without
             a published layout.
         """
-        return {cls._own_name(name): tensor for name, tensor in state_dict.items()}
+        own = {cls._own_name(name): tensor for name, tensor in state_dict.items()}
+        for name in [name for name in own if name.endswith(".running_mean")]:
+            own.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
+        return own
 
     @classmethod
     def _own_name(cls, published: str) -> str:

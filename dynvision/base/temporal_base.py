@@ -10,15 +10,17 @@ lies deeper, or a row of them, is named in ``module_paths``: ``{"V1": ["features
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
-from dynvision.base.batch_statistics import normalizes_over_batch, running_statistics
+from dynvision.base.batch_statistics import running_statistics
 from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import advance
 from dynvision.base.frames import Frames
@@ -273,10 +275,9 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         block = self.block_steps or choose_block_steps(plan, frames)
-        if normalizes_over_batch(self):  # over the batch of one step, however time is cut
-            block = frames.n if frames.constant and plan.is_stateless else 1
-        outputs, state = advance(plan, frames, state, block, joined(observer, watch=watch))
-        return self._gather_logits(outputs, frames), state
+        with _weights_once():
+            outputs, state = advance(plan, frames, state, block, joined(observer, watch=watch))
+            return self._gather_logits(outputs, frames), state
 
     def step(self, frame: Tensor, state: ModelState, plan: Plan | None = None) -> tuple[Tensor, ModelState]:
         """One step of streaming inference.
@@ -356,6 +357,11 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             c = self.n_channels
             raise InputError(f"input of shape {tuple(x.shape)} is not (B, {c}, H, W) or (B, T, {c}, H, W)")
         return video
+
+
+def _weights_once() -> contextlib.AbstractContextManager[None]:
+    """Parametrised weights, e.g. normalised ones, are computed when they are first used, not again at every step."""
+    return contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached()
 
 
 def _every(length: int, n: int) -> range:

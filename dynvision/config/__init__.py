@@ -1,5 +1,13 @@
 """Typed configuration. Nothing here imports torch."""
 
+from dynvision.config.cortical_models import (
+    BLArgs,
+    BLTArgs,
+    CordsNetArgs,
+    CORnetArgs,
+    CORnetRArgs,
+    CORnetRTArgs,
+)
 from dynvision.config.data import DATASETS, DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
@@ -16,6 +24,12 @@ __all__ = [
     "MODELS",
     "AlexNetArgs",
     "CifarResNetArgs",
+    "BLArgs",
+    "BLTArgs",
+    "CORnetArgs",
+    "CORnetRArgs",
+    "CORnetRTArgs",
+    "CordsNetArgs",
     "DataConfig",
     "DyRCNNArgs",
     "ExecutionConfig",

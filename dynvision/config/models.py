@@ -14,6 +14,14 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
+from dynvision.config.cortical_models import (
+    BLArgs,
+    BLTArgs,
+    CordsNetArgs,
+    CORnetArgs,
+    CORnetRArgs,
+    CORnetRTArgs,
+)
 from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.errors import InputError, unknown_name
@@ -40,6 +48,8 @@ class ModelEntry:
 
 
 MODELS: dict[str, ModelEntry] = {}
+# Other names of models; a run has the name that the model is registered by.
+MODEL_NAMES = {"CorNetRT": "CORnetRT", "CordsNet": "CordsNetR8"}
 
 
 def register(
@@ -56,8 +66,8 @@ def register(
     Raises:
         InputError: the name is taken.
     """
-    if name in MODELS:
-        raise InputError(f"the model name {name!r} is taken by {MODELS[name].target}")
+    if registered_name(name) in MODELS:
+        raise InputError(f"the model name {name!r} is taken by {find_model(name).target}")
     MODELS[name] = ModelEntry(target, args, stages)
 
 
@@ -82,19 +92,25 @@ def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
         )
 
 
+def registered_name(name: str) -> str:
+    """The name that a model is registered by, of any of its names."""
+    return MODEL_NAMES.get(name, name)
+
+
 def find_model(name: str) -> ModelEntry:
     """The entry of a registered name, of a class in ``dynvision/models/``, or of ``package.module:Class``.
 
     Raises:
         InputError: the name is not known.
     """
+    name = registered_name(name)
     if name in MODELS:
         return MODELS[name]
     if ":" in name:
         return ModelEntry(name, OpenArgs)
     placed = _placed_models()
     if name not in placed:
-        raise unknown_name("model", name, {*MODELS, *placed}, key="model_name")
+        raise unknown_name("model", name, {*MODELS, *MODEL_NAMES, *placed}, key="model_name")
     return ModelEntry(placed[name], OpenArgs)
 
 
@@ -130,3 +146,11 @@ for _depth in (18, 34, 50, 101, 152):
     register(f"ResNet{_depth}", f"dynvision.models.resnet:ResNet{_depth}", ResNetArgs, stages=2)
 for _depth in (20, 32, 44, 56, 110):
     register(f"ResNet{_depth}", f"dynvision.models.cifar_resnet:ResNet{_depth}", CifarResNetArgs, stages=2)
+register("CORnetZ", "dynvision.models.cornet_z:CORnetZ", CORnetArgs)
+register("CORnetR", "dynvision.models.cornet_rt:CORnetR", CORnetRArgs)
+register("CORnetRT", "dynvision.models.cornet_rt:CORnetRT", CORnetRTArgs)
+register("CORnetS", "dynvision.models.cornet_s:CORnetS", CORnetArgs)
+for _name in ("CordsNetR2", "CordsNetR4", "CordsNetR6", "CordsNetR8"):
+    register(_name, f"dynvision.models.cordsnet:{_name}", CordsNetArgs)
+register("BL", "dynvision.models.blt:BL", BLArgs)
+register("BLT", "dynvision.models.blt:BLT", BLTArgs)

@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
 from dynvision.config.model import TemporalArgs
-from dynvision.config.models import OpenArgs, check_recurrence, find_model
+from dynvision.config.models import OpenArgs, check_recurrence, find_model, registered_name
 from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
@@ -34,7 +34,7 @@ class ModelConfig(Section):
     def _resolve_args(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        name = str(values.get("name", cls.model_fields["name"].default))
+        name = registered_name(str(values.get("name", cls.model_fields["name"].default)))
         args = resolve_model_args(name, values.get("args") or {})
         return {**values, "name": name, "args": args.model_dump(exclude_unset=isinstance(args, OpenArgs))}
 

@@ -1,7 +1,8 @@
 """The parts that models are made of, usable alone in plain PyTorch."""
 
+from dynvision.model_components.batch_norm_per_step import BatchNormPerStep
 from dynvision.model_components.bias import FeatureBias, ScalarBias, SpatialBias, create_bias
-from dynvision.model_components.connection import Connection, Feedback, Skip
+from dynvision.model_components.connection import Connection, Feedback, Pathway, PointwiseConnection, Skip
 from dynvision.model_components.conv import Conv2d
 from dynvision.model_components.divisive_normalization import DivisiveNormalization
 from dynvision.model_components.drive_noise import DriveNoise
@@ -19,9 +20,13 @@ from dynvision.model_components.solver import Solver
 from dynvision.model_components.solvers import SOLVERS, find_solver
 from dynvision.model_components.stateful import StatefulOperation
 from dynvision.model_components.supralinearity import SupraLinearity
+from dynvision.model_components.timed import TimedOperation
+from dynvision.model_components.weight_norm import WeightNormConv2d, WeightNormLinear
+from dynvision.model_components.zero_start import ZeroStart
 
 __all__ = [
     "SOLVERS",
+    "BatchNormPerStep",
     "Connection",
     "Conv2d",
     "DivisiveNormalization",
@@ -34,6 +39,8 @@ __all__ = [
     "IntrinsicSuppression",
     "LiquidStep",
     "LocalLateralConnection",
+    "Pathway",
+    "PointwiseConnection",
     "RConv2d",
     "RecurrentConnectedConv2d",
     "RecurrentConnection",
@@ -46,6 +53,10 @@ __all__ = [
     "SpatialBias",
     "StatefulOperation",
     "SupraLinearity",
+    "TimedOperation",
+    "WeightNormConv2d",
+    "WeightNormLinear",
+    "ZeroStart",
     "create_bias",
     "find_solver",
 ]

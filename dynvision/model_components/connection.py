@@ -3,7 +3,7 @@
     h(t) = resize( W_1x1 r_source(t - t_connection) )      merged into the target's drive
 
 The 1 x 1 convolution is there where the channels differ. Nearest-neighbour resizing commutes with it, so the smaller
-of the two resolutions is convolved. Shapes are known at construction.
+of the two resolutions is convolved. Shapes are known at construction. A pathway has a module of its own in place of both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,42 @@ from dynvision.units import ms_to_steps
 
 
 class Connection(nn.Module):
-    """A delayed connection from a source layer into the drive of a target layer.
+    """A delayed connection from a source layer into the signal of a target layer: ``h = transform(r_source)``.
+
+    Args:
+        source: name of the source layer.
+        t_connection: delay in ms.
+        dt: integration step in ms.
+        merge: ``additive`` or ``multiplicative``.
+    """
+
+    delay_name = "t_connection"
+    shortest_delay_is_dt = False
+
+    def __init__(
+        self, source: str, t_connection: float = 0.0, dt: float = 2.0, merge: str = "additive"
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.merge_name = merge
+        self.merge = find_merge(merge)
+        shortest = dt if self.shortest_delay_is_dt else 0.0
+        self.delay_steps = ms_to_steps(t_connection, dt, self.delay_name, minimum_ms=shortest)
+
+    def transform(self, r: Tensor) -> Tensor:
+        """The source's activity as the target hears it."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor | None, r: Tensor | None) -> Tensor | None:
+        """Merge the delayed activity of the source into ``x``; what is absent (None) leaves the other as it is."""
+        if r is None:
+            return x
+        h = self.transform(r)
+        return h if x is None else self.merge(x, h)
+
+
+class PointwiseConnection(Connection):
+    """A connection by a 1 x 1 convolution, where the channels differ, and resizing.
 
     Args:
         source: name of the source layer.
@@ -31,9 +66,6 @@ class Connection(nn.Module):
         bias: whether the 1 x 1 convolution has a bias.
     """
 
-    delay_name = "t_connection"
-    shortest_delay_is_dt = False
-
     def __init__(
         self,
         source: str,
@@ -45,13 +77,8 @@ class Connection(nn.Module):
         merge: str = "additive",
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        self.source = source
+        super().__init__(source, t_connection, dt, merge)
         self.size: tuple[int, int] = (size[0], size[1])
-        self.merge_name = merge
-        self.merge = find_merge(merge)
-        shortest = dt if self.shortest_delay_is_dt else 0.0
-        self.delay_steps = ms_to_steps(t_connection, dt, self.delay_name, minimum_ms=shortest)
         self.conv = (
             nn.Conv2d(in_channels, out_channels, 1, bias=bias) if in_channels != out_channels else None
         )
@@ -74,22 +101,39 @@ class Connection(nn.Module):
             r = self.conv(r)
         return r if shrinks else resize_nearest(r, self.size)
 
-    def forward(self, x: Tensor | None, r: Tensor | None) -> Tensor | None:
-        """Merge the delayed activity of the source into ``x``; what is absent (None) leaves the other as it is."""
-        if r is None:
-            return x
-        h = self.transform(r)
-        return h if x is None else self.merge(x, h)
 
-
-class Skip(Connection):
+class Skip(PointwiseConnection):
     """From an earlier to a later layer; a delay of 0 hears this step's activity."""
 
     delay_name = "t_skip"
 
 
-class Feedback(Connection):
+class Feedback(PointwiseConnection):
     """From a later to an earlier layer; the delay is at least dt."""
 
     delay_name = "t_feedback"
     shortest_delay_is_dt = True
+
+
+class Pathway(Connection):
+    """A connection through a module of its own, e.g. a strided convolution, from the source's maps to the target's.
+
+    Args:
+        source: name of the source layer.
+        path: maps (B, C_source, H_source, W_source) to (B, C, H, W) of the target; the identity where they are alike.
+        t_connection, dt, merge: as for :class:`Connection`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        path: nn.Module,
+        t_connection: float = 0.0,
+        dt: float = 2.0,
+        merge: str = "additive",
+    ) -> None:
+        super().__init__(source, t_connection, dt, merge)
+        self.path = path
+
+    def transform(self, r: Tensor) -> Tensor:
+        return self.path(r)  # type: ignore[no-any-return]

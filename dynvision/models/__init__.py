@@ -5,14 +5,40 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.models import MODELS, find_model, register
+from dynvision.config.models import MODELS, find_model, register, registered_name
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
     from dynvision.base import TemporalBase
+    from dynvision.models.blt import BL, BLT
+    from dynvision.models.cordsnet import CordsNet, CordsNetR2, CordsNetR4, CordsNetR6, CordsNetR8
+    from dynvision.models.cornet_rt import CORnetR, CORnetRT, CorNetRT
+    from dynvision.models.cornet_s import CORnetS
+    from dynvision.models.cornet_z import CORnetZ
     from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2, DyRCNNx4, DyRCNNx8
 
-__all__ = ["DyRCNN", "DyRCNNx2", "DyRCNNx4", "DyRCNNx8", "create", "list_models", "model_class", "register"]
+__all__ = [
+    "BL",
+    "BLT",
+    "CORnetR",
+    "CORnetRT",
+    "CORnetS",
+    "CORnetZ",
+    "CorNetRT",
+    "CordsNet",
+    "CordsNetR2",
+    "CordsNetR4",
+    "CordsNetR6",
+    "CordsNetR8",
+    "DyRCNN",
+    "DyRCNNx2",
+    "DyRCNNx4",
+    "DyRCNNx8",
+    "create",
+    "list_models",
+    "model_class",
+    "register",
+]
 
 
 def list_models() -> list[str]:
@@ -42,10 +68,10 @@ def create(name: str, **kwargs: Any) -> TemporalBase:
 
 def __getattr__(name: str) -> Any:
     """Model classes by their names, imported when they are used."""
-    if name == "DyRCNN" or name in MODELS:
+    if name == "DyRCNN" or registered_name(name) in MODELS:
         return getattr(importlib.import_module(_module_of(name)), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _module_of(name: str) -> str:
-    return "dynvision.models.dyrcnn" if name == "DyRCNN" else MODELS[name].target.partition(":")[0]
+    return "dynvision.models.dyrcnn" if name == "DyRCNN" else find_model(name).target.partition(":")[0]

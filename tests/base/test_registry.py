@@ -47,7 +47,8 @@ CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name fo
 def arguments_of(case):
     name, _, variant = case.partition(" ")
     recurrence = {"recurrence_type": "full", "t_recurrence": 2.0} if variant else {}
-    return name, {**ARGUMENTS.get(name, {}), **recurrence}
+    width = {"width": 0.5} if "width" in MODELS[name].args.model_fields else {}
+    return name, {**width, **ARGUMENTS.get(name, {}), **recurrence}
 
 
 def build(case, size=None, n_steps=N_STEPS, **arguments):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,8 @@ import yaml
 
 from dynvision.config.data import DataConfig
 from dynvision.config.generated import check_generated, generated_files, write_generated
-from dynvision.config.model import DyRCNNArgs
+from dynvision.config.model import DyRCNNArgs, TemporalArgs
+from dynvision.config.models import MODELS
 from dynvision.config.run import RunConfig, read_yaml
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig, TrainingConfig
@@ -65,26 +67,33 @@ def test_shipped_defaults_are_those_of_the_schemas(config_dir: str) -> None:
     assert validate(TrainingConfig, values["training"], "training") == TrainingConfig()
     assert validate(DataConfig, values["data"], "data") == DataConfig()
     assert validate(ExecutionConfig, values["execution"], "execution") == ExecutionConfig()
-    assert validate(DyRCNNArgs, values["model_defaults"]["DyRCNN"], "") == DyRCNNArgs()
+    for schema in {entry.args for entry in MODELS.values()}:
+        assert validate(schema, values["model_defaults"][schema.family()], "") == schema()
     for name, schema in (("training", TrainingConfig), ("execution", ExecutionConfig)):
         assert list(values[name]) == list(schema.model_fields)
 
 
 def test_every_default_says_its_unit(config_dir: str) -> None:
-    lines = (Path(config_dir) / "config_defaults.yaml").read_text().splitlines()
-    for schema in (TrainingConfig, ExecutionConfig, DyRCNNArgs):
-        for name, field in schema.model_fields.items():
+    text = (Path(config_dir) / "config_defaults.yaml").read_text()
+    families = {f"  {entry.args.family()}:": entry.args for entry in MODELS.values()}
+    for title, schema in {"training:": TrainingConfig, "execution:": ExecutionConfig, **families}.items():
+        lines = text.partition(f"\n{title}\n")[2].splitlines()
+        indent = len(title) - len(title.lstrip()) + 2
+        section = list(itertools.takewhile(lambda line, n=indent: line.startswith(" " * n), lines))
+        assert len(section) == len(schema.model_fields)
+        for line, (name, field) in zip(section, schema.model_fields.items(), strict=True):
             unit = field.json_schema_extra["unit"]  # type: ignore[index,call-overload]
-            found = [line for line in lines if line.strip().startswith(f"{name}: ")]
-            wanted = f"# {unit}; {field.description}" if unit else f"# {field.description}"
-            assert any(line.endswith(wanted) for line in found)
+            assert line.strip().startswith(f"{name}: ")
+            assert f"# {unit}; {field.description}" in line if unit else f"# {field.description}" in line
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in DyRCNNArgs.model_fields if name.startswith(("t_", "tau", "dt"))]
+    "schema", {entry.args for entry in MODELS.values()}, ids=lambda schema: schema.family()
 )
-def test_durations_are_in_ms(name: str) -> None:
-    assert DyRCNNArgs.model_fields[name].json_schema_extra == {"unit": "ms"}
+def test_durations_are_in_ms(schema: type[TemporalArgs]) -> None:
+    for name, field in schema.model_fields.items():
+        if name.startswith(("t_", "tau", "dt")):
+            assert field.json_schema_extra == {"unit": "ms"}
 
 
 def test_generated_files_are_in_sync(config_dir: str) -> None:
