@@ -20,7 +20,7 @@ LAYERS = (
     ("model_components", "losses", "analysis"),
     ("base", "neurons"),
     ("models", "data"),
-    ("training", "experiments", "inference"),
+    ("training", "experiments", "dynamics", "inference"),
     ("visualization",),
     ("report",),
     ("cli",),
@@ -71,7 +71,14 @@ def test_tables_in_tables_out() -> None:
             roots = {name.split(".")[0] for name in imported(path)}
             parts = {part_of(name) for name in imported(path) if name.startswith("dynvision.")}
             assert not roots & {"torch", "pytorch_lightning", "ffcv"}, path
-            assert not parts & {"models", "base", "model_components", "training", "experiments"}, path
+            assert not parts & {
+                "models",
+                "base",
+                "model_components",
+                "training",
+                "experiments",
+                "dynamics",
+            }, path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -101,7 +108,7 @@ LIGHT = (
     "dynvision.units",
     "dynvision.cli",
 )
-COMMANDS = ("convert", "train", "experiment", "analyse", "plot", "report", "runs", "config")
+COMMANDS = ("convert", "train", "experiment", "analyse", "dynamics", "plot", "report", "runs", "config")
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "train": "train one run",
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
+    "dynamics": "spectra, time scales and trajectories of one trained run",
     "plot": "draw an experiment's figures",
     "report": "write the HTML report",
     "runs": "list runs and their parameters",

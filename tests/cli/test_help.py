@@ -14,6 +14,7 @@ UNITS = {
     "train": ("ms", "px"),
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
+    "dynamics": ("ms",),
     "plot": ("ms", "a.u."),
     "report": ("ms", "a.u."),
     "runs": ("ms", "px"),

@@ -1,4 +1,6 @@
-# Measures of the responses: tables in, table out.
+# Measures of the responses: tables in, tables out; and dynamics of the networks themselves (`snakemake dynamics`).
+
+DYNAMICS = ["spectrum", "timescales", "autocorrelation", "trajectories", "unrolling"]
 
 
 rule analyse:
@@ -25,3 +27,32 @@ rule analyse:
         "dynvision analyse --experiment {input.experiment:q} --responses {input.responses:q}"
         " --performance {input.performance:q} --output {output.metrics:q} --summary {output.summary:q}"
         " 2>&1 | tee -i {log:q}"
+
+
+rule dynamics_of_run:
+    input:
+        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
+        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
+        data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
+    output:
+        expand(f"{RESULTS}/dynamics/{{{{run_id}}}}/{{table}}.parquet", table=DYNAMICS),
+    log:
+        f"{RESULTS}/logs/dynamics/{{run_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/dynamics/{{run_id}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "analyse the dynamics of {wildcards.run_id}"
+    shell:
+        "dynvision dynamics {wildcards.run_id:q} --results {RESULTS:q} {EXECUTION} 2>&1 | tee -i {log:q}"
+
+
+rule dynamics:
+    input:
+        expand(f"{RESULTS}/dynamics/{{run_id}}/{{table}}.parquet", run_id=RUNS, table=DYNAMICS),
+    localrule: True
+    message:
+        "dynamics done: tables in {RESULTS}/dynamics"

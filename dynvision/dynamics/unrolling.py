@@ -1,0 +1,110 @@
+"""Engineering and biological time: the same network with and without feedforward delays.
+
+    biological   (t_feedforward, t_skip, t_feedback)
+    engineering  (0, t_skip - n t_feedforward, t_feedback + n t_feedforward)            n stages from source to target
+    r_l(t) biological = r_l(t - l t_feedforward) engineering                            l stages from the input to layer l
+
+The two are equal to float tolerance. That is checked on real images, layer by layer and unit by unit. A network with a skip
+faster than its feedforward path would hear the future in engineering time, and has no such twin.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dynvision.base import Frames, TemporalBase
+from dynvision.errors import InputError
+from dynvision.model_components.connection import Connection
+
+
+def engineering_twin(model: TemporalBase) -> TemporalBase:
+    """A copy of a network without feedforward delays, with the delays of its connections changed to match.
+
+    Raises:
+        InputError: a skip connection would need a negative delay.
+    """
+    twin = copy.deepcopy(model)
+    starts = layer_delays(model)
+    twin.t_feedforward = 0.0
+    for name, connection in twin.named_modules():
+        if isinstance(connection, Connection):
+            target = name.partition("_")[2]
+            ahead = starts[target] - starts[connection.source]  # below zero for feedback
+            if connection.delay_steps - ahead < 0:
+                raise InputError(
+                    f"{name} is faster than the feedforward path by {(ahead - connection.delay_steps) * model.dt:g} ms: "
+                    "engineering time would need a negative delay; raise t_skip"
+                )
+            connection.delay_steps -= ahead
+    return twin
+
+
+def layer_delays(model: TemporalBase) -> dict[str, int]:
+    """Steps until a layer hears of the input along the chain of layers, by layer."""
+    delays, passed = {}, 0
+    for layer in model.chain:
+        delays[layer] = passed
+        passed += model.feedforward_delay_steps(layer)
+    return delays
+
+
+@torch.inference_mode()
+def compare_unrollings(model: TemporalBase, images: Tensor, n_steps: int) -> pd.DataFrame:
+    """Run a network and its engineering twin on the same images.
+
+    Args:
+        model: in eval mode.
+        images: normalised images, (B, C, H, W), shown for the whole trial, from silence.
+        n_steps: length of the trial.
+
+    Returns:
+        Columns `layer time_ms biological engineering largest_difference shift_ms`.
+
+    Raises:
+        InputError: there is no engineering twin.
+    """
+    twin, delays = engineering_twin(model), layer_delays(model)
+    ours, theirs = _run(model, images, n_steps), _run(twin, images, n_steps)
+    rows = []
+    for layer in model.chain:
+        shift = delays[layer]
+        if layer not in ours or shift >= n_steps:
+            continue
+        slow, fast = ours[layer][shift:], theirs[layer][: n_steps - shift]
+        rows.append(
+            pd.DataFrame(
+                {
+                    "layer": layer,
+                    "time_ms": np.arange(shift, n_steps) * model.dt,
+                    "biological": np.abs(slow).mean(axis=(1, 2)),
+                    "engineering": np.abs(fast).mean(axis=(1, 2)),
+                    "largest_difference": np.abs(slow - fast).max(axis=(1, 2)),
+                    "shift_ms": shift * model.dt,
+                }
+            )
+        )
+    table = pd.concat(rows, ignore_index=True)
+    table["layer"] = pd.Categorical(table["layer"], list(model.chain))
+    return table
+
+
+def _run(model: TemporalBase, images: Tensor, n_steps: int) -> dict[str, np.ndarray]:
+    """Activity by layer, (T, B, U); zero before a layer starts."""
+    kept: dict[str, np.ndarray] = {}
+
+    def observe(layer: str, frames: Frames) -> None:
+        activity = frames.folded().unflatten(0, (-1, len(images))).flatten(2).cpu().numpy()
+        if layer not in kept:
+            kept[layer] = np.zeros((n_steps, *activity.shape[1:]), activity.dtype)
+        kept[layer][frames.first : frames.end] = activity
+
+    plan = model.plan()
+    model.advance(
+        Frames(0, n_steps, images, constant=True), model.initial_state(len(images), plan), plan, observe
+    )
+    return kept
