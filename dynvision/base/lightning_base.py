@@ -15,17 +15,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from dynvision.base.frames import Frames
+from dynvision.base.costs import CostObserver, watch_costs
+from dynvision.base.epoch import Epoch
 from dynvision.base.non_finite import explain_non_finite_loss
+from dynvision.base.optimization import build_optimizer, build_schedule, parameter_groups
 from dynvision.base.temporal_base import TemporalBase
 from dynvision.base.watch import Observer
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
 from dynvision.functional.presentation import scored_steps, stretch_pattern, timed_labels
-from dynvision.losses import BaseLoss, Outputs, find_loss
+from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
 from dynvision.units import ms_to_steps
-
-# Schedules that move after every batch, and their argument for the number of batches; others move after every epoch.
-PER_STEP = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}
 
 
 class Presentation(NamedTuple):
@@ -42,10 +41,12 @@ class LightningBase(pl.LightningModule):
         optimizer: class name in ``torch.optim``.
         learning_rate: base learning rate.
         weight_decay: weight decay.
+        optimizer_args: further arguments of the optimiser.
         scheduler: class name in ``torch.optim.lr_scheduler``; ``none`` keeps the rate.
-        scheduler_args: its arguments.
+        scheduler_args: its arguments, lengths in epochs.
+        warmup_epochs: time in which the learning rate grows linearly before the schedule, in epochs.
         learning_rate_factors: factor on the learning rate of parameters whose name contains the word.
-        criterion_params: losses as (name, {"weight": w}) pairs.
+        criterion_params: losses as (name, {"weight": w, argument: value}) pairs.
         data_presentation_pattern: symbols 0 and 1 stretched over the presentation.
         shuffle_presentation_pattern: permute the symbols once per training batch.
         loss_reaction_time: labels are ignored for this long after each onset, ms.
@@ -68,8 +69,10 @@ class LightningBase(pl.LightningModule):
         optimizer: str = "Adam",
         learning_rate: float = 0.001,
         weight_decay: float = 0.0,
+        optimizer_args: Mapping[str, Any] | None = None,
         scheduler: str = "StepLR",
         scheduler_args: Mapping[str, Any] | None = None,
+        warmup_epochs: float = 0.0,
         learning_rate_factors: Mapping[str, float] | None = None,
         criterion_params: Sequence[tuple[str, Mapping[str, Any]]] = (("CrossEntropyLoss", {"weight": 1.0}),),
         data_presentation_pattern: str = "1",
@@ -84,7 +87,9 @@ class LightningBase(pl.LightningModule):
         super().__init__(**kwargs)
         self.optimizer = optimizer
         self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)
+        self.optimizer_args = dict(optimizer_args or {})
         self.scheduler, self.scheduler_args = scheduler, dict(scheduler_args or {})
+        self.warmup_epochs = float(warmup_epochs)
         self.learning_rate_factors = dict(learning_rate_factors or {})
         self.data_presentation_pattern = data_presentation_pattern
         self.shuffle_presentation_pattern = shuffle_presentation_pattern
@@ -93,15 +98,17 @@ class LightningBase(pl.LightningModule):
         self.truncated_bptt_timesteps = truncated_bptt_timesteps
         self.presentation_seed = seed
         self.log_every_n_steps = log_every_n_steps
-        self.losses: list[tuple[float, BaseLoss]] = [
-            (float(settings.get("weight", 1.0)), find_loss(name)()) for name, settings in criterion_params
-        ]
+        self.epoch: Epoch | None = (
+            None  # set by who knows the data; batches of all sizes weigh the same without it
+        )
+        self.losses = _weighted_losses(criterion_params)
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch; logs ``train_loss`` and ``train_accuracy``."""
-        return self.model_step(batch, "train")
+        """Loss of one batch, weighted as its images are; logs ``train_loss`` and ``train_accuracy`` without the weight."""
+        loss = self.model_step(batch, "train")
+        return loss if self.epoch is None else loss * self.epoch.weight(batch_idx)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one validation batch; logs ``val_loss`` and ``val_accuracy``."""
@@ -112,28 +119,51 @@ class LightningBase(pl.LightningModule):
         return self.model_step(batch, "test")
 
     def model_step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
-        """Run a batch, log loss and accuracy, and return the loss.
+        """Run a batch, log loss, accuracy and, where the loss has several, its terms; return the loss.
 
         Raises:
             InputError: the training loss is not finite; it says where that began.
         """
         outputs = self.respond(batch, stage == "train")
-        loss = self.loss(outputs)
+        terms = self.loss_terms(outputs)
+        loss = self._sum(terms)
         if stage == "train" and not loss.isfinite():
             raise InputError(explain_non_finite_loss(self, batch, loss))
         valid = outputs.labels != outputs.ignore_index
         correct = (outputs.logits.argmax(dim=-1) == outputs.labels) & valid
         accuracy = correct.sum() / valid.sum().clamp_min(1)
+        n_images = outputs.logits.shape[0]
         shown = {f"{stage}_loss": loss.detach(), f"{stage}_accuracy": accuracy}
-        self.log_dict(shown, prog_bar=True, on_step=False, on_epoch=True, batch_size=outputs.logits.shape[0])
+        on_epoch: dict[str, Any] = {
+            "on_step": False,
+            "on_epoch": True,
+            "batch_size": n_images,
+            "sync_dist": True,
+        }
+        self.log_dict(shown, prog_bar=True, **on_epoch)
+        if len(terms) > 1:
+            each = {f"{stage}_{name}": value.detach() for name, value in terms.items()}
+            self.log_dict(each, **on_epoch)
         return loss
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The weighted sum of the losses."""
-        terms = [weight * criterion(outputs) for weight, criterion in self.losses if weight]
+        return self._sum(self.loss_terms(outputs))
+
+    @property
+    def loss_names(self) -> list[str]:
+        """Names of the losses that have a weight."""
+        return [name for name, (weight, _) in self.losses.items() if weight]
+
+    def loss_terms(self, outputs: Outputs) -> dict[str, Tensor]:
+        """Every loss that has a weight, by name, without its weight."""
+        terms = {name: self.losses[name][1](outputs) for name in self.loss_names}
         if not terms:
             raise InputError("no loss has a weight above 0; set training.loss")
-        return torch.stack(terms).sum()
+        return terms
+
+    def _sum(self, terms: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([self.losses[name][0] * value for name, value in terms.items()]).sum()
 
     def presentation(self, batch: tuple[Tensor, Tensor], shuffle: bool) -> Presentation:
         """How a batch is shown and scored.
@@ -167,27 +197,22 @@ class LightningBase(pl.LightningModule):
             observer: hears the activity of every layer, as in :meth:`TemporalBase.forward`.
         """
         x, labels = batch
+        model: Any = self
         if not self._forward_takes("shown"):
             logits = self(x)
             logits = logits.unsqueeze(1) if logits.dim() == 2 else logits
             return Outputs(logits, timed_labels(labels, [True] * logits.shape[1], 0, -1), -1)
         on, timed = self.presentation(batch, shuffle)
-        activity: dict[str, Tensor] = {}
-        needs_activity = any(criterion.needs_activity for weight, criterion in self.losses if weight)
-
-        def observe(layer: str, frames: Frames) -> None:
-            if observer is not None:
-                observer(layer, frames)
-            if needs_activity:
-                spent = frames.values.abs().flatten(1).mean(dim=1)
-                spent = spent * frames.n if frames.constant else spent.unflatten(0, (frames.n, -1)).sum(dim=0)
-                activity[layer] = activity[layer] + spent if layer in activity else spent
-
-        listens = needs_activity or observer is not None
-        logits = self(
-            x, shown=on, truncate_steps=self.truncated_bptt_timesteps, observer=observe if listens else None
-        )
-        return Outputs(logits, timed, self.non_label_index, activity)
+        observers = [
+            CostObserver(criterion, model.chain)
+            for weight, criterion in self.losses.values()
+            if weight and isinstance(criterion, MonitoringLoss) and criterion.monitor != "output"
+        ]
+        watch = watch_costs(observers)
+        truncate = self.truncated_bptt_timesteps
+        logits = self(x, shown=on, truncate_steps=truncate, observer=observer, watch=watch)
+        costs = {told.criterion: told.costs for told in observers}
+        return Outputs(logits, timed, self.non_label_index, costs)
 
     def _forward_takes(self, argument: str) -> bool:
         parameters = inspect.signature(self.forward).parameters.values()
@@ -199,46 +224,35 @@ class LightningBase(pl.LightningModule):
         """The optimiser with its parameter groups, and the schedule.
 
         Raises:
-            InputError: an optimiser or schedule that torch does not have.
+            InputError: an optimiser or schedule that torch does not have, or an argument that it does not take.
         """
-        optimizer_class = _torch_class(torch.optim, self.optimizer, torch.optim.Optimizer, "optimizer")
-        optimizer = optimizer_class(
-            self.parameter_groups(), lr=self.learning_rate, weight_decay=self.weight_decay
+        optimizer = build_optimizer(
+            self.optimizer,
+            self.parameter_groups(),
+            self.learning_rate,
+            self.weight_decay,
+            self.optimizer_args,
         )
-        if self.scheduler.lower() == "none":
+        n_updates = self.trainer.estimated_stepping_batches  # lets the trainer look at the data, too
+        per_epoch = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
+        schedule = build_schedule(
+            self.scheduler, optimizer, self.scheduler_args, n_updates, per_epoch, self.warmup_epochs
+        )
+        if schedule is None:
             return {"optimizer": optimizer}
-        base = torch.optim.lr_scheduler.LRScheduler
-        scheduler_class = _torch_class(torch.optim.lr_scheduler, self.scheduler, base, "scheduler")
-        arguments = {**self._schedule_length(), **self.scheduler_args}
-        if self.scheduler == "OneCycleLR":
-            arguments.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
-        interval = "step" if self.scheduler in PER_STEP else "epoch"
-        schedule = {"scheduler": scheduler_class(optimizer, **arguments), "interval": interval}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def _schedule_length(self) -> dict[str, Any]:
-        """The argument that tells a schedule how long the training is, for those that must know."""
-        if self.scheduler in PER_STEP:
-            return {PER_STEP[self.scheduler]: int(self.trainer.estimated_stepping_batches)}
-        return {"step_size": 30} if self.scheduler == "StepLR" else {}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters in groups of equal learning rate."""
-        groups: dict[float, list[Tensor]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                factors = [factor for word, factor in self.learning_rate_factors.items() if word in name]
-                groups.setdefault(factors[0] if factors else 1.0, []).append(parameter)
-        return [{"params": members, "lr": self.learning_rate * factor} for factor, members in groups.items()]
+        return parameter_groups(self.named_parameters(), self.learning_rate, self.learning_rate_factors)
 
 
-def _torch_class(module: Any, name: str, base: type, key: str) -> Any:
-    found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        known = [
-            n
-            for n, c in vars(module).items()
-            if isinstance(c, type) and issubclass(c, base) and c is not base
-        ]
-        raise unknown_name(key, name, known, key=f"training.{key}")
-    return found
+def _weighted_losses(params: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[float, BaseLoss]]:
+    """Weight and loss by name; a name that occurs again is numbered."""
+    losses: dict[str, tuple[float, BaseLoss]] = {}
+    for i, (name, settings) in enumerate(params):
+        again = sum(other == name for other, _ in params[:i])
+        arguments = dict(settings)
+        weight = float(arguments.pop("weight", 1.0))
+        losses[f"{name}_{again + 1}" if again else name] = weight, find_loss(name)(**arguments)
+    return losses

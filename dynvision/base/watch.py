@@ -21,6 +21,16 @@ QUANTITIES = ("state", "drive", "recurrent", "conv")
 INSIDE_SCAN = frozenset({"drive", "recurrent"})  # never there as a whole where a layer runs as one operation
 
 
+def all_of(observers: Sequence[Observer]) -> Observer:
+    """One observer that tells several."""
+
+    def tell(layer: str, frames: Frames) -> None:
+        for observer in observers:
+            observer(layer, frames)
+
+    return tell
+
+
 def joined(*observers: Observer | None, watch: Watch | None = None) -> Watch:
     """Everyone who listens, by quantity: the observers to the state.
 
@@ -33,20 +43,12 @@ def joined(*observers: Observer | None, watch: Watch | None = None) -> Watch:
             raise unknown_name("quantity", quantity, QUANTITIES, key="watch")
         if told is not None:
             listeners.setdefault(quantity, []).append(told)
-    return {quantity: _all_of(several) for quantity, several in listeners.items()}
+    return {quantity: all_of(several) for quantity, several in listeners.items()}
 
 
 def shifted(watch: Watch, by: int) -> Watch:
     """The same, on a clock that runs ``by`` steps ahead of the engine's."""
     return {quantity: _later(told, by) for quantity, told in watch.items()}
-
-
-def _all_of(observers: Sequence[Observer]) -> Observer:
-    def tell(layer: str, frames: Frames) -> None:
-        for observer in observers:
-            observer(layer, frames)
-
-    return tell
 
 
 def _later(observer: Observer, by: int) -> Observer:

@@ -10,12 +10,13 @@ from dynvision.config.cortical_models import (
 )
 from dynvision.config.data import DATASETS, DataConfig
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.losses import LossConfig
 from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.models import MODELS, register
 from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args, to_yaml
 from dynvision.config.stimuli import Stimulus
-from dynvision.config.training import ExecutionConfig, LossConfig, TrainingConfig
+from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 

@@ -12,11 +12,12 @@ from pydantic_core import PydanticUndefined
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.losses import LOSSES
 from dynvision.config.models import MODELS
 from dynvision.config.noise import NoiseConfig
 from dynvision.config.section import Section
 from dynvision.config.stimuli import STIMULI
-from dynvision.config.training import LOSSES, ExecutionConfig, TrainingConfig
+from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig
 from dynvision.errors import InputError
@@ -120,6 +121,7 @@ def _readme() -> str:
         "Workflow (`config_workflow.yaml`)": WorkflowConfig,
         **{f"`model_args` of {name}": schema for name, schema in _model_sections().items()},
         "`training`": TrainingConfig,
+        **{f"`{name}` in `training.loss`": schema for name, schema in LOSSES.items()},
         "`data`": DataConfig,
         "`execution`": ExecutionConfig,
         "An experiment (`experiments.<name>`)": ExperimentConfig,
@@ -170,10 +172,11 @@ def _experiments_schema() -> dict[str, Any]:
 
 
 def _loss_forms(terms: dict[str, Any]) -> dict[str, Any]:
-    """A loss by name, by ``{name: weight}``, in full, or a list of these."""
-    settings = {"anyOf": [{"type": "number"}, terms["items"]]}
-    weighted = {"type": "object", "propertyNames": {"enum": list(LOSSES)}, "additionalProperties": settings}
-    one = {"anyOf": [{"enum": list(LOSSES)}, terms["items"], weighted]}
+    """A loss by name, by ``{name: weight}``, by ``{name: {argument: value}}``, in full, or a list of these."""
+    full = [{"$ref": f"#/$defs/{schema.__name__}"} for schema in LOSSES.values()]
+    named = {name: {"anyOf": [{"type": "number"}, term]} for name, term in zip(LOSSES, full, strict=True)}
+    by_name = {"type": "object", "properties": named, "additionalProperties": False}
+    one = {"anyOf": [{"enum": list(LOSSES)}, by_name, *full]}
     about = {name: terms[name] for name in ("title", "description", "default")}
     return {**about, "anyOf": [one, {"type": "array", "items": one}]}
 

@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import NonNegativeFloat, field_validator, model_validator
+from pydantic import NonNegativeFloat, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.optimization import check_optimization
-from dynvision.config.section import Section, key, validate
-from dynvision.errors import InputError, unknown_name
+from dynvision.config.losses import CrossEntropyTerm, LossTerm, loss_terms
+from dynvision.config.optimization import SCHEDULES, check_optimization, numbers
+from dynvision.config.section import Section, key
+from dynvision.errors import InputError
 
-
-class LossConfig(Section):
-    """One term of the loss."""
-
-    name: str = key("CrossEntropyLoss", "loss by name")
-    weight: float = key(1.0, "factor of this term in the sum", ge=0)
-
-
-LOSSES = ("CrossEntropyLoss", "ActivityLoss")
-
-
-def _loss_terms(value: Any) -> list[dict[str, Any]]:
-    """The forms a loss can be written in: a name, a list of names, ``{name: weight}``, ``{name: {weight: w}}``."""
-    if isinstance(value, str):
-        return [{"name": value}]
-    if isinstance(value, dict):
-        if "name" in value:
-            return [value]
-        return [
-            {"name": name, **(spec if isinstance(spec, dict) else {"weight": spec})}
-            for name, spec in value.items()
-        ]
-    if isinstance(value, (list, tuple)):
-        return [term for item in value for term in _loss_terms(item)]
-    if isinstance(value, LossConfig):
-        return [value.model_dump()]
-    raise InputError(
-        f"loss={value!r} is not valid; write a list of loss names, e.g. loss: [CrossEntropyLoss]"
-    )
+LEARNING_RATE_SCALINGS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # exponent of the images per update
 
 
 class TrainingConfig(Section):
     """How a model is trained. Every key here is part of a run's identity."""
 
     epochs: int = key(4, "passes over the training data", ge=1)
-    batch_size: int = key(16, "images per step", "images", ge=1)
+    batch_size: int = key(16, "images per batch, over all devices together", "images", ge=1)
+    accumulate_batches: int = key(1, "batches whose gradients make one update", ge=1)
+    limit_batches: int = key(
+        0, "batches of an epoch that are shown, of training and of validation; 0 shows all", ge=0
+    )
     learning_rate: float = key(0.004, "base learning rate; the highest of OneCycleLR", gt=0)
+    learning_rate_scaling: Literal["none", "linear", "sqrt"] = key(
+        "none", "how the learning rate grows with the images per update (batch_size x accumulate_batches)"
+    )
+    reference_batch_size: int = key(
+        16, "images per update at which learning_rate applies as it is, if it is scaled", "images", ge=1
+    )
     optimizer: str = key("Adam", "optimizer by its name in torch.optim")
+    optimizer_args: dict[str, Any] = key({}, "arguments of the optimizer, e.g. {momentum: 0.9} for SGD")
     weight_decay: float = key(0.0, "weight decay", ge=0)
     scheduler: str = key(
         "OneCycleLR", "learning rate schedule by its name in torch.optim.lr_scheduler, or none"
     )
     scheduler_args: dict[str, Any] = key(
-        {}, "arguments of the schedule; its length follows from the training unless it is given"
+        {},
+        "arguments of the schedule, lengths in epochs; its own length follows from the training unless it is given",
+    )
+    warmup_epochs: float = key(
+        0.0,
+        "time in which the learning rate grows linearly from almost nothing, before the schedule",
+        "epochs",
+        ge=0,
     )
     learning_rate_factors: dict[str, NonNegativeFloat] = key(
         {"recurrence": 0.2, "feedback": 0.5},
@@ -63,17 +55,57 @@ class TrainingConfig(Section):
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = key(
         "32", "floating-point precision of training"
     )
-    loss: tuple[LossConfig, ...] = key((LossConfig(),), "terms of the loss, summed with their weights")
+    loss: tuple[LossTerm, ...] = key((CrossEntropyTerm(),), "terms of the loss, summed with their weights")
+    loss_time_weighting: Literal["uniform", "last", "linear", "discounted"] = key(
+        "uniform",
+        "how much the k-th step that counts weighs in CrossEntropyLoss: 1, the last alone, k or loss_discount^k",
+    )
+    loss_discount: float = key(
+        0.9, "factor from each step to the next of the discounted weighting", gt=0, le=1
+    )
+    label_smoothing: float = key(
+        0.0, "part of the target that CrossEntropyLoss spreads over all classes", ge=0, lt=1
+    )
+    ema_decay: float = key(
+        0.0,
+        "validate and keep a moving average of the weights, which keeps this part at each update; 0 averages nothing",
+        ge=0,
+        lt=1,
+    )
+    best_by: Literal["val_loss", "val_accuracy"] = key(
+        "val_loss", "what says which epoch's weights are the best, and whether training still gets better"
+    )
+    early_stopping_patience: int = key(
+        0, "stop after so many epochs without getting better; 0 never stops early", "epochs", ge=0
+    )
+    early_stopping_min_delta: float = key(0.0, "how much better counts as better for stopping early", ge=0)
 
     @model_validator(mode="after")
-    def _optimization_is_possible(self) -> TrainingConfig:
-        check_optimization(self.optimizer, self.scheduler, self.scheduler_args)
+    def _parts_go_together(self) -> TrainingConfig:
+        check_optimization(self.optimizer, self.optimizer_args, self.scheduler, self.scheduler_args)
+        if self.warmup_epochs >= self.epochs:
+            raise InputError(f"warmup_epochs={self.warmup_epochs:g} must be less than epochs={self.epochs}")
+        if self.warmup_epochs and SCHEDULES[self.scheduler].warms_up:
+            raise InputError(
+                f"scheduler={self.scheduler} has a warm-up of its own; set warmup_epochs: 0, or another scheduler"
+            )
+        if not any(isinstance(term, CrossEntropyTerm) and term.weight for term in self.loss):
+            for name in ("loss_time_weighting", "label_smoothing"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise InputError(
+                        f"{name}={getattr(self, name)} acts on CrossEntropyLoss, which loss does not have"
+                    )
         return self
 
     @field_validator("scheduler", mode="before")
     @classmethod
     def _no_schedule(cls, value: Any) -> Any:
         return "none" if value is None or str(value).lower() in ("none", "false") else value
+
+    @field_validator("optimizer_args", "scheduler_args", mode="before")
+    @classmethod
+    def _arguments_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        return numbers(value, str(info.field_name)) if isinstance(value, Mapping) else value
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -83,15 +115,18 @@ class TrainingConfig(Section):
     @field_validator("loss", mode="before")
     @classmethod
     def _loss_forms(cls, value: Any) -> Any:
-        terms = tuple(validate(LossConfig, term, "training.loss") for term in _loss_terms(value))
-        for term in terms:
-            if term.name not in LOSSES:
-                raise unknown_name("loss", term.name, LOSSES, key="training.loss")
-        if not terms:
-            raise InputError("training.loss is empty; name at least one loss, e.g. loss: [CrossEntropyLoss]")
-        if not any(term.weight for term in terms):
-            raise InputError("training.loss: no term has a weight above 0; raise at least one")
-        return terms
+        return loss_terms(value)
+
+    @property
+    def images_per_update(self) -> int:
+        """Images whose gradient is taken together, over all devices."""
+        return self.batch_size * self.accumulate_batches
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """The learning rate for this number of images per update."""
+        ratio = self.images_per_update / self.reference_batch_size
+        return self.learning_rate * ratio ** LEARNING_RATE_SCALINGS[self.learning_rate_scaling]
 
 
 class ExecutionConfig(Section):
@@ -110,13 +145,25 @@ class ExecutionConfig(Section):
         "auto",
         "how several processes train together; auto also trains models with parameters that are at rest",
     )
-    logger: Literal["csv", "wandb"] = key(
-        "csv", "csv always writes training.csv; wandb logs there as well, offline"
+    logger: Literal["csv", "wandb", "tensorboard", "none"] = key(
+        "csv",
+        "where else to log than to training.csv, which is written in any case: csv and none are nowhere else",
     )
     wandb_mode: Literal["offline", "online"] = key(
         "offline", "W&B needs an account and a network when online"
+    )
+    checkpoint_every: int = key(
+        0,
+        "keep the checkpoint of every so many epochs, beside the best and the last; 0 keeps none",
+        "epochs",
+        ge=0,
     )
     checkpoint_segments: int = key(
         0, "parts of a trial computed again in the backward pass to save memory; 0 keeps everything", ge=0
     )
     test_batch_size: int = key(64, "images per batch in experiments", "images", ge=1)
+
+    @property
+    def n_processes(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.num_nodes

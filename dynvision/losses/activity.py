@@ -1,21 +1,31 @@
 """Activity loss: what it costs to be active.
 
-L = (1 / (B M T)) sum over images b, layers m and steps t of mean over units of |r_m(b, t)|
+absolute   cost(a) = mean over units of |a|
+signed     cost(a) = |mean over units of a|         zero where excitation and inhibition balance
+
+Source: ours.
 """
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from dynvision.losses.base import BaseLoss, Outputs
+from dynvision.losses.monitoring import MonitoringLoss
 
 
-class ActivityLoss(BaseLoss):
-    """Mean absolute activity per unit, over all layers and all steps of the presentation (idle excluded)."""
+class ActivityLoss(MonitoringLoss):
+    """Mean absolute activity per unit, over layers and steps.
 
-    needs_activity = True
+    Args:
+        monitor, layers: see :class:`MonitoringLoss`.
+        signed: the absolute value of the mean over units, instead of the mean of absolute values.
+    """
 
-    def forward(self, outputs: Outputs) -> Tensor:
-        assert outputs.activity, "the model recorded no layer"
-        return torch.stack(list(outputs.activity.values())).mean() / outputs.logits.shape[1]
+    def __init__(self, monitor: str = "state", layers: Sequence[str] = (), signed: bool = False) -> None:
+        super().__init__(monitor, layers)
+        self.signed = signed
+
+    def cost(self, a: Tensor) -> Tensor:
+        return a.mean(dim=2).abs() if self.signed else a.abs().mean(dim=2)

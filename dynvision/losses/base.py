@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -16,19 +17,17 @@ class Outputs:
         logits: (B, T, K).
         labels: (B, T), ``ignore_index`` where a step does not count.
         ignore_index: label of steps that do not count.
-        activity: by layer, the mean over units of |r|, summed over the recorded steps, (B,); for losses that ask for it.
+        costs: of each loss that monitors layers, by layer, its cost summed over the steps of the trial, (B,).
     """
 
     logits: Tensor
     labels: Tensor
     ignore_index: int
-    activity: Mapping[str, Tensor] = field(default_factory=dict)
+    costs: Mapping[Any, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 class BaseLoss(nn.Module):
     """A loss: from :class:`Outputs` to a scalar."""
-
-    needs_activity = False
 
     def forward(self, outputs: Outputs) -> Tensor:
         raise NotImplementedError

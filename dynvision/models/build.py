@@ -7,7 +7,9 @@ from typing import Any
 
 from dynvision.base import BaseModel
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
+from dynvision.config.losses import CrossEntropyTerm, LossConfig
 from dynvision.config.run import RunConfig, resolve_model_args
+from dynvision.config.training import TrainingConfig
 from dynvision.models import create
 
 
@@ -39,15 +41,29 @@ def build_model(
         input_dims=(given.get("n_timesteps", args.n_timesteps), *input_shape),
         n_classes=n_classes,
         optimizer=training.optimizer,
-        learning_rate=training.learning_rate,
+        optimizer_args=training.optimizer_args,
+        learning_rate=training.scaled_learning_rate,
         weight_decay=training.weight_decay,
         scheduler=training.scheduler,
         scheduler_args=training.scheduler_args,
+        warmup_epochs=training.warmup_epochs,
         learning_rate_factors=training.learning_rate_factors,
-        criterion_params=[(term.name, {"weight": term.weight}) for term in training.loss],
+        criterion_params=[(term.name, loss_arguments(term, training)) for term in training.loss],
         seed=run.seed,
         checkpoint_segments=checkpoint_segments,
         **given,
     )
     assert isinstance(model, BaseModel)
     return model
+
+
+def loss_arguments(term: LossConfig, training: TrainingConfig) -> dict[str, Any]:
+    """Weight and arguments of a loss; those of cross-entropy are settings of the training."""
+    arguments = term.model_dump(exclude={"name"})
+    if isinstance(term, CrossEntropyTerm):
+        arguments |= {
+            "label_smoothing": training.label_smoothing,
+            "time_weighting": training.loss_time_weighting,
+            "discount": training.loss_discount,
+        }
+    return arguments

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the best by validation loss, and the last, each whole or absent."""
+"""Checkpoints of a training: the best by validation, the last, and every n-th, each whole or absent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
+from dynvision.training.stopping import MODES
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -42,16 +43,46 @@ class MovableCheckpoint(ModelCheckpoint):
         return str(Path(self.dirpath or "") / Path(path).name) if path else path
 
 
-def keep_best(folder: Path) -> ModelCheckpoint:
-    """Keeps ``best.ckpt``."""
+class NumberedCheckpoint(MovableCheckpoint):
+    """Named after its epoch, counted from 1."""
+
+    def format_checkpoint_name(
+        self,
+        metrics: dict[str, Any],
+        filename: str | None = None,
+        ver: int | None = None,
+        prefix: str | None = None,
+    ) -> str:
+        """The path of the checkpoint of an epoch."""
+        return str(numbered(Path(self.dirpath or ""), int(metrics["epoch"]) + 1))
+
+
+def numbered(folder: Path, epoch: int) -> Path:
+    """The checkpoint of an epoch, counted from 1."""
+    return folder / f"epoch-{epoch:04d}.ckpt"
+
+
+def keep_best(folder: Path, best_by: str) -> ModelCheckpoint:
+    """Keeps ``best.ckpt``; of equals the first."""
     return MovableCheckpoint(
-        dirpath=folder, filename=Path(BEST).stem, monitor="val_loss", mode="min", enable_version_counter=False
+        dirpath=folder,
+        filename=Path(BEST).stem,
+        monitor=best_by,
+        mode=MODES[best_by],
+        enable_version_counter=False,
     )
 
 
 def keep_last(folder: Path) -> ModelCheckpoint:
     """Keeps ``last.ckpt``, of every epoch; ``ModelCheckpoint(save_last=True)`` leaves out those that are not the best."""
     return MovableCheckpoint(dirpath=folder, filename=Path(LAST).stem, enable_version_counter=False)
+
+
+def keep_every(folder: Path, n_epochs: int) -> ModelCheckpoint:
+    """Keeps ``epoch-0005.ckpt``, ``epoch-0010.ckpt``, ... for 5 epochs."""
+    return NumberedCheckpoint(
+        dirpath=folder, every_n_epochs=n_epochs, save_top_k=-1, enable_version_counter=False
+    )
 
 
 def last_checkpoint(folder: Path, run_id: str) -> Path | None:
@@ -65,13 +96,12 @@ def last_checkpoint(folder: Path, run_id: str) -> Path | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        states = [state for state in content["callbacks"].values() if "run_id" in state]
+        found = content.get("dynvision", {}).get("run_id", "an unknown run")
     except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(
             f"checkpoint {path} cannot be read ({reason}); delete it to train from the start"
         ) from None
-    found = states[0]["run_id"] if states else "an unknown run"
     if found != run_id:
         raise InputError(
             f"checkpoint {path} is of {found}, not of {run_id}; delete it to train from the start"

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ class TrainingLog(pl.Callback):
 
     Args:
         path: where ``training.csv`` goes.
-        run_id: travels in the checkpoint too, so that a checkpoint of another run is recognised.
+        run_id: goes before each line that is printed.
+        terms: names of the terms of the loss, which have columns of their own behind the others.
     """
 
-    def __init__(self, path: Path, run_id: str) -> None:
+    def __init__(self, path: Path, run_id: str, terms: Sequence[str] = ()) -> None:
         self.path, self.run_id = path, run_id
+        self.columns = (*COLUMNS, *(f"{stage}_{name}" for name in terms for stage in ("train", "val")))
         self.rows: list[dict[str, float]] = []
         self._begun = time.monotonic()
 
@@ -35,7 +38,7 @@ class TrainingLog(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
-        row = {name: float(metrics[name]) for name in COLUMNS if name in metrics}
+        row = {name: float(metrics[name]) for name in self.columns if name in metrics}
         row["epoch"] = trainer.current_epoch + 1
         for name in ("train_loss", "val_loss"):
             if not math.isfinite(row[name]):
@@ -47,19 +50,19 @@ class TrainingLog(pl.Callback):
         self.rows.append(row)
         if trainer.is_global_zero:
             self.write()
-            values = " ".join(f"{name}={row[name]:.4g}" for name in COLUMNS[1:] if name in row)
+            values = " ".join(f"{name}={row[name]:.4g}" for name in self.columns[1:] if name in row)
             print(f"{self.run_id}: epoch {row['epoch']}/{trainer.max_epochs} {values}", flush=True)
 
     def write(self) -> None:
         """Write the rows so far."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.path, text.getvalue())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "run_id": self.run_id}
+        return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])

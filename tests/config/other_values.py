@@ -55,7 +55,22 @@ TRAINING_VALUES: dict[str, Any] = {
     "gradient_clip": 2.0,
     "precision": "64",
     "loss": ["CrossEntropyLoss", {"ActivityLoss": 0.1}],
+    "accumulate_batches": 2,
+    "limit_batches": 5,
+    "learning_rate_scaling": "sqrt",
+    "reference_batch_size": 32,
+    "optimizer_args": {"betas": [0.9, 0.99]},
+    "warmup_epochs": 0.5,
+    "loss_time_weighting": "last",
+    "loss_discount": 0.8,
+    "label_smoothing": 0.1,
+    "ema_decay": 0.9,
+    "best_by": "val_accuracy",
+    "early_stopping_patience": 3,
+    "early_stopping_min_delta": 0.01,
 }
+# What a value needs beside it to be valid.
+NEEDED: dict[str, dict[str, Any]] = {"warmup_epochs": {"scheduler": "StepLR"}}
 DATA_VALUES: dict[str, Any] = {
     "name": "folder:images",
     "resolution": 16,

@@ -42,6 +42,23 @@ def test_optimizer_makes_a_step(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_takes_its_arguments(name: str) -> None:
+    """Those of torch, but for what has a key of its own and for how it is computed."""
+    parameters = set(inspect.signature(getattr(torch.optim, name)).parameters)
+    elsewhere = {
+        "params",
+        "lr",
+        "weight_decay",
+        "foreach",
+        "maximize",
+        "capturable",
+        "differentiable",
+        "fused",
+    }
+    assert set(OPTIMIZERS[name]) == parameters - elsewhere
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_without_momentum(name: str) -> None:
     defaults = make_optimizer(name).defaults
     assert ("momentum" in defaults or "betas" in defaults) == (name not in WITHOUT_MOMENTUM)
@@ -51,7 +68,8 @@ def test_optimizers_without_momentum(name: str) -> None:
 def test_schedule_takes_its_arguments_and_moves(name: str) -> None:
     schedule = SCHEDULES[name]
     parameters = set(inspect.signature(getattr(torch.optim.lr_scheduler, name)).parameters)
-    assert {*schedule.required, *schedule.optional} <= parameters
+    assert {*schedule.required, *schedule.optional, *schedule.in_epochs, *schedule.per_epoch} <= parameters
+    assert set(schedule.lengths) <= set(schedule.in_epochs)
     optimizer = make_optimizer("Adam")
     given = {key: REQUIRED_VALUES[key] for key in schedule.required}
     scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **given, **LENGTHS.get(name, {}))
@@ -78,6 +96,19 @@ def test_schedule_takes_its_arguments_and_moves(name: str) -> None:
             {"learning_rate_factors": {"feedback": -1}},
             "training.learning_rate_factors.feedback=-1 is not valid",
         ),
+        (
+            {"scheduler": "PolynomialLR", "scheduler_args": {"power": "a lot"}},
+            "scheduler_args.power='a lot' must be a number",
+        ),
+        ({"optimizer_args": {"betas": ["much", 0.9]}}, "optimizer_args.betas='much' must be a number"),
+        ({"optimizer_args": {"momentum": 0.9}}, "unknown argument of Adam 'momentum'"),
+        ({"epochs": 3, "warmup_epochs": 3}, "warmup_epochs=3 must be less than epochs=3"),
+        ({"warmup_epochs": 1}, "scheduler=OneCycleLR has a warm-up of its own"),
+        ({"loss": "ActivityLoss", "label_smoothing": 0.1}, "label_smoothing=0.1 acts on CrossEntropyLoss"),
+        (
+            {"loss": {"CrossEntropyLoss": 0, "EnergyLoss": 1}, "loss_time_weighting": "last"},
+            "loss_time_weighting=last acts on CrossEntropyLoss, which loss does not have",
+        ),
         ({"optimizer": "LBFGS"}, "unknown optimizer 'LBFGS'"),
         ({"scheduler": "ReduceLROnPlateau"}, "unknown scheduler 'ReduceLROnPlateau'"),
     ],
@@ -91,3 +122,27 @@ def test_what_does_not_go_together(training: dict[str, Any], said: str) -> None:
 def test_momentum_need_not_be_cycled() -> None:
     training = {"optimizer": "Adagrad", "scheduler_args": {"cycle_momentum": False}}
     assert validate(TrainingConfig, training, "training").optimizer == "Adagrad"
+
+
+@pytest.mark.parametrize(
+    ("scaling", "batch_size", "accumulate", "rate"),
+    [("none", 64, 2, 0.01), ("linear", 64, 2, 0.08), ("sqrt", 32, 2, 0.02), ("linear", 8, 1, 0.005)],
+)
+def test_the_learning_rate_grows_with_the_images_of_an_update(
+    scaling: str, batch_size: int, accumulate: int, rate: float
+) -> None:
+    training = {
+        "learning_rate": 0.01,
+        "batch_size": batch_size,
+        "accumulate_batches": accumulate,
+        "learning_rate_scaling": scaling,
+        "reference_batch_size": 16,
+    }
+    assert validate(TrainingConfig, training, "training").scaled_learning_rate == pytest.approx(rate)
+
+
+def test_numbers_that_yaml_takes_for_text() -> None:
+    training = validate(
+        TrainingConfig, {"optimizer_args": {"eps": "1e-5", "betas": ["0.9", 0.99]}}, "training"
+    )
+    assert training.optimizer_args == {"eps": 1e-5, "betas": [0.9, 0.99]}

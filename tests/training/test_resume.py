@@ -49,6 +49,76 @@ def test_resumed_training_ends_with_equal_bits(lab: Lab, trained_lab: Lab, epoch
     same_result(lab, trained_lab.root / "run")
 
 
+EVERYTHING = {
+    "epochs": 8,
+    "learning_rate": 0.05,
+    "scheduler": "CosineAnnealingLR",
+    "warmup_epochs": 1.5,
+    "accumulate_batches": 3,
+    "ema_decay": 0.7,
+    "early_stopping_patience": 3,
+    "best_by": "val_accuracy",
+    "label_smoothing": 0.1,
+    "optimizer": "SGD",
+    "optimizer_args": {"momentum": 0.9},
+    "loss": {"CrossEntropyLoss": 1, "ActivityLoss": {"weight": 0.1, "monitor": "drive"}},
+}
+
+
+@pytest.fixture(scope="module")
+def everything(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Trained without a disturbance, with everything that has a state of its own."""
+    lab = Lab(tmp_path_factory.mktemp("everything"), trained_lab.images)
+    (lab.root / "data").symlink_to(trained_lab.root / "data")
+    lab.config(training=EVERYTHING)
+    outcome = lab.train()
+    assert outcome.status == 0, outcome.said
+    assert "had not become better for 3 epochs" in outcome.said
+    return lab
+
+
+def kill_between_batches(lab: Lab, after_epochs: int) -> None:
+    """Train, and be killed in the second batch of an epoch."""
+    from dynvision.base import BaseModel
+
+    step = BaseModel.training_step
+
+    def dying_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.current_epoch == after_epochs and batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, batch, batch_idx)
+
+    BaseModel.training_step = dying_step
+    try:
+        assert lab.train().status == -signal.SIGKILL
+    finally:
+        BaseModel.training_step = step
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_equal_bits(
+    lab: Lab, everything: Lab, epoch: int
+) -> None:
+    """With warm-up, accumulation, moving average, momentum and early stopping."""
+    n_epochs = len(pd.read_csv(everything.root / "run" / "training.csv"))
+    assert 3 < n_epochs < 8
+    lab.config(training=EVERYTHING)
+    kill_between_batches(lab, epoch)
+    outcome = lab.train()
+    assert outcome.status == 0, outcome.said
+    assert f"epoch {epoch}/8" not in outcome.said and f"epoch {epoch + 1}/8" in outcome.said
+    same_result(lab, everything.root / "run")
+
+
+def test_a_training_killed_after_it_was_stopped_early_does_not_go_on(lab: Lab, everything: Lab) -> None:
+    lab.config(training=EVERYTHING)
+    assert lab.train(kill=Kill(0, "test.json")).status == -signal.SIGKILL
+    outcome = lab.train()
+    assert "epoch" not in outcome.said.split("going on")[1].split("stopped after")[0]
+    assert "had not become better for 3 epochs" in outcome.said
+    same_result(lab, everything.root / "run")
+
+
 def test_noise_goes_on_where_it_was(lab: Lab) -> None:
     config = lab.config("noisy", model={"args": {"drive_noise": 0.5, "n_timesteps": 3, "t_recurrence": 2}})
     assert lab.train(config, "undisturbed").status == 0
@@ -127,7 +197,7 @@ def test_a_checkpoint_from_elsewhere_is_not_trusted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         last_checkpoint(tmp_path, "run")
     assert not (tmp_path / "evil").exists()
-    torch.save({"callbacks": {}}, tmp_path / "last.ckpt")
+    torch.save({"callbacks": {}, "dynvision": {}}, tmp_path / "last.ckpt")
     with pytest.raises(InputError, match="is of an unknown run, not of run"):
         last_checkpoint(tmp_path, "run")
 

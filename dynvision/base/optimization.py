@@ -1,0 +1,155 @@
+"""The optimiser and the learning rate schedule of a training, from their names in torch.
+
+Every schedule moves after every update of the weights. Its lengths are given in epochs and become updates here, and a
+factor an epoch becomes one an update:
+
+    n updates an epoch:    length e -> e n        factor g -> g^(1 / n)
+
+A warm-up of w updates goes before it: (k + 1) / w of the learning rate at update k.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
+
+from dynvision.config.optimization import SCHEDULES, Schedule
+from dynvision.errors import InputError, unknown_name
+
+
+def parameter_groups(
+    named: Iterable[tuple[str, Tensor]], learning_rate: float, factors: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Trainable parameters in groups of equal learning rate.
+
+    Args:
+        named: parameters by name.
+        learning_rate: of parameters in whose name no word of ``factors`` occurs.
+        factors: factor on the learning rate by word; the first word that occurs in a name decides.
+    """
+    groups: dict[float, list[Tensor]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            found = [factor for word, factor in factors.items() if word in name]
+            groups.setdefault(found[0] if found else 1.0, []).append(parameter)
+    return [{"params": members, "lr": learning_rate * factor} for factor, members in groups.items()]
+
+
+def build_optimizer(
+    name: str,
+    groups: list[dict[str, Any]],
+    learning_rate: float,
+    weight_decay: float,
+    arguments: Mapping[str, Any],
+) -> Optimizer:
+    """An optimiser by its name in ``torch.optim``.
+
+    Raises:
+        InputError: torch does not have it, or does not take an argument.
+    """
+    optimizer_class = _torch_class(torch.optim, name, Optimizer, "optimizer")
+    try:
+        made: Optimizer = optimizer_class(groups, lr=learning_rate, weight_decay=weight_decay, **arguments)
+    except (TypeError, ValueError) as error:
+        raise _refused("optimizer", name, error) from None
+    return made
+
+
+def build_schedule(
+    name: str,
+    optimizer: Optimizer,
+    arguments: Mapping[str, Any],
+    n_updates: float,
+    updates_per_epoch: float,
+    warmup_epochs: float = 0.0,
+) -> LRScheduler | None:
+    """A schedule by its name in ``torch.optim.lr_scheduler``, to be moved after every update.
+
+    Args:
+        name: its name; ``none`` keeps the rate after the warm-up.
+        optimizer: what it moves.
+        arguments: its arguments, lengths in epochs.
+        n_updates: updates of the whole training; may be infinite for schedules that need not know.
+        updates_per_epoch: updates of an epoch.
+        warmup_epochs: time in which the rate grows linearly before, in epochs.
+
+    Returns:
+        The schedule; None where the rate stays as it is.
+
+    Raises:
+        InputError: torch does not have it, or does not take an argument.
+    """
+    warmup = round(warmup_epochs * updates_per_epoch)
+    if name.lower() == "none":
+        return linear_warmup(optimizer, warmup) if warmup else None
+    schedule_class = _torch_class(torch.optim.lr_scheduler, name, LRScheduler, "scheduler")
+    given = in_updates(SCHEDULES.get(name, Schedule()), arguments, n_updates - warmup, updates_per_epoch)
+    if name == "OneCycleLR":
+        given.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
+    try:
+        schedule: LRScheduler = schedule_class(optimizer, **given)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _refused("scheduler", name, error) from None
+    if not warmup:
+        return schedule
+    return SequentialLR(optimizer, [linear_warmup(optimizer, warmup), schedule], milestones=[warmup])
+
+
+def linear_warmup(optimizer: Optimizer, n_updates: int) -> LRScheduler:
+    """From a fraction ``1 / n_updates`` of the learning rate to all of it."""
+    return LinearLR(optimizer, start_factor=1 / n_updates, total_iters=n_updates)
+
+
+def in_updates(
+    schedule: Schedule, arguments: Mapping[str, Any], n_updates: float, updates_per_epoch: float
+) -> dict[str, Any]:
+    """Arguments of a schedule counted in updates.
+
+    Args:
+        schedule: what its arguments mean.
+        arguments: counted in epochs.
+        n_updates: updates that the schedule has if nothing else is said.
+        updates_per_epoch: updates of an epoch.
+    """
+    given = dict(arguments)
+    for name, length in schedule.lengths.items():
+        given.setdefault(name, n_updates / updates_per_epoch if length is None else length)
+    for name in schedule.in_epochs:
+        if name in given:
+            given[name] = _updates(given[name], updates_per_epoch, f"scheduler_args.{name}")
+    for name in schedule.per_epoch:
+        given[name] = given[name] ** (1 / updates_per_epoch)
+    return given
+
+
+def _updates(epochs: Any, updates_per_epoch: float, key: str) -> int | list[int]:
+    if isinstance(epochs, (list, tuple)):
+        return [round(value * updates_per_epoch) for value in epochs]
+    if not isinstance(epochs, (int, float)) or epochs <= 0:
+        raise InputError(f"training.{key}={epochs!r} must be a number of epochs above 0")
+    if not math.isfinite(epochs * updates_per_epoch):
+        raise InputError(f"training.{key} must be given for a training without an end")
+    return max(1, round(epochs * updates_per_epoch))
+
+
+def _torch_class(module: Any, name: str, base: type, key: str) -> Any:
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        known = [
+            n
+            for n, c in vars(module).items()
+            if isinstance(c, type) and issubclass(c, base) and c is not base
+        ]
+        raise unknown_name(key, name, known, key=f"training.{key}")
+    return found
+
+
+def _refused(kind: str, name: str, error: Exception) -> InputError:
+    reason = str(error).rstrip(".")
+    return InputError(f"{kind}={name} does not take its arguments ({reason}); change training.{kind}_args")
