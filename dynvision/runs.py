@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.data import DataConfig
+from dynvision.config.data import ImagesConfig, with_own_names
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.models import MODELS, check_module, find_model
 from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
@@ -79,16 +79,25 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
         base = {"model_args": args, "data": data_settings, "training": workflow.training}
         for name, value in variants:
-            run = _variant(model, data, seed, base, name, value)
+            run = _variant(workflow, model, data, seed, base, name, value)
             runs[run.run_id] = run
     return runs
 
 
-def _variant(model: str, data: str, seed: int, base: Mapping[str, Any], name: str, value: Any) -> RunConfig:
+def _variant(
+    workflow: WorkflowConfig,
+    model: str,
+    data: str,
+    seed: int,
+    base: Mapping[str, Any],
+    name: str,
+    value: Any,
+) -> RunConfig:
     """The run of some sections, with one value replaced if there is a name."""
     parts = replace_value(base, name, value) if name else base
     try:
-        return run_config(model, parts["model_args"], data, parts["data"], parts["training"], seed)
+        shown = with_own_names(data, parts["data"], workflow.groups, workflow.transforms)
+        return run_config(model, parts["model_args"], data, shown, parts["training"], seed)
     except InputError as error:
         raise InputError(f"category {name}={value!r}: {error}" if name else str(error)) from None
 
@@ -193,9 +202,9 @@ class WorkflowPlan:
         return self.data[data_id].model_dump_json()
 
     @cached_property
-    def data(self) -> dict[str, DataConfig]:
-        """The data of all runs by the name of their folder."""
-        return {run.data_id: run.data for run in self.runs.values()}
+    def data(self) -> dict[str, ImagesConfig]:
+        """The images of all runs by the name of their folder."""
+        return {run.data_id: run.data.images for run in self.runs.values()}
 
     @property
     def execution_options(self) -> str:

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _freeze(kind: str, text: str, output: Path) -> None:
-    from dynvision.config.data import DataConfig
+    from dynvision.config.data import ImagesConfig
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.run import RunConfig, to_yaml
     from dynvision.config.section import validate
@@ -68,7 +68,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     if kind == "run":
         frozen = to_yaml(validate(RunConfig, values, ""))
     elif kind == "data":
-        frozen = to_yaml({"data": validate(DataConfig, values, "data")})
+        frozen = to_yaml({"data": validate(ImagesConfig, values, "data")})
     elif kind == "visualization":
         frozen = to_yaml({"visualization": validate(VisualizationConfig, values, "visualization")})
     else:

@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loader",
-        choices=("auto", "ffcv", "torch"),
+        choices=("auto", "ffcv", "torch", "memory"),
         default="auto",
-        help="the loader to write for: ffcv writes .beton files, torch only the manifest (it reads from the source), "
-        "auto is ffcv where it is installed (default: auto)",
+        help="the loader to write for: ffcv writes .beton files, torch and memory only the manifest (they read from the "
+        "source), auto is memory for up to 512 MiB of pixels, else ffcv where it is installed (default: auto)",
     )
 
 
@@ -37,10 +37,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Convert, and say what was written."""
     from dynvision.config.run import read_run_config
     from dynvision.data.conversion import convert_dataset
-    from dynvision.data.ffcv_import import use_ffcv
 
-    config = read_run_config(arguments.config).data
-    manifest = convert_dataset(config, arguments.output, write_ffcv=use_ffcv(arguments.loader))
+    config = read_run_config(arguments.config).data.images
+    manifest = convert_dataset(config, arguments.output, arguments.loader)
     counts = ", ".join(f"{count:,} {split}" for split, count in manifest.counts.items())
     print(
         f"{manifest.source}: {counts} images of {manifest.n_classes} classes, "

@@ -92,7 +92,7 @@ class RunConfig(Section):
     @property
     def data_id(self) -> str:
         """``{data}_s{split seed}_{hash8}``: runs that see the same images in the same split share it."""
-        return f"{path_name(self.data.name)}_s{self.data.split_seed}_{digest(self.data)}"
+        return f"{path_name(self.data.name)}_s{self.data.split_seed}_{digest(self.data.images)}"
 
 
 def digest(section: Section) -> str:

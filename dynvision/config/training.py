@@ -132,8 +132,8 @@ class TrainingConfig(Section):
 class ExecutionConfig(Section):
     """Where and how the same computation runs. Not part of a run's identity."""
 
-    loader: Literal["auto", "ffcv", "torch"] = key(
-        "auto", "how batches are read; auto is ffcv where it is installed"
+    loader: Literal["auto", "ffcv", "torch", "memory"] = key(
+        "auto", "how batches are read; auto keeps small data in memory, else takes ffcv where it is installed"
     )
     num_workers: int = key(1, "loader processes or threads", ge=0)
     accelerator: Literal["auto", "cpu", "gpu"] = key(

@@ -1,8 +1,8 @@
-"""What to run: the four YAML files and the command line, merged, checked and typed.
+"""What to run: the five YAML files and the command line, merged, checked and typed.
 
-Precedence, lowest first: defaults of the schemas, ``config_defaults.yaml``, ``config_experiments.yaml``,
-``config_visualization.yaml``, ``config_workflow.yaml``, command line. Short names are expanded in each layer
-before merging, so that ``rctype`` on the command line replaces ``recurrence_type`` in a file.
+Precedence, lowest first: defaults of the schemas, ``config_defaults.yaml``, ``config_data.yaml``,
+``config_experiments.yaml``, ``config_visualization.yaml``, ``config_workflow.yaml``, command line. Short names are
+expanded in each layer before merging, so that ``rctype`` on the command line replaces ``recurrence_type`` in a file.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
+from dynvision.config.data import DATASETS
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.groups import Classes, class_list
 from dynvision.config.run import read_yaml
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import Sweeps, listed, resolve_sweeps
 from dynvision.config.training import ExecutionConfig
+from dynvision.config.transforms import resolve_transform
 from dynvision.config.twins import feedforward_twin, merge, resolve_block
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError, unknown_name
@@ -27,6 +30,7 @@ from dynvision.errors import InputError, unknown_name
 WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
 CONFIG_FILES = (
     "config_defaults.yaml",
+    "config_data.yaml",
     "config_experiments.yaml",
     "config_visualization.yaml",
     "config_workflow.yaml",
@@ -45,8 +49,12 @@ class WorkflowConfig(Section):
     model_defaults: dict[str, dict[str, Any]] = key({}, "defaults by family of models, below model_args")
     category: Sweeps = key({}, "sweeps of one parameter at a time: a name, or parameter: [values]")
     categories: dict[str, dict[str, Any]] = key({}, "sweeps that can be named in category")
-    data_name: tuple[str, ...] = key(("digits",), "data set or data sets: digits, folder:<path>")
+    data_name: tuple[str, ...] = key(
+        ("digits",), f"data set or data sets: {', '.join(DATASETS)}, folder:<path>"
+    )
     data: dict[str, Any] = key({}, "data settings other than the name")
+    groups: dict[str, dict[str, Classes]] = key({}, "further groups of classes, by data set and name")
+    transforms: dict[str, tuple[Any, ...]] = key({}, "further transforms: lists of operations, by name")
     training: dict[str, Any] = key({}, "training settings")
     seed: tuple[int, ...] = key((1,), "seed or seeds")
     experiment: tuple[str, ...] = key(("contrast",), "experiment or experiments by name, or all")
@@ -83,6 +91,23 @@ class WorkflowConfig(Section):
             for name in value
         }
 
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _groups_are_lists_of_classes(cls, value: Any) -> Any:
+        return {
+            str(data): {
+                str(name): class_list(classes, f"groups.{data}.{name}")
+                for name, classes in _mapping(of_data, f"groups.{data}", "configuration").items()
+            }
+            for data, of_data in _mapping(value, "groups", "configuration").items()
+        }
+
+    @field_validator("transforms", mode="before")
+    @classmethod
+    def _transforms_are_lists_of_operations(cls, value: Any) -> Any:
+        own = _mapping(value, "transforms", "configuration")
+        return {str(name): resolve_transform(given, f"transforms.{name}") for name, given in own.items()}
+
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments asked for by ``experiment``, by name.
 
@@ -107,7 +132,7 @@ def load_workflow_config(
     """Read the configuration files of a folder and put the command line's values on top.
 
     Args:
-        config_dir: the folder with the four files; a file that is absent contributes nothing.
+        config_dir: the folder with the five files; a file that is absent contributes nothing.
         overrides: what Snakemake's ``--config`` was given.
 
     Raises:

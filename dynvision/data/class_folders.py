@@ -71,7 +71,9 @@ def list_class_folders(root: str | Path) -> ClassFolders:
         for name in _subfolders(folder):
             if name not in class_names:
                 raise InputError(f"class folder {folder / name} has no counterpart in {root / 'train'}")
-            found = _images(folder / name, root)
+            found = images_below(folder / name, root)
+            if not found:
+                raise InputError(f"class folder {folder / name} has no images")
             files += found
             labels += [class_names.index(name)] * len(found)
         indices[split] = np.arange(start, len(files))
@@ -101,7 +103,8 @@ def _subfolders(folder: Path) -> list[str]:
     )
 
 
-def _images(folder: Path, root: Path) -> list[str]:
+def images_below(folder: Path, root: Path) -> list[str]:
+    """Paths of the images in a folder and the folders in it, from a root, sorted; other files are ignored."""
     found: list[str] = []
     n_other = 0
     for place, inner, names in os.walk(folder):
@@ -111,8 +114,6 @@ def _images(folder: Path, root: Path) -> list[str]:
                 found.append((Path(place) / name).relative_to(root).as_posix())
             else:
                 n_other += 1
-    if not found:
-        raise InputError(f"class folder {folder} has no images")
     if n_other:
         logger.info("class folder %s: %d files that are no images are ignored", folder, n_other)
     return found

@@ -6,30 +6,31 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from dynvision.config.data import DataConfig
+from dynvision.config.data import ImagesConfig
 from dynvision.data.beton_check import beton_path, file_sha256
 from dynvision.data.ffcv_import import use_ffcv
+from dynvision.data.loader_choice import LoaderName, choose_loader
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
+from dynvision.data.page_size import page_bytes
 from dynvision.data.pixel_statistics import PixelStatistics
 from dynvision.data.reading import Sample, read_images
 from dynvision.data.sources import open_source
 from dynvision.data.splits import SPLITS, SplitName, split_source
+from dynvision.data.storage import Storage, rgb
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
 
-N_CHANNELS_WRITTEN = 3  # FFCV's images are RGB
 
-
-def convert_dataset(config: DataConfig, output: str | Path, write_ffcv: bool) -> Manifest:
+def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName = "auto") -> Manifest:
     """Split a source, read every image of it once, and write a data folder.
 
     Nothing appears under its final name before all images have been read, and the manifest comes last: a conversion
     that was stopped leaves no data folder that could be taken for a whole one, and can simply be run again.
 
     Args:
-        config: source, resolution, channels and split; ``split_seed`` must be set.
+        config: source, classes, sizes, channels and split; ``split_seed`` must be set.
         output: the data folder; made if it is not there.
-        write_ffcv: whether to write FFCV files. Without them the torch loader reads from the source.
+        loader: the loader to write for. Only FFCV needs files; the others read from the source.
 
     Returns:
         The manifest that was written.
@@ -41,9 +42,11 @@ def convert_dataset(config: DataConfig, output: str | Path, write_ffcv: bool) ->
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"output {folder} is a file; give a folder")
-    if write_ffcv:
+    config = ImagesConfig(**{name: getattr(config, name) for name in ImagesConfig.model_fields})
+    if loader == "ffcv":
         use_ffcv("ffcv")
     source = open_source(config)
+    write_ffcv = choose_loader(loader, len(source) * config.image_bytes) == "ffcv"
     splits = split_source(source, config)
     statistics = PixelStatistics(config.n_channels)
     records: dict[SplitName, SplitRecord] = {}
@@ -59,9 +62,7 @@ def convert_dataset(config: DataConfig, output: str | Path, write_ffcv: bool) ->
             )
             if write_ffcv:
                 temporary = final_names.enter_context(atomic_path(beton_path(folder, split)))
-                record = record.model_copy(
-                    update={"beton": _write(temporary, samples, record.n_images, config)}
-                )
+                record = record.model_copy(update={"beton": _write(temporary, samples, record, config)})
             else:
                 for _ in samples:  # every image is read, so that a bad one is found now
                     pass
@@ -80,10 +81,15 @@ def convert_dataset(config: DataConfig, output: str | Path, write_ffcv: bool) ->
     return manifest
 
 
-def _write(path: Path, samples: Iterator[Sample], n_images: int, config: DataConfig) -> BetonRecord:
+def _write(path: Path, samples: Iterator[Sample], record: SplitRecord, config: ImagesConfig) -> BetonRecord:
     from dynvision.data.beton import write_beton
 
-    write_beton(path, samples, n_images, config.resolution**2 * N_CHANNELS_WRITTEN)
+    storage = Storage.of(config)
+    stored = (
+        (storage.jpeg(image) if storage.compresses(index) else rgb(image), label)
+        for index, (image, label) in zip(record.indices, samples, strict=True)
+    )
+    write_beton(path, stored, record.n_images, config.stored_size, page_bytes(config))
     return BetonRecord(size_bytes=path.stat().st_size, sha256=file_sha256(path))
 
 

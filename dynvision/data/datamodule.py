@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import pytorch_lightning as pl
+import torch
 
 from dynvision.config.data import DataConfig
 from dynvision.data.beton_check import check_betons
-from dynvision.data.ffcv_import import use_ffcv
-from dynvision.data.loader import ImageLoader
+from dynvision.data.loader import ImageLoader, Reading
+from dynvision.data.loader_choice import LoaderName, choose_loader
 from dynvision.data.manifest import Manifest, anew, read_manifest
+from dynvision.data.memory_loader import MemoryLoader
 from dynvision.data.sources import ImageSource, open_source
 from dynvision.data.splits import SPLITS, SplitName
 from dynvision.data.torch_loader import TorchLoader
@@ -24,13 +26,17 @@ logger = logging.getLogger(__name__)
 class DataModule(pl.LightningDataModule):
     """Loaders of a data folder. What they read is checked against the manifest here, before any training starts.
 
+    Under a trainer, batches come on its device, and its processes share the training images.
+
     Args:
         folder: the data folder that `convert_dataset` wrote.
-        config: what the data must be; None takes what is there.
+        config: what the data must be, and how they are shown; None takes what is there.
         batch_size: images per batch, of every split.
-        loader: ``ffcv``, ``torch``, or ``auto`` for FFCV where it is installed and the data was written for it.
-        num_workers: processes that read, for the torch loader where a split does not fit in memory.
-        seed: of the order of the training images; epoch k shows the permutation of (seed, k).
+        loader: ``ffcv``, ``torch``, ``memory``, or ``auto`` for memory where the data are small, else FFCV where it is
+            installed and the data was written for it, else torch.
+        num_workers: processes that read, for the torch loader.
+        seed: of the order of the training images, where epoch k shows the permutation of (seed, k), and of their
+            augmentation.
 
     Raises:
         InputError: the data folder is incomplete, damaged or of other data, the source has changed, or FFCV is asked
@@ -42,7 +48,7 @@ class DataModule(pl.LightningDataModule):
         folder: str | Path,
         config: DataConfig | None = None,
         batch_size: int = 32,
-        loader: Literal["auto", "ffcv", "torch"] = "auto",
+        loader: LoaderName = "auto",
         num_workers: int = 1,
         seed: int = 0,
     ) -> None:
@@ -51,12 +57,13 @@ class DataModule(pl.LightningDataModule):
             raise InputError(f"batch_size={batch_size} must be at least 1")
         self.folder = Path(folder)
         self.manifest: Manifest = read_manifest(folder, config)
+        self.config = config
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.loader: Literal["ffcv", "torch", "memory"] = self._choose(loader)
         self._loaders: dict[SplitName, ImageLoader] = {}
-        self._source: ImageSource | None = None
-        if self._choose_ffcv(loader):
+        if self.loader == "ffcv":
             check_betons(folder, self.manifest)
         else:
             self._source = self._checked_source()
@@ -66,11 +73,6 @@ class DataModule(pl.LightningDataModule):
         return (
             f"{self.manifest.source} ({counts} images of {self.n_classes} classes), read with {self.loader}"
         )
-
-    @property
-    def loader(self) -> Literal["ffcv", "torch"]:
-        """The loader in use."""
-        return "ffcv" if self._source is None else "torch"
 
     @property
     def n_classes(self) -> int:
@@ -83,15 +85,7 @@ class DataModule(pl.LightningDataModule):
         return self.manifest.input_shape
 
     def train_dataloader(self) -> ImageLoader:
-        """Training images, shuffled anew in each epoch.
-
-        Raises:
-            InputError: training runs in several processes, which would all be shown the same images.
-        """
-        if self.trainer is not None and self.trainer.world_size > 1:
-            raise InputError(
-                f"training on {self.trainer.world_size} devices is not possible; use one (devices=1)"
-            )
+        """Training images, shuffled anew in each epoch; of several processes each has its own."""
         return self._split_loader("train")
 
     def val_dataloader(self) -> ImageLoader:
@@ -104,27 +98,43 @@ class DataModule(pl.LightningDataModule):
 
     def _split_loader(self, split: SplitName) -> ImageLoader:
         if split not in self._loaders:  # once, since FFCV compiles for each loader
-            if self._source is not None:
-                self._loaders[split] = TorchLoader(
-                    self.manifest, self._source, split, self.batch_size, self.num_workers, self.seed
-                )
-            else:
-                from dynvision.data.ffcv_loader import FFCVLoader
-
-                self._loaders[split] = FFCVLoader(
-                    self.manifest, self.folder, split, self.batch_size, self.seed
-                )
+            self._loaders[split] = self._make_loader(split, self._reading())
         return self._loaders[split]
 
-    def _choose_ffcv(self, loader: Literal["auto", "ffcv", "torch"]) -> bool:
-        if not use_ffcv(loader):
-            return False
-        if loader == "auto" and all(self.manifest.split(split).beton is None for split in SPLITS):
+    def _make_loader(self, split: SplitName, reading: Reading) -> ImageLoader:
+        if self.loader == "ffcv":
+            from dynvision.data.ffcv_loader import FFCVLoader
+
+            return FFCVLoader(self.manifest, self.folder, split, reading)
+        if self.loader == "memory":
+            return MemoryLoader(self.manifest, self._source, split, reading)
+        return TorchLoader(self.manifest, self._source, split, reading, self.num_workers)
+
+    def _reading(self) -> Reading:
+        if self.trainer is None:
+            return Reading(self.batch_size, self.seed, config=self.config)
+        return Reading(
+            self.batch_size,
+            self.seed,
+            torch.device(self.trainer.strategy.root_device),
+            self.trainer.global_rank,
+            self.trainer.world_size,
+            self.config,
+        )
+
+    def _choose(self, loader: LoaderName) -> Literal["ffcv", "torch", "memory"]:
+        n_images = sum(self.manifest.counts.values())
+        chosen = choose_loader(loader, n_images * self.manifest.config.image_bytes)
+        if (
+            chosen == "ffcv"
+            and loader == "auto"
+            and all(self.manifest.split(split).beton is None for split in SPLITS)
+        ):
             logger.warning(
                 "%s was converted without FFCV: images are read with the torch loader", self.folder
             )
-            return False
-        return True
+            return "torch"
+        return chosen
 
     def _checked_source(self) -> ImageSource:
         source = open_source(self.manifest.config)

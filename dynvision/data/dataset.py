@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dynvision.config.data import DataConfig
 from dynvision.data.class_folders import ClassFolders, list_class_folders
-from dynvision.data.images import read_image
-from dynvision.data.presets import Preset, find_preset
+from dynvision.data.images import fit_image, read_image
+from dynvision.data.presets import find_preset
+from dynvision.data.transform import Transform
 from dynvision.errors import InputError
 
 
 class FolderDataset(Dataset[tuple[Tensor, int]]):
-    """Images of a folder of class folders, read when they are asked for.
+    """Images of a folder of class folders, read when they are asked for. Random choices follow torch's seed.
 
     Attributes:
         classes: names of the classes, by class index.
         labels: class index of every image, (N,).
     """
 
-    def __init__(self, folders: ClassFolders, preset: Preset) -> None:
+    def __init__(self, folders: ClassFolders, config: DataConfig, transform: Transform) -> None:
         self._folders = folders
-        self._preset = preset
+        self._config = config
+        self._transform = transform
         self.classes = folders.class_names
         self.labels = folders.labels
 
@@ -32,7 +37,10 @@ class FolderDataset(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path = self._folders.root / self._folders.files[index]
-        return self._preset(read_image(path, self._preset.n_channels)), int(self.labels[index])
+        image = read_image(path, self._config.n_channels)
+        pixels = torch.from_numpy(fit_image(image, self._config.stored_size))
+        draw = int(torch.randint(2**62, ())) if self._transform.operations else 0
+        return self._transform(pixels[None], np.array([index]), draw)[0], int(self.labels[index])
 
 
 def get_dataset(path: str | Path, data_transform: str) -> FolderDataset:
@@ -48,9 +56,9 @@ def get_dataset(path: str | Path, data_transform: str) -> FolderDataset:
     Raises:
         InputError: the folder cannot be used or the name is not known; on access, an image cannot be read.
     """
-    preset = find_preset(data_transform)
+    config, transform = find_preset(data_transform)
     folders = list_class_folders(path)
     if folders.given_splits:
         choices = " or ".join(str(folders.root / split) for split in folders.given_splits)
         raise InputError(f"data folder {folders.root} holds several splits; give one of them: {choices}")
-    return FolderDataset(folders, preset)
+    return FolderDataset(folders, config, transform)

@@ -42,21 +42,19 @@ def _set_numba_threads(compiler: Any, n_threads: int) -> None:
     numba.set_num_threads(n_threads)
 
 
-def use_ffcv(loader: Literal["auto", "ffcv", "torch"]) -> bool:
-    """Whether to use FFCV, given ``execution.loader``.
+def use_ffcv(loader: Literal["auto", "ffcv"]) -> bool:
+    """Whether to use FFCV where it is asked for, or would be the fastest.
 
     Raises:
         InputError: FFCV is asked for and cannot be imported.
     """
-    if loader == "torch":
-        return False
     failure = ffcv_failure()
     if failure is None:
         return True
     if loader == "ffcv":
         raise InputError(
             f"execution.loader=ffcv, but FFCV cannot be imported here ({failure}); "
-            "run make install, or set execution.loader: auto or torch"
+            "run make install, or set execution.loader: auto, memory or torch"
         )
     _say_once(f"FFCV cannot be imported here ({failure}): images are read with the torch loader")
     return False

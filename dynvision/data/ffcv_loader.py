@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 from ffcv.fields.basics import IntDecoder
-from ffcv.fields.rgb_image import SimpleRGBImageDecoder
 from ffcv.loader import Loader, OrderOption
 from ffcv.loader.epoch_iterator import EpochIterator
 from ffcv.transforms import ToTensor
 from numpy.typing import NDArray
 
 from dynvision.data.beton_check import beton_path
-from dynvision.data.loader import Batch, ImageLoader
+from dynvision.data.exact_jpeg import ExactRGBImageDecoder
+from dynvision.data.loader import Batch, ImageLoader, Reading
 from dynvision.data.manifest import Manifest
 from dynvision.data.splits import SplitName
 
@@ -35,26 +35,23 @@ class FFCVLoader(ImageLoader):
         manifest: of the data folder.
         folder: the data folder.
         split: ``train``, ``val`` or ``test``.
-        batch_size: images per batch.
-        seed: of the order of the training images.
+        reading: batches and how they are shown.
     """
 
-    def __init__(
-        self, manifest: Manifest, folder: str | Path, split: SplitName, batch_size: int, seed: int = 0
-    ) -> None:
-        super().__init__(manifest, split, batch_size, seed)
+    def __init__(self, manifest: Manifest, folder: str | Path, split: SplitName, reading: Reading) -> None:
+        super().__init__(manifest, split, reading)
         self._loader = Loader(
             str(beton_path(folder, split)),
-            batch_size=batch_size,
+            batch_size=reading.batch_size,
             num_workers=1,
             order=OrderOption.SEQUENTIAL,  # the order is given to each pass below
-            seed=seed,
+            seed=reading.seed,
             drop_last=False,
-            pipelines={"image": [SimpleRGBImageDecoder(), ToTensor()], "label": [IntDecoder(), ToTensor()]},
+            pipelines={"image": [ExactRGBImageDecoder(), ToTensor()], "label": [IntDecoder(), ToTensor()]},
         )
 
-    def _read(self, positions: NDArray[np.int64]) -> Generator[Batch, None, None]:
-        iterator = _Iterator(self._loader, positions)
+    def _read(self, batches: list[NDArray[np.int64]]) -> Generator[Batch, None, None]:
+        iterator = _Iterator(self._loader, np.concatenate(batches))  # all but the last are of the full size
         _alive.add(iterator)
         try:
             for pixels, labels in iterator:

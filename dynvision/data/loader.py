@@ -1,30 +1,63 @@
-"""What the two loaders share: order, epochs, normalisation, and the state that a resumed training needs."""
+"""What the loaders share: order, epochs, transforms, and the state that a resumed training needs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynvision.config.data import MEASURED, DataConfig, published_statistics
 from dynvision.data.manifest import Manifest
-from dynvision.data.normalization import normalize
-from dynvision.data.orders import FixedOrder, Order, ShuffledOrder, interleaved_order
+from dynvision.data.orders import (
+    FixedOrder,
+    Order,
+    QuasiRandomOrder,
+    ShuffledOrder,
+    interleaved_order,
+    share,
+)
+from dynvision.data.page_size import page_images
 from dynvision.data.splits import SplitName
+from dynvision.data.transform import Transform
 
 Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a split is read, whichever the loader.
+
+    Attributes:
+        batch_size: images per batch.
+        seed: of the order of the training images and of their augmentation.
+        device: where the batches are put and the transforms are computed.
+        rank: of this process among those that train together.
+        n_ranks: number of processes that train together; they share the training images.
+        config: order, transforms and normalisation; None takes what the manifest's data set has by default.
+    """
+
+    batch_size: int = 32
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    rank: int = 0
+    n_ranks: int = 1
+    config: DataConfig | None = None
 
 
 class ImageLoader(ABC):
     """Batches of one split: images float32 (B, C, H, W), normalised, and class indices int64 (B,).
 
-    Training images come in another order in each epoch, a function of seed and epoch only; validation images in the
-    order of their indices; test images round robin over the classes. No image is ever left out, so the last batch may
-    be smaller. Each pass advances the epoch by one unless `set_epoch` says otherwise.
+    Training images come in another order in each epoch, a function of seed and epoch only, unless the configuration
+    says otherwise; validation images in the order of their indices; test images round robin over the classes. No image
+    is ever left out, so the last batch may be smaller. Each pass advances the epoch by one unless `set_epoch` says
+    otherwise. Validation and test images are shown alike in each pass, whole to each process.
 
     Attributes:
         manifest: of the data folder.
@@ -36,11 +69,16 @@ class ImageLoader(ABC):
 
     batch_sampler = None
 
-    def __init__(self, manifest: Manifest, split: SplitName, batch_size: int, seed: int = 0) -> None:
+    def __init__(self, manifest: Manifest, split: SplitName, reading: Reading) -> None:
         self.manifest = manifest
         self.split = split
-        self.batch_size = batch_size
-        self.sampler = _order(manifest, split, seed)
+        self.batch_size = reading.batch_size
+        self.reading = reading
+        config = reading.config or DataConfig(**manifest.config.model_dump())
+        self.sampler = _order(manifest, split, config, reading.seed)
+        self._transform = _transform(manifest, split, config, reading.seed)
+        self._n_ranks = reading.n_ranks if split == "train" else 1
+        self._indices = np.array(manifest.split(split).indices)
         self._epoch_shown = 0
         self._n_shown = 0
         self._resume: dict[str, int] = {}
@@ -53,37 +91,42 @@ class ImageLoader(ABC):
     @property
     def image_indices(self) -> NDArray[np.int64]:
         """Index of each image in its source, in the order of the next pass, (N,)."""
-        return np.array(self.manifest.split(self.split).indices)[self.sampler.positions()]
+        return self._indices[self.sampler.positions()]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next pass shows."""
         self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return -(-self.n_images // self.batch_size)
+        return -(-self.n_images // (self.batch_size * self._n_ranks))
 
     def __iter__(self) -> Iterator[Batch]:
-        positions = self._begin_pass()
-        with closing(self._read(positions)) as batches:
-            for pixels, labels in batches:
+        shown = self._begin_pass()
+        epoch = self._epoch_shown
+        with closing(self._read(shown)) as batches:
+            for positions, (pixels, labels) in zip(shown, batches, strict=True):
                 self._n_shown += 1
-                yield normalize(pixels, self.manifest.mean, self.manifest.sd), labels
+                device = self.reading.device
+                images = self._transform(pixels.to(device), self._indices[positions], epoch)
+                yield images, labels.to(device)
 
     @abstractmethod
-    def _read(self, positions: NDArray[np.int64]) -> Generator[Batch, None, None]:
-        """Batches of pixels, uint8 (B, H, W, C), and labels, int64 (B,), at these positions of the split in turn.
+    def _read(self, batches: list[NDArray[np.int64]]) -> Generator[Batch, None, None]:
+        """Pixels, uint8 (B, S, S, C), and labels, int64 (B,), of each batch of positions within the split.
 
         The pixels may be overwritten when the next batch is asked for; the labels may not.
         """
 
-    def _begin_pass(self) -> NDArray[np.int64]:
-        positions = self.sampler.positions()
+    def _begin_pass(self) -> list[NDArray[np.int64]]:
+        batches = share(
+            self.sampler.positions(), self.batch_size, self.reading.rank % self._n_ranks, self._n_ranks
+        )
         self._epoch_shown = self.sampler.epoch
-        resumed = self._resume.get("epoch") == self._epoch_shown and self._resume["n_shown"] < len(self)
+        resumed = self._resume.get("epoch") == self._epoch_shown and self._resume["n_shown"] < len(batches)
         self._n_shown = self._resume["n_shown"] if resumed else 0
         self._resume = {}
         self.sampler.set_epoch(self._epoch_shown + 1)
-        return positions[self._n_shown * self.batch_size :]
+        return batches[self._n_shown :]
 
     def state_dict(self) -> dict[str, int]:
         """Epoch and number of batches shown. Lightning keeps this in its checkpoints."""
@@ -95,10 +138,23 @@ class ImageLoader(ABC):
         self.set_epoch(self._resume["epoch"])
 
 
-def _order(manifest: Manifest, split: SplitName, seed: int) -> Order:
+def _order(manifest: Manifest, split: SplitName, config: DataConfig, seed: int) -> Order:
     record = manifest.split(split)
-    if split == "train":
-        return ShuffledOrder(record.n_images, seed)
     if split == "test":
         return FixedOrder(interleaved_order(np.array(record.labels)))
-    return FixedOrder(np.arange(record.n_images))
+    if split == "val" or config.order == "SEQUENTIAL":
+        return FixedOrder(np.arange(record.n_images))
+    if config.order == "QUASI_RANDOM":
+        return QuasiRandomOrder(record.n_images, page_images(config), seed)
+    return ShuffledOrder(record.n_images, seed)
+
+
+def _transform(manifest: Manifest, split: SplitName, config: DataConfig, seed: int) -> Transform:
+    mean, sd = manifest.mean, manifest.sd
+    if config.normalization != MEASURED:
+        mean, sd = (
+            values * (config.n_channels // len(values))
+            for values in published_statistics(config.normalization)
+        )
+    operations = config.train_transform if split == "train" else config.test_transform
+    return Transform(operations, config.resolution, mean, sd, seed)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from dynvision.config.data import DataConfig
+from dynvision.config.data import ImagesConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
@@ -40,8 +40,8 @@ class SplitRecord(Section):
 class Manifest(Section):
     """A converted data set. ``mean`` and ``sd`` are of the training images, per channel, with pixels in 0..1."""
 
-    format_version: Literal[1] = key(1, "version of this file's layout")
-    config: DataConfig = key(..., "source, resolution, channels and split, as asked for")
+    format_version: Literal[2] = key(2, "version of this file's layout")
+    config: ImagesConfig = key(..., "source, classes, sizes, channels, storage and split, as asked for")
     class_names: tuple[str, ...] = key(..., "names of the classes, by class index", min_length=2)
     mean: tuple[float, ...] = key(..., "mean of the training pixels, per channel, in 0..1")
     sd: tuple[float, ...] = key(..., "standard deviation of the training pixels, per channel, in 0..1")
@@ -77,7 +77,7 @@ class Manifest(Section):
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one image, (C, H, W)."""
+        """Shape of one image as it is shown, (C, H, W)."""
         return (self.config.n_channels, self.config.resolution, self.config.resolution)
 
     @property
@@ -92,7 +92,7 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> None:
     write_text(Path(folder) / MANIFEST_NAME, json.dumps(content, ensure_ascii=False))
 
 
-def read_manifest(folder: str | Path, config: DataConfig | None = None) -> Manifest:
+def read_manifest(folder: str | Path, config: ImagesConfig | None = None) -> Manifest:
     """Read the manifest of a data folder.
 
     Args:
@@ -112,8 +112,9 @@ def read_manifest(folder: str | Path, config: DataConfig | None = None) -> Manif
         raise InputError(f"{path} is missing; {anew(folder)}") from None
     except (ValueError, AttributeError):  # InputError is a ValueError
         raise InputError(f"{path} is broken or of another version; {anew(folder)}") from None
-    if config is not None and config != manifest.config:
-        raise InputError(f"{path} is of other data: {_differences(manifest.config, config)}; {anew(folder)}")
+    differences = _differences(manifest.config, config) if config is not None else ""
+    if differences:
+        raise InputError(f"{path} is of other data: {differences}; {anew(folder)}")
     return manifest
 
 
@@ -122,8 +123,8 @@ def anew(folder: str | Path) -> str:
     return f"delete the folder {folder} and run again to make it anew"
 
 
-def _differences(there: DataConfig, wanted: DataConfig) -> str:
-    names = [name for name in DataConfig.model_fields if getattr(there, name) != getattr(wanted, name)]
+def _differences(there: ImagesConfig, wanted: ImagesConfig) -> str:
+    names = [name for name in ImagesConfig.model_fields if getattr(there, name) != getattr(wanted, name)]
     return ", ".join(
         f"{name} is {getattr(there, name)!r} and not {getattr(wanted, name)!r}" for name in names
     )

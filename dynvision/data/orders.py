@@ -1,4 +1,12 @@
-"""The order in which images are shown. It is a function of seed and epoch, and the same for every loader."""
+"""The order in which images are shown. It is a function of seed and epoch, and the same for every loader.
+
+    RANDOM         a permutation of the images
+    QUASI_RANDOM   a permutation of pages, the images of PAGES_AT_ONCE pages permuted among each other: what is read
+                   together lies together, on a slow disk
+    SEQUENTIAL     as they lie in the file
+
+With several processes, a batch of all of them is a stretch of this order, of which each takes an equal part.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +15,53 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+PAGES_AT_ONCE = 8
+
 
 def training_order(n_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Permutation of the positions 0..n_images-1 for one epoch, (n_images,)."""
     return np.random.default_rng([seed, epoch]).permutation(n_images)
+
+
+def quasi_random_order(n_images: int, page_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Permutation of the positions 0..n_images-1 for one epoch that stays within a few pages at a time.
+
+    Args:
+        n_images: number of images.
+        page_images: images that lie on one page.
+        seed, epoch: of the permutation.
+    """
+    generator = np.random.default_rng([seed, epoch, 1])
+    pages = generator.permutation(-(-n_images // page_images))
+    near = [
+        np.concatenate(
+            [
+                np.arange(page * page_images, min((page + 1) * page_images, n_images))
+                for page in pages[start : start + PAGES_AT_ONCE]
+            ]
+        )
+        for start in range(0, len(pages), PAGES_AT_ONCE)
+    ]
+    return np.concatenate([generator.permutation(positions) for positions in near])
+
+
+def share(positions: NDArray[np.int64], batch_size: int, rank: int, n_ranks: int) -> list[NDArray[np.int64]]:
+    """The batches of one of several processes that train together.
+
+    All of them have as many batches of the same sizes, as their gradients are averaged: where the last batch cannot be
+    divided, images from the beginning are shown a second time.
+
+    Args:
+        positions: in the order in which they are shown, (N,).
+        batch_size: images a batch in each process.
+        rank: of this process, 0..n_ranks-1.
+        n_ranks: number of processes.
+    """
+    n_missing = -len(positions) % n_ranks
+    positions = np.concatenate([positions, np.resize(positions, n_missing)])
+    together = batch_size * n_ranks
+    stretches = [positions[start : start + together] for start in range(0, len(positions), together)]
+    return [np.split(stretch, n_ranks)[rank] for stretch in stretches]
 
 
 def interleaved_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -60,6 +111,19 @@ class ShuffledOrder(Order):
 
     def positions(self) -> NDArray[np.int64]:
         return training_order(self._n_images, self._seed, self.epoch)
+
+
+class QuasiRandomOrder(Order):
+    """Another permutation in each epoch, near in the file at any time."""
+
+    def __init__(self, n_images: int, page_images: int, seed: int) -> None:
+        super().__init__()
+        self._n_images = n_images
+        self._page_images = page_images
+        self._seed = seed
+
+    def positions(self) -> NDArray[np.int64]:
+        return quasi_random_order(self._n_images, self._page_images, self._seed, self.epoch)
 
 
 class FixedOrder(Order):

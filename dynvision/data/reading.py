@@ -11,23 +11,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.data.sources.source import ImageSource
+from dynvision.data.storage import Storage
 
 Sample = tuple[NDArray[np.uint8], int]
 MOST_THREADS = 8  # Pillow decodes and resizes outside Python's lock
 
 
-def read_images(source: ImageSource, indices: Iterable[int]) -> Iterator[Sample]:
-    """Images (H, W, C) and class indices, in the order of ``indices``; a few are read ahead by threads.
+def read_images(
+    source: ImageSource, indices: Iterable[int], storage: Storage | None = None
+) -> Iterator[Sample]:
+    """Images (S, S, C) and class indices, in the order of ``indices``; threads read a few ahead.
+
+    Args:
+        source: the images.
+        indices: which ones.
+        storage: if given, images are as they come back from it.
 
     Raises:
         InputError: an image cannot be read.
     """
     n_threads = min(MOST_THREADS, os.cpu_count() or 1)
+
+    def read(index: int) -> Sample:
+        image, label = source[index]
+        return image if storage is None else storage.stored(image, index), label
+
     ahead: deque[Future[Sample]] = deque()
     with ThreadPoolExecutor(n_threads, thread_name_prefix="read-images") as pool:
         try:
             for index in indices:
-                ahead.append(pool.submit(source.__getitem__, int(index)))
+                ahead.append(pool.submit(read, int(index)))
                 if len(ahead) > 4 * n_threads:
                     yield ahead.popleft().result()
             while ahead:

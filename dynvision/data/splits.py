@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dynvision.config.data import DataConfig
+from dynvision.config.data import ImagesConfig
 from dynvision.data.sources.source import ImageSource
 from dynvision.errors import InputError
 
@@ -22,7 +22,7 @@ SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
-def split_source(source: ImageSource, config: DataConfig) -> dict[SplitName, NDArray[np.int64]]:
+def split_source(source: ImageSource, config: ImagesConfig) -> dict[SplitName, NDArray[np.int64]]:
     """Image indices of every split, ascending. Splits that the source prescribes are kept.
 
     Args:
@@ -78,6 +78,6 @@ def _check_class_sizes(source: ImageSource, indices: NDArray[np.int64], n_needed
     for name, count in zip(source.class_names, counts, strict=True):
         if count < n_needed:
             raise InputError(
-                f"class folder {name!r} has {count} image{'' if count == 1 else 's'} to split into training, "
+                f"class {name!r} has {count} image{'' if count == 1 else 's'} to split into training, "
                 f"validation and test; at least {n_needed} are needed"
             )

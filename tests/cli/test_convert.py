@@ -68,4 +68,4 @@ def test_help_names_the_units() -> None:
     convert.add_arguments(parser)
     said = " ".join(parser.format_help().split())
     assert "resolution (height and width in px)" in said
-    assert "--loader {auto,ffcv,torch}" in said
+    assert "--loader {auto,ffcv,torch,memory}" in said

@@ -71,11 +71,25 @@ TRAINING_VALUES: dict[str, Any] = {
 }
 # What a value needs beside it to be valid.
 NEEDED: dict[str, dict[str, Any]] = {"warmup_epochs": {"scheduler": "StepLR"}}
-DATA_VALUES: dict[str, Any] = {
+# Those of images change the data folder, too.
+IMAGES_VALUES: dict[str, Any] = {
     "name": "folder:images",
+    "group": [1, 2],
     "resolution": 16,
+    "max_resolution": 40,
     "n_channels": 3,
     "test_fraction": 0.3,
     "validation_fraction": 0.2,
     "split_seed": 7,
+    "write_mode": "jpg",
+    "jpeg_quality": 60,
+    "compress_probability": 0.25,
+    "page_size": 2**22,
+}
+DATA_VALUES: dict[str, Any] = {
+    **IMAGES_VALUES,
+    "train_transform": ["flip"],
+    "test_transform": ["invert"],
+    "normalization": "mnist",
+    "order": "SEQUENTIAL",
 }

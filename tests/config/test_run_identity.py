@@ -10,17 +10,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config.data import DataConfig
+from dynvision.config.data import DataConfig, ImagesConfig
 from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TYPES, DyRCNNArgs
 from dynvision.config.run import RunConfig, path_name, read_run_config, to_yaml
 from dynvision.config.section import validate
 from dynvision.config.training import TrainingConfig
 from dynvision.runs import flat_parameters
-from tests.config.other_values import DATA_VALUES, MODEL_VALUES, NEEDED, TRAINING_VALUES
+from tests.config.other_values import DATA_VALUES, IMAGES_VALUES, MODEL_VALUES, NEEDED, TRAINING_VALUES
 
 # These change when a default changes or a key is added, on purpose only: all runs so far are then other runs.
-DEFAULT_RUN_ID = "DyRCNNx4_digits_s1_839183b3"
-DEFAULT_DATA_ID = "digits_s1_8011b740"
+DEFAULT_RUN_ID = "DyRCNNx4_digits_s1_10d3929c"
+DEFAULT_DATA_ID = "digits_s1_2374c3af"
 
 
 def run_of(**sections: Any) -> RunConfig:
@@ -52,6 +52,7 @@ def test_every_key_changes_the_id(section: str, value: Any, key: str) -> None:
 def test_the_list_of_keys_is_complete() -> None:
     assert set(MODEL_VALUES) == set(DyRCNNArgs.model_fields)
     assert set(TRAINING_VALUES) == set(TrainingConfig.model_fields)
+    assert set(IMAGES_VALUES) == set(ImagesConfig.model_fields)
     assert set(DATA_VALUES) == set(DataConfig.model_fields)
     assert set(RunConfig.model_fields) == {"model", "data", "training", "seed"}
 
@@ -62,8 +63,9 @@ def test_ids_of_all_changes_differ() -> None:
 
 
 @pytest.mark.parametrize("name", DATA_VALUES)
-def test_every_data_key_changes_the_data_id(name: str) -> None:
-    assert run_of(data={name: DATA_VALUES[name]}).data_id != RunConfig().data_id
+def test_the_data_id_changes_with_the_images_and_not_with_how_they_are_shown(name: str) -> None:
+    changed = run_of(data={name: DATA_VALUES[name]}).data_id != RunConfig().data_id
+    assert changed == (name in IMAGES_VALUES)
 
 
 @pytest.mark.parametrize("section", ["model", "training"])

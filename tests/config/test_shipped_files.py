@@ -26,6 +26,7 @@ from dynvision.runs import expand_runs, plan_workflow
 SCHEMAS = {
     "config_workflow.yaml": "workflow.json",
     "config_defaults.yaml": "workflow.json",
+    "config_data.yaml": "workflow.json",
     "config_experiments.yaml": "experiments.json",
     "config_visualization.yaml": "visualization.json",
 }

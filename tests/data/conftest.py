@@ -38,6 +38,12 @@ def make_folder(tmp_path: Path) -> MakeFolder:
 
 
 @pytest.fixture(scope="session")
+def config_dir() -> str:
+    """The folder of the shipped YAML files."""
+    return str(Path(__file__).parents[2] / "config")
+
+
+@pytest.fixture(scope="session")
 def ffcv() -> None:
     """Skips where FFCV cannot be imported."""
     failure = ffcv_failure()
@@ -54,7 +60,7 @@ def digits_config() -> DataConfig:
 def digits_data(tmp_path_factory: pytest.TempPathFactory, digits_config: DataConfig) -> Path:
     """Digits converted without FFCV."""
     folder = tmp_path_factory.mktemp("digits")
-    convert_dataset(digits_config, folder, write_ffcv=False)
+    convert_dataset(digits_config, folder, loader="torch")
     return folder
 
 
@@ -62,5 +68,5 @@ def digits_data(tmp_path_factory: pytest.TempPathFactory, digits_config: DataCon
 def digits_beton(ffcv: None, tmp_path_factory: pytest.TempPathFactory, digits_config: DataConfig) -> Path:
     """Digits converted with FFCV."""
     folder = tmp_path_factory.mktemp("digits-ffcv")
-    convert_dataset(digits_config, folder, write_ffcv=True)
+    convert_dataset(digits_config, folder, loader="ffcv")
     return folder

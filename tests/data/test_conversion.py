@@ -36,7 +36,7 @@ def folder_config(root: Path, **settings: object) -> DataConfig:
 
 def test_manifest_tells_what_was_converted(make_folder: MakeFolder, tmp_path: Path) -> None:
     config = folder_config(make_folder(cat=10, dog=8))
-    written = convert_dataset(config, tmp_path / "data", write_ffcv=False)
+    written = convert_dataset(config, tmp_path / "data", loader="torch")
     manifest = read_manifest(tmp_path / "data", config)
     assert manifest == written
     assert manifest.class_names == ("cat", "dog")
@@ -52,7 +52,7 @@ def test_manifest_tells_what_was_converted(make_folder: MakeFolder, tmp_path: Pa
 
 def test_statistics_are_those_of_the_training_pixels(make_folder: MakeFolder, tmp_path: Path) -> None:
     config = folder_config(make_folder(cat=7, dog=7))
-    manifest = convert_dataset(config, tmp_path / "data", write_ffcv=False)
+    manifest = convert_dataset(config, tmp_path / "data", loader="torch")
     source = open_source(config)
     pixels = np.stack([source[index][0] for index in manifest.train.indices]) / 255
     assert manifest.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-12)
@@ -80,7 +80,7 @@ def test_beton_holds_the_pixels_of_the_source(digits_beton: Path, digits_config:
 
 def test_conversion_is_repeatable(make_folder: MakeFolder, ffcv: None, tmp_path: Path) -> None:
     config = folder_config(make_folder(cat=10, dog=8))
-    first, second = (convert_dataset(config, tmp_path / name, write_ffcv=True) for name in "ab")
+    first, second = (convert_dataset(config, tmp_path / name, loader="ffcv") for name in "ab")
     assert first == second
     assert names(tmp_path / "a") == sorted([*BETONS, "manifest.json"])
     for name in names(tmp_path / "a"):
@@ -90,7 +90,7 @@ def test_conversion_is_repeatable(make_folder: MakeFolder, ffcv: None, tmp_path:
 def test_images_larger_than_a_page_are_written(make_folder: MakeFolder, ffcv: None, tmp_path: Path) -> None:
     root = make_folder(cat=3, dog=3)
     config = DataConfig(name=f"folder:{root}", resolution=900, split_seed=1)
-    check_betons(tmp_path / "data", convert_dataset(config, tmp_path / "data", write_ffcv=True))
+    check_betons(tmp_path / "data", convert_dataset(config, tmp_path / "data", loader="ffcv"))
 
 
 def test_unreadable_image_is_named_and_nothing_is_left(
@@ -98,9 +98,9 @@ def test_unreadable_image_is_named_and_nothing_is_left(
 ) -> None:
     root = make_folder(cat=10, dog=8)
     (root / "dog" / "003.png").write_bytes(b"broken")
-    for write_ffcv in (False, True):
+    for loader in ("memory", "torch", "ffcv"):
         with pytest.raises(InputError, match=r"dog/003\.png cannot be read"):
-            convert_dataset(folder_config(root), tmp_path / "data", write_ffcv)
+            convert_dataset(folder_config(root), tmp_path / "data", loader)
         assert names(tmp_path / "data") == []
 
 
@@ -108,10 +108,10 @@ def test_failed_conversion_leaves_an_earlier_one_whole(
     make_folder: MakeFolder, ffcv: None, tmp_path: Path
 ) -> None:
     root = make_folder(cat=10, dog=8)
-    manifest = convert_dataset(folder_config(root), tmp_path / "data", write_ffcv=True)
+    manifest = convert_dataset(folder_config(root), tmp_path / "data", loader="ffcv")
     (root / "dog" / "003.png").write_bytes(b"broken")
     with pytest.raises(InputError):
-        convert_dataset(folder_config(root), tmp_path / "data", write_ffcv=True)
+        convert_dataset(folder_config(root), tmp_path / "data", loader="ffcv")
     assert read_manifest(tmp_path / "data") == manifest
     check_betons(tmp_path / "data", manifest)
 
@@ -120,8 +120,8 @@ def test_converting_without_ffcv_removes_its_files(
     make_folder: MakeFolder, ffcv: None, tmp_path: Path
 ) -> None:
     config = folder_config(make_folder(cat=10, dog=8))
-    convert_dataset(config, tmp_path / "data", write_ffcv=True)
-    convert_dataset(config, tmp_path / "data", write_ffcv=False)
+    convert_dataset(config, tmp_path / "data", loader="ffcv")
+    convert_dataset(config, tmp_path / "data", loader="torch")
     assert names(tmp_path / "data") == ["manifest.json"]
 
 
@@ -155,7 +155,7 @@ def test_full_disk_is_an_error_and_leaves_nothing(
 
     monkeypatch.setattr(MemoryAllocator, "__enter__", open_on_full_disk)
     with pytest.raises(OSError, match="No space left on device") as caught:
-        convert_dataset(folder_config(make_folder(cat=10, dog=8)), tmp_path / "data", write_ffcv=True)
+        convert_dataset(folder_config(make_folder(cat=10, dog=8)), tmp_path / "data", loader="ffcv")
     assert caught.value.errno == errno.ENOSPC
     assert "train" in str(caught.value.filename)
     assert names(tmp_path / "data") == []
@@ -170,7 +170,7 @@ def test_killed_conversion_can_be_run_again(
         read = FolderSource.__getitem__
         slowly.setattr(FolderSource, "__getitem__", lambda *args: time.sleep(0.2) or read(*args))
         process = multiprocessing.get_context("fork").Process(
-            target=convert_dataset, args=(config, data, True)
+            target=convert_dataset, args=(config, data, "ffcv")
         )
         process.start()
         deadline = time.monotonic() + 20
@@ -182,8 +182,8 @@ def test_killed_conversion_can_be_run_again(
     with pytest.raises(InputError, match=r"manifest\.json is missing"):
         read_manifest(data)
 
-    manifest = convert_dataset(config, data, write_ffcv=True)
-    assert manifest == convert_dataset(config, tmp_path / "untouched", write_ffcv=True)
+    manifest = convert_dataset(config, data, loader="ffcv")
+    assert manifest == convert_dataset(config, tmp_path / "untouched", loader="ffcv")
     assert names(data) == sorted([*BETONS, "manifest.json"])
     check_betons(data, manifest)
 
@@ -192,14 +192,14 @@ def test_stopped_before_the_manifest_is_not_whole(
     make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_folder(cat=10, dog=8)
-    convert_dataset(folder_config(root), tmp_path / "data", write_ffcv=False)
+    convert_dataset(folder_config(root), tmp_path / "data", loader="torch")
 
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(conversion, "write_manifest", stop)
     with pytest.raises(KeyboardInterrupt):
-        convert_dataset(folder_config(root, n_channels=1), tmp_path / "data", write_ffcv=False)
+        convert_dataset(folder_config(root, n_channels=1), tmp_path / "data", loader="torch")
     with pytest.raises(InputError, match=r"manifest\.json is missing"):
         read_manifest(tmp_path / "data")
 
@@ -207,4 +207,4 @@ def test_stopped_before_the_manifest_is_not_whole(
 def test_output_that_is_a_file_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("x")
     with pytest.raises(InputError, match="is a file; give a folder"):
-        convert_dataset(folder_config(make_folder(cat=4, dog=4)), tmp_path / "data", write_ffcv=False)
+        convert_dataset(folder_config(make_folder(cat=4, dog=4)), tmp_path / "data", loader="torch")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dynvision.config.data import DataConfig
-from dynvision.data import datamodule, ffcv_import
+from dynvision.data import datamodule, ffcv_import, loader_choice
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
 from dynvision.data.ffcv_import import use_ffcv
@@ -133,13 +132,6 @@ def test_other_data_are_refused(digits_data: Path, digits_config: DataConfig) ->
         DataModule(digits_data, digits_config, batch_size=0)
 
 
-def test_several_devices_are_refused(digits_data: Path) -> None:
-    data = DataModule(digits_data, loader="torch")
-    data.trainer = SimpleNamespace(world_size=2)  # type: ignore[assignment]
-    with pytest.raises(InputError, match="training on 2 devices is not possible"):
-        data.train_dataloader()
-
-
 def test_damage_is_found_before_training(digits_beton: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(digits_beton, tmp_path / "data"))
     (data / "test.beton").write_bytes(b"")
@@ -150,7 +142,7 @@ def test_damage_is_found_before_training(digits_beton: Path, tmp_path: Path) -> 
 
 def test_changed_source_is_found_before_training(make_folder: MakeFolder, tmp_path: Path) -> None:
     root = make_folder(cat=5, dog=5)
-    convert_dataset(DataConfig(name=f"folder:{root}", split_seed=0), tmp_path / "data", write_ffcv=False)
+    convert_dataset(DataConfig(name=f"folder:{root}", split_seed=0), tmp_path / "data", loader="torch")
     (root / "cat" / "000.png").unlink()
     with pytest.raises(InputError, match="have changed since conversion; delete the folder"):
         DataModule(tmp_path / "data", loader="torch")
@@ -163,8 +155,18 @@ def without_ffcv(monkeypatch: pytest.MonkeyPatch) -> None:
     ffcv_import._say_once.cache_clear()
 
 
+@pytest.fixture
+def large_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the digits did not fit in memory."""
+    monkeypatch.setattr(loader_choice, "MEMORY_BYTES", 0)
+
+
+def test_auto_keeps_small_data_in_memory(digits_data: Path, without_ffcv: None) -> None:
+    assert DataModule(digits_data).loader == "memory"
+
+
 def test_without_ffcv_auto_takes_torch_and_says_so_once(
-    digits_data: Path, without_ffcv: None, caplog: pytest.LogCaptureFixture
+    digits_data: Path, large_data: None, without_ffcv: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert DataModule(digits_data, loader="auto").loader == "torch"
@@ -184,11 +186,11 @@ def test_without_ffcv_its_files_cannot_be_written(
 ) -> None:
     config = DataConfig(name=f"folder:{make_folder(cat=4, dog=4)}", split_seed=0)
     with pytest.raises(InputError, match="FFCV cannot be imported here"):
-        convert_dataset(config, tmp_path / "data", write_ffcv=True)
+        convert_dataset(config, tmp_path / "data", loader="ffcv")
 
 
 def test_auto_takes_ffcv_where_it_is_installed_and_written(
-    ffcv: None, digits_beton: Path, digits_data: Path, caplog: pytest.LogCaptureFixture
+    ffcv: None, large_data: None, digits_beton: Path, digits_data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert use_ffcv("auto")
     assert DataModule(digits_beton).loader == "ffcv"

@@ -14,7 +14,7 @@ from PIL import Image
 
 import dynvision.data
 from dynvision.data import get_dataset
-from dynvision.data.presets import PRESETS, Preset, random_box
+from dynvision.data.presets import PRESETS, find_preset
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 
@@ -25,12 +25,12 @@ def test_every_preset_gives_normalised_images(make_folder: MakeFolder, name: str
     assert len(dataset) == 5
     assert dataset.classes == ("cat", "dog")
     image, label = dataset[4]
-    preset = PRESETS[name]
-    assert image.shape == (preset.n_channels, preset.resolution, preset.resolution)
+    config, preset = find_preset(name)
+    assert image.shape == (config.n_channels, preset.resolution, preset.resolution)
     assert image.dtype == torch.float32
     assert label == 1
-    low = (torch.zeros(preset.n_channels) - torch.tensor(preset.mean)) / torch.tensor(preset.sd)
-    high = (torch.ones(preset.n_channels) - torch.tensor(preset.mean)) / torch.tensor(preset.sd)
+    low = (torch.zeros(config.n_channels) - torch.tensor(preset.mean)) / torch.tensor(preset.sd)
+    high = (torch.ones(config.n_channels) - torch.tensor(preset.mean)) / torch.tensor(preset.sd)
     assert (image.amin(dim=(1, 2)) >= low - 1e-5).all()
     assert (image.amax(dim=(1, 2)) <= high + 1e-5).all()
 
@@ -39,31 +39,35 @@ def test_test_preset_is_the_image_itself(make_folder: MakeFolder) -> None:
     root = make_folder(size=(32, 32), cat=1, dog=1)
     image, _ = get_dataset(root, "cifar10_test")[0]
     pixels = np.asarray(Image.open(root / "cat" / "000.png")).transpose(2, 0, 1) / 255
-    preset = PRESETS["cifar10_test"]
+    _, preset = find_preset("cifar10_test")
     expected = (pixels - np.array(preset.mean)[:, None, None]) / np.array(preset.sd)[:, None, None]
     assert np.abs(image.numpy() - expected).max() < 1e-5
 
 
-def test_imagenet_test_is_the_centre_of_256_px() -> None:
+def test_imagenet_test_is_the_centre_of_256_px(tmp_path: Path) -> None:
     columns = np.tile(np.linspace(0, 255, 512).astype(np.uint8), (256, 1))
-    image = Image.fromarray(np.repeat(columns[:, :, None], 3, axis=2))
-    preset = PRESETS["imagenet_test"]
-    red = preset(image)[0] * preset.sd[0] + preset.mean[0]
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.repeat(columns[:, :, None], 3, axis=2)).save(tmp_path / name / "0.png")
+    image, _ = get_dataset(tmp_path, "imagenet_test")[0]
+    _, preset = find_preset("imagenet_test")
+    red = image[0] * preset.sd[0] + preset.mean[0]
     assert torch.allclose(red[0] * 255, torch.tensor(columns[0, 144:368]).float(), atol=1e-3)
 
 
-def test_train_preset_shifts_and_flips_by_the_seed_of_torch() -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    preset = PRESETS["cifar10_train"]
+def test_train_preset_shifts_and_flips_by_the_seed_of_torch(make_folder: MakeFolder) -> None:
+    root = make_folder(size=(32, 32), cat=1, dog=1)
+    dataset = get_dataset(root, "cifar10_train")
     torch.manual_seed(1)
-    first = [preset(image) for _ in range(40)]
+    first = [dataset[0][0] for _ in range(40)]
     torch.manual_seed(1)
-    again = [preset(image) for _ in range(40)]
+    again = [dataset[0][0] for _ in range(40)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert len({tuple(x.flatten().tolist()) for x in first}) > 30
 
+    _, preset = find_preset("cifar10_train")
     black = torch.tensor([-mean / sd for mean, sd in zip(preset.mean, preset.sd, strict=True)])
-    plain = PRESETS["cifar10_test"](image)
+    plain, _ = get_dataset(root, "cifar10_test")[0]
     padded = torch.nn.functional.pad(plain - black[:, None, None], (4, 4, 4, 4)) + black[:, None, None]
     possible = [padded[:, top : top + 32, left : left + 32] for top in range(9) for left in range(9)]
     for shown in first:
@@ -71,36 +75,6 @@ def test_train_preset_shifts_and_flips_by_the_seed_of_torch() -> None:
             torch.allclose(shown, x, atol=1e-5) or torch.allclose(shown.flip(2), x, atol=1e-5)
             for x in possible
         )
-
-
-def test_digits_are_never_mirrored() -> None:
-    assert not any(preset.flip for name, preset in PRESETS.items() if name.startswith("digits"))
-
-
-def test_flip_mirrors_half_of_the_images() -> None:
-    image = Image.fromarray(np.array([[0, 255], [0, 255]], dtype=np.uint8))
-    preset = Preset(2, (0.0,), (1.0,), flip=True)
-    torch.manual_seed(0)
-    n_flipped = sum(int(preset(image)[0, 0, 0].item() == 1) for _ in range(200))
-    assert 75 < n_flipped < 125
-
-
-@pytest.mark.parametrize(("width", "height"), [(100, 80), (1, 1), (3, 300)])
-def test_random_box_lies_in_the_image(width: int, height: int) -> None:
-    torch.manual_seed(0)
-    for _ in range(200):
-        left, top, right, bottom = random_box(width, height, (0.08, 1.0))
-        assert 0 <= left < right <= width
-        assert 0 <= top < bottom <= height
-
-
-def test_random_box_covers_the_area_asked_for() -> None:
-    torch.manual_seed(0)
-    boxes = [random_box(1000, 1000, (0.25, 0.5)) for _ in range(300)]
-    areas = np.array([(right - left) * (bottom - top) for left, top, right, bottom in boxes]) / 1e6
-    aspects = np.array([(right - left) / (bottom - top) for left, top, right, bottom in boxes])
-    assert 0.249 < areas.min() < 0.27 < 0.48 < areas.max() < 0.501
-    assert 0.745 < aspects.min() < 0.78 < 1.28 < aspects.max() < 1.34
 
 
 def test_unknown_preset_names_the_nearest(make_folder: MakeFolder) -> None:
@@ -145,6 +119,6 @@ def test_only_the_files_that_say_so_need_ffcv() -> None:
             modules += [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
             if any(f"{module}.".startswith(("ffcv.", "numba.")) for module in modules):
                 needing.add(path.name)
-            if any(module.endswith((".beton", ".ffcv_loader")) for module in modules):
+            if any(module.endswith((".beton", ".exact_jpeg", ".ffcv_loader")) for module in modules):
                 needing.add(path.name)
-    assert needing == {"beton.py", "ffcv_loader.py"}
+    assert needing == {"beton.py", "exact_jpeg.py", "ffcv_loader.py"}

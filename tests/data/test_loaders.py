@@ -1,4 +1,4 @@
-"""The two loaders: the same images, order and labels; nothing left out; nothing left running."""
+"""The loaders: the same images, order and labels; nothing left out; nothing left running."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from dynvision.config.data import DataConfig
-from dynvision.data import torch_loader
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
 from dynvision.data.loader import ImageLoader
@@ -38,7 +37,12 @@ def ffcv_data(digits_beton: Path) -> DataModule:
     return DataModule(digits_beton, batch_size=BATCH_SIZE, loader="ffcv", seed=SEED)
 
 
-@pytest.fixture(params=["torch", "ffcv"])
+@pytest.fixture(scope="module")
+def memory_data(digits_data: Path) -> DataModule:
+    return DataModule(digits_data, batch_size=BATCH_SIZE, loader="memory", seed=SEED)
+
+
+@pytest.fixture(params=["torch", "memory", "ffcv"])
 def data(request: pytest.FixtureRequest) -> DataModule:
     """The digits behind each loader."""
     module: DataModule = request.getfixturevalue(f"{request.param}_data")
@@ -74,20 +78,6 @@ def test_training_images_have_mean_zero_and_sd_one(data: DataModule) -> None:
     images, _ = collect(data.train_dataloader())
     assert abs(images.mean()) < 1e-4
     assert images.std() == pytest.approx(1, abs=1e-4)
-
-
-def test_ffcv_and_torch_agree_image_by_image_over_two_epochs(
-    ffcv_data: DataModule, torch_data: DataModule
-) -> None:
-    for split in SPLITS:
-        loaders = [loader_of(module, split) for module in (ffcv_data, torch_data)]
-        for epoch in range(2):
-            for loader in loaders:
-                loader.set_epoch(epoch)
-            assert np.array_equal(loaders[0].image_indices, loaders[1].image_indices)
-            (images, labels), (images_torch, labels_torch) = (collect(loader) for loader in loaders)
-            assert torch.equal(images, images_torch)
-            assert torch.equal(labels, labels_torch)
 
 
 def test_batches_have_the_promised_form(data: DataModule) -> None:
@@ -195,9 +185,10 @@ n_threads = torch.get_num_threads()
 from dynvision.data.ffcv_import import use_ffcv
 assert use_ffcv("ffcv") and torch.get_num_threads() == n_threads
 from dynvision.data.ffcv_loader import FFCVLoader
+from dynvision.data.loader import Reading
 from dynvision.data.manifest import read_manifest
 folder = {str(digits_beton)!r}
-loader = FFCVLoader(read_manifest(folder), folder, "val", batch_size=8)
+loader = FFCVLoader(read_manifest(folder), folder, "val", Reading(batch_size=8))
 passes = [iter(loader) for _ in range(3)]
 for kept in passes:
     next(kept)
@@ -206,48 +197,18 @@ for kept in passes:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_reading_anew_equals_reading_from_memory(
-    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
-) -> None:
-    config = DataConfig(name=f"folder:{make_folder(cat=9, dog=9)}", resolution=8, split_seed=1)
-    convert_dataset(config, tmp_path / "data", write_ffcv=False)
-
-    def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        data = DataModule(tmp_path / "data", batch_size=5, loader="torch", num_workers=num_workers, seed=2)
-        return list(data.train_dataloader())
-
-    from_memory = batches()
-    monkeypatch.setattr(torch_loader, "IN_MEMORY_BYTES", 0)
-    for (images, labels), (images_anew, labels_anew) in zip(from_memory, batches(), strict=True):
-        assert torch.equal(images, images_anew)
-        assert torch.equal(labels, labels_anew)
-
-
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_image_that_disappears_during_training_is_one_sentence(
-    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
+    make_folder: MakeFolder, tmp_path: Path, num_workers: int
 ) -> None:
     root = make_folder(cat=9, dog=9)
     config = DataConfig(name=f"folder:{root}", resolution=8, split_seed=1)
-    convert_dataset(config, tmp_path / "data", write_ffcv=False)
-    monkeypatch.setattr(torch_loader, "IN_MEMORY_BYTES", 0)
+    convert_dataset(config, tmp_path / "data", loader="torch")
     loader = DataModule(tmp_path / "data", loader="torch", num_workers=num_workers).train_dataloader()
     for path in (root / "cat").iterdir():
         path.unlink()
     with pytest.raises(InputError, match=r"^image .*\.png cannot be read: .*; repair or remove it$"):
         list(loader)
-
-
-def test_colour_through_ffcv_equals_torch(make_folder: MakeFolder, ffcv: None, tmp_path: Path) -> None:
-    config = DataConfig(name=f"folder:{make_folder(cat=9, dog=9)}", resolution=8, split_seed=1)
-    convert_dataset(config, tmp_path / "data", write_ffcv=True)
-    passes = []
-    for loader in ("ffcv", "torch"):
-        passes.append(collect(DataModule(tmp_path / "data", batch_size=5, loader=loader).train_dataloader()))
-    assert passes[0][0].shape == (12, 3, 8, 8)
-    assert torch.equal(passes[0][0], passes[1][0])
-    assert torch.equal(passes[0][1], passes[1][1])
 
 
 def test_channel_that_never_changes_is_zero(tmp_path: Path) -> None:
@@ -258,7 +219,7 @@ def test_channel_that_never_changes_is_zero(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8, 3), (20 * number, 50, 0), dtype=np.uint8)).save(path)
     config = DataConfig(name=f"folder:{tmp_path / 'images'}", resolution=8, split_seed=1)
-    manifest = convert_dataset(config, tmp_path / "data", write_ffcv=False)
+    manifest = convert_dataset(config, tmp_path / "data", loader="torch")
     assert manifest.sd[1:] == (0.0, 0.0)
     images, _ = collect(DataModule(tmp_path / "data", loader="torch").train_dataloader())
     assert images[:, 0].std() > 0.5

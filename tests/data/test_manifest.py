@@ -76,7 +76,7 @@ def test_missing_manifest_or_folder(tmp_path: Path) -> None:
 def test_manifest_of_other_data(
     data: Path, digits_config: DataConfig, change: dict[str, int | float], message: str
 ) -> None:
-    assert read_manifest(data, digits_config).config == digits_config
+    assert read_manifest(data, digits_config).config == digits_config.images
     with pytest.raises(InputError, match=message):
         read_manifest(data, digits_config.model_copy(update=change))
 

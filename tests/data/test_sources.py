@@ -12,15 +12,30 @@ import torch
 from sklearn.datasets import load_digits
 
 from dynvision.config.data import DATASETS, DataConfig
+from dynvision.data.downloads import DATA_VARIABLE
 from dynvision.data.sources import SOURCES, ImageSource, open_source, register
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder, write_image
+from tests.data.true_formats import write_dataset, write_imagenet
 
 
 @pytest.fixture(params=sorted(SOURCES))
-def source(request: pytest.FixtureRequest, make_folder: MakeFolder) -> ImageSource:
-    name = request.param if request.param != "folder" else f"folder:{make_folder(cat=5, dog=4)}"
-    return open_source(DataConfig(name=name, resolution=9, n_channels=3))
+def source(
+    request: pytest.FixtureRequest,
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ImageSource:
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
+    name, group = request.param, "all"
+    if name == "folder":
+        name = f"folder:{make_folder(cat=5, dog=4)}"
+    elif name == "imagenet":  # 1,000 folders are many
+        write_imagenet(tmp_path / "data" / name, (54, 60, 62, 66, 67, 68))
+        group = "snakes"
+    else:
+        write_dataset(tmp_path / "data", name)
+    return open_source(DataConfig(name=name, group=group, resolution=9, max_resolution=9, n_channels=3))
 
 
 def test_every_source_gives_images_of_the_size_asked_for(source: ImageSource) -> None:

@@ -94,7 +94,7 @@ def test_small_class_is_named_with_its_count(given_names: tuple[str, ...], n_nee
 
     split_source(source(n_needed), DataConfig(split_seed=0))
     if n_needed > 1:
-        message = rf"class folder 'class1' has {n_needed - 1} images? .* at least {n_needed} are needed"
+        message = rf"class 'class1' has {n_needed - 1} images? .* at least {n_needed} are needed"
         with pytest.raises(InputError, match=message):
             split_source(source(n_needed - 1), DataConfig(split_seed=0))
 

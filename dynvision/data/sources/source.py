@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dynvision.config.data import FOLDER_PREFIX, DataConfig
-from dynvision.errors import unknown_name
+from dynvision.config.data import ImagesConfig
 
 
 class ImageSource(ABC):
@@ -42,30 +41,19 @@ class ImageSource(ABC):
         """A hash of what the source holds: it changes when an image is added, removed, renamed or edited."""
 
 
-SOURCES: dict[str, Callable[[DataConfig], ImageSource]] = {}
+SOURCES: dict[str, Callable[[ImagesConfig], ImageSource]] = {}
 
 
 def register(
-    name: str,
-) -> Callable[[Callable[[DataConfig], ImageSource]], Callable[[DataConfig], ImageSource]]:
-    """Register a source: a class or function that makes an `ImageSource` from a `DataConfig`."""
+    *names: str,
+) -> Callable[[Callable[[ImagesConfig], ImageSource]], Callable[[ImagesConfig], ImageSource]]:
+    """Register a source under one or several names: a class or function that makes it from an `ImagesConfig`."""
 
-    def add(make: Callable[[DataConfig], ImageSource]) -> Callable[[DataConfig], ImageSource]:
-        if name in SOURCES:
-            raise ValueError(f"source {name!r} is registered twice")
-        SOURCES[name] = make
+    def add(make: Callable[[ImagesConfig], ImageSource]) -> Callable[[ImagesConfig], ImageSource]:
+        for name in names:
+            if name in SOURCES:
+                raise ValueError(f"source {name!r} is registered twice")
+            SOURCES[name] = make
         return make
 
     return add
-
-
-def open_source(config: DataConfig) -> ImageSource:
-    """The source that a configuration names, at its resolution and number of channels.
-
-    Raises:
-        InputError: the name is unknown, or there is nothing usable in the folder.
-    """
-    name = FOLDER_PREFIX.rstrip(":") if config.name.startswith(FOLDER_PREFIX) else config.name
-    if name not in SOURCES:
-        raise unknown_name("data set", name, SOURCES, key="data_name")
-    return SOURCES[name](config)

@@ -1,0 +1,66 @@
+"""A source of which only some classes are seen.
+
+    label = rank of the class' index among the chosen indices
+
+so that labels do not depend on the names of folders or on the order in which the classes are listed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynvision.config.groups import Classes
+from dynvision.data.sources.source import ImageSource
+from dynvision.errors import InputError, unknown_name
+
+
+def class_indices(classes: Classes, class_names: tuple[str, ...], where: str) -> NDArray[np.int64]:
+    """Indices of classes that are given by index or by name, ascending.
+
+    Raises:
+        InputError: there is no such class, or one is given twice.
+    """
+    indices = []
+    for name in classes:
+        if isinstance(name, int) and name >= len(class_names):
+            raise InputError(f"{where}: there is no class {name}; the last one is {len(class_names) - 1}")
+        if isinstance(name, str) and name not in class_names:
+            raise unknown_name("class", name, class_names, key=where)
+        indices.append(name if isinstance(name, int) else class_names.index(name))
+    if len(set(indices)) < len(indices):
+        twice = next(index for index in indices if indices.count(index) > 1)
+        raise InputError(
+            f"{where}: class {class_names[twice]!r} is given twice, by its name and by its index"
+        )
+    return np.array(sorted(indices), dtype=np.int64)
+
+
+class SelectedClasses(ImageSource):
+    """The images of some classes of a source, in its order.
+
+    Args:
+        source: all images.
+        classes: the chosen ones, by index or name.
+
+    Raises:
+        InputError: there is no such class.
+    """
+
+    def __init__(self, source: ImageSource, classes: Classes) -> None:
+        chosen = class_indices(classes, source.class_names, "data.group")
+        self._source = source
+        self._positions = np.flatnonzero(np.isin(source.labels, chosen))
+        self.labels = np.searchsorted(chosen, source.labels[self._positions]).astype(np.int64)
+        self.class_names = tuple(source.class_names[index] for index in chosen)
+        self.given_splits = {
+            split: np.flatnonzero(np.isin(self._positions, indices))
+            for split, indices in source.given_splits.items()
+        }
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
+        image, _ = self._source[int(self._positions[index])]
+        return image, int(self.labels[index])
+
+    def sha256(self) -> str:
+        return self._source.sha256()

@@ -1,0 +1,122 @@
+"""ImageNet and two of its subsets: folders named by WordNet ids, in ``train`` and ``val``.
+
+    imagenet/train/n01440764/*.JPEG            imagenet/val/n01440764/*.JPEG           1,000 classes; not downloaded
+    imagenette/imagenette2-320/train/...       imagenette/imagenette2-320/val/...      10 classes
+    tinyimagenet/tiny-imagenet-200/train/n01443537/images/*.JPEG                       200 classes of 64 x 64 px
+    tinyimagenet/tiny-imagenet-200/val/images/*.JPEG with val_annotations.txt, or val/n01443537/*.JPEG
+
+A class' index is its rank among the data set's WordNet ids, whichever of the folders are there. The validation images
+are the test images here; validation images are taken from the training images, as everywhere.
+
+Sources: O. Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition Challenge; J. Howard (2019), Imagenette;
+Y. Le and X. Yang (2015), Tiny ImageNet Visual Recognition Challenge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from dynvision.config.data import ImagesConfig
+from dynvision.config.groups import GROUPS
+from dynvision.data.archives import unpack
+from dynvision.data.class_folders import images_below
+from dynvision.data.downloads import DATA_VARIABLE, Download, dataset_folder, fetch
+from dynvision.data.sources.files import FileSource
+from dynvision.data.sources.source import register
+from dynvision.errors import InputError
+
+ANNOTATIONS = "val_annotations.txt"
+# The archive of a data set, and the folder in it.
+ARCHIVES: dict[str, tuple[Download, str]] = {
+    "imagenette": (
+        Download(
+            "imagenette2-320.tgz",
+            "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
+            "3df6f0d01a2c9592104656642f5e78a3",
+        ),
+        "imagenette2-320",
+    ),
+    "tinyimagenet": (
+        Download(
+            "tiny-imagenet-200.zip",
+            "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            "90528d7ca1a48142e341f4ef8d21d0de",
+        ),
+        "tiny-imagenet-200",
+    ),
+}
+
+
+@register("imagenette", "tinyimagenet", "imagenet")
+class SynsetFolders(FileSource):
+    """Classes are WordNet ids, sorted."""
+
+    def __init__(self, config: ImagesConfig) -> None:
+        root = _root(config.name)
+        synsets = _synsets(config.name, root)
+        index_of = {synset: index for index, synset in enumerate(synsets)}
+        files: list[str] = []
+        labels: list[int] = []
+        ends: list[int] = []
+        for part in ("train", "val"):
+            for synset, file in _images(root, part):
+                if synset not in index_of:
+                    raise InputError(f"{root / part}: {synset} is none of the classes of {config.name}")
+                files.append(file)
+                labels.append(index_of[synset])
+            ends.append(len(files))
+        given = {"train": np.arange(ends[0]), "test": np.arange(ends[0], ends[1])}
+        super().__init__(config, root, tuple(files), np.array(labels, dtype=np.int64), synsets, given)
+
+
+def _root(name: str) -> Path:
+    """The folder with ``train`` and ``val``."""
+    folder = dataset_folder(name)
+    inner = [folder / inner for _, inner in (ARCHIVES[name],)] if name in ARCHIVES else []
+    for place in [folder, *inner]:
+        if (place / "train").is_dir() and (place / "val").is_dir():
+            return place
+    if name not in ARCHIVES:
+        raise InputError(
+            f"{name} is not downloaded; put its class folders into {folder}/train and {folder}/val (e.g. "
+            f"{folder}/train/n01440764/*.JPEG), or set {DATA_VARIABLE} to the folder in which {name} lies"
+        )
+    download, _ = ARCHIVES[name]
+    (archive,) = fetch((download,), folder)
+    return unpack(archive, inner[0])
+
+
+def _synsets(name: str, root: Path) -> tuple[str, ...]:
+    if name == "imagenet":
+        return imagenet_synsets()
+    if name == "imagenette":
+        return tuple(imagenet_synsets()[int(index)] for index in GROUPS["imagenet"]["imagenette"])
+    listed = root / "wnids.txt"
+    if listed.is_file():
+        return tuple(sorted(listed.read_text(encoding="utf-8").split()))
+    return tuple(sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir()))
+
+
+@cache
+def imagenet_synsets() -> tuple[str, ...]:
+    """The WordNet ids of the 1,000 classes of ImageNet, by class index."""
+    table = resources.files(__package__).joinpath("imagenet_synsets.csv").read_text(encoding="utf-8")
+    return tuple(table.split()[1:])
+
+
+def _images(root: Path, part: str) -> Iterator[tuple[str, str]]:
+    """WordNet id and path below the root of every image of a part, sorted."""
+    annotations = root / part / ANNOTATIONS
+    if annotations.is_file() and (root / part / "images").is_dir():
+        lines = annotations.read_text(encoding="utf-8").splitlines()
+        for file, synset, *_ in sorted(line.split("\t") for line in lines if line.strip()):
+            yield synset, f"{part}/images/{file}"
+        return
+    for folder in sorted(path for path in (root / part).iterdir() if path.is_dir()):
+        for file in images_below(folder, root):
+            yield folder.name, file

@@ -1,0 +1,65 @@
+"""How pixels are stored: as they are, or compressed, which loses a little. Every loader shows what is stored.
+
+    raw          the pixels
+    jpg          JPEG of a given quality, of all images
+    proportion   JPEG of a random part of the images, a function of the split's seed and the image's index
+
+A loader that reads the source itself compresses and decompresses, so that the loader never changes a result: Pillow and
+the decoder of `exact_jpeg` give the same bits. Grey images are compressed as colour, as FFCV stores them.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dynvision.config.data import ImagesConfig
+from dynvision.data.counter_random import uniform
+
+N_CHANNELS_STORED = 3  # FFCV's images are RGB
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Which images are compressed, and how."""
+
+    probability: float
+    quality: int
+    seed: int
+
+    @classmethod
+    def of(cls, config: ImagesConfig) -> Storage:
+        """What a configuration asks for."""
+        probability = {"raw": 0.0, "jpg": 1.0, "proportion": config.compress_probability}[config.write_mode]
+        return cls(probability, config.jpeg_quality, config.split_seed or 0)
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether no image is compressed."""
+        return self.probability == 0
+
+    def compresses(self, index: int) -> bool:
+        """Whether an image of the source is compressed."""
+        return bool(uniform(self.seed, index) < self.probability)
+
+    def jpeg(self, image: NDArray[np.uint8]) -> bytes:
+        """An image, (H, W, 1 or 3), as JPEG."""
+        file = io.BytesIO()
+        Image.fromarray(rgb(image)).save(file, "JPEG", quality=self.quality)
+        return file.getvalue()
+
+    def stored(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        """An image of the source, (H, W, 1 or 3), as it comes back from storage."""
+        if self.keeps_pixels or not self.compresses(index):
+            return image
+        decoded = np.asarray(Image.open(io.BytesIO(self.jpeg(image))))
+        return decoded[:, :, : image.shape[2]].copy()
+
+
+def rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Three channels of an image, (H, W, 1 or 3)."""
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], N_CHANNELS_STORED)))

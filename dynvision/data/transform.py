@@ -1,0 +1,71 @@
+"""From stored pixels to the network's input: operations in their order, the central square, normalisation.
+
+    x = (p / 255 -> operations -> central square - mean) / sd        p: pixel 0..255; mean, sd: in 0..1, per channel
+
+A channel that never changes has sd = 0 and is divided by 1 instead, so that it is 0 everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dynvision.data.counter_random import uniform
+from dynvision.data.operations import OPERATIONS, Shown, per_channel
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One way to show images; the same for every loader.
+
+    Attributes:
+        operations: ``{name: settings}``, in their order.
+        resolution: height and width of the result in px.
+        mean: per channel, pixels in 0..1.
+        sd: per channel, pixels in 0..1.
+        seed: of the random choices.
+    """
+
+    operations: tuple[Mapping[str, Mapping[str, Any]], ...]
+    resolution: int
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    seed: int = 0
+
+    def __call__(self, pixels: Tensor, images: NDArray[np.int64], epoch: int) -> Tensor:
+        """Show a batch.
+
+        Args:
+            pixels: uint8, (B, S, S, C), S >= resolution.
+            images: index of each image in its source, (B,): which random numbers are its.
+            epoch: likewise.
+
+        Returns:
+            Normalised images in memory of their own, float32, (B, C, H, W).
+        """
+        x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        x = x.div_(255)
+        shown = Shown(self.resolution, self.mean)
+        for place, step in enumerate(self.operations):
+            ((name, settings),) = step.items()
+            operation = OPERATIONS[name]
+            draws = np.arange(operation.n_draws)[None, :]
+            u = uniform(self.seed, epoch, images[:, None], place, draws)
+            x = operation.apply(x, u, settings, shown)
+        x = centre(x, self.resolution)
+        sd = tuple(value if value > 0 else 1.0 for value in self.sd)
+        return x.sub_(per_channel(self.mean, x)).div_(per_channel(sd, x))
+
+
+def centre(x: Tensor, size: int) -> Tensor:
+    """The central square; a side of odd excess loses one pixel more on the right and the bottom."""
+    excess = x.shape[2] - size
+    if not excess:
+        return x
+    return x[:, :, excess // 2 : excess // 2 + size, excess // 2 : excess // 2 + size].contiguous()

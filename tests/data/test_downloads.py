@@ -1,0 +1,170 @@
+"""Downloading, from a server on this machine: whole files only, once, and one sentence where it does not work."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dynvision.config.data import DataConfig
+from dynvision.data import downloads
+from dynvision.data.downloads import DATA_VARIABLE, Download, fetch
+from dynvision.data.sources import cifar, idx, open_source, synset_folders
+from dynvision.errors import InputError
+from tests.data.true_formats import write_archive, write_cifar, write_idx
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and a part of those whose path has ``half`` in it."""
+
+    asked: list[str] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if "half" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"x" * 300)
+        else:
+            super().do_GET()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A folder and the address at which its files are."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
+    monkeypatch.setattr(Handler, "asked", [])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def moved(download: Download, folder: Path, url: str) -> Download:
+    """A download from the server here, with the checksum of the file that is there."""
+    content = (folder / download.file).read_bytes()
+    return replace(download, url=url + download.file, md5=hashlib.md5(content).hexdigest())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_mnist_is_downloaded_once(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, url = served
+    parts = write_idx(folder)
+    files = tuple(moved(download, folder, url) for download in idx.DOWNLOADS["mnist"])
+    monkeypatch.setitem(idx.DOWNLOADS, "mnist", files)
+    for _ in range(2):
+        source = open_source(DataConfig(name="mnist"))
+        assert source.labels[:60].tolist() == parts["train"][1].tolist()
+    assert Handler.asked == [f"/{download.file}" for download in files]
+
+
+def test_cifar_is_downloaded(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, url = served
+    write_cifar(folder, "cifar10")
+    version = cifar.VERSIONS["cifar10"]
+    here = replace(version, download=moved(version.download, folder, url))
+    monkeypatch.setitem(cifar.VERSIONS, "cifar10", here)
+    assert len(open_source(DataConfig(name="cifar10"))) == 70
+
+
+@pytest.mark.parametrize("name", ["imagenette", "tinyimagenet"])
+def test_class_folders_are_downloaded_and_unpacked(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder, url = served
+    write_archive(folder, name)
+    download, inner = synset_folders.ARCHIVES[name]
+    monkeypatch.setitem(synset_folders.ARCHIVES, name, (moved(download, folder, url), inner))
+    assert (
+        len(open_source(DataConfig(name=name, resolution=8))) == {"imagenette": 80, "tinyimagenet": 32}[name]
+    )
+    assert names(tmp_path / "data" / name) == sorted([".lock", inner, download.file])
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("absent", "File not found"),
+        ("other", "what came is not the file: its MD5 is"),
+        ("half", "IncompleteRead|what came is not the file"),
+    ],
+)
+def test_what_is_not_the_whole_file_is_not_kept(
+    served: tuple[Path, str], tmp_path: Path, file: str, reason: str
+) -> None:
+    folder, url = served
+    (folder / "other").write_bytes(b"something else")
+    wanted = Download(file, url + file, hashlib.md5(b"the file").hexdigest())
+    with pytest.raises(
+        InputError, match=rf"cannot be downloaded \(.*({reason}).*\); put {file} \(from {url}\)"
+    ):
+        fetch((wanted,), tmp_path / "data" / "x")
+    assert names(tmp_path / "data" / "x") == [".lock"]
+
+
+def test_without_a_network_one_sentence_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    closed = tuple(replace(d, url=f"http://127.0.0.1:9/{d.file}") for d in idx.DOWNLOADS["mnist"])
+    monkeypatch.setitem(idx.DOWNLOADS, "mnist", closed)
+    with pytest.raises(InputError) as caught:
+        open_source(DataConfig(name="mnist"))
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.endswith(
+        "; put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, "
+        f"t10k-labels-idx1-ubyte.gz (from http://127.0.0.1:9/) into {tmp_path / 'mnist'} and run again"
+    )
+
+
+def test_leftover_of_a_killed_download_is_removed(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    (folder / "file.bin").write_bytes(b"the file")
+    leftover = tmp_path / "data" / "x" / ".file.0123abcd.bin"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"the f")
+    wanted = Download("file.bin", url + "file.bin", hashlib.md5(b"the file").hexdigest())
+    assert fetch((wanted,), leftover.parent)[0].read_bytes() == b"the file"
+    assert names(leftover.parent) == [".lock", "file.bin"]
+
+
+def test_several_processes_download_once(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    (folder / "file.bin").write_bytes(b"the file")
+    wanted = Download("file.bin", url + "file.bin", hashlib.md5(b"the file").hexdigest())
+    threads = [threading.Thread(target=fetch, args=((wanted,), tmp_path / "data" / "x")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Handler.asked == ["/file.bin"]
+
+
+def test_data_lie_in_the_project_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    assert downloads.dataset_folder("mnist") == Path("data/mnist")
+    monkeypatch.setenv(DATA_VARIABLE, "/mounted")
+    assert downloads.dataset_folder("imagenet") == Path("/mounted/imagenet")
