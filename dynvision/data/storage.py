@@ -14,11 +14,12 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.counter_random import uniform
+from dynvision.functional.counter_random import random_key, random_uniform
 
 N_CHANNELS_STORED = 3  # FFCV's images are RGB
 
@@ -44,7 +45,10 @@ class Storage:
 
     def compresses(self, index: int) -> bool:
         """Whether an image of the source is compressed."""
-        return bool(uniform(self.seed, index) < self.probability)
+        if self.probability in (0.0, 1.0):
+            return bool(self.probability)
+        number = random_uniform(random_key(self.seed, torch.tensor([index])), (1,))
+        return bool(number < self.probability)
 
     def jpeg(self, image: NDArray[np.uint8]) -> bytes:
         """An image, (H, W, 1 or 3), as JPEG."""

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynvision.data.counter_random import uniform
 from dynvision.data.operations import OPERATIONS, Shown, per_channel
+from dynvision.functional.counter_random import random_key, random_uniform
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Transform:
         for place, step in enumerate(self.operations):
             ((name, settings),) = step.items()
             operation = OPERATIONS[name]
-            draws = np.arange(operation.n_draws)[None, :]
-            u = uniform(self.seed, epoch, images[:, None], place, draws)
+            stream = random_key(self.seed, epoch, torch.from_numpy(images), place)
+            u = random_uniform(stream, (operation.n_draws,)).double().numpy()
             x = operation.apply(x, u, settings, shown)
         x = centre(x, self.resolution)
         sd = tuple(value if value > 0 else 1.0 for value in self.sd)

@@ -95,7 +95,8 @@ def beton_lab(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab
         pytest.skip(f"FFCV cannot be imported here: {failure}")
     lab = Lab(tmp_path_factory.mktemp("ffcv"), trained_lab.images)
     lab.config()
-    outcome = lab.command("convert", "--config", lab.root / "config.yaml", "--output", lab.root / "data")
+    folders = ("--config", lab.root / "config.yaml", "--output", lab.root / "data")
+    outcome = lab.command("convert", *folders, "--loader", "ffcv")
     assert outcome.status == 0, outcome.said
     return lab
 

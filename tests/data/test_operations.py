@@ -11,9 +11,9 @@ import torch
 from dynvision.config import transforms as configured
 from dynvision.config.data import DATASETS
 from dynvision.config.transforms import PRESETS, resolve_transform
-from dynvision.data.counter_random import uniform
 from dynvision.data.operations import OPERATIONS, Shown, operation, windows
 from dynvision.data.transform import Transform, centre
+from dynvision.functional.counter_random import random_key, random_uniform
 
 MEAN, SD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -202,7 +202,7 @@ def test_augmentation_is_a_function_of_seed_epoch_and_image() -> None:
 def test_operations_draw_numbers_of_their_own() -> None:
     twice = Transform(resolve_transform([{"translate": 2}, {"translate": 2}], ""), 16, (0.0,), (1.0,), 1)
     given = pixels(1, 16, 1)
-    u = [uniform(1, 0, 9, place, np.arange(2)) for place in (0, 1)]
+    u = [random_uniform(random_key(1, 0, torch.tensor([9]), place), (2,))[0].numpy() for place in (0, 1)]
     first, second = (np.floor(numbers * 5).astype(int) - 2 for numbers in u)
     shown = torch.from_numpy(np.zeros((16, 16), np.float32))
     once = torch.zeros(16, 16)
