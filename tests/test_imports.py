@@ -108,7 +108,18 @@ LIGHT = (
     "dynvision.units",
     "dynvision.cli",
 )
-COMMANDS = ("convert", "train", "experiment", "analyse", "dynamics", "plot", "report", "runs", "config")
+COMMANDS = (
+    "convert",
+    "train",
+    "show_trial",
+    "experiment",
+    "analyse",
+    "dynamics",
+    "plot",
+    "report",
+    "runs",
+    "config",
+)
 
 
 def loaded_after(statement: str) -> set[str]:

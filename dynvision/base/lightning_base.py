@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from dynvision.base.optimization import build_optimizer, build_schedule, paramet
 from dynvision.base.temporal_base import TemporalBase
 from dynvision.base.watch import Observer
 from dynvision.errors import InputError
-from dynvision.functional.presentation import scored_steps, stretch_pattern, timed_labels
+from dynvision.functional.presentation import TrialCourse, shuffled_by, timed_labels, trial_course
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
 from dynvision.units import ms_to_steps
 
@@ -173,16 +172,31 @@ class LightningBase(pl.LightningModule):
             shuffle: permute the symbols of the pattern, if the model does so in training.
         """
         x, labels = batch
+        course = self.trial_course(shuffle, x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else None)
+        return Presentation(list(course.on), course.labels(labels, self.non_label_index))
+
+    def trial_course(
+        self, shuffle: bool, n_timesteps: int | None = None, batch: int | None = None
+    ) -> TrialCourse:
+        """What the network sees in a trial, and which of its outputs are scored.
+
+        Args:
+            shuffle: permute the symbols of the pattern, if the model does so in training.
+            n_timesteps: length of the presentation in steps, if not the model's own.
+            batch: the training batch whose permutation it is, by the number of those before it; None for the next.
+        """
         model: Any = self
-        n_steps = x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else model.n_timesteps
         generator = None
         if shuffle and self.shuffle_presentation_pattern:
-            mixed = np.random.SeedSequence([self.presentation_seed, self.global_step]).generate_state(1)
-            generator = torch.Generator().manual_seed(int(mixed[0]))  # torch heeds 32 bits of a seed, no more
-        on = stretch_pattern(self.data_presentation_pattern, n_steps, generator)
-        scored = scored_steps(on, ms_to_steps(self.loss_reaction_time, model.dt, "loss_reaction_time"))
-        return Presentation(
-            on, timed_labels(labels, scored, model.n_residual_timesteps, self.non_label_index)
+            generator = shuffled_by(self.presentation_seed, self.global_step if batch is None else batch)
+        return trial_course(
+            self.data_presentation_pattern,
+            n_timesteps or model.n_timesteps,
+            model.dt,
+            ms_to_steps(self.loss_reaction_time, model.dt, "loss_reaction_time"),
+            model.idle_steps,
+            model.n_residual_timesteps,
+            generator,
         )
 
     def respond(

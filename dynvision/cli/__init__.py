@@ -22,6 +22,7 @@ from dynvision.errors import InputError
 COMMANDS: dict[str, str] = {
     "convert": "write a data set's splits as FFCV files, with a manifest",
     "train": "train one run",
+    "show-trial": "show what a network sees in a trial, and which labels count",
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
     "dynamics": "spectra, time scales and trajectories of one trained run",
@@ -51,13 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _signals() as received:
         try:
             parsed = _parse(given)
-            importlib.import_module(f"dynvision.cli.{parsed.command}").run(parsed)
+            command_module(parsed.command).run(parsed)
+            sys.stdout.flush()
+        except BrokenPipeError:  # of `dynvision ... | head`: whoever reads has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
         except (Exception, KeyboardInterrupt) as error:
             message, status = _explain(error, received)
             with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may be gone after Ctrl-C
                 print(f"dynvision {given[0]}: {message}", file=sys.stderr, flush=True)
             return status
     return 0
+
+
+def command_module(name: str) -> Any:
+    """The file of a command: ``show-trial`` is in ``show_trial.py``."""
+    return importlib.import_module(f"dynvision.cli.{name.replace('-', '_')}")
 
 
 class _CommandList(argparse.HelpFormatter):
@@ -79,7 +89,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in given[:1]:
-            importlib.import_module(f"dynvision.cli.{name}").add_arguments(command)
+            command_module(name).add_arguments(command)
     return parser.parse_args(given)
 
 

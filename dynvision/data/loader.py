@@ -97,6 +97,10 @@ class ImageLoader(ABC):
         """Choose the epoch that the next pass shows."""
         self.sampler.set_epoch(epoch)
 
+    def pixels(self, images: Tensor) -> Tensor:
+        """Images as a batch has them, (B, C, H, W), back in 0..1, to look at."""
+        return self._transform.denormalize(images)
+
     def __len__(self) -> int:
         return -(-self.n_images // (self.batch_size * self._n_ranks))
 

@@ -9,6 +9,10 @@ scored against the label of frame t, so labels are padded at the start where the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,3 +64,81 @@ def timed_labels(labels: Tensor, scored: list[bool], residual_steps: int, ignore
     mask = torch.tensor(scored, device=labels.device)
     kept = torch.where(mask, frames, torch.full_like(frames, ignore_index))
     return torch.nn.functional.pad(kept, (residual_steps, 0), value=ignore_index)
+
+
+class TrialStep(NamedTuple):
+    """One step of a trial.
+
+    Attributes:
+        time_ms: since the first stimulus onset.
+        phase: ``idle`` (not recorded), ``presentation`` or ``residual``.
+        sees_image: whether the network is shown the image at this step, and not the null input.
+        scored_frame_ms: time of the frame whose label is compared with the output of this step; None where no label
+            counts.
+    """
+
+    time_ms: float
+    phase: str
+    sees_image: bool
+    scored_frame_ms: float | None
+
+
+@dataclass(frozen=True)
+class TrialCourse:
+    """What the network sees in a trial, and which of its outputs are scored.
+
+    Attributes:
+        dt: integration step in ms.
+        on: whether the image is shown, at each of the T steps of the presentation.
+        scored: whether the label of the frame counts, likewise.
+        idle_steps: steps of null input before, which are not recorded.
+        residual_steps: R, steps of null input after.
+    """
+
+    dt: float
+    on: tuple[bool, ...]
+    scored: tuple[bool, ...]
+    idle_steps: int
+    residual_steps: int
+
+    def labels(self, labels: Tensor, ignore_index: int) -> Tensor:
+        """Labels for every output step; see `timed_labels`."""
+        return timed_labels(labels, list(self.scored), self.residual_steps, ignore_index)
+
+    def steps(self) -> list[TrialStep]:
+        """Every step in turn, idle ones first."""
+        onset = self.on.index(True) if True in self.on else 0
+        n, steps = len(self.on), []
+        for step in range(-self.idle_steps, n + self.residual_steps):
+            phase = "idle" if step < 0 else "presentation" if step < n else "residual"
+            frame = step - self.residual_steps
+            counts = 0 <= frame < n and self.scored[frame]
+            steps.append(
+                TrialStep(
+                    (step - onset) * self.dt,
+                    phase,
+                    0 <= step < n and self.on[step],
+                    (frame - onset) * self.dt if counts else None,
+                )
+            )
+        return steps
+
+
+def trial_course(
+    pattern: str,
+    n_timesteps: int,
+    dt: float,
+    reaction_steps: int = 0,
+    idle_steps: int = 0,
+    residual_steps: int = 0,
+    generator: torch.Generator | None = None,
+) -> TrialCourse:
+    """The course of a trial from its parameters; with a generator the pattern's symbols are permuted first."""
+    on = stretch_pattern(pattern, n_timesteps, generator)
+    return TrialCourse(dt, tuple(on), tuple(scored_steps(on, reaction_steps)), idle_steps, residual_steps)
+
+
+def shuffled_by(seed: int, batch: int) -> torch.Generator:
+    """The generator that permutes the pattern of a training batch, by the number of batches before it."""
+    mixed = np.random.SeedSequence([seed, batch]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))  # torch heeds 32 bits of a seed, no more

@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from dynvision.cli import COMMANDS
+from dynvision.cli import COMMANDS, command_module
 from tests.processes import run_program
 
 UNITS = {
     "convert": ("px",),
     "train": ("ms", "px"),
+    "show-trial": ("ms",),
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
     "dynamics": ("ms",),
@@ -44,11 +45,10 @@ def test_help_lists_the_commands() -> None:
 def test_every_option_is_explained() -> None:
     """An option without a sentence beside or below it is one that a user has to guess."""
     import argparse
-    import importlib
 
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"dynvision.cli.{name}").add_arguments(parser)
+        command_module(name).add_arguments(parser)
         parsers = [parser]
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
