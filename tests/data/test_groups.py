@@ -141,10 +141,10 @@ def test_a_group_of_a_folder(make_folder: MakeFolder, config_dir: str) -> None:
     [
         ({"groups": {"cifar10": {"x": []}}}, "groups.cifar10.x is an empty list"),
         ({"groups": {"cifar10": 5}}, "groups.cifar10 must hold keys and values"),
-        ({"groups": {"digits": {"few": [1, 2]}}, "data": {"group": "fwe"}}, "did you mean 'few'"),
+        ({"groups": {"digits": {"few": [1, 2]}}, "data": {"group": "fewer_"}}, "did you mean 'few'"),
         ({"transforms": {"mine": ["flipp"]}}, "unknown transform operation 'flipp' .*did you mean 'flip'"),
         ({"data": {"train_transform": "digits_trian"}}, "did you mean 'digits_train'"),
-        ({"data": {"train_transform": [{"cutout": {"sise": 4}}]}}, "did you mean 'size'"),
+        ({"data": {"train_transform": [{"cutout": {"sizes": 4}}]}}, "did you mean 'size'"),
         ({"data": {"test_transform": ["flip"]}}, "flip is random, and validation and test images are never"),
         ({"data": {"normalization": "imagenet"}}, "has 3 channels, but n_channels=1"),
         ({"data": {"normalization": "mnits"}}, "did you mean 'mnist'"),
