@@ -8,6 +8,7 @@ from pathlib import Path
 
 # Two threads of torch on a machine with two busy cores wait for each other; sums depend on the number of threads, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as the command line has it
 
 import pytest  # noqa: E402
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from dynvision.cli.execution import add_execution_arguments, execution_from
@@ -28,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train."""
+    # What torch warns of below Python, e.g. of time that DDP could save, nobody here can mend.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from dynvision.config.run import read_run_config
 
     config = read_run_config(arguments.config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -22,8 +23,10 @@ class RandomState(pl.Callback):
         self._loaded = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._loaded is None:
-            return
-        torch.set_rng_state(self._loaded["cpu"].cpu())
-        if len(self._loaded["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([state.cpu() for state in self._loaded["cuda"]])
+        if self._loaded is not None:
+            torch.set_rng_state(self._loaded["cpu"].cpu())
+            if len(self._loaded["cuda"]) == torch.cuda.device_count():
+                torch.cuda.set_rng_state_all([state.cpu() for state in self._loaded["cuda"]])
+        if trainer.global_rank:  # the checkpoint is of the first process; each has a noise of its own
+            drawn = [int(torch.randint(2**31, ())), trainer.global_rank]
+            torch.manual_seed(int(np.random.SeedSequence(drawn).generate_state(1)[0]))
