@@ -11,6 +11,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from dynvision.config.figures import RUN_FIGURES as OF_RUNS
 from dynvision.errors import InputError
 from dynvision.resources import Requests
 from dynvision.runs import failures, plan_workflow
@@ -31,6 +32,7 @@ RUNS = list(PLAN.runs)
 EXPERIMENTS = list(PLAN.experiments)
 EXECUTION = PLAN.execution_options
 STARTED = time.time()
+RUN_FIGURES = list(OF_RUNS)
 LOADER = PLAN.workflow.execution.loader
 REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
 

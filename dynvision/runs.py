@@ -13,11 +13,13 @@ from typing import Any
 
 from dynvision.config.data import ImagesConfig, with_own_names
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.figures import DEFAULT, SWEEP_FIGURES
 from dynvision.config.models import MODELS, check_module, find_model
 from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
 from dynvision.config.section import validate
 from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig
+from dynvision.config.twins import FEEDFORWARD_TWIN
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import check_writable
@@ -206,6 +208,25 @@ class WorkflowPlan:
         """The images of all runs by the name of their folder."""
         return {run.data_id: run.data.images for run in self.runs.values()}
 
+    def figures(self, experiment: str) -> list[str]:
+        """The figures of an experiment: those of the configuration, and those of sweeps where runs differ."""
+        of_sweeps = SWEEP_FIGURES if self.is_sweep else ()
+        return [*self.workflow.visualization.figures_of(experiment), *of_sweeps]
+
+    def twins(self, experiment: str) -> list[str]:
+        """The feedforward-only twin of an experiment, where it is run as well and a figure shows it."""
+        twin = experiment + FEEDFORWARD_TWIN
+        return [twin] if twin in self.experiments and "robustness" in self.figures(experiment) else []
+
+    @cached_property
+    def is_sweep(self) -> bool:
+        """Whether runs differ in more than their seed."""
+        distinct = set()
+        for run in self.runs.values():
+            values = run.model_dump(exclude={"seed": True, "data": {"split_seed"}})
+            distinct.add(repr(values))
+        return len(distinct) > 1
+
     @property
     def execution_options(self) -> str:
         """The section ``execution`` as options of a command."""
@@ -229,6 +250,13 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
             check_module(model)
     runs = expand_runs(workflow)
     experiments = workflow.selected_experiments()
+    look = workflow.visualization
+    for name in {*look.figures, *look.focus_measure} - {DEFAULT}:
+        if (
+            name.removesuffix(FEEDFORWARD_TWIN) not in workflow.experiments
+            and name not in workflow.experiments
+        ):
+            raise unknown_name("experiment", name, workflow.experiments, key="visualization.figures")
     distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
     for name, experiment in experiments.items():
         for trained in distinct.values():

@@ -78,6 +78,7 @@ def test_tables_in_tables_out() -> None:
                 "training",
                 "experiments",
                 "dynamics",
+    "weights",
             }, path
 
 
@@ -115,6 +116,7 @@ COMMANDS = (
     "experiment",
     "analyse",
     "dynamics",
+    "weights",
     "plot",
     "report",
     "runs",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dynvision.config.figures import SWEEP_FIGURES
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
@@ -82,6 +83,8 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
     name, config = measured.experiment.name, measured.experiment.config
     averaged = results.comparison.average(measured.metrics, ["parameter", "value", "layer", "measure"])
     labels = results.comparison.labels
+    of_sweep = list(SWEEP_FIGURES) if len(labels) > 1 else []
+    figures = of_sweep + list(results.names.config.figures_of(name))
     return Chapter(
         f"experiment-{n}",
         f"Experiment: {results.names.name(name)}",
@@ -93,6 +96,7 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
                 results.paths.root,
                 f"experiment-{n}",
                 parameter_label(config.parameter, results.names),
+                figures,
             )
         ),
         tuple(measure_tables(averaged, labels, config.parameter, results.names)),

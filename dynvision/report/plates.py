@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from dynvision.errors import InputError
 from dynvision.report.content import Plate
-from dynvision.visualization.captions import CAPTIONS, training_caption
+from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS
 
 PIXELS_PER_POINT = 4 / 3  # CSS: 96 px and 72 pt are an inch
 SCALE = 1.3  # figures are drawn for print, where text may be smaller
 _SIZE = re.compile(r'<svg[^>]*?\swidth="([\d.]+)pt"\sheight="([\d.]+)pt"')
 
 
-def experiment_plates(folder: Path, root: Path, chapter: str, parameter_label: str) -> list[Plate]:
+def experiment_plates(
+    folder: Path, root: Path, chapter: str, parameter_label: str, figures: Sequence[str]
+) -> list[Plate]:
     """The figures of an experiment.
 
     Args:
@@ -26,21 +28,23 @@ def experiment_plates(folder: Path, root: Path, chapter: str, parameter_label: s
         root: the results folder; the files beside a figure are named from here.
         chapter: identity of the chapter that they are in.
         parameter_label: the swept parameter with its unit.
+        figures: names of the figures, in their order.
 
     Raises:
         InputError: a figure or its data is missing or broken.
     """
     return [
-        _plate(folder, root, f"{chapter}-{name}", name, describe, parameter_label)
-        for name, describe in CAPTIONS.items()
+        _plate(folder, root, f"{chapter}-{name}", name, CAPTIONS[name], parameter_label) for name in figures
     ]
 
 
 def training_plates(folder: Path, root: Path) -> list[Plate]:
-    """The figure of training, if there is one."""
-    if not (folder / "training.svg").exists():
-        return []
-    return [_plate(folder, root, "figure-training", "training", training_caption)]
+    """The figures of training and of weights, as far as they are there."""
+    return [
+        _plate(folder, root, f"figure-{name}", name, describe)
+        for name, describe in RUN_CAPTIONS.items()
+        if (folder / f"{name}.svg").exists()
+    ]
 
 
 def _plate(

@@ -60,10 +60,103 @@ def training_caption(table: pd.DataFrame) -> str:
     )
 
 
+def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the summary on one page, from the courses and the measure."""
+    courses = table[table["measure"] == "response"]
+    measured = table[table["measure"] != "response"]
+    measure, layer = str(measured["measure"].iloc[0]), str(measured["layer"].iloc[0])
+    several = measured["condition"].nunique() > 1
+    whose = f" of {courses['condition'].iloc[0]}" if several else ""
+    lines = ", one line for each condition" if several else ""
+    return (
+        f"Left: the layers{whose} above each other, each scaled to its own maximum, so that their time courses can be "
+        f"compared. Middle: the response of {layer} at each value of {parameter_label}. Right: {MEASURES[measure].label} "
+        f"of {layer}{lines}; it is the {MEASURES[measure].definition}. {_stimulus(courses, parameter_label)} "
+        f"{_band(table)}"
+    )
+
+
+def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of robustness."""
+    twin = (
+        " Dashed, with open markers: the same weights without recurrence and feedback."
+        if table["network"].nunique() > 1
+        else " The feedforward-only twin of this experiment was not run."
+    )
+    return (
+        f"The highest accuracy at any one time from stimulus onset, the time at which it is reached, and the mean "
+        f"probability of the guess at that time, against {parameter_label}.{twin} The grey line is chance. {_band(table)}"
+    )
+
+
+def classifier_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of guesses."""
+    value = float(table["value"].iloc[0])
+    return (
+        f"Guesses of {table['condition'].iloc[0]} over time at {parameter_label} {value:g}, a panel for each class that "
+        "was shown: the part of its images for which a class is the guess. Heavy: the class itself; in colour: the classes "
+        f"that it is most often taken for. {_stimulus(table, parameter_label)}"
+    )
+
+
+def confusion_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the confusion matrices."""
+    where = (
+        f"at {parameter_label} {float(table['value'].iloc[0]):g}"
+        if table["value"].nunique() == 1
+        else f"at several values of {parameter_label}"
+    )
+    seeds = ", averaged over seeds" if table["n_seeds"].max() > 1 else ""
+    return (
+        f"Part of the images of a class (rows) that are taken for a class (columns), {where}, at the moment of the highest "
+        f"accuracy{seeds}. The scale is logarithmic, so that rare errors can be seen; below 0.01 cells are white."
+    )
+
+
+def overview_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the overview of a sweep."""
+    layers = [layer for layer in levels(table["layer"]) if layer != "classifier"]
+    how = (
+        "Each parameter is varied alone; the grey line marks the network as configured."
+        if table["is_base"].any()
+        else "Points are means over the other parameters, and vertical bars show the range over them."
+        if table["band"].eq("range over the other parameters").any()
+        else ""
+    )
+    of_seeds = table["n_seeds"].max()
+    seeds = (
+        f" Means over {_count(of_seeds, 'seed')}; bars show the range."
+        if of_seeds > 1 and "alone" in how
+        else ""
+    )
+    return (
+        f"What the parameters of the model (columns) do to the measures (rows) of {', '.join(layers)} and to the accuracy, "
+        f"one line for each of some values of {parameter_label}. {how}{seeds}"
+    )
+
+
+def weights_caption(table: pd.DataFrame) -> str:
+    """Caption of the distributions of weights."""
+    return (
+        "Distributions of the weights of each layer by the connection that they are of: violins show how many weights have "
+        "a value (each is scaled to its widest place), bars the quartiles, thin lines the middle 90 %, dots the median. "
+        "The axis is logarithmic away from zero. Biases are left out; of several seeds the first is shown."
+    )
+
+
 CAPTIONS: dict[str, Callable[[pd.DataFrame, str], str]] = {
+    "dynamics": dynamics_caption,
     "responses": responses_caption,
     "measures": measures_caption,
     "performance": performance_caption,
+    "robustness": robustness_caption,
+    "classifier": classifier_caption,
+    "confusion": confusion_caption,
+    "overview": overview_caption,
+}
+RUN_CAPTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "training": training_caption,
+    "weights": weights_caption,
 }
 
 

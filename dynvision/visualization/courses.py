@@ -32,19 +32,25 @@ def draw_courses(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str]) 
         axes.plot(time, line["mean"], color=colours[value], label=value_label(value))
 
 
-def set_time_axis(grid: Grid, time_ms: np.ndarray, width: float) -> None:
-    """Give all panels and strips the same times, with labels below the last row only.
+def set_time_axis(grid: Grid, time_ms: np.ndarray) -> None:
+    """Give all panels and strips the same times, with labels below the last row of each block only.
 
     Args:
         grid: the panels.
         time_ms: times of the samples, (T,), ascending.
-        width: width of a panel in inches.
     """
     dt = float(np.min(np.diff(time_ms))) if len(time_ms) > 1 else 1.0
-    for axes in [*grid.panels.ravel(), *grid.strips]:
-        axes.set_xlim(time_ms[0], time_ms[-1] + dt)
-    for axes in grid.panels.ravel():
-        axes.axvline(0, color=GUIDE, linewidth=0.6, zorder=0)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=max(3, int(width / 0.3)), steps=[1, 2, 2.5, 5, 10]))
-    grid.hide_inner_labels()
+    for block in grid.blocks:
+        for axes in [*block.panels.ravel(), *block.strips]:
+            axes.set_xlim(time_ms[0], time_ms[-1] + dt)
+        for axes in block.panels.ravel():
+            mark_onset(axes)
+        block.hide_inner_labels()
     grid.label_below(TIME_LABEL)
+
+
+def mark_onset(axes: Axes) -> None:
+    """A line at stimulus onset, and as many ticks as the panel has room for."""
+    axes.axvline(0, color=GUIDE, linewidth=0.6, zorder=0)
+    width = axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=max(3, int(width / 0.3)), steps=[1, 2, 2.5, 5, 10]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dynvision.analysis.conditions import Condition
+from dynvision.analysis.factors import changes, find_base
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import STIMULUS_PARAMETERS
 from dynvision.config.models import find_model
@@ -33,30 +34,54 @@ def value_label(value: float) -> str:
 def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool = False) -> list[str]:
     """What tells each condition from the others; the model's name where there is one condition only.
 
+    Where parameters are varied one at a time, the base is named by all of them and each other condition by its own.
+
     Args:
         conditions: the conditions that are compared.
         names: what knows the names to show.
         lines: one line a parameter, for titles.
     """
+    base = find_base([condition.differing for condition in conditions])
     labels = []
-    for condition in conditions:
-        parts = [
-            _assignment(name, value, condition.config, names) for name, value in condition.differing.items()
-        ] or [condition.config.model.name.rpartition(":")[2]]
-        labels.append(("\n" if lines else ", ").join(parts))
+    for number, condition in enumerate(conditions):
+        shown = list(condition.differing)
+        if base is not None and number != base:
+            shown = changes(conditions[base].differing, condition.differing)
+        parts = [assignment(name, condition, names) for name in shown]
+        labels.append(
+            ("\n" if lines else ", ").join(parts or [condition.config.model.name.rpartition(":")[2]])
+        )
     return labels
 
 
-def _assignment(parameter: str, value: Any, config: RunConfig, names: Names) -> str:
+def assignment(parameter: str, condition: Condition, names: Names) -> str:
+    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that say what they are stand alone."""
+    value = condition.differing[parameter]
     if parameter in PLAIN:
         plain = str(value).rpartition(":")[2] if parameter == "model.name" else str(value)
         return names.config.names.get(plain, plain)
     text = _text(value, names)
     label = names.name(parameter.rpartition(".")[2])
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        unit = parameter_unit(parameter, config)
+        unit = parameter_unit(parameter, condition.config)
         return f"{label} = {text} {unit}".strip()
     return f"{label}: {text}"
+
+
+def level_label(parameter: str, value: Any, names: Names) -> str:
+    """The value of a parameter of the model, without the parameter and its unit."""
+    if parameter in PLAIN:
+        return names.config.names.get(str(value), str(value).rpartition(":")[2])
+    return _text(value, names)
+
+
+def model_parameter_label(parameter: str, config: RunConfig, names: Names) -> str:
+    """A parameter of the model by its dotted name, with its unit: ``recurrence delay (ms)``."""
+    unit = parameter_unit(parameter, config)
+    label = (
+        names.name(parameter.rpartition(".")[2]) if parameter not in PLAIN else parameter.partition(".")[0]
+    )
+    return f"{label} ({unit})" if unit else label
 
 
 def parameter_unit(parameter: str, config: RunConfig) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from matplotlib.axes import Axes
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from dynvision.visualization.labels import value_label
-from dynvision.visualization.layout import Grid
+from dynvision.visualization.layout import Block, Grid
 from dynvision.visualization.style import INK, LineStyle
 
 LINE_WIDTH = 1.8
 LABEL_WIDTH = 28  # characters
+GAP = 0.12  # inches from the panels
 
 
 def line_handle(
@@ -38,14 +40,23 @@ def value_handles(colours: Mapping[float, str]) -> list[Line2D]:
 
 
 def add_legend(
-    grid: Grid, handles: Sequence[Line2D], title: str | None = None, cell: Axes | None = None
-) -> None:
-    """Put a legend right of all panels, or in the place of a panel that is not needed."""
-    if cell is None:
-        corner = (grid.right + 0.12 / grid.figure.get_figwidth(), grid.top)
-    else:
+    grid: Grid,
+    handles: Sequence[Line2D],
+    title: str | None = None,
+    cell: Axes | None = None,
+    block: Block | None = None,
+    below: Legend | None = None,
+) -> Legend:
+    """Put a legend right of all panels, right of a block, below another, or in the place of a panel that is not needed."""
+    corner = (grid.right + GAP / grid.figure.get_figwidth(), grid.top)
+    if block is not None:
+        corner = (corner[0], block.panels[0, -1].get_position().y1)
+    if cell is not None:
         corner = (cell.get_position().x0, cell.get_position().y1)
-    grid.figure.legend(
+    if below is not None:
+        extent = below.get_window_extent().transformed(grid.figure.transFigure.inverted())
+        corner = (corner[0], extent.y0 - GAP / grid.figure.get_figheight())
+    return grid.figure.legend(
         handles=list(handles),
         title=title,
         loc="upper left",

@@ -1,12 +1,13 @@
 """Measures against the swept parameter: a panel a measure, a line a layer.
 
 Conditions share the panels, told apart by line style and marker, as long as that can be read; beyond, each has a
-column of its own, with common y axes.
+column of its own, with common y axes. Of more conditions than have room beside each other, one layer is shown, and a line
+is a condition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,14 @@ from matplotlib.transforms import ScaledTranslation
 from dynvision.analysis.cube import levels
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.analysis.registry import MEASURES
-from dynvision.visualization.layout import Grid, panel_grid, panel_width, wrapped
+from dynvision.visualization.comparison import Row
+from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
 from dynvision.visualization.legend import add_legend, line_handle
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, Style
 
 MOST_LINES = 8  # in one panel
-MOST_COLUMNS = 3  # of panels, while conditions share them
+MOST_COLUMNS = 3  # of panels, where conditions share them
 SHIFT = 2.5  # points that lines are moved sideways, so that equal values stay visible
 SPREAD = 7.0  # points that all layers are spread over, where one hides another
 SAME = 0.02  # of the largest value: what the eye cannot tell apart
@@ -64,22 +66,31 @@ def draw_measure(
 
 
 def measures_figure(
-    table: pd.DataFrame, titles: dict[str, str], style: Style, parameter_label: str, focus_layer: str = ""
+    table: pd.DataFrame,
+    rows: Sequence[Row],
+    style: Style,
+    parameter_label: str,
+    focus_layer: str = "",
+    colours: Sequence[Mapping[str, str]] = (),
 ) -> Figure:
     """Draw all measures.
 
     Args:
         table: columns `condition`, `layer`, `measure`, `value`, `mean`, `low`, `high`.
-        titles: title of each condition.
+        rows: the conditions that stand beside each other, with their titles.
         style: colours, names and order.
         parameter_label: the swept parameter with its unit.
         focus_layer: the layer to show first and heavier; empty for none.
+        colours: of the conditions of each row, for conditions that are lines.
     """
     measures = levels(table["measure"])
+    if len(rows) > 1:
+        return _lines_of_conditions(table, rows, colours, measures, parameter_label)
     layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
-    colours = style.depths(layers) | {CLASSIFIER_LAYER: INK}
+    of_layer = style.depths(layers) | {CLASSIFIER_LAYER: INK}
     layers.sort(key=lambda layer: layer != focus_layer)
-    handles = [line_handle(style.name(layer), colours[layer]) for layer in layers]
+    handles = [line_handle(style.name(layer), of_layer[layer]) for layer in layers]
+    titles = dict(item for row in rows for item in row.titles.items())
     if len(layers) * len(titles) <= MOST_LINES:
         grid, panels = _shared_panels(measures, list(titles), parameter_label)
         if len(titles) > 1:
@@ -95,10 +106,10 @@ def measures_figure(
         looks = {name: n for n, name in enumerate(titles)}
         free = grid.panels.ravel()[len(measures) :]
     else:
-        grid, panels = _a_column_each(measures, titles, parameter_label)
+        grid, panels = _a_column_each(measures, rows, parameter_label)
         looks = dict.fromkeys(titles, 0)
         free = np.empty(0)
-    for (measure, condition), axes in panels.items():
+    for measure, condition, axes in panels:
         drawn = table[table["measure"] == measure]
         of_panel = drawn[drawn["condition"] == condition]
         present = [layer for layer in [CLASSIFIER_LAYER, *layers] if layer in set(of_panel["layer"])]
@@ -107,7 +118,7 @@ def measures_figure(
         for number, layer in enumerate(present):
             place = shift + aside * (number - (len(present) - 1) / 2)
             line = of_panel[of_panel["layer"] == layer]
-            draw_measure(axes, line, colours[layer], looks[condition], layer == focus_layer, place)
+            draw_measure(axes, line, of_layer[layer], looks[condition], layer == focus_layer, place)
         _set_measure_axis(axes, measure, drawn)
         set_parameter_axis(axes, table["value"].to_numpy())
     add_legend(grid, handles, cell=free[0] if len(free) else None)
@@ -131,36 +142,63 @@ def hides_a_line(drawn: pd.DataFrame) -> bool:
     return False
 
 
-Panels = Mapping[tuple[str, str], Axes]
+def one_layer(table: pd.DataFrame, style: Style, focus_layer: str) -> pd.DataFrame:
+    """The rows of the focus layer, or of the first one where there is none, and of the classifier."""
+    layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
+    chosen = focus_layer if focus_layer in layers else layers[0]
+    return table[table["layer"].isin([chosen, CLASSIFIER_LAYER])].reset_index(drop=True)
+
+
+def _lines_of_conditions(
+    table: pd.DataFrame,
+    rows: Sequence[Row],
+    colours: Sequence[Mapping[str, str]],
+    measures: list[str],
+    parameter_label: str,
+) -> Figure:
+    """A block a row of conditions, a panel a measure, a line a condition, of one layer."""
+    grid, panels = quantity_blocks(rows, len(measures), SHARED_SIZE)
+    for row, of_row, axes_of_row, block in zip(rows, colours, panels, grid.blocks, strict=True):
+        for axes, measure in zip(axes_of_row, measures, strict=True):
+            drawn = table[table["measure"] == measure]
+            for condition in row.titles:
+                draw_measure(axes, drawn[drawn["condition"] == condition], of_row[condition])
+            axes.set_ylabel(_label(measure))
+            axes.set_xlabel(parameter_label)
+            _set_measure_axis(axes, measure, drawn)
+            set_parameter_axis(axes, table["value"].to_numpy())
+        add_legend(
+            grid, [line_handle(title, of_row[name]) for name, title in row.titles.items()], block=block
+        )
+    return grid.figure
+
+
+Panels = list[tuple[str, str, Axes]]  # measure, condition, where
 
 
 def _shared_panels(measures: list[str], conditions: list[str], parameter_label: str) -> tuple[Grid, Panels]:
     """A panel a measure, which all conditions share."""
     n_columns = min(len(measures), MOST_COLUMNS)
     grid = panel_grid(-(-len(measures) // n_columns), n_columns, *SHARED_SIZE, gap=(0.62, 0.55))
-    panels: dict[tuple[str, str], Axes] = {}
+    panels: Panels = []
     for measure, axes in zip(measures, grid.panels.ravel(), strict=False):
         axes.set_ylabel(_label(measure))
         axes.set_xlabel(parameter_label)
-        panels |= {(measure, condition): axes for condition in conditions}
+        panels += [(measure, condition, axes) for condition in conditions]
     return grid, panels
 
 
-def _a_column_each(measures: list[str], titles: dict[str, str], parameter_label: str) -> tuple[Grid, Panels]:
+def _a_column_each(measures: list[str], rows: Sequence[Row], parameter_label: str) -> tuple[Grid, Panels]:
     """A row a measure, a column a condition."""
-    width = panel_width(len(titles), widest=SHARED_SIZE[0])
-    grid = panel_grid(len(measures), len(titles), width, COLUMN_HEIGHT, gap=(0.24, 0.2))
-    for axes, measure in zip(grid.panels[:, 0], measures, strict=True):
-        axes.set_ylabel(_label(measure))
-    for axes, title in zip(grid.panels[0], titles.values(), strict=True):
-        axes.set_title(wrapped(title, width), pad=5)
-    grid.hide_inner_labels()
+    grid, shown = condition_blocks(rows, len(measures), SHARED_SIZE[0], COLUMN_HEIGHT, row_gap=0.2)
     grid.label_below(parameter_label)
-    return grid, {
-        (measure, condition): grid.panels[row, column]
-        for row, measure in enumerate(measures)
-        for column, condition in enumerate(titles)
-    }
+    panels: Panels = []
+    for block, row in zip(grid.blocks, shown, strict=True):
+        block.hide_inner_labels()
+        for line, measure in zip(block.panels, measures, strict=True):
+            line[0].set_ylabel(_label(measure))
+            panels += [(measure, condition, axes) for condition, axes in zip(row.titles, line, strict=True)]
+    return grid, panels
 
 
 def _label(measure: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dynvision.visualization.comparison import Row
 from dynvision.visualization.courses import draw_courses, set_time_axis
-from dynvision.visualization.layout import panel_grid, panel_width, wrapped
+from dynvision.visualization.layout import condition_blocks
 from dynvision.visualization.legend import add_legend, value_handles
 from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
 from dynvision.visualization.style import MUTED, Style
@@ -16,31 +20,42 @@ PANEL_HEIGHT = 1.6
 
 
 def performance_figure(
-    table: pd.DataFrame, titles: dict[str, str], style: Style, parameter_label: str
+    table: pd.DataFrame, rows: Sequence[Row], style: Style, parameter_label: str
 ) -> Figure:
     """Draw accuracy over time for all conditions, with the level of chance.
 
     Args:
         table: columns `condition`, `value`, `time_ms`, `stimulus_on`, `mean`, `low`, `high`, `chance`.
-        titles: title of each condition, in the order of the columns.
+        rows: the conditions that stand beside each other, with their titles.
         style: colours, names and order.
         parameter_label: the swept parameter with its unit.
     """
     colours = style.sequential(table["value"].unique())
-    per_condition = {condition: table[table["condition"] == condition] for condition in titles}
-    n_bars = max(len(stimulus_rows(of_condition)) for of_condition in per_condition.values())
-    width = panel_width(len(titles), widest=3.2)
-    grid = panel_grid(1, len(titles), width, PANEL_HEIGHT, n_bars=n_bars)
-    for column, (condition, of_condition) in enumerate(per_condition.items()):
-        axes = grid.panels[0, column]
-        draw_stimulus(grid.strips[column], of_condition, colours)
-        grid.strips[column].set_title(wrapped(titles[condition], width), pad=4)
-        chance = float(of_condition["chance"].iloc[0])
-        axes.axhline(chance, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
-        draw_courses(axes, of_condition, colours)
-        axes.set_ylim(0, 1.02)
-        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
-    grid.panels[0, -1].annotate(
+    of_condition = dict(iter(table.groupby("condition", sort=False)))
+    n_bars = max(len(stimulus_rows(part)) for part in of_condition.values())
+    grid, shown = condition_blocks(rows, 1, 3.2, PANEL_HEIGHT, n_bars)
+    for block, row in zip(grid.blocks, shown, strict=True):
+        for axes, strip, condition in zip(block.panels[0], block.strips, row.titles, strict=True):
+            draw_stimulus(strip, of_condition[condition], colours)
+            draw_courses(axes, of_condition[condition], colours)
+            set_accuracy_axis(axes, float(of_condition[condition]["chance"].iloc[0]))
+        say_chance(block.panels[0, -1], float(of_condition[condition]["chance"].iloc[0]))
+        block.panels[0, 0].set_ylabel("accuracy (fraction)")
+    set_time_axis(grid, np.unique(table["time_ms"]))
+    add_legend(grid, value_handles(colours), parameter_label)
+    return grid.figure
+
+
+def set_accuracy_axis(axes: Axes, chance: float) -> None:
+    """A y axis from 0 to 1 with the level of chance."""
+    axes.axhline(chance, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
+    axes.set_ylim(0, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+
+
+def say_chance(axes: Axes, chance: float) -> None:
+    """Name the line of chance, right of the panel."""
+    axes.annotate(
         "chance",
         (1, chance),
         (3, 0),
@@ -50,7 +65,3 @@ def performance_figure(
         fontsize=6.5,
         color=MUTED,
     )
-    grid.panels[0, 0].set_ylabel("accuracy (fraction of images)")
-    set_time_axis(grid, np.unique(table["time_ms"]), width)
-    add_legend(grid, value_handles(colours), parameter_label)
-    return grid.figure

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dynvision.visualization.layout import panel_grid
+from dynvision.visualization.comparison import Row
+from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import add_legend, line_handle
-from dynvision.visualization.style import BAND_ALPHA, LineStyle, Style
+from dynvision.visualization.style import BAND_ALPHA, LineStyle
 
 PANELS = {"loss": "loss", "accuracy": "accuracy (fraction of images)"}
 SPLIT_LOOKS: dict[str, tuple[LineStyle, float]] = {"train": (":", 1.0), "val": ("-", 1.5)}
@@ -35,33 +38,36 @@ def draw_training(axes: Axes, table: pd.DataFrame, colour: str, split: str) -> N
     axes.plot(epoch, mean, color=colour, linestyle=style, linewidth=width, marker=marker)
 
 
-def training_figure(
-    table: pd.DataFrame, titles: dict[str, str], colours: dict[str, str], style: Style
-) -> Figure:
+def training_figure(table: pd.DataFrame, rows: Sequence[Row], colours: Sequence[Mapping[str, str]]) -> Figure:
     """Draw the course of all trainings.
 
     Args:
         table: columns `condition`, `quantity` (loss, accuracy), `split` (train, val), `epoch`, `mean`, `low`, `high`.
-        titles: name of each condition.
-        colours: of each condition.
-        style: colours, names and order.
+        rows: the conditions that share panels, with their titles.
+        colours: of the conditions of each row.
     """
-    grid = panel_grid(1, len(PANELS), 2.4, 1.7, gap=(0.65, 0.0))
-    for axes, (quantity, label) in zip(grid.panels[0], PANELS.items(), strict=True):
-        of_panel = table[table["quantity"] == quantity]
-        for (condition, split), line in of_panel.groupby(["condition", "split"], sort=False):
-            draw_training(axes, line, colours[str(condition)], str(split))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-        first, last = of_panel["epoch"].min(), of_panel["epoch"].max()
-        if first == last:
-            axes.set_xlim(first - 1, last + 1)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        highest = np.nanmax(of_panel[["mean", "high"]].to_numpy(), initial=0.0)
-        axes.set_ylim(
-            0, 1.02 if quantity == "accuracy" else 1.06 * highest if np.isfinite(highest) and highest else 1
-        )
-    handles = [line_handle(title, colours[name]) for name, title in titles.items()]
-    handles += [line_handle(SPLIT_NAMES[split], line=line) for split, (line, _) in SPLIT_LOOKS.items()]
-    add_legend(grid, handles)
+    grid, panels = quantity_blocks(rows, len(PANELS), (2.4, 1.7))
+    for row, of_row, axes_of_row, block in zip(rows, colours, panels, grid.blocks, strict=True):
+        for axes, quantity in zip(axes_of_row, PANELS, strict=True):
+            of_panel = table[table["quantity"] == quantity]
+            for (condition, split), line in of_panel.groupby(["condition", "split"], sort=False):
+                if condition in row.titles:
+                    draw_training(axes, line, of_row[str(condition)], str(split))
+            _set_axes(axes, quantity, of_panel)
+        handles = [line_handle(title, of_row[name]) for name, title in row.titles.items()]
+        handles += [line_handle(SPLIT_NAMES[split], line=line) for split, (line, _) in SPLIT_LOOKS.items()]
+        add_legend(grid, handles, block=block)
     return grid.figure
+
+
+def _set_axes(axes: Axes, quantity: str, of_panel: pd.DataFrame) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(PANELS[quantity])
+    first, last = of_panel["epoch"].min(), of_panel["epoch"].max()
+    if first == last:
+        axes.set_xlim(first - 1, last + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    highest = np.nanmax(of_panel[["mean", "high"]].to_numpy(), initial=0.0)
+    axes.set_ylim(
+        0, 1.02 if quantity == "accuracy" else 1.06 * highest if np.isfinite(highest) and highest else 1
+    )

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES
 from dynvision.config.run import RunConfig, read_run_config, to_yaml
 from dynvision.config.section import validate
 from tests.lab import Lab
@@ -43,10 +44,9 @@ def by_hand(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
         ("experiment", *of_experiment, "--config", config, "--weights", weights, "--data", data, *of_tables,
          "--loader", "torch"),
         ("analyse", *of_experiment, *of_tables, "--output", metrics),
-        ("plot", *of_experiment, "--configs", config, *of_tables, "--metrics", metrics,
-         "--output-dir", results / "figures" / "contrast"),
-        ("plot", "--training", folder / "training.csv", "--configs", config,
-         "--output-dir", results / "figures" / "training"),
+        ("plot", "--results", results, "--experiment", "contrast"),
+        ("weights", "--weights", weights, "--config", config, "--output", folder / "weights.parquet"),
+        ("plot", "--results", results, "--training"),
         ("report", "--results", results, "--experiments", "contrast", "--run-ids", run.run_id,
          "--output", results / "report.html"),
         ("runs", "--results", results, "--output", results / "runs.csv"),
@@ -63,14 +63,13 @@ def test_each_command_writes_its_files(by_hand: Lab) -> None:
     (run_id,) = (path.name for path in (results / "runs").iterdir())
     written = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     data_id = read_run_config(results / "runs" / run_id / "config.yaml").data_id
-    figures = [f"contrast/{figure}" for figure in ("responses", "measures", "performance")] + [
-        "training/training"
-    ]
+    figures = [f"contrast/{figure}" for figure in DEFAULT_FIGURES]
+    figures += [f"training/{figure}" for figure in RUN_FIGURES]
     assert written == {
         f"data/{data_id}/manifest.json",
         *(
             f"runs/{run_id}/{name}"
-            for name in ("config.yaml", "training.csv", "test.json", "model.safetensors")
+            for name in ("config.yaml", "training.csv", "test.json", "model.safetensors", "weights.parquet")
         ),
         f"runs/{run_id}/checkpoints/best.ckpt",
         "experiments/contrast/config.yaml",

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from dynvision.analysis import write_table
+from dynvision.analysis.weights import weight_distributions
 from dynvision.cli import main
 from dynvision.config import to_yaml
 from dynvision.report import write_report
@@ -32,6 +35,7 @@ def make_results(root, configs, experiments=tuple(EXPERIMENTS), n_images=12, **k
         test = {"test_accuracy": 0.95 + 0.01 * number, "n_images": 360, "epoch": 7, "seconds": 1.5}
         (folder / "test.json").write_text(json.dumps(test))
         write_training(folder / "training.csv", number)
+        write_weights(folder / "weights.parquet", config.run_id, number)
         data = paths.data(config.data_id)
         data.mkdir(parents=True, exist_ok=True)
         manifest = {"counts": {"train": 1294, "val": 143, "test": 360}, "source_sha256": "0123abcd" * 8}
@@ -43,20 +47,11 @@ def make_results(root, configs, experiments=tuple(EXPERIMENTS), n_images=12, **k
         benchmark.write_text(f"s\th:m:s\tmax_rss\n{61.5 + number}\t0:01:01\t512.25\n")
     for name in experiments:
         write_experiment(paths, name, configs, n_images, **kwargs)
-    files = [[str(paths.run(c.run_id) / file) for c in configs] for file in ("training.csv", "config.yaml")]
-    done = main(
-        [
-            "plot",
-            "--training",
-            *files[0],
-            "--configs",
-            *files[1],
-            "--output-dir",
-            str(paths.figures("training")),
-        ]
-        + ["--visualization", str(LOOK)]
-    )
-    assert done == 0
+    words = ["--results", str(root), "--visualization", str(LOOK), "--run-ids"]
+    words += [config.run_id for config in configs]
+    for name in experiments:
+        assert main(["plot", "--experiment", name, *words]) == 0
+    assert main(["plot", "--training", *words]) == 0
     return [config.run_id for config in configs]
 
 
@@ -65,7 +60,6 @@ def write_experiment(paths, name, configs, n_images, adapting=True):
     settings = paths.root / "experiments" / name / "config.yaml"
     settings.parent.mkdir(parents=True)
     settings.write_text(f"name: {name}\n{EXPERIMENTS[name]}")
-    options = {"configs": [], "responses": [], "performance": [], "metrics": []}
     for number, config in enumerate(configs):
         folder = paths.experiment(name, config.run_id)
         folder.mkdir()
@@ -84,12 +78,6 @@ def write_experiment(paths, name, configs, n_images, adapting=True):
             files["metrics"],
         ]
         assert main(["analyse", "--experiment", str(settings), *words]) == 0
-        options["configs"].append(str(paths.run(config.run_id) / "config.yaml"))
-        for table, file in files.items():
-            options[table].append(file)
-    words = [word for option, given in options.items() for word in (f"--{option}", *given)]
-    words += ["--visualization", str(LOOK), "--output-dir", str(paths.figures(name))]
-    assert main(["plot", "--experiment", str(settings), *words]) == 0
 
 
 def write_training(path, number):
@@ -98,6 +86,12 @@ def write_training(path, number):
         table[f"{split}_loss"] = [2.3 / (1 + epoch) for epoch in range(8)]
         table[f"{split}_accuracy"] = [0.9 - 0.8 / (1 + epoch) + 0.01 * number for epoch in range(8)]
     table.to_csv(path, index=False)
+
+
+def write_weights(path, run_id, number):
+    weights = np.random.default_rng(number).normal(size=(2, 400)).astype(np.float32)
+    tensors = {"V1.conv.weight": weights, "V1.recurrence.weight": weights / 9, "V2.conv.weight": weights / 3}
+    write_table(weight_distributions(tensors, run_id), path)
 
 
 def make_run(seed=1, model="DyRCNNx4", data="digits", **args):

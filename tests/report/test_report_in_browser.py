@@ -57,7 +57,7 @@ def test_in_a_window(folder, tmp_path, width):
     facts, messages = browse(folder[0], width, tmp_path)
     assert messages == []
     assert facts["window"] == width >= facts["page"]
-    assert len(facts["images"]) == 7
+    assert len(facts["images"]) == 14
     for image in facts["images"]:
         assert image["complete"] and min(image["natural"], image["width"], image["height"]) > 100
     assert facts["up"] == [0.95, 0.96, 0.97] and facts["down"] == [0.97, 0.96, 0.95]

@@ -12,6 +12,7 @@ import pytest
 
 from dynvision.analysis import read_metrics
 from dynvision.cli import main
+from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.errors import InputError
 from dynvision.report import write_report
 from dynvision.report.numbers import number, seconds
@@ -85,9 +86,9 @@ def test_it_has_every_figure_as_it_was_drawn(folder, page):
     drawn = [
         root / "figures" / experiment / f"{name}.svg"
         for experiment in ("contrast", "duration")
-        for name in ("responses", "measures", "performance")
+        for name in (*SWEEP_FIGURES, *DEFAULT_FIGURES)
     ]
-    drawn.append(root / "figures" / "training" / "training.svg")
+    drawn += [root / "figures" / "training" / f"{name}.svg" for name in RUN_FIGURES]
     assert embedded == [path.read_bytes() for path in drawn]
     for image in page.images():
         assert int(image["width"]) > 100 and int(image["height"]) > 100 and image["alt"]
@@ -95,7 +96,7 @@ def test_it_has_every_figure_as_it_was_drawn(folder, page):
 
 def test_captions_say_how_to_read_the_figures(folder):
     text = (folder[0] / "report.html").read_text()
-    for number_ in range(1, 8):
+    for number_ in range(1, 15):
         assert f"<b>Figure {number_}.</b>" in text
     for words in (
         "no baseline is subtracted",
@@ -202,7 +203,7 @@ def test_tests_trainings_manifests_and_benchmarks_may_be_missing(folder, tmp_pat
         (copy / "runs" / run_id / "training.csv").unlink()
     write_report(copy, ["contrast"], run_ids, copy / "report.html")
     page = Page((copy / "report.html").read_text())
-    assert len(page.images()) == 3
+    assert len(page.images()) == len((*SWEEP_FIGURES, *DEFAULT_FIGURES))
     assert page.tables[0][1][4] == "–"
 
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,13 +14,16 @@ from dynvision.analysis import (
     measure_responses,
     response_courses,
 )
+from dynvision.analysis.guesses import confusions, guess_courses
+from dynvision.analysis.robustness import best_moments
 from dynvision.config import ExperimentConfig
 from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.runs import run_config
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.config_file import read_visualization
 from dynvision.visualization.style import Style
-from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, example_tables
+from dynvision.visualization.tables import joined
+from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, N_CLASSES, example_tables
 
 SHIPPED = Path(__file__).parents[2] / "config" / "config_visualization.yaml"
 
@@ -32,8 +36,9 @@ class Example:
     """An experiment on some runs: the tables that its figures are drawn from."""
 
     def __init__(
-        self, configs, parameter="contrast", values=None, layers=LAYERS, focus_layer="", n_images=12
-    ):
+        self, configs, parameter="contrast", values=None, layers=LAYERS, focus_layer="", n_images=12,
+        twin=True,
+    ):  # fmt: skip
         values = values or {"contrast": CONTRASTS, "duration_ms": DURATIONS}[parameter]
         settings = {"parameter": parameter, "values": values, "recorded_ms": 80, "focus_layer": focus_layer}
         self.experiment = NamedExperiment("example", ExperimentConfig(**settings))
@@ -43,9 +48,12 @@ class Example:
             of_run(config.run_id, parameter, tuple(values), tuple(layers), n_images, number)
             for number, config in enumerate(configs)
         ]
-        self.tables = {
-            name: pd.concat([part[name] for part in parts], ignore_index=True) for name in parts[0]
-        }
+        tables = {name: joined([part[name] for part in parts]) for name in parts[0]}
+        twins = tables.pop("twins")
+        if twin:
+            tables["moments"] = pd.concat([tables["moments"], twins], ignore_index=True)
+        class_names = [f"class {number}" for number in range(N_CLASSES)]
+        self.tables = SimpleNamespace(**tables, experiment=self.experiment, class_names=class_names)
 
 
 @cache
@@ -54,10 +62,15 @@ def of_run(run_id, parameter, values, layers, n_images, number):
     responses, performance = example_tables(
         run_id, "example", parameter, values, layers, n_images, tau=4.0 + number, seed=number
     )
+    _, twin = example_tables(run_id, "exampleffonly", parameter, values, layers, n_images, seed=number + 50)
     return {
         "responses": response_courses(responses),
-        "performance": accuracy_courses(performance),
-        "measures": measure_responses(responses, performance, DEFAULT_MEASURES),
+        "accuracy": accuracy_courses(performance),
+        "moments": best_moments(performance).assign(network="as trained"),
+        "twins": best_moments(twin).assign(network="feedforward only"),
+        "guesses": guess_courses(performance),
+        "confusions": confusions(performance),
+        "metrics": measure_responses(responses, performance, DEFAULT_MEASURES),
     }
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from dynvision.analysis import group_runs
 from dynvision.runs import run_config
+from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.experiment_figures import condition_colours
 from dynvision.visualization.labels import condition_labels, parameter_label, value_label
 from dynvision.visualization.layout import NO_BREAK, wrapped
 from dynvision.visualization.names import Names

@@ -6,101 +6,178 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from dynvision.cli import main
 from dynvision.config import to_yaml
+from dynvision.runs import ResultPaths
 from tests.analysis.example_tables import example_tables
 
 EXPERIMENT = "name: contrast\nparameter: contrast\nvalues: [0.5, 1]\nrecorded_ms: 80\n"
+OF_EXPERIMENT = ("dynamics", "responses", "measures", "performance", "confusion")
 
 
 @pytest.fixture
-def inputs(tmp_path, run):
-    """Files of two runs; returns the options by name."""
-    options = {name: [] for name in ("configs", "responses", "performance", "metrics", "training")}
-    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    for number, config in enumerate([run(), run(tau=9.0)]):
-        folder = tmp_path / config.run_id
-        folder.mkdir()
+def results(tmp_path, run):
+    """A results folder with the tables of two runs; returns it and the run ids."""
+    paths = ResultPaths(tmp_path / "results")
+    settings = paths.root / "experiments" / "contrast" / "config.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(EXPERIMENT)
+    configs = [run(), run(tau=9.0)]
+    for number, config in enumerate(configs):
+        folder, tables = paths.run(config.run_id), paths.experiment("contrast", config.run_id)
+        folder.mkdir(parents=True)
+        tables.mkdir(parents=True)
         (folder / "config.yaml").write_text(to_yaml(config))
         responses, performance = example_tables(
             config.run_id, values=(0.5, 1.0), n_images=6, tau=5.0 + number
         )
-        responses.to_parquet(folder / "responses.parquet")
-        performance.to_parquet(folder / "performance.parquet")
+        responses.to_parquet(tables / "responses.parquet")
+        performance.to_parquet(tables / "performance.parquet")
         epochs = {"epoch": [0, 1], "seconds": [1.0, 1.0], "learning_rate": [0.1, 0.1]}
         for split in ("train", "val"):
             epochs |= {f"{split}_loss": [2.0, 1.0], f"{split}_accuracy": [0.2, 0.6]}
         pd.DataFrame(epochs).to_csv(folder / "training.csv", index=False)
-        assert main(analyse(tmp_path, folder)) == 0
-        options["configs"].append(folder / "config.yaml")
-        options["training"].append(folder / "training.csv")
-        for name in ("responses", "performance", "metrics"):
-            options[name].append(folder / f"{name}.parquet")
-    return options
+        weights = np.random.default_rng(number).normal(size=(4, 3, 2, 2)).astype(np.float32)
+        save_file(
+            {"V1.conv.weight": weights, "V1.recurrence.weight": weights / 9}, folder / "model.safetensors"
+        )
+        assert main(weigh(folder)) == 0
+        assert main(analyse(settings, tables)) == 0
+    return paths, [config.run_id for config in configs]
 
 
-def analyse(base, folder):
+def analyse(settings, folder):
     files = {name: str(folder / f"{name}.parquet") for name in ("responses", "performance", "metrics")}
     return [
-        "analyse", "--experiment", str(base / "experiment.yaml"), "--responses", files["responses"],
+        "analyse", "--experiment", str(settings), "--responses", files["responses"],
         "--performance", files["performance"], "--output", files["metrics"],
     ]  # fmt: skip
 
 
-def plot(base, options):
-    words = ["plot", "--experiment", str(base / "experiment.yaml"), "--output-dir", str(base / "figures")]
-    for name in ("configs", "responses", "performance", "metrics"):
-        words += [f"--{name}", *map(str, options[name])]
-    return words
+def weigh(folder):
+    return [
+        "weights", "--weights", str(folder / "model.safetensors"), "--config", str(folder / "config.yaml"),
+        "--output", str(folder / "weights.parquet"),
+    ]  # fmt: skip
 
 
-def test_plot_writes_three_files_a_figure(inputs, tmp_path):
-    assert main(plot(tmp_path, inputs)) == 0
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert names == {
-        f"{name}.{kind}"
-        for name in ("responses", "measures", "performance")
-        for kind in ("png", "svg", "csv")
-    }
-    written = pd.read_csv(tmp_path / "figures" / "measures.csv")
-    metrics = pd.concat([pd.read_parquet(path) for path in inputs["metrics"]])
+def plot(paths, *words):
+    return ["plot", "--results", str(paths.root), *words]
+
+
+def test_plot_writes_three_files_a_figure(results):
+    paths, run_ids = results
+    assert main(plot(paths, "--experiment", "contrast")) == 0
+    folder = paths.figures("contrast")
+    names = {path.name for path in folder.iterdir()}
+    figures = (*OF_EXPERIMENT, "overview")  # the runs are a sweep
+    assert names == {f"{name}.{kind}" for name in figures for kind in ("png", "svg", "csv")}
+    written = pd.read_csv(folder / "measures.csv")
+    metrics = pd.concat(
+        [pd.read_parquet(paths.experiment("contrast", run_id) / "metrics.parquet") for run_id in run_ids]
+    )
     np.testing.assert_allclose(np.sort(written["mean"]), np.sort(metrics["mean"]), rtol=1e-12)
     assert set(written["condition"]) == {"tau = 5 ms", "tau = 9 ms"}
 
 
-def test_plot_of_training(inputs, tmp_path):
-    words = ["plot", "--training", *map(str, inputs["training"]), "--output-dir", str(tmp_path)]
-    assert main([*words, "--configs", *map(str, inputs["configs"])]) == 0
-    assert set(pd.read_csv(tmp_path / "training.csv")["condition"]) == {"tau = 5 ms", "tau = 9 ms"}
-    assert (tmp_path / "training.svg").stat().st_size > 0
+def test_plot_of_some_figures_of_one_run(results, tmp_path):
+    paths, run_ids = results
+    words = ("--experiment", "contrast", "--run-ids", run_ids[0], "--figures", "robustness", "classifier")
+    assert main(plot(paths, *words, "--output-dir", str(tmp_path / "some"))) == 0
+    assert {path.stem for path in (tmp_path / "some").iterdir()} == {"robustness", "classifier"}
+    assert set(pd.read_csv(tmp_path / "some" / "robustness.csv")["condition"]) == {"DyRCNNx4"}
 
 
-def test_wrong_calls_are_one_sentence(inputs, tmp_path, capsys, run):
+def test_the_configuration_says_which_figures(results, tmp_path):
+    paths, run_ids = results
+    (tmp_path / "look.yaml").write_text("figures: {contrast: [measures], default: []}\n")
+    words = (
+        "--experiment",
+        "contrast",
+        "--run-ids",
+        run_ids[0],
+        "--visualization",
+        str(tmp_path / "look.yaml"),
+    )
+    assert main(plot(paths, *words)) == 0
+    assert {path.stem for path in paths.figures("contrast").iterdir()} == {"measures"}
+
+
+def test_plot_of_training_and_weights(results):
+    paths, _ = results
+    assert main(plot(paths, "--training")) == 0
+    folder = paths.figures("training")
+    assert set(pd.read_csv(folder / "training.csv")["condition"]) == {"tau = 5 ms", "tau = 9 ms"}
+    weights = pd.read_csv(folder / "weights.csv")
+    assert set(weights["connection"]) == {"feedforward", "recurrence"}
+    assert weights.groupby(["condition", "connection"])["n_in_bin"].sum().tolist() == [48] * 4
+    assert (folder / "weights.svg").stat().st_size > 0
+
+
+def test_the_twin_is_drawn_where_it_was_run(results, run):
+    paths, run_ids = results
+    settings = paths.root / "experiments" / "contrastffonly" / "config.yaml"
+    for run_id in run_ids:
+        folder = paths.experiment("contrastffonly", run_id)
+        folder.mkdir(parents=True)
+        _, performance = example_tables(run_id, "contrastffonly", values=(0.5, 1.0), n_images=6, tau=20.0)
+        performance.to_parquet(folder / "performance.parquet")
+    settings.write_text(EXPERIMENT.replace("name: contrast", "name: contrastffonly"))
+    assert main(plot(paths, "--experiment", "contrast", "--figures", "robustness")) == 0
+    assert set(pd.read_csv(paths.figures("contrast") / "robustness.csv")["network"]) == {
+        "as trained",
+        "feedforward only",
+    }
+
+
+def test_wrong_calls_are_one_sentence(results, capsys):
+    paths, run_ids = results
+
     def fails(words, sentence):
         assert main(words) == 2
         message = capsys.readouterr().err
         assert sentence in message and message.count("\n") == 1, message
 
+    of_contrast = plot(paths, "--experiment", "contrast")
     fails(
-        ["plot", "--configs", str(inputs["configs"][0]), "--output-dir", str(tmp_path)], "either --experiment"
+        [*of_contrast, "--figures", "respnses"],
+        "unknown figure 'respnses' (key --figures); did you mean 'responses'?",
     )
-    fails(plot(tmp_path, {**inputs, "responses": inputs["responses"][:1]}), "--responses has no table of run")
-    fails(plot(tmp_path, {**inputs, "configs": inputs["configs"][:1]}), "which is not among --configs")
+    fails(plot(paths, "--training", "--figures", "responses"), "unknown figure 'responses'")
     fails(
-        plot(tmp_path, {**inputs, "metrics": inputs["metrics"][:1] * 2}),
-        "of which --metrics already has a table",
+        plot(paths, "--experiment", "duration"),
+        "experiments/duration has a metrics.parquet; run the workflow first",
     )
-    fails(plot(tmp_path, {**inputs, "responses": inputs["performance"]}), "lacks the columns layer, mean")
-    fails(
-        ["plot", "--training", str(inputs["training"][0]), "--output-dir", str(tmp_path)]
-        + ["--configs", *map(str, inputs["configs"])],
-        "--training has 1 files and --configs 2",
-    )
-    broken = pd.read_parquet(inputs["responses"][0]).iloc[5:]
-    broken.to_parquet(inputs["responses"][0])
-    fails(plot(tmp_path, inputs), f"{inputs['responses'][0]}: not one row for each combination")
-    fails(analyse(tmp_path, inputs["responses"][0].parent), "responses.parquet and ")
+    fails([*of_contrast, "--run-ids", "nothing"], "nothing/config.yaml does not exist")
+    first, second = (paths.experiment("contrast", run_id) for run_id in run_ids)
+    (second / "metrics.parquet").rename(second / "kept")
+    fails([*of_contrast, "--run-ids", *run_ids], "metrics.parquet does not exist")
+    (second / "metrics.parquet").write_bytes((first / "metrics.parquet").read_bytes())
+    fails(of_contrast, f"metrics.parquet is of run {run_ids[0]}, not of {run_ids[1]}")
+    (second / "kept").rename(second / "metrics.parquet")
+    kept = (first / "responses.parquet").read_bytes()
+    (first / "responses.parquet").write_bytes((first / "performance.parquet").read_bytes())
+    fails(of_contrast, "lacks the columns layer, mean")
+    (first / "responses.parquet").write_bytes(kept)
+    pd.read_parquet(first / "responses.parquet").iloc[5:].to_parquet(first / "responses.parquet")
+    fails(of_contrast, f"{first / 'responses.parquet'}: not one row for each combination")
+    fails(analyse(paths.root / "experiments" / "contrast" / "config.yaml", first), "responses.parquet and ")
+
+
+def test_weights_that_cannot_be_used_are_one_sentence(results, capsys):
+    paths, run_ids = results
+    folder = paths.run(run_ids[0])
+    weights = folder / "model.safetensors"
+    for content, sentence in ((b"no", "cannot be read"), (None, "do not exist; train the run first")):
+        weights.unlink() if content is None else weights.write_bytes(content)
+        assert main(weigh(folder)) == 2
+        message = capsys.readouterr().err
+        assert sentence in message and message.count("\n") == 1, message
+    save_file({"a.weight": np.ones((2, 2), np.float32)}, weights, metadata={"run_id": "another"})
+    assert main(weigh(folder)) == 2
+    assert "are of run another, not of" in capsys.readouterr().err
 
 
 def test_neither_analysis_nor_figures_nor_report_import_torch():

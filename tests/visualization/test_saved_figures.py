@@ -15,12 +15,10 @@ from dynvision.visualization.save import save_figure
 def saved(example, run, tmp_path_factory):
     folders = []
     for _ in range(2):
-        made = example([run()], "duration_ms", values=(4.0, 8.0, 16.0), n_images=5)
+        made = example([run(), run(tau=9.0)], "duration_ms", values=(4.0, 8.0, 16.0), n_images=5)
         folder = tmp_path_factory.mktemp("figures")
-        for name, draw in FIGURES.items():
-            save_figure(
-                draw(made.tables[name], made.comparison, made.experiment, made.style), folder, made.style
-            )
+        for draw in FIGURES.values():
+            save_figure(draw(made.tables, made.comparison, made.style), folder, made.style)
         folders.append(folder)
     return folders
 
@@ -36,8 +34,8 @@ def test_equal_figures_give_equal_bytes(saved):
 def test_text_in_svg_is_text(saved, name):
     tree = ElementTree.parse(saved[0] / f"{name}.svg")
     texts = {"".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")}
-    assert "duration (ms)" in texts
-    assert texts & {"time from stimulus onset (ms)", "time to peak"}
+    assert texts & {"duration (ms)", "duration 16", "class 1", "class guessed"}
+    assert texts & {"time from stimulus onset (ms)", "time to peak", "peak accuracy", "class shown"}
     content = (saved[0] / f"{name}.svg").read_text()
     assert not re.search(r"<use[^>]*glyph|DejaVuSans-", content)  # no letters as outlines
     assert "http" not in re.sub(

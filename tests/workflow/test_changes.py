@@ -6,7 +6,7 @@ import pytest
 
 from tests.workflow.conftest import Workflow
 
-FIGURES = {"plot_experiment": 2, "plot_training": 1, "report": 1, "runs_table": 1, "all": 1}
+FIGURES = {"plot_contrast": 1, "plot_duration": 1, "plot_training": 1, "report": 1, "runs_table": 1, "all": 1}
 
 
 def test_how_it_is_computed_repeats_nothing(again: Workflow) -> None:
@@ -28,6 +28,7 @@ def test_another_training_is_a_new_run(again: Workflow) -> None:
     assert again.planned(training="{epochs: 3, batch_size: 8}") == {
         "freeze_run": 2,
         "train": 2,
+        "weights": 2,
         "experiment": 4,
         "analyse": 4,
         **FIGURES,
@@ -36,7 +37,7 @@ def test_another_training_is_a_new_run(again: Workflow) -> None:
 
 def test_one_more_value_of_a_sweep_trains_one_more_run(again: Workflow) -> None:
     more = again.planned(model_args="{rctype: [full, self, depthwise], n_timesteps: 3, trc: 2}")
-    assert more == {"freeze_run": 1, "train": 1, "experiment": 2, "analyse": 2, **FIGURES}
+    assert more == {"freeze_run": 1, "train": 1, "weights": 1, "experiment": 2, "analyse": 2, **FIGURES}
 
 
 def test_a_part_of_a_sweep_draws_only(again: Workflow) -> None:
@@ -56,14 +57,15 @@ def test_an_edited_experiment_repeats_that_experiment(again: Workflow) -> None:
         "freeze_experiment": 1,
         "experiment": 2,
         "analyse": 2,
-        "plot_experiment": 1,
+        "plot_contrast": 1,
         "report": 1,
         "all": 1,
     }
 
 
 def test_another_look_draws_only(again: Workflow) -> None:
-    drawn = {"freeze_visualization": 1, "plot_experiment": 2, "plot_training": 1, "report": 1, "all": 1}
+    drawn = {"freeze_visualization": 1, **FIGURES}
+    del drawn["runs_table"]
     assert again.planned(visualization="{dpi: 100}") == drawn
     again.edit("config_visualization.yaml", "dpi: 150", "dpi: 100")
     assert again.planned() == drawn
@@ -89,7 +91,7 @@ def test_touched_files_of_the_same_content_repeat_nothing(again: Workflow) -> No
 
 def test_lists_of_models_are_a_sweep(again: Workflow) -> None:
     planned = again.planned(model_name='["DyRCNNx2","DyRCNNx4"]')
-    assert planned == {"freeze_run": 2, "train": 2, "experiment": 4, "analyse": 4, **FIGURES}
+    assert planned == {"freeze_run": 2, "train": 2, "weights": 2, "experiment": 4, "analyse": 4, **FIGURES}
 
 
 def test_results_may_lie_anywhere(workflow: Workflow) -> None:

@@ -73,16 +73,7 @@ def rule(again: Workflow) -> Callable[[str], Rule]:
     frozen = ("--experiment", experiment / "config.yaml")
     of_tables = ("--responses", responses, "--performance", performance)
     network = ("--config", run / "config.yaml", "--data", data, "--loader", "torch")
-    training = ("--training", run / "training.csv", "--configs", run / "config.yaml")
-    plot = (
-        "--configs",
-        run / "config.yaml",
-        *of_tables,
-        "--metrics",
-        metrics,
-        "--output-dir",
-        figures / "contrast",
-    )
+    of_runs = ("--results", results, "--run-ids", *again.runs)
     names = ("--experiments", "contrast", "--run-ids", *again.runs)
     values = (run / "config.yaml").read_text()
     commands: dict[str, tuple[list[object], list[Path]]] = {
@@ -103,9 +94,17 @@ def rule(again: Workflow) -> Callable[[str], Rule]:
             [responses, performance],
         ),
         "analyse": (["analyse", *frozen, *of_tables, "--output", metrics], [metrics]),
-        "plot_experiment": (["plot", *frozen, *plot], [*(figures / "contrast").iterdir()]),
+        "plot_contrast": (
+            ["plot", "--experiment", "contrast", *of_runs],
+            [*(figures / "contrast").iterdir()],
+        ),
+        "weights": (
+            ["weights", "--weights", run / "model.safetensors", "--config", run / "config.yaml"]
+            + ["--output", run / "weights.parquet"],
+            [run / "weights.parquet"],
+        ),
         "plot_training": (
-            ["plot", *training, "--output-dir", figures / "training"],
+            ["plot", "--training", *of_runs],
             [*(figures / "training").iterdir()],
         ),
         "report": (
@@ -136,6 +135,7 @@ def kill_and_go_on(rule: Rule, kills: list[Kill]) -> str:
         ("freeze_run", [Kill(0, "config"), Kill(1, "config")]),
         ("convert_dataset", [Kill(0, "manifest"), Kill(1, "manifest"), Kill(2, "manifest")]),
         ("experiment", [Kill(0, "responses"), Kill(0, "performance.parquet")]),
+        ("weights", [Kill(0, "weights.parquet")]),
         ("analyse", [Kill(0, "metrics"), Kill(0, "metrics.parquet")]),
         ("report", [Kill(0, "report"), Kill(0, "report.html")]),
         ("runs_table", [Kill(0, "runs.csv")]),
@@ -167,7 +167,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(rule: Callable[[str]
 @pytest.mark.parametrize(
     ("name", "kills"),
     [
-        ("plot_experiment", [Kill(0, "measures.svg")]),
+        ("plot_contrast", [Kill(0, "measures.svg")]),
         ("plot_training", [Kill(0, "training.png"), Kill(0, "training.csv")]),
     ],
 )

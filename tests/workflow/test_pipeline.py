@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
@@ -33,7 +34,7 @@ def done(finished: tuple[Workflow, Outcome]) -> Workflow:
 
 def test_the_call_is_calm(finished: tuple[Workflow, Outcome], done: Workflow) -> None:
     said = finished[1].said
-    assert "23 of 23 steps (100%) done" in said
+    assert "25 of 25 steps (100%) done" in said
     assert "The report is results/report.html" in said
     assert not re.search(r"warning|deprecat|traceback|error", said, re.IGNORECASE)
     for run_id in done.runs:
@@ -129,7 +130,7 @@ def test_measures_are_those_of_the_responses(done: Workflow) -> None:
 
 
 def test_figures(done: Workflow) -> None:
-    names = {"training": ["training"], **dict.fromkeys(EXPERIMENTS, ["responses", "measures", "performance"])}
+    names = {"training": list(RUN_FIGURES), **dict.fromkeys(EXPERIMENTS, [*DEFAULT_FIGURES, *SWEEP_FIGURES])}
     for folder, figures in names.items():
         found = {path.name for path in (done.results / "figures" / folder).iterdir()}
         assert found == {f"{figure}.{kind}" for figure in figures for kind in ("png", "svg", "csv")}
@@ -170,7 +171,7 @@ def test_every_job_has_a_log_and_a_benchmark(done: Workflow) -> None:
     }
     benchmarks = done.results / "benchmarks"
     assert logs == {path.relative_to(benchmarks).with_suffix("") for path in benchmarks.rglob("*.tsv")}
-    assert len(logs) == 22
+    assert len(logs) == 24
     for run_id in done.runs:
         assert "test accuracy" in (done.results / "logs" / "train" / f"{run_id}.log").read_text()
 

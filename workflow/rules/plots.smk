@@ -1,8 +1,8 @@
-# Figures, each as PNG, SVG and the CSV of what was drawn.
+# Figures, each as PNG, SVG and the CSV of what was drawn. Which figures an experiment gets says the visualization's `figures`.
 
-FIGURES = ["responses", "measures", "performance"]
 FORMATS = ["png", "svg", "csv"]
 VISUALIZATION = f"{RESULTS}/visualization.yaml"
+CAPTIONS = "../report"  # words for `snakemake --report`, from here
 
 
 rule freeze_visualization:
@@ -24,57 +24,118 @@ rule freeze_visualization:
         "dynvision config freeze-visualization {params.values:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
-rule plot_experiment:
+# A rule for each experiment, since each has figures of its own. The runs are given by name: a thousand paths are too long for
+# a command.
+for NAME in EXPERIMENTS:
+
+    rule:
+        name:
+            f"plot_{NAME}"
+        input:
+            experiment=f"{RESULTS}/experiments/{NAME}/config.yaml",
+            configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+            tables=expand(
+                f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/{{table}}.parquet",
+                experiment=NAME,
+                run_id=RUNS,
+                table=["responses", "performance", "metrics"],
+            ),
+            twins=expand(
+                f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
+                experiment=PLAN.twins(NAME),
+                run_id=RUNS,
+            ),
+            visualization=VISUALIZATION,
+        output:
+            [
+                report(
+                    f"{RESULTS}/figures/{NAME}/{figure}.png",
+                    caption=f"{CAPTIONS}/{figure}.rst",
+                    category="Experiments",
+                    subcategory=NAME,
+                    labels={"experiment": NAME, "figure": figure},
+                )
+                for figure in PLAN.figures(NAME)
+            ],
+            expand(
+                f"{RESULTS}/figures/{NAME}/{{figure}}.{{format}}",
+                figure=PLAN.figures(NAME),
+                format=["svg", "csv"],
+            ),
+        log:
+            f"{RESULTS}/logs/plot/{NAME}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/plot/{NAME}.tsv"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            runtime=lambda wildcards, attempt: 30 * attempt,
+        params:
+            results=lambda wildcards, output: str(Path(output[0]).parents[2]),
+            experiment=NAME,
+            runs=RUNS,
+            figures=PLAN.figures(NAME),
+        message:
+            f"draw the figures of {NAME}"
+        shell:
+            "dynvision plot --results {params.results:q} --experiment {params.experiment:q} --run-ids {params.runs:q}"
+            " --figures {params.figures:q} --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"
+
+
+rule weights:
     input:
-        experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
-        configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
-        responses=expand(
-            f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/responses.parquet", run_id=RUNS
-        ),
-        performance=expand(
-            f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/performance.parquet", run_id=RUNS
-        ),
-        metrics=expand(f"{RESULTS}/experiments/{{{{experiment}}}}/{{run_id}}/metrics.parquet", run_id=RUNS),
-        visualization=VISUALIZATION,
+        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
+        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
     output:
-        expand(f"{RESULTS}/figures/{{{{experiment}}}}/{{figure}}.{{format}}", figure=FIGURES, format=FORMATS),
+        f"{RESULTS}/runs/{{run_id}}/weights.parquet",
     log:
-        f"{RESULTS}/logs/plot_experiment/{{experiment}}.log",
+        f"{RESULTS}/logs/weights/{{run_id}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/plot_experiment/{{experiment}}.tsv"
+        f"{RESULTS}/benchmarks/weights/{{run_id}}.tsv"
+    group:
+        "{run_id}"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    params:
-        folder=lambda wildcards: PLAN.paths.figures(wildcards.experiment),
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     message:
-        "draw the figures of {wildcards.experiment}"
+        "describe the weights of {wildcards.run_id}"
     shell:
-        "dynvision plot --experiment {input.experiment:q} --configs {input.configs:q} --responses {input.responses:q}"
-        " --performance {input.performance:q} --metrics {input.metrics:q} --visualization {input.visualization:q}"
-        " --output-dir {params.folder:q} 2>&1 | tee -i {log:q}"
+        "dynvision weights --weights {input.weights:q} --config {input.config:q} --output {output:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule plot_training:
     input:
         configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
         training=expand(f"{RESULTS}/runs/{{run_id}}/training.csv", run_id=RUNS),
+        weights=expand(f"{RESULTS}/runs/{{run_id}}/weights.parquet", run_id=RUNS),
         visualization=VISUALIZATION,
     output:
-        expand(f"{RESULTS}/figures/training/training.{{format}}", format=FORMATS),
+        [
+            report(
+                f"{RESULTS}/figures/training/{figure}.png",
+                caption=f"{CAPTIONS}/{figure}.rst",
+                category="Runs",
+                labels={"experiment": "training", "figure": figure},
+            )
+            for figure in RUN_FIGURES
+        ],
+        expand(f"{RESULTS}/figures/training/{{figure}}.{{format}}", figure=RUN_FIGURES, format=["svg", "csv"]),
     log:
-        f"{RESULTS}/logs/plot_training.log",
+        f"{RESULTS}/logs/plot/training.log",
     benchmark:
-        f"{RESULTS}/benchmarks/plot_training.tsv"
+        f"{RESULTS}/benchmarks/plot/training.tsv"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        folder=PLAN.paths.figures("training"),
+        results=lambda wildcards, output: str(Path(output[0]).parents[2]),
+        runs=RUNS,
+        figures=RUN_FIGURES,
     message:
-        "draw the figure of training"
+        "draw the training and the weights"
     shell:
-        "dynvision plot --training {input.training:q} --configs {input.configs:q}"
-        " --visualization {input.visualization:q} --output-dir {params.folder:q} 2>&1 | tee -i {log:q}"
+        "dynvision plot --training --results {params.results:q} --run-ids {params.runs:q} --figures {params.figures:q}"
+        " --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"

@@ -9,9 +9,13 @@ rule report:
             experiment=EXPERIMENTS,
             run_id=RUNS,
         ),
-        expand(f"{RESULTS}/figures/{{experiment}}/{{figure}}.png", experiment=EXPERIMENTS, figure=FIGURES),
+        [
+            f"{RESULTS}/figures/{experiment}/{figure}.png"
+            for experiment in EXPERIMENTS
+            for figure in PLAN.figures(experiment)
+        ],
+        expand(f"{RESULTS}/figures/training/{{figure}}.png", figure=RUN_FIGURES),
         expand(f"{RESULTS}/runs/{{run_id}}/test.json", run_id=RUNS),
-        f"{RESULTS}/figures/training/training.png",
         visualization=VISUALIZATION,
     output:
         f"{RESULTS}/report.html",

@@ -1,0 +1,23 @@
+"""The figures that are drawn, by name. `dynvision.visualization` draws them."""
+
+from __future__ import annotations
+
+# Of an experiment; a visualization's `figures` says which experiment gets which.
+EXPERIMENT_FIGURES: dict[str, str] = {
+    "dynamics": "the layers, one layer at every value, and its main measure",
+    "responses": "responses of the layers over time",
+    "measures": "every measure against the parameter",
+    "performance": "accuracy over time",
+    "robustness": "peak accuracy, its time and confidence, with the feedforward-only twin",
+    "classifier": "guesses over time, by class shown",
+    "confusion": "which classes are taken for which",
+}
+# Of an experiment on runs that differ in more than their seed.
+SWEEP_FIGURES: dict[str, str] = {"overview": "what each parameter of the model does to the measures"}
+# Of the runs themselves, in the folder `training`.
+RUN_FIGURES: dict[str, str] = {
+    "training": "loss and accuracy over epochs",
+    "weights": "distributions of weights by layer and connection",
+}
+DEFAULT = "default"  # the experiments that are not listed
+DEFAULT_FIGURES = ("dynamics", "responses", "measures", "performance", "confusion")

@@ -1,0 +1,96 @@
+"""Guesses of the classifier in time: a panel a class that was shown, a line a class that is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dynvision.visualization.courses import set_time_axis
+from dynvision.visualization.layout import panel_blocks, wrapped
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.stimulus_bar import draw_stimulus
+from dynvision.visualization.style import INK, Style
+
+MOST_CLASSES = 12  # panels; further classes are not drawn
+MOST_GUESSES = 3  # lines in a panel beside the class itself
+COLUMNS = 4
+SIZE = (1.35, 0.95)
+
+
+def leading_guesses(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the classes that are drawn: those shown first, and for each the guesses that are most frequent.
+
+    Args:
+        table: columns `label`, `guess`, `stimulus_on`, `mean`, of one condition.
+    """
+    labels = sorted(table["label"].unique())[:MOST_CLASSES]
+    shown = table[table["label"].isin(labels)]
+    others = shown[shown["guess"] != shown["label"]]
+    totals = others.groupby(["label", "guess"])["mean"].sum().reset_index()
+    leading = totals.sort_values("mean", ascending=False, kind="stable").groupby("label").head(MOST_GUESSES)
+    kept = set(leading[["label", "guess"]].itertuples(index=False, name=None)) | {(n, n) for n in labels}
+    pairs = pd.Series(list(zip(shown["label"], shown["guess"], strict=True)), index=shown.index)
+    return shown[pairs.isin(kept)].reset_index(drop=True)
+
+
+def draw_guesses(axes: Axes, table: pd.DataFrame, label: int, colours: dict[int, str]) -> None:
+    """Draw how often each class is guessed when one is shown.
+
+    Args:
+        axes: where to draw.
+        table: columns `guess`, `time_ms`, `mean`, of one label.
+        label: the class that was shown; its line is heavy and on top.
+        colours: by class.
+    """
+    for guess in sorted(table["guess"].unique()):
+        own, line = guess == label, table[table["guess"] == guess]
+        axes.plot(
+            line["time_ms"],
+            line["mean"],
+            color=INK if own else colours[int(guess)],
+            linewidth=1.8 if own else 1.0,
+            zorder=3 if own else 2,
+        )
+
+
+def classifier_figure(table: pd.DataFrame, style: Style, class_names: Sequence[str]) -> Figure:
+    """Draw the guesses for each class.
+
+    Args:
+        table: columns `label`, `guess`, `value`, `time_ms`, `stimulus_on`, `mean`, of one condition, as `leading_guesses`.
+        style: colours, names and order.
+        class_names: of the classes, by number.
+    """
+    labels = sorted(int(label) for label in table["label"].unique())
+    guesses = sorted({int(guess) for guess in table.loc[table["guess"] != table["label"], "guess"].unique()})
+    colours = style.colours(guesses)
+    n_columns = min(COLUMNS, len(labels))
+    full, rest = divmod(len(labels), n_columns)
+    grid = panel_blocks(1, [n_columns] * full + [rest] * (rest > 0), *SIZE, n_bars=1, between=0.32)
+    panels = [
+        (axes, strip)
+        for block in grid.blocks
+        for axes, strip in zip(block.panels[0], block.strips, strict=True)
+    ]
+    for label, (axes, strip) in zip(labels, panels, strict=True):
+        of_label = table[table["label"] == label]
+        draw_stimulus(strip, of_label, {})
+        strip.set_title(wrapped(class_names[label], SIZE[0]), pad=3)
+        draw_guesses(axes, of_label, label, colours)
+        axes.set_ylim(0, 1.04)
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    set_time_axis(grid, np.unique(table["time_ms"]))
+    for block in grid.blocks[:-1]:
+        for column, axes in enumerate(block.panels[0]):
+            axes.tick_params(
+                labelbottom=column >= len(grid.blocks[-1].panels[0]) and block is grid.blocks[-2]
+            )
+    grid.label_left("fraction of the images of a class")
+    handles = [line_handle("the class shown", INK)]
+    handles += [line_handle(class_names[guess], colours[guess]) for guess in guesses]
+    add_legend(grid, handles, "guess")
+    return grid.figure

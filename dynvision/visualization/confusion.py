@@ -1,0 +1,76 @@
+"""Which classes are taken for which: a panel a condition, a row a class that was shown, a column a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from dynvision.visualization.comparison import Row
+from dynvision.visualization.layout import condition_blocks
+
+WIDEST = 2.2  # inches: side of a panel
+MOST_NAMES = 12  # classes that are named at the axes
+LEAST = 0.01  # lowest fraction that has a colour
+
+
+def draw_confusion(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Draw one matrix.
+
+    Args:
+        axes: where to draw.
+        table: columns `label`, `guess` (classes by number), `mean`.
+        names: of the classes, by number.
+    """
+    matrix = table.pivot(index="label", columns="guess", values="mean").fillna(0.0)
+    values = matrix.to_numpy()
+    axes.pcolormesh(
+        np.where(values < LEAST, np.nan, values),
+        cmap=seaborn.color_palette("cividis_r", as_cmap=True),
+        norm=LogNorm(LEAST, 1),
+        rasterized=values.size > 2500,
+    )
+    axes.set_ylim(len(matrix), 0)
+    axes.set_xlim(0, values.shape[1])
+    axes.set_facecolor("white")
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+    for axis, classes in ((axes.xaxis, matrix.columns), (axes.yaxis, matrix.index)):
+        every = -(-len(classes) // MOST_NAMES)
+        axis.set_ticks(np.arange(0, len(classes), every) + 0.5, [names[int(n)] for n in classes[::every]])
+        axis.set_tick_params(length=0, labelsize=6)
+    if max(len(names[int(n)]) for n in matrix.columns) > 2:
+        axes.tick_params(axis="x", rotation=90)
+
+
+def confusion_figure(table: pd.DataFrame, rows: Sequence[Row], class_names: Sequence[str]) -> Figure:
+    """Draw the matrices of all panels.
+
+    Args:
+        table: columns `panel`, `label`, `guess`, `mean`.
+        rows: the panels that stand beside each other, with their titles.
+        class_names: of the classes, by number.
+    """
+    grid, shown = condition_blocks(
+        rows, 1, WIDEST, None, room=0.4 + 0.06 * min(15, max(map(len, class_names)))
+    )
+    for block, row in zip(grid.blocks, shown, strict=True):
+        for axes, panel in zip(block.panels[0], row.titles, strict=True):
+            draw_confusion(axes, table[table["panel"] == panel], class_names)
+        block.panels[0, 0].set_ylabel("class shown")
+        block.hide_inner_labels()
+    for axes in grid.blocks[-1].panels[0]:
+        axes.set_xlabel("class guessed")
+    place = grid.right + 0.15 / grid.figure.get_figwidth()
+    first = grid.panels[0, 0].get_position()
+    bar = grid.figure.add_axes((place, first.y0, 0.1 / grid.figure.get_figwidth(), first.height))
+    mesh = grid.panels[0, 0].collections[0]
+    ticks = grid.figure.colorbar(mesh, cax=bar, label="fraction of the images of a class").ax
+    ticks.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    ticks.minorticks_off()
+    return grid.figure

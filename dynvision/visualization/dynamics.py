@@ -1,0 +1,145 @@
+"""An experiment on one page: all layers at one value of the parameter, one layer at all values, and its main measure.
+
+Layers stand above each other, each scaled to its own maximum, so that their time courses can be compared. Where the
+measure is known of cortex, it stands beside the network's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dynvision.analysis.registry import MEASURES
+from dynvision.visualization.courses import TIME_LABEL, draw_courses, mark_onset
+from dynvision.visualization.labels import value_label
+from dynvision.visualization.layout import panel_grid
+from dynvision.visualization.legend import add_legend, line_handle, value_handles
+from dynvision.visualization.measures import draw_measure
+from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
+from dynvision.visualization.style import INK, MUTED, Style
+
+SIZE = (1.75, 2.1)  # inches
+STEP = 1.15  # between layers, in maxima
+FILL = 0.25
+MOST_LINES = 8  # conditions that have a colour of their own
+
+
+def draw_ridge(axes: Axes, table: pd.DataFrame, layers: list[str], style: Style) -> None:
+    """Draw the layers above each other, the first on top, each scaled to its maximum.
+
+    Args:
+        axes: where to draw.
+        table: columns `layer`, `time_ms`, `mean`, of one value.
+        layers: in their order.
+        style: colours and names.
+    """
+    colours = style.depths(layers)
+    for place, layer in enumerate(reversed(layers)):
+        line = table[table["layer"] == layer]
+        mean = line["mean"].to_numpy(dtype=float)
+        highest = np.nanmax(mean, initial=0.0)
+        scaled = STEP * place + (mean / highest if highest > 0 else mean)
+        axes.fill_between(
+            line["time_ms"], STEP * place, scaled, color=colours[layer], alpha=FILL, linewidth=0
+        )
+        axes.plot(line["time_ms"], scaled, color=colours[layer])
+    axes.set_ylim(-0.05, STEP * len(layers))
+    axes.set_yticks(
+        [STEP * place for place in range(len(layers))], [style.name(layer) for layer in layers[::-1]]
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def dynamics_figure(
+    courses: pd.DataFrame,
+    measures: pd.DataFrame,
+    style: Style,
+    parameter_label: str,
+    focus_layer: str,
+    colours: Mapping[str, str],
+    shown: str,
+    cortex: pd.DataFrame | None = None,
+) -> Figure:
+    """Draw the panels.
+
+    Args:
+        courses: columns `layer`, `value`, `time_ms`, `stimulus_on`, `mean`, `low`, `high`, of the condition that is shown.
+        measures: columns `condition`, `measure`, `value`, `mean`, `low`, `high`, of the focus layer and one measure.
+        style: colours, names and order.
+        parameter_label: the swept parameter with its unit.
+        focus_layer: the layer of the second and third panel.
+        colours: of the conditions.
+        shown: the condition of the first two panels.
+        cortex: the measure in cortex: columns `value`, `mean`, `low`, `high`, `area`; None where it is not known.
+    """
+    layers = style.ordered(courses["layer"].unique())
+    values = np.unique(courses["value"])
+    middle = float(values[len(values) // 2])
+    sequence = style.sequential(values)
+    n_bars = len(stimulus_rows(courses))
+    grid = panel_grid(1, 3 + (cortex is not None), *SIZE, gap=(0.62, 0.0), n_bars=n_bars)
+    ridge, focus, of_measure = grid.panels[0, :3]
+    at_middle = courses[courses["value"] == middle]
+    draw_ridge(ridge, at_middle, layers, style)
+    draw_stimulus(grid.blocks[0].strips[0], at_middle, sequence)
+    grid.blocks[0].strips[0].set_title(
+        f"all layers, {parameter_label.split(' (')[0]} {value_label(middle)}", pad=4
+    )
+    of_focus = courses[courses["layer"] == focus_layer]
+    draw_courses(focus, of_focus, sequence)
+    draw_stimulus(grid.blocks[0].strips[1], of_focus, sequence)
+    grid.blocks[0].strips[1].set_title(style.name(focus_layer), fontweight="bold", pad=4)
+    top = np.nanmax(of_focus[["mean", "high"]].to_numpy(), initial=0.0)
+    focus.set_ylim(0, 1.06 * top if np.isfinite(top) and top > 0 else 1)
+    focus.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    focus.set_ylabel("mean response, |r| (a.u.)")
+    times = np.unique(courses["time_ms"])
+    dt = float(np.min(np.diff(times))) if len(times) > 1 else 1.0
+    for axes in (ridge, focus, *grid.blocks[0].strips[:2]):
+        axes.set_xlim(times[0], times[-1] + dt)
+    for axes in (ridge, focus):
+        mark_onset(axes)
+        axes.set_xlabel(TIME_LABEL)
+    legend = add_legend(grid, value_handles(sequence), parameter_label)
+    many = len(colours) > MOST_LINES
+    for condition, line in measures.groupby("condition", sort=False):
+        own = condition == shown
+        colour = (INK if own else MUTED) if many else colours[str(condition)]
+        draw_measure(of_measure, line, colour, emphasis=own and len(colours) > 1)
+    if len(colours) > 1:
+        handles = [line_handle(name, colour) for name, colour in colours.items()]
+        if many:
+            handles = [line_handle(shown, INK), line_handle("other conditions", MUTED)]
+        add_legend(grid, handles, below=legend)
+    name = str(measures["measure"].iloc[0])
+    if cortex is not None:
+        _draw_cortex(grid.panels[0, 3], cortex, parameter_label, name)
+    _set_measure(of_measure, measures, name, parameter_label)
+    grid.blocks[0].strips[2].set_title(style.name(focus_layer), fontweight="bold", pad=4)
+    return grid.figure
+
+
+def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label: str) -> None:
+    facts = MEASURES[measure]
+    axes.set_ylabel(f"{facts.label} ({facts.unit})")
+    axes.set_xlabel(parameter_label)
+    highest = np.nanmax(table[["mean", "high"]].to_numpy(), initial=0.0)
+    lowest = np.nanmin(table[["mean", "low"]].to_numpy(), initial=0.0)
+    if np.isfinite(highest) and highest > lowest:
+        axes.set_ylim(1.08 * lowest, 1.08 * highest)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    set_parameter_axis(axes, table["value"].to_numpy())
+
+
+def _draw_cortex(axes: Axes, table: pd.DataFrame, parameter_label: str, measure: str) -> None:
+    for number, (area, line) in enumerate(table.groupby("area", sort=False)):
+        draw_measure(axes, line, INK, look=number)
+        axes.set_title(f"cortex, {area}", pad=4)
+    _set_measure(axes, table, measure, parameter_label)

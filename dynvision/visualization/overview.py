@@ -1,0 +1,141 @@
+"""What each parameter of the model does: a column a parameter, a row a measure, a line a value of the stimulus.
+
+Around a base only one parameter differs at a time. Without a base, the others are averaged over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dynvision.analysis.factors import comparable
+from dynvision.analysis.registry import MEASURES
+from dynvision.visualization.comparison import Comparison
+from dynvision.visualization.labels import level_label, model_parameter_label
+from dynvision.visualization.layout import panel_blocks
+from dynvision.visualization.legend import add_legend, value_handles
+from dynvision.visualization.measures import draw_measure
+from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.style import GUIDE, Style
+
+SIZE = (1.3, 1.15)  # inches
+MOST_COLUMNS = 5
+MOST_VALUES = 3  # lines: the lowest, the middle and the highest value of the stimulus
+BAND_CONDITIONS = "range over the other parameters"
+
+
+def factor_levels(averaged: pd.DataFrame, comparison: Comparison, style: Style) -> pd.DataFrame:
+    """Measures at each level of each parameter of the model.
+
+    Args:
+        averaged: columns `condition`, `layer`, `measure`, `value`, `mean`, `low`, `high`, `band`, `n_seeds`, `n_images`.
+        comparison: the conditions.
+        style: names and order.
+
+    Returns:
+        Columns `factor` (a parameter of the model), `level` (its value as it is shown), `number` (its value, or its place
+        among names), `numeric`, `is_base`, and those of `averaged` without `condition`.
+    """
+    differing = [condition.differing for condition in comparison.conditions]
+    labels = np.array(comparison.labels)
+    parts = []
+    for factor in differing[0]:
+        members = comparable(differing, factor)
+        values = style.ordered(differing[number][factor] for number in members)
+        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        for place, value in enumerate(values):
+            at_level = [number for number in members if repr(differing[number][factor]) == repr(value)]
+            rows = averaged[averaged["condition"].isin(labels[at_level])]
+            keys = ["measure", "layer", "value"]
+            if len(at_level) == 1:
+                level = rows.drop(columns="condition")
+            else:
+                level = rows.groupby(keys, observed=True, sort=False, as_index=False).agg(
+                    mean=("mean", "mean"), low=("mean", "min"), high=("mean", "max"),
+                    n_seeds=("n_seeds", "min"), n_images=("n_images", "min"),
+                )  # fmt: skip
+                level["band"] = BAND_CONDITIONS
+            about: dict[str, Any] = {
+                "factor": factor,
+                "level": level_label(factor, value, style),
+                "number": float(value) if numeric else float(place),
+                "numeric": numeric,
+                "is_base": comparison.base in at_level,
+            }
+            parts.append(level.assign(**about))
+    table = pd.concat(parts, ignore_index=True)
+    return table[[*about, *(name for name in table if name not in about)]]
+
+
+def some_values(values: Iterable[float]) -> list[float]:
+    """The lowest, the middle and the highest of many values."""
+    ascending = sorted(set(values))
+    if len(ascending) <= MOST_VALUES:
+        return ascending
+    return [ascending[0], ascending[len(ascending) // 2], ascending[-1]]
+
+
+def overview_figure(
+    table: pd.DataFrame, comparison: Comparison, style: Style, parameter_label: str
+) -> Figure:
+    """Draw all parameters.
+
+    Args:
+        table: as `factor_levels` makes it, of one layer and the classifier.
+        comparison: the conditions, for the names of parameters.
+        style: colours, names and order.
+        parameter_label: the parameter of the stimulus with its unit.
+    """
+    measures = list(dict.fromkeys(table["measure"].astype(str)))
+    factors = list(dict.fromkeys(table["factor"]))
+    colours = style.sequential(table["value"].unique())
+    columns = [factors[first : first + MOST_COLUMNS] for first in range(0, len(factors), MOST_COLUMNS)]
+    names = not table["numeric"].all()
+    grid = panel_blocks(
+        len(measures), list(map(len, columns)), *SIZE, (0.2, 0.16), between=0.55 + 0.75 * names
+    )
+    for block, of_block in zip(grid.blocks, columns, strict=True):
+        for column, factor in enumerate(of_block):
+            of_factor = table[table["factor"] == factor]
+            for axes, measure in zip(block.panels[:, column], measures, strict=True):
+                _draw_factor(axes, of_factor[of_factor["measure"] == measure], colours)
+                _set_measure_axis(axes, measure, table[table["measure"] == measure])
+            block.panels[-1, column].set_xlabel(
+                model_parameter_label(factor, comparison.conditions[0].config, style)
+            )
+        for axes, measure in zip(block.panels[:, 0], measures, strict=True):
+            axes.set_ylabel(f"{MEASURES[measure].label}\n({MEASURES[measure].unit})")
+        block.hide_inner_labels()
+    add_legend(grid, value_handles(colours), parameter_label)
+    return grid.figure
+
+
+def _draw_factor(axes: Axes, table: pd.DataFrame, colours: dict[float, str]) -> None:
+    base = table.loc[table["is_base"], "number"]
+    if len(base):
+        axes.axvline(float(base.iloc[0]), color=GUIDE, linewidth=4, zorder=0)
+    for value in sorted(table["value"].unique(), reverse=True):
+        line = table[table["value"] == value].drop(columns="value").rename(columns={"number": "value"})
+        draw_measure(axes, line, colours[value])
+    levels = table.drop_duplicates("number")
+    if bool(table["numeric"].iloc[0]):
+        set_parameter_axis(axes, levels["number"].to_numpy())
+    else:
+        axes.set_xticks(levels["number"].to_numpy(), list(levels["level"]), rotation=90)
+        axes.set_xlim(-0.4, len(levels) - 0.6)
+
+
+def _set_measure_axis(axes: Axes, measure: str, table: pd.DataFrame) -> None:
+    highest = np.nanmax(table[["mean", "high"]].to_numpy(), initial=0.0)
+    if MEASURES[measure].unit == "fraction":
+        axes.set_ylim(0, 1.02)
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    else:
+        axes.set_ylim(0, 1.08 * highest if np.isfinite(highest) and highest > 0 else 1)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))

@@ -1,0 +1,97 @@
+"""Peak accuracy, its time and its confidence against a parameter, beside the same network without recurrence.
+
+Conditions are lines of one colour each; the feedforward-only twin of a condition is dashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dynvision.analysis.robustness import QUANTITIES
+from dynvision.visualization.comparison import Row
+from dynvision.visualization.layout import quantity_blocks
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.performance import set_accuracy_axis
+from dynvision.visualization.style import BAND_ALPHA, LineStyle
+
+SIZE = (1.9, 1.5)
+NETWORKS: dict[str, tuple[LineStyle, str]] = {
+    "as trained": ("-", "o"),
+    "feedforward only": ((0, (3, 2)), "s"),
+}
+
+
+def draw_quantity(axes: Axes, table: pd.DataFrame, colour: str, network: str) -> None:
+    """Draw one quantity of one condition against the parameter.
+
+    Args:
+        axes: where to draw.
+        table: columns `value`, `mean`, `low`, `high`.
+        colour: of the line.
+        network: ``as trained`` or ``feedforward only``.
+    """
+    line = table.sort_values("value")
+    value, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("value", "mean", "low", "high"))
+    style, marker = NETWORKS[network]
+    filled = colour if network == "as trained" else "white"
+    if np.isfinite(low).any():
+        axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    axes.plot(value, mean, color=colour, linestyle=style, marker=marker, markerfacecolor=filled)
+
+
+def robustness_figure(
+    table: pd.DataFrame,
+    rows: Sequence[Row],
+    colours: Sequence[Mapping[str, str]],
+    parameter_label: str,
+) -> Figure:
+    """Draw all quantities.
+
+    Args:
+        table: columns `condition`, `network`, `quantity`, `value`, `mean`, `low`, `high`, `chance`.
+        rows: the conditions that share panels, with their titles.
+        colours: of the conditions of each row.
+        parameter_label: the swept parameter with its unit.
+    """
+    quantities = [name for name in QUANTITIES if name in set(table["quantity"])]
+    networks = [name for name in NETWORKS if name in set(table["network"])]
+    grid, panels = quantity_blocks(rows, len(quantities), SIZE)
+    latest = float(np.nanmax(table.loc[table["quantity"] == "time_ms", "mean"], initial=0.0))
+    for row, of_row, axes_of_row, block in zip(rows, colours, panels, grid.blocks, strict=True):
+        for axes, quantity in zip(axes_of_row, quantities, strict=True):
+            drawn = table[table["quantity"] == quantity]
+            for (condition, network), line in drawn.groupby(["condition", "network"], sort=False):
+                if condition in row.titles:
+                    draw_quantity(axes, line, of_row[str(condition)], str(network))
+            _set_axis(axes, quantity, float(table["chance"].iloc[0]), latest)
+            axes.set_xlabel(parameter_label)
+            set_parameter_axis(axes, table["value"].to_numpy())
+        handles = []
+        if len(row.titles) > 1:
+            handles += [line_handle(title, of_row[name]) for name, title in row.titles.items()]
+        if len(networks) > 1:
+            handles += [
+                line_handle(name, line=line, marker=marker, filled=name == "as trained")
+                for name, (line, marker) in NETWORKS.items()
+            ]
+        if handles:
+            add_legend(grid, handles, block=block)
+    return grid.figure
+
+
+def _set_axis(axes: Axes, quantity: str, chance: float, latest: float) -> None:
+    label, unit = QUANTITIES[quantity]
+    axes.set_ylabel(f"{label}\n({unit})")
+    if quantity == "accuracy":
+        set_accuracy_axis(axes, chance)
+    elif unit == "fraction":
+        axes.set_ylim(0, 1.02)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+    else:
+        axes.set_ylim(0, 1.08 * latest if latest > 0 else 1)

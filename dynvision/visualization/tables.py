@@ -1,0 +1,148 @@
+"""The tables of an experiment on some runs, each read when a figure asks for it and reduced run by run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from dynvision.analysis import (
+    NamedExperiment,
+    accuracy_courses,
+    read_experiment,
+    read_metrics,
+    read_performance,
+    read_responses,
+    response_courses,
+)
+from dynvision.analysis.cube import levels
+from dynvision.analysis.guesses import confusions, guess_courses
+from dynvision.analysis.robustness import best_moments
+from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.twins import FEEDFORWARD_TWIN
+from dynvision.errors import InputError
+from dynvision.runs import ResultPaths
+
+CONFIG = "config.yaml"
+
+
+class ExperimentTables:
+    """Tables of all runs in an experiment.
+
+    Args:
+        paths: where results lie.
+        experiment: the experiment.
+        configs: the runs.
+
+    Raises:
+        InputError: (when a table is asked for) it is missing, broken, or of another run or experiment.
+    """
+
+    def __init__(self, paths: ResultPaths, experiment: NamedExperiment, configs: Sequence[RunConfig]) -> None:
+        self.paths, self.experiment, self.configs = paths, experiment, tuple(configs)
+
+    @cached_property
+    def responses(self) -> pd.DataFrame:
+        """`analysis.response_courses`."""
+        return self._of_all_runs(
+            "responses", lambda path: response_courses(read_responses(path, self.experiment))
+        )
+
+    @cached_property
+    def accuracy(self) -> pd.DataFrame:
+        """`analysis.accuracy_courses`."""
+        return self._guesses(accuracy_courses)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """`analysis.measure_responses`."""
+        return self._of_all_runs("metrics", lambda path: read_metrics(path, self.experiment))
+
+    @cached_property
+    def moments(self) -> pd.DataFrame:
+        """`analysis.robustness.best_moments`, of the networks as trained and of their feedforward-only twins."""
+        table = self._guesses(best_moments).assign(network="as trained")
+        if self.twin is None:
+            return table
+        return pd.concat(
+            [table, self.twin._guesses(best_moments).assign(network="feedforward only")], ignore_index=True
+        )
+
+    @cached_property
+    def guesses(self) -> pd.DataFrame:
+        """`analysis.guesses.guess_courses`."""
+        return self._guesses(guess_courses)
+
+    @cached_property
+    def confusions(self) -> pd.DataFrame:
+        """`analysis.guesses.confusions`."""
+        return self._guesses(confusions)
+
+    @cached_property
+    def twin(self) -> ExperimentTables | None:
+        """The same experiment without recurrence and feedback, if it was run on all of the runs."""
+        name = self.experiment.name + FEEDFORWARD_TWIN
+        needed = [self.paths.experiment(name, run.run_id) / "performance.parquet" for run in self.configs]
+        if not all(path.exists() for path in needed):
+            return None
+        experiment = read_experiment(self.paths.root / "experiments" / name / CONFIG)
+        return ExperimentTables(self.paths, experiment, self.configs)
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Names of the classes by their number, from the manifest of the data; numbers where there is none."""
+        for config in self.configs:
+            path = self.paths.data(config.data_id) / "manifest.json"
+            if path.exists():
+                names = json.loads(path.read_text(encoding="utf-8")).get("class_names", [])
+                if names:
+                    return [str(name) for name in names]
+        table = self.confusions
+        return [str(number) for number in range(int(table[["label", "guess"]].to_numpy().max()) + 1)]
+
+    def _guesses(self, reduce: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+        return self._of_all_runs("performance", lambda path: reduce(read_performance(path, self.experiment)))
+
+    def _of_all_runs(self, name: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+        """One table of all runs, each read and reduced before the next."""
+        parts = []
+        for config in self.configs:
+            path = self.paths.experiment(self.experiment.name, config.run_id) / f"{name}.parquet"
+            try:
+                part = read(path)
+            except InputError as error:
+                raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+            found = [str(run_id) for run_id in part["run_id"].unique()]
+            if found != [config.run_id]:
+                raise InputError(f"{path} is of run {', '.join(found)}, not of {config.run_id}")
+            parts.append(part)
+        return joined(parts)
+
+
+def read_configs(paths: ResultPaths, run_ids: Sequence[str]) -> list[RunConfig]:
+    """The configurations of runs.
+
+    Raises:
+        InputError: one is missing, or is that of another run.
+    """
+    configs = []
+    for run_id in dict.fromkeys(run_ids):
+        config = read_run_config(paths.run(run_id) / CONFIG)
+        if config.run_id != run_id:
+            raise InputError(
+                f"{paths.run(run_id) / CONFIG} is the configuration of {config.run_id}, not of {run_id}"
+            )
+        configs.append(config)
+    return configs
+
+
+def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several runs in one, with layers and measures in their order."""
+    table = pd.concat([part.astype({"run_id": str}) for part in parts], ignore_index=True)
+    for name in {"layer", "measure"} & set(table):
+        order = dict.fromkeys(level for part in parts for level in levels(part[name]))
+        table[name] = pd.Categorical(table[name], list(order))
+    return table

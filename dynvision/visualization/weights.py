@@ -1,0 +1,122 @@
+"""Distributions of weights: a panel a layer, a violin a connection, for one condition or for several beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dynvision.analysis.weights import ORDER
+from dynvision.visualization.layout import panel_grid
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.style import GUIDE, INK, Style
+
+MOST_CONDITIONS = 4  # beside each other
+HALF = 0.42  # half the width of a violin
+HEIGHT = 1.5
+PER_VIOLIN = 0.36  # inches
+LINEAR = 1e-3  # of the largest weight: below, the axis is linear
+
+
+def draw_violin(axes: Axes, place: float, table: pd.DataFrame, colour: str, half: float = HALF) -> None:
+    """Draw one distribution as a violin with its quartiles and its median.
+
+    Args:
+        axes: where to draw.
+        place: centre on the x axis.
+        table: columns `bin_low`, `bin_high`, `density` (largest is 1), `q05`, `q25`, `median`, `q75`, `q95`.
+        colour: of the violin.
+        half: half its width.
+    """
+    edges = np.append(table["bin_low"], table["bin_high"].iloc[-1])
+    width = half * table["density"].to_numpy()
+    axes.stairs(
+        place + width,
+        edges,
+        baseline=place - width,
+        orientation="horizontal",
+        fill=True,
+        color=colour,
+        alpha=0.45,
+    )
+    facts = table.iloc[0]
+    axes.vlines(place, facts["q05"], facts["q95"], color=INK, linewidth=0.7)
+    axes.vlines(place, facts["q25"], facts["q75"], color=INK, linewidth=2.2)
+    axes.plot(
+        place,
+        facts["median"],
+        marker="o",
+        color="white",
+        markersize=2.2,
+        markeredgecolor=INK,
+        markeredgewidth=0.6,
+    )
+
+
+def weights_figure(
+    table: pd.DataFrame, titles: Mapping[str, str], colours: Mapping[str, str], style: Style
+) -> Figure:
+    """Draw the weights of all layers.
+
+    Args:
+        table: columns `condition`, `layer`, `connection` and those of `draw_violin`.
+        titles: title of each condition.
+        colours: of the conditions, or of the connections where there is one condition.
+        style: colours, names and order.
+    """
+    layers = style.ordered(table["layer"].unique())
+    connections = {
+        layer: [name for name in ORDER if name in set(table.loc[table["layer"] == layer, "connection"])]
+        for layer in layers
+    }
+    most = max(map(len, connections.values()))
+    width = max(0.9, PER_VIOLIN * most * max(1, 0.55 * len(titles)))
+    n_columns = max(1, min(len(layers), int(7.5 / (width + 0.55))))
+    grid = panel_grid(-(-len(layers) // n_columns), n_columns, width, HEIGHT, gap=(0.55, 0.75))
+    panels = grid.panels.ravel()
+    for axes, layer in zip(panels, layers, strict=False):
+        _draw_layer(axes, table[table["layer"] == layer], connections[layer], list(titles), colours)
+        axes.set_title(style.name(layer), fontweight="bold", pad=4)
+        axes.set_xlim(-0.6, most - 0.4)
+    for axes in panels[len(layers) :]:
+        axes.remove()
+    grid.label_left("weight (a.u.)")
+    if len(titles) > 1:
+        add_legend(grid, [line_handle(title, colours[name]) for name, title in titles.items()])
+    return grid.figure
+
+
+def _draw_layer(
+    axes: Axes,
+    table: pd.DataFrame,
+    connections: Sequence[str],
+    conditions: Sequence[str],
+    colours: Mapping[str, str],
+) -> None:
+    axes.axhline(0, color=GUIDE, linewidth=0.7, zorder=0)
+    half = HALF / len(conditions)
+    for number, connection in enumerate(connections):
+        for rank, condition in enumerate(conditions):
+            violin = table[(table["connection"] == connection) & (table["condition"] == condition)]
+            if len(violin):
+                place = number + (2 * rank - len(conditions) + 1) * half
+                colour = colours[condition if len(conditions) > 1 else connection]
+                draw_violin(axes, place, violin, colour, half * 0.95)
+    largest = float(np.abs(table[["bin_low", "bin_high"]].to_numpy()).max())
+    axes.set_yscale("symlog", linthresh=max(LINEAR * largest, 1e-6), linscale=0.5)
+    axes.set_ylim(-1.3 * largest, 1.3 * largest)
+    _set_ticks(axes, largest)
+    axes.set_xticks(range(len(connections)), connections, rotation=90)
+    axes.tick_params(axis="x", length=0)
+
+
+def _set_ticks(axes: Axes, largest: float) -> None:
+    """Zero, and powers of ten on both sides of it."""
+    top = int(np.floor(np.log10(largest)))
+    powers = [10.0**exponent for exponent in range(top - 2, top + 1)]
+    ticks = [-power for power in reversed(powers)] + [0.0] + powers
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
