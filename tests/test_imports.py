@@ -78,7 +78,6 @@ def test_tables_in_tables_out() -> None:
                 "training",
                 "experiments",
                 "dynamics",
-    "weights",
             }, path
 
 
