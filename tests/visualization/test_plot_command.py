@@ -142,8 +142,8 @@ def test_wrong_calls_are_one_sentence(results, capsys):
 
     of_contrast = plot(paths, "--experiment", "contrast")
     fails(
-        [*of_contrast, "--figures", "respnses"],
-        "unknown figure 'respnses' (key --figures); did you mean 'responses'?",
+        [*of_contrast, "--figures", "measurez"],
+        "unknown figure 'measurez' (key --figures); did you mean 'measures'?",
     )
     fails(plot(paths, "--training", "--figures", "responses"), "unknown figure 'responses'")
     fails(
