@@ -115,6 +115,7 @@ COMMANDS = (
     "experiment",
     "analyse",
     "dynamics",
+    "scorecard",
     "weights",
     "plot",
     "report",

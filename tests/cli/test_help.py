@@ -16,6 +16,7 @@ UNITS = {
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
     "dynamics": ("ms",),
+    "scorecard": ("ms",),
     "weights": ("a.u.",),
     "plot": ("ms", "a.u."),
     "report": ("ms", "a.u."),
