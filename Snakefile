@@ -13,13 +13,13 @@ from snakemake.utils import min_version
 
 from dynvision.config.figures import RUN_FIGURES as OF_RUNS
 from dynvision.errors import InputError
-from dynvision.resources import Requests
+from dynvision.resources import Requests, commands_folder
 from dynvision.runs import failures, plan_workflow
 
 min_version("9.0")
 
-# The commands that the rules call are installed beside the interpreter that runs Snakemake.
-shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# The commands that the rules call are first on the PATH.
+shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(commands_folder()))}:$PATH; ")
 
 try:
     PLAN = plan_workflow("config", config)

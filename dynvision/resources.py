@@ -8,24 +8,30 @@ DyRCNNx2, x4 and x8 at 32 and 64 px in 32 bits (forward and backward, peak resid
 they cost if they are wrong is a second attempt, which asks for more of both, and a training goes on where it was.
 
 Nothing here knows what runs the jobs. `DYNVISION_LAUNCHER`, where it is set, names the program that starts the
-processes of a training which has several, e.g. srun; otherwise Lightning starts them, on one machine.
+processes of a training which has several, e.g. srun; otherwise Lightning starts them, on one machine. `DYNVISION_IMAGE`
+names an Apptainer image in which commands run.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from dynvision.config.model import TemporalArgs
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
+from dynvision.gpus import visible_gpus
 
-LAUNCHER = "DYNVISION_LAUNCHER"
+LAUNCHER, IMAGE = "DYNVISION_LAUNCHER", "DYNVISION_IMAGE"
 
-LIBRARIES_MB = 2500  # torch, Lightning and Snakemake itself, twice; measured 1,400
+LIBRARIES_MB = 3000  # training and the two Snakemakes around it: 780 MB measured on a CPU; CUDA brings libraries of its own
 KEPT_BYTES, SHOWN_BYTES = 800, 150  # for each image, step and pixel, with and without a backward pass
 STEP_MB = 500
+THREADS = 8
 SHORTEST_MIN, LONGEST_MIN = 60, 24 * 60
 # Against DyRCNNx4; what is not known is taken for large.
 SIZES = {"DyRCNNx2": 0.5, "DyRCNNx4": 1.0, "DyRCNNx8": 1.5}
@@ -69,6 +75,11 @@ def experiment_request(run: RunConfig, execution: ExecutionConfig) -> Request:
     )
 
 
+def commands_folder() -> Path:
+    """Where the commands are that rules call: beside the interpreter, or those that enter the image."""
+    return Path("cluster", "bin").absolute() if os.environ.get(IMAGE) else Path(sys.executable).parent
+
+
 @dataclass(frozen=True)
 class Requests:
     """What the jobs of a workflow ask for.
@@ -88,6 +99,11 @@ class Requests:
     def experiment(self, run_id: str) -> Request:
         """What an experiment on a run asks for."""
         return experiment_request(self.runs[run_id], self.execution)
+
+    @cached_property
+    def threads(self) -> int:
+        """CPUs of a training or an experiment; one where a GPU computes, so that ``-j 4`` is four jobs on four GPUs."""
+        return 1 if self.execution.accelerator != "cpu" and visible_gpus() else THREADS
 
     @property
     def launcher(self) -> str | None:

@@ -193,8 +193,7 @@ class WorkflowPlan:
 
     def experiment_json(self, name: str) -> str:
         """An experiment's configuration and name as JSON."""
-        known = {**self.workflow.scorecard_experiments(), **self.experiments}
-        return json.dumps({"name": name, **known[name].model_dump(mode="json")})
+        return json.dumps({"name": name, **self.experiments[name].model_dump(mode="json")})
 
     def data_folder(self, run_id: str) -> Path:
         """The data folder of a run."""
@@ -250,7 +249,6 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
         if ":" in model:
             check_module(model)
     runs = expand_runs(workflow)
-    workflow.scorecard_experiments()  # they exist
     experiments = workflow.selected_experiments()
     look = workflow.visualization
     for name in {*look.figures, *look.focus_measure} - {DEFAULT}:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "dynvision"
 # From the bottom to the top; a part imports from parts below it, and from itself.
 LAYERS = (
     ("errors",),
-    ("units", "files"),
+    ("units", "files", "gpus"),
     ("config",),
     ("functional", "runs", "device", "resources"),
     ("model_components", "losses", "analysis"),
@@ -23,6 +23,8 @@ LAYERS = (
     ("training", "experiments", "dynamics", "inference"),
     ("visualization",),
     ("report",),
+    ("cluster",),
+    ("doctor",),
     ("cli",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -115,12 +117,12 @@ COMMANDS = (
     "experiment",
     "analyse",
     "dynamics",
-    "scorecard",
     "weights",
     "plot",
     "report",
     "runs",
     "config",
+    "doctor",
 )
 
 

@@ -26,12 +26,12 @@ COMMANDS: dict[str, str] = {
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
     "dynamics": "spectra, time scales and trajectories of one trained run",
-    "scorecard": "compare trained runs with cortex",
     "weights": "distributions of a run's weights, as a table",
     "plot": "draw figures",
     "report": "write the HTML report",
     "runs": "list runs and their parameters",
     "config": "show, freeze and check configurations",
+    "doctor": "check this machine, or a cluster, before anything is run",
 }
 EXIT_INPUT = 2
 # What keeps a file from being written or read, other than a mistake in the program.

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dynvision.cli.execution import add_execution_arguments, execution_from
+from dynvision.gpus import hold_gpus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     config = read_run_config(arguments.config)
     experiment = read_experiment(arguments.experiment)
     execution = execution_from(arguments)
-    from dynvision.experiments.run import ExperimentFiles, run_experiment
+    with hold_gpus(1, execution.accelerator):
+        from dynvision.experiments.run import ExperimentFiles, run_experiment
 
-    files = ExperimentFiles(arguments.weights, arguments.data, arguments.responses, arguments.performance)
-    run_experiment(experiment.name, experiment.config, config, execution, files)
+        files = ExperimentFiles(arguments.weights, arguments.data, arguments.responses, arguments.performance)
+        run_experiment(experiment.name, experiment.config, config, execution, files)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from dynvision.cli.execution import add_execution_arguments, execution_from
+from dynvision.gpus import hold_gpus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     config = read_run_config(arguments.config)
     execution = execution_from(arguments)
-    from dynvision.training.fit import train_run
+    with hold_gpus(execution.devices, execution.accelerator):
+        from dynvision.training.fit import train_run
 
-    train_run(config, execution, arguments.data, arguments.output)
+        train_run(config, execution, arguments.data, arguments.output)

@@ -15,7 +15,6 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.losses import LOSSES
 from dynvision.config.models import MODELS
 from dynvision.config.noise import NoiseConfig
-from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section
 from dynvision.config.stimuli import STIMULI
 from dynvision.config.training import ExecutionConfig, TrainingConfig
@@ -58,7 +57,6 @@ def generated_files() -> dict[str, str]:
         "README.md": _readme(),
         "schema/workflow.json": _json(_workflow_schema()),
         "schema/experiments.json": _json(_experiments_schema()),
-        "schema/scorecard.json": _json(_wrapped("scorecard", ScorecardConfig)),
         "schema/visualization.json": _json(_wrapped("visualization", VisualizationConfig)),
     }
 
@@ -108,9 +106,9 @@ def _readme() -> str:
         "Every key: meaning, unit and default. Generated from the schemas by `dynvision config sync`.",
         "",
         "Precedence, lowest first: `config_defaults.yaml`, `config_data.yaml`, `config_experiments.yaml`,",
-        "`config_scorecard.yaml`, `config_visualization.yaml`, `config_workflow.yaml`, `snakemake --config`. Dictionaries",
-        "merge key by key, lists replace. An unknown key is an error that names the nearest valid one. Durations, delays",
-        "and time constants are in ms.",
+        "`config_visualization.yaml`, `config_workflow.yaml`, `snakemake --config`. Dictionaries merge key by key, lists",
+        "replace. An unknown key is an error that names the nearest valid one. Durations, delays and time constants are",
+        "in ms.",
         "",
         "## Short names",
         "",
@@ -130,7 +128,6 @@ def _readme() -> str:
         "An experiment (`experiments.<name>`)": ExperimentConfig,
         **{f"`stimulus` of type `{name}`": stimulus for name, stimulus in STIMULI.items()},
         "`noise` of an experiment": NoiseConfig,
-        "`scorecard`": ScorecardConfig,
         "`visualization`": VisualizationConfig,
     }
     for title, schema in sections.items():

@@ -1,9 +1,8 @@
-"""What to run: the six YAML files and the command line, merged, checked and typed.
+"""What to run: the five YAML files and the command line, merged, checked and typed.
 
 Precedence, lowest first: defaults of the schemas, ``config_defaults.yaml``, ``config_data.yaml``,
-``config_experiments.yaml``, ``config_scorecard.yaml``, ``config_visualization.yaml``, ``config_workflow.yaml``, command
-line. Short names are expanded in each layer before merging, so that ``rctype`` on the command line replaces
-``recurrence_type`` in a file.
+``config_experiments.yaml``, ``config_visualization.yaml``, ``config_workflow.yaml``, command line. Short names are
+expanded in each layer before merging, so that ``rctype`` on the command line replaces ``recurrence_type`` in a file.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from dynvision.config.data import DATASETS
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.groups import Classes, class_list
 from dynvision.config.run import read_yaml
-from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import Sweeps, listed, resolve_sweeps
 from dynvision.config.training import ExecutionConfig
@@ -34,7 +32,6 @@ CONFIG_FILES = (
     "config_defaults.yaml",
     "config_data.yaml",
     "config_experiments.yaml",
-    "config_scorecard.yaml",
     "config_visualization.yaml",
     "config_workflow.yaml",
 )
@@ -63,7 +60,6 @@ class WorkflowConfig(Section):
     experiment: tuple[str, ...] = key(("contrast",), "experiment or experiments by name, or all")
     experiments: dict[str, ExperimentConfig] = key({}, "the experiments that exist")
     execution: ExecutionConfig = key(ExecutionConfig(), "settings that cannot change a result")
-    scorecard: ScorecardConfig = key(ScorecardConfig(), "what networks are compared with")
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
 
@@ -112,14 +108,6 @@ class WorkflowConfig(Section):
         own = _mapping(value, "transforms", "configuration")
         return {str(name): resolve_transform(given, f"transforms.{name}") for name, given in own.items()}
 
-    def scorecard_experiments(self) -> dict[str, ExperimentConfig]:
-        """The experiments that the scorecard needs, by name.
-
-        Raises:
-            InputError: one is not in ``experiments``.
-        """
-        return {name: self._selected(name) for name in self.scorecard.experiments.values()}
-
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments asked for by ``experiment``, by name.
 
@@ -144,7 +132,7 @@ def load_workflow_config(
     """Read the configuration files of a folder and put the command line's values on top.
 
     Args:
-        config_dir: the folder with the files; a file that is absent contributes nothing.
+        config_dir: the folder with the five files; a file that is absent contributes nothing.
         overrides: what Snakemake's ``--config`` was given.
 
     Raises:

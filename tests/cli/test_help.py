@@ -16,12 +16,12 @@ UNITS = {
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
     "dynamics": ("ms",),
-    "scorecard": ("ms",),
     "weights": ("a.u.",),
     "plot": ("ms", "a.u."),
     "report": ("ms", "a.u."),
     "runs": ("ms", "px"),
     "config": ("ms", "px"),
+    "doctor": ("s",),
 }
 
 

@@ -35,7 +35,7 @@ rule experiment:
         f"{RESULTS}/benchmarks/experiment/{{experiment}}/{{run_id}}.tsv"
     group:
         "experiments_{run_id}"
-    threads: 8
+    threads: REQUESTS.threads
     resources:
         mem_mb=lambda wildcards, attempt: REQUESTS.experiment(wildcards.run_id).mem_mb * attempt,
         runtime=lambda wildcards, attempt: REQUESTS.experiment(wildcards.run_id).runtime * attempt,

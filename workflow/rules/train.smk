@@ -15,7 +15,7 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{run_id}}.tsv"
     group:
         "train"
-    threads: 8
+    threads: REQUESTS.threads
     resources:
         mem_mb=lambda wildcards, attempt: REQUESTS.training(wildcards.run_id).mem_mb * attempt,
         runtime=lambda wildcards, attempt: REQUESTS.training(wildcards.run_id).runtime * attempt,

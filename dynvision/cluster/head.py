@@ -1,0 +1,168 @@
+"""The head job: it calls Snakemake, which submits all other jobs, and leaves the queue in order however it ends.
+
+    python -m dynvision.cluster.head <arguments of snakemake>
+
+One head job works in a folder at a time. Jobs of one that was killed, known by their names, are cancelled first, so that
+nothing runs twice at once; a training that is cancelled goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dynvision.cluster import queue
+from dynvision.cluster.claim import claimed
+from dynvision.cluster.ended import reasons
+from dynvision.cluster.profile import write_profile
+from dynvision.config.site import SiteConfig, read_site
+from dynvision.errors import InputError
+from dynvision.resources import IMAGE, LAUNCHER
+
+PROFILE = Path(".snakemake/slurm-profile")
+JOB_LOGS = Path("logs/slurm/jobs")
+LOCKS = Path(".snakemake/locks")
+GONE_S = 120  # time that cancelled jobs have to end
+STOPPED, WOULD_GO_ON = 143, signal.SIGUSR1
+
+
+def job_prefix(folder: Path) -> str:
+    """What the names of all jobs of a folder begin with."""
+    return f"dv-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the workflow on the cluster; the exit status is Snakemake's."""
+    try:
+        job_id = os.environ.get("SLURM_JOB_ID", "")
+        if not job_id:
+            raise InputError(
+                "this is the head job of the cluster; submit it with: sbatch cluster/snakejob.sh"
+            )
+        site = read_site()
+        with claimed(job_id, _is_there) as interrupted, _signals() as received:
+            return _work(arguments, site, job_id, interrupted, received)
+    except InputError as error:
+        say(str(error))
+        return 2
+
+
+def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool, received: list[int]) -> int:
+    prefix = job_prefix(Path.cwd())
+    leftovers = _named(prefix)
+    if leftovers:
+        say(f"cancelling {len(leftovers)} jobs that an earlier head job left in the queue")
+        clear_queue(prefix)
+    accounts = "sacct" if queue.keeps_accounts() else "squeue"
+    profile = write_profile(PROFILE, site, prefix, accounts)
+    environment = {**os.environ, LAUNCHER: "srun", **_image(site)}
+    if interrupted:
+        _snakemake("--unlock", *arguments, env=environment, quiet=True).wait()
+    elif LOCKS.is_dir() and any(LOCKS.iterdir()):
+        raise InputError(
+            "the folder is locked by a Snakemake that no head job started; wait for it, or if there is none, "
+            "remove the lock with: snakemake --unlock"
+        )
+    started = time.time()
+    status = 0
+    if not received:
+        child = _snakemake("--workflow-profile", str(profile), *arguments, env=environment)
+        status = _wait(child, received)
+    clear_queue(prefix)
+    if received:
+        return _stopped(received[0], job_id)
+    if status:
+        for sentence in reasons(JOB_LOGS, started):
+            say(sentence)
+    say("finished" if status == 0 else "not finished; submit it again to repeat only what is missing")
+    return status
+
+
+def say(text: str) -> None:
+    """A line in the log of the head job."""
+    print(f"snakejob: {text}", file=sys.stderr, flush=True)
+
+
+def clear_queue(prefix: str) -> None:
+    """Cancel all jobs whose names begin so, and wait until they are gone.
+
+    Raises:
+        InputError: some are still there after a while.
+    """
+    end = time.monotonic() + GONE_S
+    while jobs := _named(prefix):
+        if time.monotonic() > end:
+            raise InputError(
+                f"jobs do not end: {', '.join(job.id for job in jobs)}; ask the cluster's support"
+            )
+        queue.cancel([job for job in jobs if job.state != "COMPLETING"])
+        time.sleep(1)
+
+
+def _named(prefix: str) -> list[queue.Job]:
+    return [job for job in queue.my_jobs() if job.name.startswith(f"{prefix}_")]
+
+
+def _is_there(job_id: str) -> bool:
+    return any(job.id == job_id for job in queue.my_jobs())
+
+
+def _image(site: SiteConfig) -> dict[str, str]:
+    """What makes commands run in an image, where the site has one."""
+    if site.image is None:
+        return {}
+    bind = ",".join(filter(None, [*site.bind, os.environ.get("APPTAINER_BIND", "")]))
+    return {IMAGE: str(site.image), **({"APPTAINER_BIND": bind} if bind else {})}
+
+
+def _snakemake(*arguments: str, env: dict[str, str], quiet: bool = False) -> subprocess.Popen[bytes]:
+    """Start Snakemake in a session of its own, so that only what is meant for it reaches it."""
+    output = subprocess.DEVNULL if quiet else None
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
+
+
+def _wait(child: subprocess.Popen[bytes], received: list[int]) -> int:
+    """Wait for Snakemake; after a signal to this process, ask it once to cancel its jobs and end."""
+    asked = False
+    while (status := child.poll()) is None:
+        if received and not asked:
+            asked = True
+            child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(0.5)
+    return status
+
+
+def _stopped(number: int, job_id: str) -> int:
+    if number == WOULD_GO_ON:
+        say("this job is at the end of its time; it goes on when it starts again")
+        queue.requeue(job_id)
+    else:
+        say("stopped, and its jobs are cancelled; submit it again to go on")
+    return STOPPED
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals to stop that have come."""
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        received.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
+    yield received
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

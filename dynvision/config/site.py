@@ -1,0 +1,59 @@
+"""A site: what differs from cluster to cluster, in one file that no repository has, ``cluster/site.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dynvision.config.run import read_yaml
+from dynvision.config.section import Section, key, validate
+from dynvision.errors import InputError
+
+SITE_FILE = Path("cluster/site.yaml")
+IMAGE_SUFFIX = ".sif"
+
+
+class SiteConfig(Section):
+    """How jobs are submitted here. An empty text leaves a choice to the cluster."""
+
+    environment: str = key(
+        ".venv",
+        "Python environment on the shared file system, or an Apptainer image (.sif) in which commands run",
+        min_length=1,
+    )
+    bind: tuple[str, ...] = key((), "folders that are visible inside the image, beside the repository's")
+    setup: str = key("", "a line of shell before everything else, e.g. module load apptainer")
+    partition: str = key("", "partition of all jobs")
+    gpu_partition: str = key("", "partition of jobs that use a GPU, where it is another one")
+    account: str = key("", "account that is charged")
+    qos: str = key("", "quality of service")
+    constraint: str = key("", "features that a node must have")
+    gpus: bool = key(True, "whether jobs ask for GPUs; false where there are none")
+    gpu_type: str = key("", "kind of GPU, as in --gpus=<kind>:1")
+    cpus: int = key(8, "most CPUs of a job", "CPUs", ge=1)
+    max_runtime: int = key(1440, "longest job that is asked for, at any attempt", "min", ge=1)
+    max_memory: int = key(64000, "most memory that is asked for, at any attempt", "MB", ge=500)
+    max_jobs: int = key(50, "most jobs that are queued or running at the same time", "jobs", ge=1)
+    retries: int = key(2, "further attempts of a job that failed, each with more memory and time", ge=0)
+    poll_s: int = key(30, "time between looks at the queue", "s", ge=1)
+
+    @property
+    def image(self) -> Path | None:
+        """The image in which commands run, if it is one."""
+        path = Path(self.environment)
+        return path.absolute() if path.suffix == IMAGE_SUFFIX else None
+
+
+def read_site(path: Path = SITE_FILE) -> SiteConfig:
+    """Read the site file.
+
+    Raises:
+        InputError: it is missing, is not YAML, or has a key or value that is not known.
+    """
+    if not path.exists():
+        raise InputError(
+            f"site file {path} does not exist; copy cluster/site.example.yaml to it and fill it in"
+        )
+    try:
+        return validate(SiteConfig, read_yaml(path), "")
+    except InputError as error:
+        raise InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None

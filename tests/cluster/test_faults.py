@@ -1,0 +1,230 @@
+"""What goes wrong on a cluster, done on purpose: each ends in a finished workflow or one clear message, and no half file.
+
+The table in docs/cluster.md lists these tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from dynvision.cluster.head import job_prefix
+from tests.cluster.slurm_cluster import Clone
+from tests.workflow.test_kills import contents
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+# A training that takes a while, so that there is a middle to be hit in.
+LONG = {"model_args": "{n_timesteps: 3, trc: 2}", "training": "{epochs: 400, batch_size: 8}"}
+TO_TRAINING = ("--until", "train")
+
+
+def in_the_middle(here: Clone, head: str) -> str:
+    """Wait until the training has a checkpoint; the id of its job."""
+    here.until(lambda: "epoch 3/" in here.training_log())
+    assert head in here.cluster.jobs()
+    (job,) = here.training_jobs()
+    return job
+
+
+def check_trained(here: Clone) -> None:
+    """The training is whole: it has a row for each epoch and weights, and everything there can be read."""
+    (run,) = (here.results / "runs").iterdir()
+    read = contents(run)
+    assert {"config.yaml", "model.safetensors", "test.json", "training.csv"} <= read.keys()
+    assert [line.split(",")[1] for line in read["training.csv"].splitlines()[1:]] == [
+        str(epoch) for epoch in range(1, 401)
+    ]
+    assert list(here.results.rglob(".*")) == []
+
+
+def test_a_job_that_is_killed_is_tried_again(clone: Callable[..., Clone]) -> None:
+    here = clone()
+    head = here.submit(*TO_TRAINING, **LONG)
+    job = in_the_middle(here, head)
+    for process in here.cluster.processes_of_job(job):
+        os.kill(process, signal.SIGKILL)
+    said = here.wait(head)
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert "Trying to restart" in said
+    assert "going on from" in here.training_log()
+    check_trained(here)
+
+
+def test_a_node_that_is_lost(clone: Callable[..., Clone]) -> None:
+    """SLURM puts its jobs back into the queue, and the training goes on from its checkpoint on the other node."""
+    here = clone()
+    # The head job on the other node: it would be put back into the queue as well.
+    head = here.submit(*TO_TRAINING, before=("--nodelist=n1",), **LONG)
+    job = in_the_middle(here, head)
+    node = here.cluster.show(job)["NodeList"]
+    if node == "n1":
+        pytest.skip("the training came to the node of the head job")
+    for process in here.cluster.processes_of(node):
+        os.kill(process, signal.SIGKILL)
+    try:
+        said = here.wait(head)
+    finally:
+        here.cluster.start_node(node)
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert "going on from" in here.training_log()
+    check_trained(here)
+
+
+def test_a_job_over_its_time(clone: Callable[..., Clone]) -> None:
+    """With one minute too short for it, each attempt goes on where the one before was ended."""
+    here = clone(max_runtime="1", retries="4")
+    head = here.submit(*TO_TRAINING, "--set-resources", "freeze_run:runtime=0", **LONG)
+    said = here.wait(head, 800)
+    if "Trying to restart" not in said:
+        pytest.skip("the training was done within a minute")
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert "going on from" in here.training_log()
+    check_trained(here)
+
+
+def test_a_job_over_its_time_for_good(clone: Callable[..., Clone]) -> None:
+    here = clone(max_runtime="1", retries="0")
+    endless = {**LONG, "training": "{epochs: 100000, batch_size: 8}"}
+    head = here.submit(*TO_TRAINING, "--set-resources", "freeze_run:runtime=0", **endless)
+    said = here.wait(head)
+    assert "was over its time; raise max_runtime in cluster/site.yaml" in said
+    assert said.rstrip().endswith("snakejob: not finished; submit it again to repeat only what is missing")
+    assert "Traceback" not in said
+    (run,) = (here.results / "runs").iterdir()
+    assert not (run / "model.safetensors").exists() and (run / "checkpoints" / "last.ckpt").exists()
+    contents(run)  # what is there can be read
+
+
+def test_a_job_over_its_memory(clone: Callable[..., Clone]) -> None:
+    """The first attempt has too little; the second, with twice as much, ends well."""
+    here = clone(max_memory="5000")
+    few = {**LONG, "training": "{epochs: 3, batch_size: 8}"}
+    # "400 * attempt" is what a profile would say in set-resources
+    head = here.submit(*TO_TRAINING, "--set-resources", "train:mem_mb=500 * attempt**2", **few)
+    said = here.wait(head)
+    assert "Trying to restart" in said, said
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert len(list(here.results.glob("runs/*/model.safetensors"))) == 1
+    assert list(here.results.rglob(".*")) == []
+
+
+def test_a_job_over_its_memory_for_good(clone: Callable[..., Clone]) -> None:
+    here = clone(max_memory="500", retries="0")
+    said = here.wait(here.submit(*TO_TRAINING, **LONG))
+    assert "was over its memory; raise max_memory in cluster/site.yaml" in said, said + here.job_logs()
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("options", [(), ("--signal=KILL", "--full")], ids=["cancelled", "killed"])
+def test_the_head_job_is_ended_and_submitted_again(
+    clone: Callable[..., Clone], options: tuple[str, ...]
+) -> None:
+    here = clone()
+    head = here.submit(*TO_TRAINING, **LONG)
+    first = in_the_middle(here, head)
+    here.cluster.run("scancel", *options, head)
+    said = here.wait(head)
+    if options:  # nobody was left to cancel the training
+        assert first in here.cluster.jobs()
+    else:
+        assert said.rstrip().endswith(
+            "snakejob: stopped, and its jobs are cancelled; submit it again to go on"
+        )
+        assert first not in here.training_jobs()
+        assert not list((here.root / ".snakemake" / "locks").iterdir())
+    again = here.submit(*TO_TRAINING, **LONG)
+    said = here.wait(again)
+    assert ("cancelling 1 jobs that an earlier head job left in the queue" in said) == bool(options), said
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert "going on from" in here.training_log()
+    check_trained(here)
+
+
+def test_two_head_jobs_at_once(clone: Callable[..., Clone]) -> None:
+    here = clone()
+    head = here.submit(*TO_TRAINING, **LONG)
+    here.until(lambda: (here.root / ".snakemake" / "head-job").exists())
+    second = here.submit(*TO_TRAINING, **LONG)
+    said = here.wait(second)
+    assert said.splitlines()[-1] == (
+        f"snakejob: job {head} is already at work in {here.root}; wait for it, or end it with: scancel {head}"
+    )
+    assert head in here.cluster.jobs()
+    here.cluster.run("scancel", head)
+    here.wait(head)
+    assert not (here.root / ".snakemake" / "head-job").exists()
+
+
+def test_a_local_snakemake_holds_the_folder(clone: Callable[..., Clone]) -> None:
+    here = clone()
+    lock = here.root / ".snakemake" / "locks" / "0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    said = here.wait(here.submit(*TO_TRAINING, **LONG))
+    assert "locked by a Snakemake that no head job started" in said
+    assert lock.exists() and not here.results.exists()
+
+
+def test_a_full_partition(clone: Callable[..., Clone]) -> None:
+    """Jobs wait until there is room; nothing is given up."""
+    here = clone()
+    head = here.submit(*TO_TRAINING, **{**LONG, "training": "{epochs: 2, batch_size: 8}"})
+    blockers = [
+        here.cluster.run("sbatch", "--parsable", "--partition=urgent", f"--nodelist={node}", "--cpus-per-task=3",
+                         "--mem=3000", "--output=/dev/null", "--wrap", "sleep 600").strip()
+        for node in ("n1", "n2")
+    ]  # fmt: skip
+    here.until(lambda: "submitted with SLURM jobid" in here.log(head))
+    here.until(lambda: "PENDING" in here.cluster.jobs().values())
+    time.sleep(20)
+    assert "PENDING" in here.cluster.jobs().values() and head in here.cluster.jobs()
+    here.cluster.run("scancel", *blockers)
+    said = here.wait(head)
+    assert said.rstrip().endswith("snakejob: finished"), said
+
+
+def test_a_training_that_is_preempted(clone: Callable[..., Clone]) -> None:
+    """A job of a partition that goes first takes its node; SLURM puts it back into the queue, and it goes on."""
+    here = clone()
+    head = here.submit(*TO_TRAINING, before=("--partition=urgent",), **LONG)
+    job = in_the_middle(here, head)
+    node = here.cluster.show(job)["NodeList"]
+    urgent = here.cluster.run(
+        "sbatch", "--parsable", "--partition=urgent", f"--nodelist={node}", "--cpus-per-task=3", "--mem=100",
+        "--output=/dev/null", "--wrap", "sleep 25",
+    ).strip()  # fmt: skip
+    here.until(lambda: here.cluster.show(job)["Restarts"] == "1")
+    said = here.wait(head)
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert urgent not in here.cluster.jobs()
+    assert "going on from" in here.training_log()
+    check_trained(here)
+
+
+def test_the_end_of_the_head_jobs_time(clone: Callable[..., Clone]) -> None:
+    """Told so by SLURM, it puts itself back into the queue and goes on."""
+    here = clone()
+    head = here.submit(*TO_TRAINING, **LONG)
+    in_the_middle(here, head)
+    here.cluster.run("scancel", "--signal=USR1", "--batch", head)
+    here.until(lambda: "it goes on when it starts again" in here.log(head))
+    said = here.wait(head)
+    assert said.rstrip().endswith("snakejob: finished"), said
+    assert here.cluster.show(head)["Restarts"] == "1"
+    check_trained(here)
+
+
+def test_names_of_jobs_are_of_the_folder(clone: Callable[..., Clone]) -> None:
+    """Jobs of another folder are none of its business."""
+    one, other = clone(), clone()
+    assert job_prefix(one.root) != job_prefix(other.root)
+    head = one.submit(*TO_TRAINING, **LONG)
+    job = in_the_middle(one, head)
+    said = other.wait(other.submit("--dry-run"))
+    assert said.rstrip().endswith("snakejob: finished")
+    assert job in one.training_jobs()

@@ -1,0 +1,103 @@
+"""GPUs are shared out: each process has its own, with GPUs that are pretended by a program called nvidia-smi."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dynvision.errors import InputError
+from dynvision.gpus import LOCKS, VISIBLE, hold_gpus, visible_gpus
+from tests.processes import wait_for
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
+    """Pretends that there are so many; their names."""
+    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv(LOCKS, str(tmp_path / "locks"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def pretend(n: int) -> list[str]:
+        names = [f"GPU-{number:04}" for number in range(n)]
+        program = tmp_path / "nvidia-smi"
+        program.write_text("#!/bin/sh\nprintf '%s\\n' " + " ".join(names) + "\n")
+        program.chmod(0o755)
+        return names
+
+    return pretend
+
+
+def test_what_may_be_used(gpus: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    names = gpus(4)
+    assert visible_gpus() == names
+    for chosen, numbers in {"2": [2], "3,1": [3, 1], "GPU-0001": [1], "": [], "1,7,2": [1]}.items():
+        monkeypatch.setenv(VISIBLE, chosen)
+        assert visible_gpus() == [names[number] for number in numbers], chosen
+
+
+def hold_in_a_process(n: int, said: Path) -> int:
+    """Hold GPUs until killed; they are written to a file."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with hold_gpus(n, "auto") as held:
+                said.with_suffix(".part").write_text(f"{','.join(held)} {os.environ[VISIBLE]}")
+                said.with_suffix(".part").rename(said)
+                time.sleep(60)
+        finally:
+            os._exit(0)
+    return child
+
+
+def test_four_jobs_on_four_gpus_and_a_fifth_that_waits(
+    gpus: Callable[[int], list[str]], tmp_path: Path
+) -> None:
+    names = gpus(4)
+    files = [tmp_path / f"said-{number}" for number in range(5)]
+    jobs = [hold_in_a_process(1, file) for file in files]
+    try:
+        wait_for(lambda: sum(file.exists() for file in files) == 4)
+        time.sleep(0.5)
+        first = {file: file.read_text() for file in files if file.exists()}
+        assert sorted(first.values()) == [f"{name} {name}" for name in names]
+        (waiting,) = (file for file in files if file not in first)
+        ended = next(iter(first))
+        os.kill(jobs[files.index(ended)], signal.SIGKILL)  # however it ends, its GPU is free
+        wait_for(waiting.exists)
+        assert waiting.read_text() == first[ended]
+    finally:
+        for job in jobs:
+            os.kill(job, signal.SIGKILL)
+            os.waitpid(job, 0)
+
+
+def test_several_at_once(gpus: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    names = gpus(3)
+    with hold_gpus(2, "gpu") as held:
+        assert held == names[:2] and os.environ[VISIBLE] == ",".join(held)
+    assert VISIBLE not in os.environ
+    with hold_gpus(3, "gpu") as held:
+        assert held == names
+    with pytest.raises(InputError, match="execution.devices=4, but there are 3 GPUs"), hold_gpus(4, "auto"):
+        pass
+
+
+def test_nothing_is_held_where_nothing_is_to_be_shared(
+    gpus: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(2)
+    with hold_gpus(1, "cpu") as held:
+        assert held == [] and VISIBLE not in os.environ
+    monkeypatch.setenv("LOCAL_RANK", "1")  # one of several that Lightning has started
+    with hold_gpus(2, "auto") as held:
+        assert held == []
+    monkeypatch.delenv("LOCAL_RANK")
+    gpus(0)
+    with hold_gpus(1, "auto") as held:
+        assert held == []
