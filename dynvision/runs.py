@@ -56,7 +56,7 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     Raises:
         InputError: any run is not possible.
     """
-    model_args, data_settings = split_input_dims(workflow.model_args, workflow.data)
+    model_args, _ = split_input_dims(workflow.model_args, workflow.data)
     swept = {name: value for name, value in model_args.items() if isinstance(value, (list, tuple))}
     for name, values in swept.items():
         if not values:
@@ -69,6 +69,7 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         (name, value) for name, values in workflow.category.items() for value in values
     ]
     validate(TrainingConfig, workflow.training, "training")
+    sections = {data: workflow.of_data(data) for data in workflow.data_name}
     for family in workflow.model_defaults:
         families = {entry.args.family() for entry in MODELS.values()}
         if family not in families:
@@ -78,8 +79,10 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         workflow.model_name, workflow.data_name, workflow.seed, *swept.values()
     ):
         defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
+        own = sections[data]
+        model_args, data_settings = split_input_dims(own["model_args"], own["data"])
         args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
-        base = {"model_args": args, "data": data_settings, "training": workflow.training}
+        base = {"model_args": args, "data": data_settings, "training": own["training"]}
         for name, value in variants:
             run = _variant(workflow, model, data, seed, base, name, value)
             runs[run.run_id] = run

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from dynvision.errors import InputError
 
@@ -16,7 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "unit and default."
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
-    show = actions.add_parser("show", help="print the resolved workflow configuration as YAML")
+    show = actions.add_parser(
+        "show", help="print the resolved workflow configuration as YAML, with the origin of every value"
+    )
+    show.add_argument(
+        "values", nargs="*", metavar="key=value", help="as for snakemake --config, e.g. mode=debug seed=2"
+    )
     show.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
     frozen = {
         "run": "a run",
@@ -36,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do what the action says."""
     if arguments.action == "show":
-        from dynvision.config.run import to_yaml
-        from dynvision.config.workflow import load_workflow_config
+        from dynvision.config.layers import read_layers
+        from dynvision.config.shown import show_configuration
 
-        print(to_yaml(load_workflow_config(arguments.config_dir)), end="")
+        print(show_configuration(read_layers(arguments.config_dir, _given(arguments.values))), end="")
     elif arguments.action == "sync":
         from dynvision.config.generated import check_generated, write_generated
 
@@ -49,6 +57,22 @@ def run(arguments: argparse.Namespace) -> None:
             write_generated(arguments.config_dir)
     else:
         _freeze(arguments.action.removeprefix("freeze-"), arguments.values, arguments.output)
+
+
+def _given(values: list[str]) -> dict[str, Any]:
+    """Values of the command line, as text, in the way of Snakemake."""
+    given = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"{text!r} is not key=value, e.g. mode=debug")
+        try:
+            given[name] = yaml.load(value, yaml.BaseLoader)
+        except yaml.YAMLError as error:
+            raise InputError(
+                f"the value of {text!r} is not valid YAML: {' '.join(str(error).split())}"
+            ) from None
+    return given
 
 
 def _freeze(kind: str, text: str, output: Path) -> None:

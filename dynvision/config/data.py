@@ -53,8 +53,8 @@ FOLDER_FACTS = DatasetFacts(n_channels=3, resolution=64)
 MEASURED = "measured"
 
 
-def dataset_facts(data_name: str) -> DatasetFacts:
-    """Facts of a data set by name, or of ``folder:<path>``.
+def dataset_facts(data_name: str, key: str = "data_name") -> DatasetFacts:
+    """Facts of a data set by name, or of ``folder:<path>``; ``key`` is what an error says to change.
 
     Raises:
         InputError: the name is not known.
@@ -66,7 +66,7 @@ def dataset_facts(data_name: str) -> DatasetFacts:
             )
         return FOLDER_FACTS
     if data_name not in DATASETS:
-        raise unknown_name("data set", data_name, [*DATASETS, "folder:<path>"], key="data_name")
+        raise unknown_name("data set", data_name, [*DATASETS, "folder:<path>"], key=key)
     return DATASETS[data_name]
 
 

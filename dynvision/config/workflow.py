@@ -1,9 +1,4 @@
-"""What to run: the five YAML files and the command line, merged, checked and typed.
-
-Precedence, lowest first: defaults of the schemas, ``config_defaults.yaml``, ``config_data.yaml``,
-``config_experiments.yaml``, ``config_visualization.yaml``, ``config_workflow.yaml``, command line. Short names are
-expanded in each layer before merging, so that ``rctype`` on the command line replaces ``recurrence_type`` in a file.
-"""
+"""What to run: the YAML files and the command line, merged (:mod:`dynvision.config.layers`), checked and typed."""
 
 from __future__ import annotations
 
@@ -12,38 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
-from dynvision.config.data import DATASETS
+from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.groups import Classes, class_list
-from dynvision.config.run import read_yaml
+from dynvision.config.layers import Layers, mapping, merge_layers, mode_names, read_layers
 from dynvision.config.section import Section, key, validate
-from dynvision.config.sweep import Sweeps, listed, resolve_sweeps
-from dynvision.config.training import ExecutionConfig
+from dynvision.config.sweep import Sweeps, resolve_sweeps
+from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.transforms import resolve_transform
 from dynvision.config.twins import feedforward_twin, merge, resolve_block
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError, unknown_name
 
-WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
-CONFIG_FILES = (
-    "config_defaults.yaml",
-    "config_data.yaml",
-    "config_experiments.yaml",
-    "config_visualization.yaml",
-    "config_workflow.yaml",
-)
-
-
 # Not names of experiments: all of them together, and the folder with the figure of training.
 RESERVED_NAMES = ("all", "training")
+DATA_SECTIONS = ("model_args", "data", "training")  # what a data set can have defaults of its own for
 
 
 class WorkflowConfig(Section):
     """Everything that a call of Snakemake is told. Lists are sweeps: their product is run."""
 
+    mode: tuple[str, ...] = key(
+        (), "overlays by name, of config/modes: debug, local, large_dataset, distributed"
+    )
     model_name: tuple[str, ...] = key(("DyRCNNx4",), "model or models by name, or package.module:Class")
     model_args: dict[str, Any] = key({}, "arguments of the model; a list of values is a sweep over them")
     model_defaults: dict[str, dict[str, Any]] = key({}, "defaults by family of models, below model_args")
@@ -55,6 +43,9 @@ class WorkflowConfig(Section):
     data: dict[str, Any] = key({}, "data settings other than the name")
     groups: dict[str, dict[str, Classes]] = key({}, "further groups of classes, by data set and name")
     transforms: dict[str, tuple[Any, ...]] = key({}, "further transforms: lists of operations, by name")
+    data_defaults: dict[str, dict[str, dict[str, Any]]] = key(
+        {}, "model_args, data and training of data sets by name, above the defaults and below all else"
+    )
     training: dict[str, Any] = key({}, "training settings")
     seed: tuple[int, ...] = key((1,), "seed or seeds")
     experiment: tuple[str, ...] = key(("contrast",), "experiment or experiments by name, or all")
@@ -63,12 +54,19 @@ class WorkflowConfig(Section):
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
 
+    _above: dict[str, Any] = PrivateAttr(default_factory=dict)  # what stands above the defaults of a data set
+
     @model_validator(mode="before")
     @classmethod
     def _sweeps_are_resolved(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "category" not in values:
             return values
         return {**values, "category": resolve_sweeps(values["category"], values.get("categories") or {})}
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _modes_are_a_list(cls, value: Any) -> Any:
+        return mode_names(value)
 
     @field_validator("model_name", "data_name", "experiment", "seed", mode="before")
     @classmethod
@@ -97,16 +95,42 @@ class WorkflowConfig(Section):
         return {
             str(data): {
                 str(name): class_list(classes, f"groups.{data}.{name}")
-                for name, classes in _mapping(of_data, f"groups.{data}", "configuration").items()
+                for name, classes in mapping(of_data, f"groups.{data}", "configuration").items()
             }
-            for data, of_data in _mapping(value, "groups", "configuration").items()
+            for data, of_data in mapping(value, "groups", "configuration").items()
         }
 
     @field_validator("transforms", mode="before")
     @classmethod
     def _transforms_are_lists_of_operations(cls, value: Any) -> Any:
-        own = _mapping(value, "transforms", "configuration")
+        own = mapping(value, "transforms", "configuration")
         return {str(name): resolve_transform(given, f"transforms.{name}") for name, given in own.items()}
+
+    @field_validator("data_defaults", mode="after")
+    @classmethod
+    def _data_defaults_are_possible(cls, value: dict[str, dict[str, dict[str, Any]]]) -> Any:
+        for name, sections in value.items():
+            where = f"data_defaults.{name}"
+            dataset_facts(name, key=where)
+            for section in sections:
+                if section not in DATA_SECTIONS:
+                    raise unknown_name("section", section, DATA_SECTIONS, key=f"{where}.{section}")
+            validate(TrainingConfig, sections.get("training", {}), f"{where}.training")
+            validate(DataConfig, {**sections.get("data", {}), "name": name}, f"{where}.data")
+            for argument, given in sections.get("model_args", {}).items():
+                if isinstance(given, (list, tuple)):
+                    raise InputError(
+                        f"{where}.model_args.{argument} is a list; sweeps belong into model_args"
+                    )
+        return value
+
+    def of_data(self, data_name: str) -> dict[str, dict[str, Any]]:
+        """``model_args``, ``data`` and ``training`` for a data set, its own defaults included."""
+        own = self.data_defaults.get(data_name, {})
+        return {
+            section: merge(merge(getattr(self, section), own.get(section, {})), self._above.get(section, {}))
+            for section in DATA_SECTIONS
+        }
 
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments asked for by ``experiment``, by name.
@@ -132,104 +156,22 @@ def load_workflow_config(
     """Read the configuration files of a folder and put the command line's values on top.
 
     Args:
-        config_dir: the folder with the five files; a file that is absent contributes nothing.
+        config_dir: the folder with the files; one that is absent contributes nothing.
         overrides: what Snakemake's ``--config`` was given.
 
     Raises:
         InputError: anything that is misspelt, mistyped or impossible.
     """
-    if not Path(config_dir).is_dir():
-        raise InputError(f"configuration folder {config_dir} does not exist; run from the repository's root")
-    merged: dict[str, Any] = {}
-    for name in CONFIG_FILES:
-        path = Path(config_dir) / name
-        if path.exists():
-            merged = merge(merged, normalize(read_yaml(path), str(path)))
-    given = {name: typed(value) for name, value in (overrides or {}).items()}
-    return validate(WorkflowConfig, merge(merged, normalize(given, "--config")), "")
+    return resolve_layers(read_layers(config_dir, overrides or {}))
 
 
-def typed(value: Any) -> Any:
-    """A value of the command line with numbers, truths and nothing typed inside of lists and dictionaries.
+def resolve_layers(layers: Layers) -> WorkflowConfig:
+    """The configuration of some layers, validated.
 
-    Snakemake leaves all of them text there. Numbers with leading zeros stay text, such as the pattern 0110.
+    Raises:
+        InputError: anything that is misspelt, mistyped or impossible.
     """
-    if isinstance(value, Mapping):
-        return {name: _typed_text(typed(inner)) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_typed_text(typed(inner)) for inner in value]
-    return value
-
-
-def _typed_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value in WORDS:
-        return WORDS[value]
-    if re.fullmatch(r"[-+]?(0|[1-9]\d*)", value):
-        return int(value)
-    if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", value):
-        return float(value)
-    return value
-
-
-def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """One layer of configuration in the names of the schema: ``model: {name, args}`` and short names resolved."""
-    values = dict(layer)
-    if "model" in values:
-        model = values.pop("model") or {}
-        if not isinstance(model, Mapping):
-            raise InputError(f"{origin}: model must have the keys name and args, not {model!r}")
-        for given, target in {"name": "model_name", "args": "model_args"}.items():
-            if given in model:
-                if target in values:
-                    raise InputError(
-                        f"{origin}: {target} and model.{given} are the same key; remove one of them"
-                    )
-                values[target] = model[given]
-        unknown = [name for name in model if name not in ("name", "args")]
-        if unknown:
-            raise unknown_name("key", unknown[0], ("name", "args"), key=f"model.{unknown[0]}")
-    for section, aliases in {"model_args": MODEL_ALIASES, "training": TRAINING_ALIASES}.items():
-        if section in values:
-            values[section] = expand_aliases(
-                _mapping(values[section], section, origin), aliases, f"{origin}: {section}"
-            )
-    if "model_defaults" in values:
-        values["model_defaults"] = {
-            family: _long_model_args(args, f"model_defaults.{family}", origin)
-            for family, args in _mapping(values["model_defaults"], "model_defaults", origin).items()
-        }
-    if "category" in values:
-        values["category"] = listed(values["category"])
-    if "experiments" in values:
-        experiments = _mapping(values["experiments"], "experiments", origin)
-        values["experiments"] = {
-            name: _long_experiment(name, spec, origin) for name, spec in experiments.items()
-        }
-    return values
-
-
-def _mapping(value: Any, name: str, origin: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InputError(
-            f"{origin}: {name} must hold keys and values, not {value!r}; write '{name}={{key: value}}'"
-        )
-    return value
-
-
-def _long_model_args(args: Any, name: str, origin: str) -> dict[str, Any]:
-    return expand_aliases(_mapping(args, name, origin), MODEL_ALIASES, f"{origin}: {name}")
-
-
-def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
-    values = dict(_mapping(spec, f"experiments.{name}", origin))
-    if "model_args" in values:
-        values["model_args"] = _long_model_args(
-            values["model_args"], f"experiments.{name}.model_args", origin
-        )
-    if values.get("parameter") in MODEL_ALIASES:
-        values["parameter"] = MODEL_ALIASES[values["parameter"]]
-    return values
+    config = validate(WorkflowConfig, merge_layers(layers.all()), "")
+    above = merge_layers(layers.above)
+    config._above = {section: above.get(section) or {} for section in DATA_SECTIONS}
+    return config

@@ -154,7 +154,7 @@ def test_config_show_is_the_resolved_workflow(lab: Lab) -> None:
     outcome = lab.command("config", "show", "--config-dir", shipped)
     assert outcome.status == 0
     values = yaml.safe_load(outcome.said)
-    assert values["model_name"] == ["DyRCNNx4"]
+    assert values["model_name"] == "DyRCNNx4"
     assert values["experiments"]["contrast"]["stimulus"] == {
         "type": "pulse",
         "duration_ms": 40.0,

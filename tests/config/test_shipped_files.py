@@ -14,12 +14,13 @@ import yaml
 
 from dynvision.config.data import DataConfig
 from dynvision.config.generated import check_generated, generated_files, write_generated
+from dynvision.config.layers import CONFIG_FILES
 from dynvision.config.model import DyRCNNArgs, TemporalArgs
 from dynvision.config.models import MODELS
 from dynvision.config.run import RunConfig, read_yaml
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig, TrainingConfig
-from dynvision.config.workflow import CONFIG_FILES, WorkflowConfig, load_workflow_config
+from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError
 from dynvision.runs import expand_runs, plan_workflow
 

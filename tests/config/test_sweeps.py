@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from dynvision.config.layers import typed
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
-from dynvision.config.workflow import load_workflow_config, typed
+from dynvision.config.workflow import load_workflow_config
 from dynvision.runs import WorkflowPlan, plan_workflow
 
 

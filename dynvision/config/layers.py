@@ -1,0 +1,244 @@
+"""The layers of a configuration: what each file and the command line say, and which of them has the last word.
+
+Precedence, lowest first:
+
+    defaults      of the schemas, ``config_defaults.yaml``, ``config_data.yaml``, ``config_experiments.yaml``,
+                  ``config_visualization.yaml``
+    data set      ``data_defaults.<name>`` in any of the files, for runs on that data set
+    mode          ``modes/<name>.yaml`` for each name in ``mode``, in that order
+    user          ``config_workflow.yaml``
+    command line  ``--config``
+
+Dictionaries merge key by key, everything else replaces. Short names are expanded in each layer before merging, so that
+``rctype`` on the command line replaces ``recurrence_type`` in a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
+from dynvision.config.run import read_yaml
+from dynvision.config.sweep import listed
+from dynvision.config.twins import merge
+from dynvision.errors import InputError, unknown_name
+
+WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
+DEFAULT_FILES = (
+    "config_defaults.yaml",
+    "config_data.yaml",
+    "config_experiments.yaml",
+    "config_visualization.yaml",
+)
+USER_FILE = "config_workflow.yaml"
+CONFIG_FILES = (*DEFAULT_FILES, USER_FILE)
+MODES_FOLDER = "modes"
+COMMAND_LINE = "--config"
+DEFAULT, DERIVED = "default", "follows from the rest"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one place says, in the names of the schema."""
+
+    origin: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All layers, those of each data set aside, from the lowest to the highest.
+
+    Attributes:
+        below: under the defaults of data sets.
+        above: over them.
+    """
+
+    below: tuple[Layer, ...]
+    above: tuple[Layer, ...]
+
+    def all(self, data_name: str | None = None) -> tuple[Layer, ...]:
+        """All layers, for a data set with its own in between."""
+        if data_name is None:
+            return (*self.below, *self.above)
+        own = [
+            Layer(f"{layer.origin}: data_defaults.{data_name}", layer.values["data_defaults"][data_name])
+            for layer in (*self.below, *self.above)
+            if data_name in layer.values.get("data_defaults", {})
+        ]
+        return (*self.below, *own, *self.above)
+
+
+def read_layers(config_dir: str | Path, overrides: Mapping[str, Any]) -> Layers:
+    """The layers of a configuration folder and a command line.
+
+    Args:
+        config_dir: the folder with the files; one that is absent contributes nothing.
+        overrides: what Snakemake's ``--config`` was given.
+
+    Raises:
+        InputError: a file that cannot be read or a mode that does not exist.
+    """
+    folder = Path(config_dir)
+    if not folder.is_dir():
+        raise InputError(f"configuration folder {config_dir} does not exist; run from the repository's root")
+    below = tuple(_read(folder / name) for name in DEFAULT_FILES)
+    user = _read(folder / USER_FILE)
+    given = {name: typed(value) for name, value in overrides.items()}
+    command_line = Layer(COMMAND_LINE, normalize(given, COMMAND_LINE))
+    asked = merge_layers((*below, user, command_line)).get("mode")
+    modes = tuple(_read_mode(folder / MODES_FOLDER, name) for name in mode_names(asked))
+    return Layers(below, (*modes, user, command_line))
+
+
+def _read(path: Path) -> Layer:
+    return Layer(str(path), normalize(read_yaml(path), str(path)) if path.exists() else {})
+
+
+def _read_mode(folder: Path, name: str) -> Layer:
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        raise unknown_name("mode", name, [known.stem for known in folder.glob("*.yaml")], key="mode")
+    layer = _read(path)
+    if "mode" in layer.values:
+        raise InputError(f"{path}: a mode cannot ask for another mode; remove the key mode")
+    return layer
+
+
+def mode_names(value: Any) -> tuple[str, ...]:
+    """The modes that are asked for; nothing, an empty text and ``none`` are none of them."""
+    names = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(str(name) for name in names if name not in (None, "", "none", False))
+
+
+def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
+    """What layers say together."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = merge(merged, layer.values)
+    return merged
+
+
+def origin_of(path: tuple[str, ...], value: Any, layers: Iterable[Layer]) -> str:
+    """Where a value comes from.
+
+    Args:
+        path: its keys, from the outermost.
+        value: the value.
+        layers: from the lowest to the highest.
+    """
+    for layer in reversed(tuple(layers)):
+        found, given = _find(layer.values, path)
+        if found:
+            return DERIVED if given in (None, 0, "") and value not in (None, 0, "") else layer.origin
+    return DEFAULT
+
+
+def _find(values: Mapping[str, Any], path: tuple[str, ...]) -> tuple[bool, Any]:
+    """Whether a layer says something of a path, and what; a value that is no dictionary replaces all that it could hold."""
+    given: Any = values
+    for name in path:
+        if not isinstance(given, Mapping):
+            return True, given
+        if name not in given:
+            return False, None
+        given = given[name]
+    return True, given
+
+
+def typed(value: Any) -> Any:
+    """A value of the command line with numbers, truths and nothing typed inside of lists and dictionaries.
+
+    Snakemake leaves all of them text there. Numbers with leading zeros stay text, such as the pattern 0110.
+    """
+    if isinstance(value, Mapping):
+        return {name: _typed_text(typed(inner)) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_typed_text(typed(inner)) for inner in value]
+    return value
+
+
+def _typed_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value in WORDS:
+        return WORDS[value]
+    if re.fullmatch(r"[-+]?(0|[1-9]\d*)", value):
+        return int(value)
+    if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", value):
+        return float(value)
+    return value
+
+
+def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """One layer of configuration in the names of the schema: ``model: {name, args}`` and short names resolved."""
+    values = dict(layer)
+    if "model" in values:
+        model = values.pop("model") or {}
+        if not isinstance(model, Mapping):
+            raise InputError(f"{origin}: model must have the keys name and args, not {model!r}")
+        for given, target in {"name": "model_name", "args": "model_args"}.items():
+            if given in model:
+                if target in values:
+                    raise InputError(
+                        f"{origin}: {target} and model.{given} are the same key; remove one of them"
+                    )
+                values[target] = model[given]
+        unknown = [name for name in model if name not in ("name", "args")]
+        if unknown:
+            raise unknown_name("key", unknown[0], ("name", "args"), key=f"model.{unknown[0]}")
+    for section, aliases in {"model_args": MODEL_ALIASES, "training": TRAINING_ALIASES}.items():
+        if section in values:
+            values[section] = expand_aliases(
+                mapping(values[section], section, origin), aliases, f"{origin}: {section}"
+            )
+    if "data_defaults" in values:
+        values["data_defaults"] = {
+            str(name): normalize(
+                mapping(block, f"data_defaults.{name}", origin), f"{origin}: data_defaults.{name}"
+            )
+            for name, block in mapping(values["data_defaults"], "data_defaults", origin).items()
+        }
+    if "model_defaults" in values:
+        values["model_defaults"] = {
+            family: _long_model_args(args, f"model_defaults.{family}", origin)
+            for family, args in mapping(values["model_defaults"], "model_defaults", origin).items()
+        }
+    if "category" in values:
+        values["category"] = listed(values["category"])
+    if "experiments" in values:
+        experiments = mapping(values["experiments"], "experiments", origin)
+        values["experiments"] = {
+            name: _long_experiment(name, spec, origin) for name, spec in experiments.items()
+        }
+    return values
+
+
+def mapping(value: Any, name: str, origin: str) -> Mapping[str, Any]:
+    """A value that must hold keys and values; nothing is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"{origin}: {name} must hold keys and values, not {value!r}; write '{name}={{key: value}}'"
+        )
+    return value
+
+
+def _long_model_args(args: Any, name: str, origin: str) -> dict[str, Any]:
+    return expand_aliases(mapping(args, name, origin), MODEL_ALIASES, f"{origin}: {name}")
+
+
+def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
+    values = dict(mapping(spec, f"experiments.{name}", origin))
+    if "model_args" in values:
+        values["model_args"] = _long_model_args(
+            values["model_args"], f"experiments.{name}.model_args", origin
+        )
+    if values.get("parameter") in MODEL_ALIASES:
+        values["parameter"] = MODEL_ALIASES[values["parameter"]]
+    return values
