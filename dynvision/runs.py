@@ -202,6 +202,11 @@ class WorkflowPlan:
         """The data folder of a run."""
         return self.paths.data(self.runs[run_id].data_id)
 
+    def pretrained(self, run_id: str) -> list[str]:
+        """The file of weights that a run begins with, if there is one."""
+        path = self.runs[run_id].training.init_with_pretrained
+        return [] if path is None else [path]
+
     def data_json(self, data_id: str) -> str:
         """The configuration of a data folder as JSON."""
         return self.data[data_id].model_dump_json()
@@ -252,6 +257,7 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
         if ":" in model:
             check_module(model)
     runs = expand_runs(workflow)
+    check_pretrained(next(iter(runs.values())).training)
     experiments = workflow.selected_experiments()
     look = workflow.visualization
     for name in {*look.figures, *look.focus_measure} - {DEFAULT}:
@@ -265,6 +271,28 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
         for trained in distinct.values():
             check_on_grid(name, experiment, tested_dt(name, experiment, trained))
     return WorkflowPlan(runs, experiments, workflow, ResultPaths(Path(workflow.results_dir)))
+
+
+def check_pretrained(training: TrainingConfig) -> None:
+    """Check that there is a file of weights to begin with, where the configuration names one.
+
+    Raises:
+        InputError: there is none, or it is of a kind that must be imported first.
+    """
+    path = training.init_with_pretrained
+    if path is None:
+        if training.pretrained_except:
+            raise InputError(
+                "training.pretrained_except needs training.init_with_pretrained, the file that weights are taken from"
+            )
+        return
+    if not path.endswith(".safetensors"):
+        raise InputError(
+            f"training.init_with_pretrained={path} must be a .safetensors file; turn a published checkpoint into one with "
+            "'dynvision weights import'"
+        )
+    if not Path(path).is_file():
+        raise InputError(f"training.init_with_pretrained: there is no file {path}")
 
 
 def tested_dt(name: str, experiment: ExperimentConfig, trained: ModelConfig) -> float:

@@ -10,41 +10,23 @@ The parameters of the published network keep their names. Those of the recurrenc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
-from dynvision.base.base_model import BaseModel
+from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.model import TemporalArgs
 from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
-from dynvision.config.section import validate
 from dynvision.model_components import RecurrentConnection, find_solver
 
 
-class OptionallyRecurrent(BaseModel):
+class OptionallyRecurrent(ConfiguredModel):
     """The base of such a network.
 
     A subclass builds its modules in ``_define_architecture``, names layers and ``module_paths``, and calls
-    :meth:`add_dynamics`.
-
-    Args:
-        input_dims: (T, C, H, W).
-        n_classes: number of classes.
-        **kwargs: the keys of ``arguments`` (durations in ms) and of the base classes.
-
-    Raises:
-        InputError: an unknown argument, or a value or combination that is not possible.
+    :meth:`add_dynamics`. The arguments are those of :class:`ConfiguredModel`.
     """
 
-    arguments: type[OptionallyRecurrentArgs] = OptionallyRecurrentArgs
+    schema: ClassVar[type[TemporalArgs]] = OptionallyRecurrentArgs
     optional_operations: Sequence[str] = ("addrecurrence", "tstep", "pool")
-
-    def __init__(
-        self, input_dims: Sequence[int] = (20, 3, 224, 224), n_classes: int = 1000, **kwargs: Any
-    ) -> None:
-        given = {name: kwargs.pop(name) for name in self.arguments.model_fields if name in kwargs}
-        steps = input_dims[0] if len(input_dims) == 4 else TemporalArgs.model_fields["n_timesteps"].default
-        self.args = args = validate(self.arguments, {"n_timesteps": steps, **given}, "")
-        temporal = {name: getattr(args, name) for name in TemporalArgs.model_fields}
-        super().__init__(input_dims=input_dims, n_classes=n_classes, tau=args.tau, **temporal, **kwargs)
 
     def operations(self, first_stage: Sequence[str], second_stage: Sequence[str] = ()) -> tuple[str, ...]:
         """The operations of every layer, with the recurrence at its target.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,15 @@ class PublishedWeights:
         for name in [name for name in own if name.endswith(".running_mean")]:
             own.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
         return own
+
+    @classmethod
+    def published_arguments(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The arguments of a model that these weights fit, as far as their names and shapes tell.
+
+        Args:
+            state_dict: as for :meth:`translate_pretrained_layer_names`.
+        """
+        return {}
 
     @classmethod
     def _own_name(cls, published: str) -> str:

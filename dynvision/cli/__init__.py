@@ -26,10 +26,10 @@ COMMANDS: dict[str, str] = {
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
     "dynamics": "spectra, time scales and trajectories of one trained run",
-    "weights": "distributions of a run's weights, as a table",
     "plot": "draw figures",
     "report": "write the HTML report",
     "runs": "list runs and their parameters",
+    "weights": "import published weights; tabulate a run's weights",
     "config": "show, freeze and check configurations",
     "doctor": "check this machine, or a cluster, before anything is run",
 }

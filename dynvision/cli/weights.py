@@ -1,41 +1,123 @@
-"""``dynvision weights``: the distributions of a run's weights, as a table."""
+"""``dynvision weights``: published checkpoints as the project's weights, and the distributions of a run's weights."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynvision.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.epilog = "A row for each layer, connection and bin; weights are in the model's own unit (a.u.)."
-    parser.add_argument("--weights", type=Path, required=True, help="the run's model.safetensors")
-    parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
-    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+    parser.epilog = (
+        "Nothing that could run code is read: checkpoints are opened with weights_only=True. Time constants are in ms, "
+        "resolutions in px, weights in the model's own unit (a.u.)."
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    summary = (
+        "check a published checkpoint against a model, and write it as safetensors with a YAML file beside it"
+    )
+    command = actions.add_parser("import", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    command.add_argument(
+        "checkpoint",
+        type=Path,
+        help="file of torchvision, CORnet, CordsNet or DynVision 0.1: .pth, .pt, .safetensors",
+    )
+    command.add_argument("--model", required=True, help="model by name, or package.module:Class")
+    command.add_argument(
+        "--model-args",
+        default="{}",
+        help="arguments that the weights do not tell, as in the workflow: '{trc: 6, rctarget: middle}'",
+    )
+    command.add_argument(
+        "--resolution",
+        type=int,
+        default=0,
+        help="size of the images in px; by default what the model was made for",
+    )
+    command.add_argument(
+        "--output", type=Path, help="file to write; by default the checkpoint's name with .safetensors"
+    )
+    command.epilog = (
+        "The YAML file can be put in place of config_workflow.yaml: it names the model and begins its training with these "
+        "weights. Nothing is written unless every name and every shape fits."
+    )
+    summary = "write the distributions of a run's weights as a table"
+    command = actions.add_parser(
+        "distributions", help=summary, description=summary[0].upper() + summary[1:] + "."
+    )
+    command.epilog = "A row for each layer, connection and bin; weights are in the model's own unit (a.u.)."
+    command.add_argument("--weights", type=Path, required=True, help="the run's model.safetensors")
+    command.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
+    command.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read the weights, write the table.
+    """Do what the action says."""
+    if arguments.action == "import":
+        _import(
+            arguments.checkpoint,
+            arguments.model,
+            arguments.model_args,
+            arguments.resolution,
+            arguments.output,
+        )
+    else:
+        _write_distributions(arguments.weights, arguments.config, arguments.output)
 
-    Raises:
-        InputError: the file is missing, is not safetensors, or is of another run.
-    """
+
+def _import(source: Path, model: str, model_args: str, resolution: int, given: Path | None) -> None:
+    args = _mapping(model_args)
+    output = given or source.with_suffix(".safetensors")
+    if output.suffix != ".safetensors":
+        raise InputError(f"--output {output} must end in .safetensors")
+    if output.absolute() == source.absolute():
+        raise InputError(f"--output would replace {source}; name another file")
+    from dynvision.models.weight_import import import_weights, save_imported, table
+
+    imported = import_weights(source, model, args, resolution)
+    rows = [
+        (name, "=" if name == own else own, " x ".join(map(str, shape)))
+        for name, own, shape in imported.mapped
+    ]
+    rows += [(name, "(not a weight of the model)", "") for name in imported.left_out]
+    print("\n".join(table(("published", "here", "shape"), rows)))
+    config = save_imported(imported, source, output)
+    n_parameters = sum(parameter.numel() for parameter in imported.model.parameters())
+    print(f"{model}: {n_parameters:,} parameters, {imported.model.n_classes} classes")
+    print(f"wrote {output} and {config}")
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, dict):
+        raise InputError(f"--model-args {text!r} must hold keys and values, e.g. '{{trc: 6, rctype: full}}'")
+    return values
+
+
+def _write_distributions(weights: Path, config: Path, output: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     from dynvision.analysis import write_table
     from dynvision.analysis.weights import weight_distributions
     from dynvision.config.run import read_run_config
-    from dynvision.errors import InputError
 
-    run_id = read_run_config(arguments.config).run_id
+    run_id = read_run_config(config).run_id
     try:
-        with safe_open(arguments.weights, framework="np") as file:
+        with safe_open(weights, framework="np") as file:
             of_run = (file.metadata() or {}).get("run_id", run_id)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise InputError(f"weights {arguments.weights} do not exist; train the run first") from None
+        raise InputError(f"weights {weights} do not exist; train the run first") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"weights {arguments.weights} cannot be read: {error}") from None
+        raise InputError(f"weights {weights} cannot be read: {error}") from None
     if of_run != run_id:
-        raise InputError(f"weights {arguments.weights} are of run {of_run}, not of {run_id}")
-    write_table(weight_distributions(tensors, run_id), arguments.output)
+        raise InputError(f"weights {weights} are of run {of_run}, not of {run_id}")
+    write_table(weight_distributions(tensors, run_id), output)

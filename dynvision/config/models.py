@@ -39,12 +39,15 @@ class OpenArgs(TemporalArgs):
 class ModelEntry:
     """A model's import path ``package.module:Class``, the schema of its arguments, and what they must fit to.
 
-    ``stages`` is the number of convolutions in each layer; None where it is not known, and not checked then.
+    ``stages`` is the number of convolutions in each layer; None where it is not known, and not checked then. ``image``,
+    (C, H, W), and ``n_classes`` are what the model was made for; it takes others.
     """
 
     target: str
     args: type[TemporalArgs]
     stages: int | None = None
+    image: tuple[int, int, int] = (3, 224, 224)
+    n_classes: int = 1000
 
 
 MODELS: dict[str, ModelEntry] = {}
@@ -53,7 +56,12 @@ MODEL_NAMES = {"CorNetRT": "CORnetRT", "CordsNet": "CordsNetR8"}
 
 
 def register(
-    name: str, target: str, args: type[TemporalArgs] = DyRCNNArgs, stages: int | None = None
+    name: str,
+    target: str,
+    args: type[TemporalArgs] = DyRCNNArgs,
+    stages: int | None = None,
+    image: tuple[int, int, int] = (3, 224, 224),
+    n_classes: int = 1000,
 ) -> None:
     """Make a model known by name.
 
@@ -62,13 +70,15 @@ def register(
         target: ``package.module:Class``.
         args: schema of its arguments.
         stages: convolutions in each layer, if all have as many and the first one changes the number of channels.
+        image: (C, H, W) of the images that the model was made for.
+        n_classes: number of classes that it was made for.
 
     Raises:
         InputError: the name is taken.
     """
     if registered_name(name) in MODELS:
         raise InputError(f"the model name {name!r} is taken by {find_model(name).target}")
-    MODELS[name] = ModelEntry(target, args, stages)
+    MODELS[name] = ModelEntry(target, args, stages, image, n_classes)
 
 
 def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
@@ -139,18 +149,20 @@ def _placed_models() -> dict[str, str]:
     return placed
 
 
-for _name, _stages in {"DyRCNNx2": 1, "DyRCNNx4": 1, "DyRCNNx8": 2}.items():
-    register(_name, f"dynvision.models.dyrcnn:{_name}", stages=_stages)
+register("DyRCNNx2", "dynvision.models.dyrcnn:DyRCNNx2", stages=1, image=(1, 28, 28), n_classes=10)
+register("DyRCNNx4", "dynvision.models.dyrcnn:DyRCNNx4", stages=1, image=(3, 64, 64), n_classes=10)
+register("DyRCNNx8", "dynvision.models.dyrcnn:DyRCNNx8", stages=2, n_classes=10)
 register("AlexNet", "dynvision.models.alexnet:AlexNet", AlexNetArgs, stages=1)
 for _depth in (18, 34, 50, 101, 152):
     register(f"ResNet{_depth}", f"dynvision.models.resnet:ResNet{_depth}", ResNetArgs, stages=2)
 for _depth in (20, 32, 44, 56, 110):
-    register(f"ResNet{_depth}", f"dynvision.models.cifar_resnet:ResNet{_depth}", CifarResNetArgs, stages=2)
+    _target = f"dynvision.models.cifar_resnet:ResNet{_depth}"
+    register(f"ResNet{_depth}", _target, CifarResNetArgs, stages=2, image=(3, 32, 32), n_classes=10)
 register("CORnetZ", "dynvision.models.cornet_z:CORnetZ", CORnetArgs)
 register("CORnetR", "dynvision.models.cornet_rt:CORnetR", CORnetRArgs)
 register("CORnetRT", "dynvision.models.cornet_rt:CORnetRT", CORnetRTArgs)
 register("CORnetS", "dynvision.models.cornet_s:CORnetS", CORnetArgs)
 for _name in ("CordsNetR2", "CordsNetR4", "CordsNetR6", "CordsNetR8"):
     register(_name, f"dynvision.models.cordsnet:{_name}", CordsNetArgs)
-register("BL", "dynvision.models.blt:BL", BLArgs)
-register("BLT", "dynvision.models.blt:BLT", BLTArgs)
+register("BL", "dynvision.models.blt:BL", BLArgs, image=(3, 128, 128), n_classes=565)
+register("BLT", "dynvision.models.blt:BLT", BLTArgs, image=(3, 128, 128), n_classes=565)

@@ -79,6 +79,16 @@ class TrainingConfig(Section):
         0, "stop after so many epochs without getting better; 0 never stops early", "epochs", ge=0
     )
     early_stopping_min_delta: float = key(0.0, "how much better counts as better for stopping early", ge=0)
+    init_with_pretrained: str | None = key(
+        None, "file of weights to begin with (.safetensors, of another run or of 'dynvision weights import')"
+    )
+    pretrained_except: tuple[str, ...] = key(
+        (), "names of weights, * for anything, that are not taken from that file, e.g. [classifier.*]"
+    )
+    trainable: tuple[str, ...] = key(
+        (),
+        "names of parameters, * for anything, that are trained; the others stay as they are; empty trains all",
+    )
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> TrainingConfig:
@@ -106,6 +116,16 @@ class TrainingConfig(Section):
     @classmethod
     def _arguments_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         return numbers(value, str(info.field_name)) if isinstance(value, Mapping) else value
+
+    @field_validator("init_with_pretrained", mode="before")
+    @classmethod
+    def _no_file(cls, value: Any) -> Any:
+        return None if str(value).lower() in ("none", "null", "false", "") else value
+
+    @field_validator("pretrained_except", "trainable", mode="before")
+    @classmethod
+    def _one_pattern(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("precision", mode="before")
     @classmethod

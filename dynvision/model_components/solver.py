@@ -63,6 +63,20 @@ class Solver(nn.Module):
         """Time constant in ms; a scalar tensor where it is learned, always positive."""
         return self.tau_init if self.log_tau is None else self._tau_floor + self.log_tau.exp()
 
+    @torch.no_grad()
+    def start_at(self, tau: float) -> None:
+        """Set a learned time constant, in ms.
+
+        Raises:
+            InputError: it is not possible with this scheme.
+        """
+        assert self.log_tau is not None
+        if tau <= self._tau_floor:
+            raise InputError(
+                f"tau={tau:g} ms is not above {self._tau_floor:g} ms; lower dt or change dynamics_solver"
+            )
+        self.log_tau.fill_(math.log(tau - self._tau_floor))
+
     def gain(self) -> float | Tensor:
         """g, the part of the way to the effective drive that one step goes."""
         raise NotImplementedError

@@ -23,8 +23,7 @@ SMALLEST = 63  # px that leave something to the last pooling
 class AlexNet(OptionallyRecurrent):
     """AlexNet in time. The arguments are those of :class:`dynvision.config.AlexNetArgs` and of the base classes."""
 
-    arguments = AlexNetArgs
-    args: AlexNetArgs
+    schema = AlexNetArgs
 
     def _define_architecture(self) -> None:
         if min(self.height, self.width) < SMALLEST:

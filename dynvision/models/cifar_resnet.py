@@ -26,7 +26,8 @@ WIDTHS = {"layer1": 16, "layer2": 32, "layer3": 64}
 class CifarResNet(OptionallyRecurrent):
     """The family's base. The arguments are those of :class:`dynvision.config.CifarResNetArgs` and of the base classes."""
 
-    arguments = CifarResNetArgs
+    schema = CifarResNetArgs
+    published_names = ((r"linear\.(.*)", r"fc.\1"),)  # of the common CIFAR-10 checkpoints
     optional_operations = (*OptionallyRecurrent.optional_operations, "stem")
     n_blocks = 3
 

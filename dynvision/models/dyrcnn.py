@@ -9,11 +9,11 @@ multiples of dt, `self` recurrence applies its bias, solvers can be chosen, conn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from dynvision.base import BaseModel
 from dynvision.config.model import DyRCNNArgs
@@ -31,6 +31,7 @@ from dynvision.model_components import (
     create_bias,
     find_solver,
 )
+from dynvision.models import dynvision_0_1
 
 BEFORE_STEP = ("adapt", "retina", "layer", "addskip", "addfeedback", "addbias", "addnoise", "suppress")
 AFTER_STEP = ("record", "delay", "pool")
@@ -95,6 +96,20 @@ class DyRCNN(BaseModel):
             truncated_bptt_timesteps=args.truncated_bptt_timesteps,
             **kwargs,
         )
+
+    @classmethod
+    def translate_pretrained_layer_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of DynVision 0.1, or of this package, by the names of this class."""
+        if not dynvision_0_1.wrote(state_dict):
+            return dict(state_dict)
+        sources = {f"addskip_{target}": source for source, target in cls.skips}
+        sources |= {f"addfeedback_{target}": source for source, target in cls.feedbacks}
+        return dynvision_0_1.translate(state_dict, sources)
+
+    @classmethod
+    def published_arguments(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+        """What weights of DynVision 0.1 tell of the model that they fit."""
+        return dynvision_0_1.arguments(state_dict) if dynvision_0_1.wrote(state_dict) else {}
 
     def _define_architecture(self) -> None:
         args = self.args
@@ -208,7 +223,7 @@ def _after_conv(size: tuple[int, int], area: Area) -> tuple[int, int]:
 class DyRCNNx2(DyRCNN):
     """Two convolutional layers, for images of 28 pixels."""
 
-    areas = (Area("layer1", 36, 3, pool=(3, 2, 0)), Area("layer2", 64, 3))
+    areas = (Area("layer1", 36, 3, pool=(3, 2, 1)), Area("layer2", 64, 3))
     skips = (("layer1", "layer2"),)
     feedbacks = (("layer2", "layer1"),)
 

@@ -34,7 +34,7 @@ WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 class ResNet(OptionallyRecurrent):
     """The family's base. The arguments are those of :class:`dynvision.config.ResNetArgs` and of the base classes."""
 
-    arguments = ResNetArgs
+    schema = ResNetArgs
     optional_operations = (*OptionallyRecurrent.optional_operations, "stem")
     block: type[BasicBlock] | type[Bottleneck] = BasicBlock
     depths: tuple[int, int, int, int] = (2, 2, 2, 2)

@@ -23,6 +23,7 @@ from dynvision.models.weights import save_weights
 from dynvision.training.checkpoints import BEST, LAST, last_checkpoint, numbered
 from dynvision.training.devices import images_per_process
 from dynvision.training.log import TrainingLog
+from dynvision.training.pretrained import prepare
 from dynvision.training.provenance import kind_of_weights, provenance
 from dynvision.training.stopping import MODES
 from dynvision.training.testing import test_accuracy
@@ -61,6 +62,7 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     model = build_model(
         run, data.input_shape, data.n_classes, checkpoint_segments=execution.checkpoint_segments
     )
+    began_with = prepare(model, training)
     model.epoch = _epoch(run, execution, data)
     terms = model.loss_names if len(model.loss_names) > 1 else []
     log = TrainingLog(run_folder / LOG, run.run_id, terms)
@@ -70,7 +72,7 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
             print(f"{run.run_id}: {line}", flush=True)
     _fit(trainer, model, data, resumed_from)
     if trainer.is_global_zero:
-        _finish(run, trainer, model, data, log, run_folder)
+        _finish(run, trainer, model, data, log, run_folder, began_with)
 
 
 def _finish(
@@ -80,6 +82,7 @@ def _finish(
     data: DataModule,
     log: TrainingLog,
     run_folder: Path,
+    began_with: dict[str, str],
 ) -> None:
     """Test the best weights and write what remains."""
     checkpoints = run_folder / "checkpoints"
@@ -95,7 +98,7 @@ def _finish(
     }
     write_text(run_folder / TEST, json.dumps(summary, indent=2) + "\n")
     try:
-        save_weights(model, run_folder / WEIGHTS, provenance(run))
+        save_weights(model, run_folder / WEIGHTS, {**provenance(run), **began_with})
     except SafetensorError as error:  # of a full disk, for example: it is no OSError
         raise InputError(
             f"cannot write {run_folder / WEIGHTS} ({error}); run the same command again to continue"

@@ -18,6 +18,7 @@ from dynvision.training.checkpoints import AtomicCheckpointIO, keep_best, keep_e
 from dynvision.training.devices import WorldSize, launch_settings
 from dynvision.training.log import TrainingLog
 from dynvision.training.loggers import make_logger
+from dynvision.training.pretrained import FrozenStatistics
 from dynvision.training.provenance import Provenance
 from dynvision.training.random_state import RandomState
 from dynvision.training.stopping import Patience
@@ -51,7 +52,13 @@ def make_trainer(
         raise InputError("training.precision=16-mixed needs a GPU; on a CPU set it to 32, bf16-mixed or 64")
     quiet_lightning()
     launch = launch_settings(execution, device)
-    callbacks: list[pl.Callback] = [WorldSize(execution), log, RandomState(), Provenance(run)]
+    callbacks: list[pl.Callback] = [
+        WorldSize(execution),
+        log,
+        RandomState(),
+        Provenance(run),
+        FrozenStatistics(),
+    ]
     if training.early_stopping_patience:
         callbacks.append(Patience(training))
     if training.ema_decay:

@@ -45,7 +45,7 @@ def by_hand(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
          "--loader", "torch"),
         ("analyse", *of_experiment, *of_tables, "--output", metrics),
         ("plot", "--results", results, "--experiment", "contrast"),
-        ("weights", "--weights", weights, "--config", config, "--output", folder / "weights.parquet"),
+        ("weights", "distributions", "--weights", weights, "--config", config, "--output", folder / "weights.parquet"),
         ("plot", "--results", results, "--training"),
         ("report", "--results", results, "--experiments", "contrast", "--run-ids", run.run_id,
          "--output", results / "report.html"),

@@ -16,10 +16,10 @@ UNITS = {
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
     "dynamics": ("ms",),
-    "weights": ("a.u.",),
     "plot": ("ms", "a.u."),
     "report": ("ms", "a.u."),
     "runs": ("ms", "px"),
+    "weights": ("ms", "px", "a.u."),
     "config": ("ms", "px"),
     "doctor": ("s",),
 }

@@ -68,6 +68,9 @@ TRAINING_VALUES: dict[str, Any] = {
     "best_by": "val_accuracy",
     "early_stopping_patience": 3,
     "early_stopping_min_delta": 0.01,
+    "init_with_pretrained": "weights.safetensors",
+    "pretrained_except": ["classifier.*"],
+    "trainable": ["classifier.*"],
 }
 # What a value needs beside it to be valid.
 NEEDED: dict[str, dict[str, Any]] = {"warmup_epochs": {"scheduler": "StepLR"}}

@@ -58,7 +58,7 @@ def analyse(settings, folder):
 
 def weigh(folder):
     return [
-        "weights", "--weights", str(folder / "model.safetensors"), "--config", str(folder / "config.yaml"),
+        "weights", "distributions", "--weights", str(folder / "model.safetensors"), "--config", str(folder / "config.yaml"),
         "--output", str(folder / "weights.parquet"),
     ]  # fmt: skip
 

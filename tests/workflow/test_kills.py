@@ -99,7 +99,14 @@ def rule(again: Workflow) -> Callable[[str], Rule]:
             [*(figures / "contrast").iterdir()],
         ),
         "weights": (
-            ["weights", "--weights", run / "model.safetensors", "--config", run / "config.yaml"]
+            [
+                "weights",
+                "distributions",
+                "--weights",
+                run / "model.safetensors",
+                "--config",
+                run / "config.yaml",
+            ]
             + ["--output", run / "weights.parquet"],
             [run / "weights.parquet"],
         ),

@@ -17,7 +17,7 @@ PROFILE = "Using workflow specific profile profiles/default for setting default 
     [
         (
             {"model_name": "DyRCNx4"},
-            "unknown model 'DyRCNx4' (key model_name); did you mean 'DyRCNNx4'? allowed: DyRCNNx2, DyRCNNx4, DyRCNNx8",
+            "unknown model 'DyRCNx4' (key model_name); did you mean 'DyRCNNx4'?",
         ),
         (
             {"model_args": "{trc: 5}"},

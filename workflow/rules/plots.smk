@@ -101,7 +101,7 @@ rule weights:
     message:
         "describe the weights of {wildcards.run_id}"
     shell:
-        "dynvision weights --weights {input.weights:q} --config {input.config:q} --output {output:q}"
+        "dynvision weights distributions --weights {input.weights:q} --config {input.config:q} --output {output:q}"
         " 2>&1 | tee -i {log:q}"
 
 

@@ -5,6 +5,7 @@ rule train:
     input:
         config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
         data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
+        pretrained=lambda wildcards: PLAN.pretrained(wildcards.run_id),
     output:
         weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
         training=f"{RESULTS}/runs/{{run_id}}/training.csv",
