@@ -135,8 +135,8 @@ def test_parameters_of_every_kind() -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "stimulus": (
-        {"stimulus": {"type": "puls"}},
-        "unknown stimulus 'puls' (key experiments.mine.stimulus.type); did you",
+        {"stimulus": {"type": "pulce"}},
+        "unknown stimulus 'pulce' (key experiments.mine.stimulus.type); did you",
     ),
     "key of a stimulus": (
         {"stimulus": {"type": "pair", "gap": 4}},
@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "parameter 'ssnr' is of noise, and there is none; set noise.type",
     ),
     "time step": ({"parameter": "dt"}, "write one experiment for each, with model_args: {dt: ...}"),
-    "kind of noise": ({"noise": {"type": "gausian"}}, "did you mean 'gaussian'?"),
+    "kind of noise": ({"noise": {"type": "gaussin"}}, "did you mean 'gaussian'?"),
     "photons mixed": (
         {"noise": {"type": "poisson", "definition": "mix"}},
         "set noise.definition to additive",
@@ -211,7 +211,7 @@ def test_an_experiment_like_another(config_dir: str) -> None:
         "second",
     )
     for wrong, said in (
-        ({"like": "frist"}, "unknown experiment 'frist' (key experiments.other.like); did you mean 'first'?"),
+        ({"like": "fiirst"}, "unknown experiment 'fiirst' (key experiments.other.like); did you mean 'first'?"),
         ({"like": "other"}, "'other' is in turn like 'other'"),
     ):
         with pytest.raises(InputError) as error:
