@@ -211,7 +211,10 @@ def test_an_experiment_like_another(config_dir: str) -> None:
         "second",
     )
     for wrong, said in (
-        ({"like": "fiirst"}, "unknown experiment 'fiirst' (key experiments.other.like); did you mean 'first'?"),
+        (
+            {"like": "fiirst"},
+            "unknown experiment 'fiirst' (key experiments.other.like); did you mean 'first'?",
+        ),
         ({"like": "other"}, "'other' is in turn like 'other'"),
     ):
         with pytest.raises(InputError) as error:
