@@ -59,10 +59,15 @@ def operation(name: str, n_draws: int) -> Callable[[Apply], Apply]:
 @operation("flip", n_draws=1)
 def flip(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
     """Mirror left and right where u < probability."""
-    mirrored = torch.from_numpy(np.flatnonzero(u[:, 0] < args["probability"])).to(x.device)
-    x = x.clone()
-    x[mirrored] = x[mirrored].flip(3)
-    return x
+    mirrored = np.flatnonzero(u[:, 0] < args["probability"])
+    shown = x.clone()
+    if x.device.type == "cpu":  # see `windows`
+        for image in mirrored.tolist():
+            shown[image] = x[image].flip(2)
+    else:
+        chosen = torch.from_numpy(mirrored).to(x.device)
+        shown[chosen] = x[chosen].flip(3)
+    return shown
 
 
 @operation("translate", n_draws=2)
