@@ -12,7 +12,7 @@ from dynvision.config.site import SiteConfig
 from dynvision.files import write_text
 
 BASE = Path("cluster/profiles/slurm/config.yaml")
-ON_GPU = ("train", "experiment")  # rules that use a GPU where there is one
+ON_GPU = ("train", "experiment", "dynamics_of_run")  # rules that use a GPU where there is one
 
 
 def site_profile(base: dict[str, Any], site: SiteConfig, prefix: str, status_command: str) -> dict[str, Any]:

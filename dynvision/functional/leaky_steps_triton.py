@@ -11,8 +11,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from dynvision.functional.leaky_steps import Rectified
-
 BLOCK = 1024
 
 
@@ -22,14 +20,12 @@ def _forward(
     h,
     start,
     r,
-    active,
     units,
     n,
     z_stride,
     gain,
     LATERAL: tl.constexpr,
-    RECTIFIED: tl.constexpr,
-    ACTIVE: tl.constexpr,
+    RECTIFY: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -40,12 +36,8 @@ def _forward(
         drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32)
         if LATERAL:
             drive += tl.load(h + here, mask=inside).to(tl.float32)
-        if ACTIVE:
-            tl.store(active + here, drive > 0, mask=inside)
-        if RECTIFIED == "drive":
-            drive = tl.maximum(drive, 0.0)
         state += gain * (drive - state)
-        if RECTIFIED == "state":
+        if RECTIFY:
             state = tl.maximum(state, 0.0)
         tl.store(r + here, state, mask=inside)
 
@@ -54,7 +46,6 @@ def _forward(
 def _backward(
     grad_r,
     r,
-    active,
     carried,
     grad_z,
     grad_start,
@@ -62,7 +53,7 @@ def _backward(
     n,
     gain,
     CARRIED: tl.constexpr,
-    RECTIFIED: tl.constexpr,
+    RECTIFY: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -73,50 +64,25 @@ def _backward(
     for step in range(n):
         here = (n - 1 - step) * units + at
         grad = carry + tl.load(grad_r + here, mask=inside).to(tl.float32)
-        if RECTIFIED == "state":
+        if RECTIFY:
             grad = tl.where(tl.load(r + here, mask=inside) > 0, grad, 0.0)
-        heard = gain * grad
-        if RECTIFIED == "drive":
-            heard = tl.where(tl.load(active + here, mask=inside) != 0, heard, 0.0)
-        tl.store(grad_z + here, heard, mask=inside)
+        tl.store(grad_z + here, gain * grad, mask=inside)
         carry = (1.0 - gain) * grad
     tl.store(grad_start + at, carry, mask=inside)
 
 
 def forward(
-    z: Tensor,
-    h: Tensor | None,
-    start: Tensor,
-    r: Tensor,
-    batch: int,
-    gain: float,
-    rectified: Rectified,
-    active: Tensor | None,
+    z: Tensor, h: Tensor | None, start: Tensor, r: Tensor, batch: int, gain: float, rectify: bool
 ) -> None:
     """See :func:`dynvision.functional.leaky_steps.forward`."""
     n = r.shape[0] // batch
     units = r.numel() // n
     z, start = _like(z, r), _like(start, r)
     lateral = r if h is None else _like(h, r)
-    above = r if active is None else active
     z_stride = 0 if z.shape[0] == batch else units
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
-        _forward[grid](
-            z,
-            lateral,
-            start,
-            r,
-            above,
-            units,
-            n,
-            z_stride,
-            gain,
-            h is not None,
-            rectified,
-            active is not None,
-            BLOCK,
-        )
+        _forward[grid](z, lateral, start, r, units, n, z_stride, gain, h is not None, rectify, BLOCK)
 
 
 def backward(
@@ -126,8 +92,7 @@ def backward(
     grad_z: Tensor,
     batch: int,
     gain: float,
-    rectified: Rectified,
-    active: Tensor | None,
+    rectify: bool,
 ) -> Tensor:
     """See :func:`dynvision.functional.leaky_steps.backward`."""
     n = r.shape[0] // batch
@@ -135,22 +100,10 @@ def backward(
     grad_r = _like(grad_r, r)
     grad_start = torch.empty_like(r[:batch])
     before = grad_start if carried is None else _like(carried, r)
-    above = r if active is None else active
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
         _backward[grid](
-            grad_r,
-            r,
-            above,
-            before,
-            grad_z,
-            grad_start,
-            units,
-            n,
-            gain,
-            carried is not None,
-            rectified,
-            BLOCK,
+            grad_r, r, before, grad_z, grad_start, units, n, gain, carried is not None, rectify, BLOCK
         )
     return grad_start
 

@@ -18,7 +18,7 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 
-from dynvision.config.training import ExecutionConfig
+from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
 
 
@@ -94,3 +94,17 @@ def images_per_process(batch_size: int, execution: ExecutionConfig) -> int:
             f"execution.num_nodes); nearest valid values: {' and '.join(map(str, nearest))}"
         )
     return batch_size // n
+
+
+def say_processes(training: TrainingConfig, execution: ExecutionConfig) -> str:
+    """How several processes share the images; empty for one."""
+    n = execution.n_processes
+    if n == 1:
+        return ""
+    nodes = f"{execution.num_nodes} node{'s' if execution.num_nodes > 1 else ''}"
+    each = images_per_process(training.batch_size, execution)
+    return (
+        f"{n} processes on {nodes} train together: each is shown its own {each} of the {training.batch_size} images of a "
+        f"batch, in the order of the seed; {training.images_per_update} images per update, learning rate "
+        f"{training.scaled_learning_rate:.6g}"
+    )

@@ -21,7 +21,7 @@ from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
 from dynvision.training.checkpoints import BEST, LAST, last_checkpoint, numbered
-from dynvision.training.devices import images_per_process
+from dynvision.training.devices import images_per_process, say_processes
 from dynvision.training.log import TrainingLog
 from dynvision.training.pretrained import prepare
 from dynvision.training.provenance import kind_of_weights, provenance
@@ -67,7 +67,8 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     terms = model.loss_names if len(model.loss_names) > 1 else []
     log = TrainingLog(run_folder / LOG, run.run_id, terms)
     trainer = make_trainer(run, execution, device, run_folder, checkpoints, log, resumed_from is not None)
-    for line in (say_learning_rate(training), f"going on from {resumed_from}" if resumed_from else ""):
+    told = (say_processes(training, execution), say_learning_rate(training))
+    for line in (*told, f"going on from {resumed_from}" if resumed_from else ""):
         if line and trainer.is_global_zero:
             print(f"{run.run_id}: {line}", flush=True)
     _fit(trainer, model, data, resumed_from)

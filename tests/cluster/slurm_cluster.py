@@ -47,7 +47,11 @@ class Cluster:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-        return {**kept, "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+        here = {
+            "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+            "MASTER_ADDR": "127.0.0.1",
+        }  # n1 is no real host
+        return {**kept, **here, "OMP_NUM_THREADS": "1"}
 
     def run(self, *command: object, cwd: Path | None = None) -> str:
         """What a command says; it must succeed."""
@@ -89,10 +93,10 @@ class Cluster:
         return sorted({process for step in (daemon, *steps) for process in (step, *_descendants(step))})
 
     def processes_of_job(self, job: str) -> list[int]:
-        """What the script of a job has started, without what looks after it."""
+        """What a job has started, without what looks after it."""
         return [
             process
-            for step in self._steps(f"[{job}.batch]")
+            for step in self._steps(f"[{job}.")
             if any(self._looked_after_by(step, f"n{number + 1}") for number in range(NODES))
             for process in _descendants(step)
         ]

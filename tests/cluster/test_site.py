@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dynvision.cluster.profile import BASE, site_profile, write_profile
+from dynvision.cluster.profile import BASE, ON_GPU, site_profile, write_profile
 from dynvision.config.section import validate
 from dynvision.config.site import SiteConfig, read_site
 from dynvision.errors import InputError
@@ -71,12 +71,12 @@ def test_what_a_site_sets_is_in_the_profile() -> None:
         "constraint": "'a|b'",
     }
     on_gpu = {"slurm_partition": "'fast'", "gpu_model": "'a100'"}
-    assert filled["set-resources"] == {"train": on_gpu, "experiment": on_gpu}
-    assert profile(gpus=False)["set-resources"] == {"train": {"gpu": 0}, "experiment": {"gpu": 0}}
+    assert filled["set-resources"] == dict.fromkeys(ON_GPU, on_gpu)
+    assert profile(gpus=False)["set-resources"] == dict.fromkeys(ON_GPU, {"gpu": 0})
     limits = profile(max_jobs=7, cpus=3, retries=5, max_runtime=60, max_memory=900, poll_s=9)
     assert (limits["jobs"], limits["cores"], limits["retries"]) == (7, 3, 5)
     assert limits["resources"] == {"runtime": 60, "mem_mb": 900}
-    assert limits["set-threads"] == {"train": 3, "experiment": 3}
+    assert limits["set-threads"] == dict.fromkeys(ON_GPU, 3)
     assert limits["slurm-init-seconds-before-status-checks"] == 9
 
 

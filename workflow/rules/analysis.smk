@@ -40,10 +40,13 @@ rule dynamics_of_run:
         f"{RESULTS}/logs/dynamics/{{run_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/dynamics/{{run_id}}.tsv"
+    group:
+        "experiments_{run_id}"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        gpu=lambda wildcards: REQUESTS.experiment(wildcards.run_id).gpu,
     message:
         "analyse the dynamics of {wildcards.run_id}"
     shell:

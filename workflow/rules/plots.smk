@@ -93,7 +93,7 @@ rule weights:
     benchmark:
         f"{RESULTS}/benchmarks/weights/{{run_id}}.tsv"
     group:
-        "{run_id}"
+        "experiments_{run_id}"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
