@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from dynvision.config.figures import RUN_FIGURES as OF_RUNS
+from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.resources import Requests, commands_folder
 from dynvision.runs import failures, plan_workflow
@@ -32,7 +32,8 @@ RUNS = list(PLAN.runs)
 EXPERIMENTS = list(PLAN.experiments)
 EXECUTION = PLAN.execution_options
 STARTED = time.time()
-RUN_FIGURES = list(OF_RUNS)
+OF_RUNS = list(RUN_FIGURES)
+OF_DYNAMICS = [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST]
 LOADER = PLAN.workflow.execution.loader
 REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
 

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.config.figures import EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
+from dynvision.config.figures import (
+    DYNAMICS_FIGURES,
+    EXPERIMENT_FIGURES,
+    ON_REQUEST,
+    RUN_FIGURES,
+    SWEEP_FIGURES,
+)
 from dynvision.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -23,11 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "seed only are averaged."
     )
     parser.epilog = "Figures: " + "; ".join(
-        f"{name}: {about}" for name, about in {**EXPERIMENT_FIGURES, **SWEEP_FIGURES, **RUN_FIGURES}.items()
+        f"{name}: {about}"
+        for name, about in {**EXPERIMENT_FIGURES, **SWEEP_FIGURES, **RUN_FIGURES, **DYNAMICS_FIGURES}.items()
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--experiment", metavar="NAME", help="draw the figures of this experiment")
     what.add_argument("--training", action="store_true", help="draw the training and the weights of runs")
+    what.add_argument(
+        "--dynamics", action="store_true", help="draw spectra, time constants and trajectories of runs"
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="the results folder"
     )
@@ -55,7 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: a name is not known, a file cannot be used, or files are missing.
     """
-    known = RUN_FIGURES if arguments.training else {**EXPERIMENT_FIGURES, **SWEEP_FIGURES}
+    known = {**EXPERIMENT_FIGURES, **SWEEP_FIGURES}
+    if arguments.training or arguments.dynamics:
+        known = RUN_FIGURES if arguments.training else DYNAMICS_FIGURES
     for name in arguments.figures:
         if name not in known:
             raise unknown_name("figure", name, known, key="--figures")
@@ -66,6 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
     paths, style = ResultPaths(arguments.results), Style(read_visualization(arguments.visualization))
     if arguments.training:
         _plot_runs(arguments, paths, style)
+    elif arguments.dynamics:
+        _plot_dynamics(arguments, paths, style)
     else:
         _plot_experiment(arguments, paths, style)
 
@@ -104,6 +118,21 @@ def _plot_runs(arguments: argparse.Namespace, paths: ResultPaths, style: Style) 
     for name in arguments.figures or list(RUN_FIGURES):
         drawn = run_figures.RUN_FIGURES[name](paths, configs, comparison, style)
         save_figure(drawn, arguments.output_dir or paths.figures("training"), style)
+
+
+def _plot_dynamics(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
+    from dynvision.analysis import group_runs
+    from dynvision.visualization import dynamics_figures
+    from dynvision.visualization.comparison import compare
+    from dynvision.visualization.save import save_figure
+    from dynvision.visualization.tables import read_configs
+
+    run_ids = arguments.run_ids or _folders_with(paths.root / "dynamics", "timescales.parquet")
+    configs = read_configs(paths, run_ids)
+    comparison = compare(group_runs(configs), style)
+    for name in arguments.figures or [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST]:
+        drawn = dynamics_figures.DYNAMICS_FIGURES[name](paths, configs, comparison, style)
+        save_figure(drawn, arguments.output_dir or paths.figures("dynamics"), style)
 
 
 def _folders_with(parent: Path, name: str) -> Sequence[str]:

@@ -19,5 +19,13 @@ RUN_FIGURES: dict[str, str] = {
     "training": "loss and accuracy over epochs",
     "weights": "distributions of weights by layer and connection",
 }
+# Of the dynamics of runs, in the folder `dynamics`; unrollings are drawn on request, since not every network has two times.
+DYNAMICS_FIGURES: dict[str, str] = {
+    "spectrum": "leading eigenvalues of each layer",
+    "timescales": "time constants from layer to layer",
+    "trajectories": "principal components in time",
+    "unrolling": "engineering and biological time",
+}
+ON_REQUEST = ("unrolling",)
 DEFAULT = "default"  # the experiments that are not listed
 DEFAULT_FIGURES = ("dynamics", "responses", "measures", "performance", "confusion")

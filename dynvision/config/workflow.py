@@ -21,8 +21,8 @@ from dynvision.config.twins import feedforward_twin, merge, resolve_block
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError, unknown_name
 
-# Not names of experiments: all of them together, and the folder with the figure of training.
-RESERVED_NAMES = ("all", "training")
+# Not names of experiments: all of them together, and the folders with the figures of runs.
+RESERVED_NAMES = ("all", "training", "dynamics")
 DATA_SECTIONS = ("model_args", "data", "training")  # what a data set can have defaults of its own for
 
 

@@ -12,13 +12,22 @@ from dynvision.config.visualization import VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
 from dynvision.report.content import Chapter, Listing, Report, Table
-from dynvision.report.plates import experiment_plates, training_plates
+from dynvision.report.plates import dynamics_plates, experiment_plates, training_plates
 from dynvision.report.provenance import code_state, report_date, software_versions
 from dynvision.report.results import CONFIG, Measured, Results, read_results
-from dynvision.report.run_times import run_time_table
-from dynvision.report.tables import measure_tables, pair_table, parameter_table, run_table
+from dynvision.report.run_times import run_time_tables
+from dynvision.report.tables import (
+    condition_table,
+    measure_tables,
+    pair_table,
+    parameter_table,
+    run_table,
+    summary_table,
+)
+from dynvision.visualization.comparison import MOST_TOGETHER
 from dynvision.visualization.labels import parameter_label
 
+MOST_LISTINGS = 8  # of runs; more are one listing
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -48,7 +57,7 @@ def compose(results: Results) -> Report:
     """The report's chapters."""
     chapters: list[Chapter | None] = [_overview(results)]
     chapters += [_experiment(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
-    chapters += [_training(results), _configuration(results), _provenance(results)]
+    chapters += [_training(results), _dynamics(results), _configuration(results), _provenance(results)]
     return Report(
         prose.title(results),
         prose.subtitle(results),
@@ -83,13 +92,19 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
     name, config = measured.experiment.name, measured.experiment.config
     averaged = results.comparison.average(measured.metrics, ["parameter", "value", "layer", "measure"])
     labels = results.comparison.labels
+    tables = measure_tables(averaged, labels, config.parameter, results.names)
+    if len(labels) > 1:
+        tables.insert(0, condition_table(averaged, labels, measured.experiment, results.names))
+    if measured.summary is not None and len(measured.summary):
+        together = results.comparison.average(measured.summary, ["parameter", "layer", "measure"])
+        tables.append(summary_table(together, labels, results.names))
     of_sweep = list(SWEEP_FIGURES) if len(labels) > 1 else []
     figures = of_sweep + list(results.names.config.figures_of(name))
     return Chapter(
         f"experiment-{n}",
         f"Experiment: {results.names.name(name)}",
         (prose.protocol(measured, results.names),),
-        tuple(prose.findings(averaged, measured.experiment, labels, results.names)),
+        tuple(prose.findings(averaged, measured.experiment, _told(results), results.names)),
         tuple(
             experiment_plates(
                 results.paths.figures(name),
@@ -99,26 +114,47 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
                 figures,
             )
         ),
-        tuple(measure_tables(averaged, labels, config.parameter, results.names)),
+        tuple(tables),
     )
+
+
+def _told(results: Results) -> tuple[str, ...]:
+    """The conditions that are told of in sentences: all of a few, the base of many, or none."""
+    labels, base = results.comparison.labels, results.comparison.base
+    if len(labels) <= MOST_TOGETHER:
+        return labels
+    return () if base is None else (labels[base],)
 
 
 def _training(results: Results) -> Chapter | None:
     plates = training_plates(results.paths.figures("training"), results.paths.root)
-    return Chapter("training", "Training", plates=tuple(plates)) if plates else None
+    return Chapter("training", "Training and weights", plates=tuple(plates)) if plates else None
+
+
+def _dynamics(results: Results) -> Chapter | None:
+    """Spectra and time constants, where those of all runs were computed and drawn."""
+    folders = [results.paths.root / "dynamics" / run.config.run_id for run in results.runs]
+    if not all((folder / "timescales.parquet").exists() for folder in folders):
+        return None
+    plates = dynamics_plates(results.paths.figures("dynamics"), results.paths.root)
+    return Chapter("dynamics", "Dynamics of the networks", plates=tuple(plates)) if plates else None
 
 
 def _configuration(results: Results) -> Chapter:
     paths = results.paths
     files = {f"Run {run.config.run_id}": paths.run(run.config.run_id) / CONFIG for run in results.runs}
+    texts = {title: path.read_text(encoding="utf-8") for title, path in files.items()}
+    if len(texts) > MOST_LISTINGS:
+        texts = {f"All {len(texts)} runs": "".join(f"# {title}\n{text}\n" for title, text in texts.items())}
     for measured in results.experiments:
         name = measured.experiment.name
-        files[f"Experiment {name}"] = paths.root / "experiments" / name / CONFIG
+        path = paths.root / "experiments" / name / CONFIG
+        texts[f"Experiment {name}"] = path.read_text(encoding="utf-8")
     return Chapter(
         "configuration",
         "Configuration",
         ("Everything that determines the results. Durations and time constants are in ms.",),
-        listings=tuple(Listing(title, path.read_text(encoding="utf-8")) for title, path in files.items()),
+        listings=tuple(Listing(title, text) for title, text in texts.items()),
     )
 
 
@@ -126,7 +162,7 @@ def _provenance(results: Results) -> Chapter:
     reported = {run.config.run_id for run in results.runs}
     others = {path.name for path in (results.paths.root / "runs").iterdir()} - reported
     tables: list[Table | None] = [
-        run_time_table(results.paths.root, others),
+        *run_time_tables(results.paths.root, others),
         pair_table("Software where this report was made.", software_versions(), ("software", "version")),
         _data_table(results),
     ]

@@ -12,6 +12,7 @@ import pandas as pd
 from dynvision.errors import InputError
 from dynvision.report.content import Plate
 from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS
+from dynvision.visualization.dynamics_captions import DYNAMICS_CAPTIONS
 
 PIXELS_PER_POINT = 4 / 3  # CSS: 96 px and 72 pt are an inch
 SCALE = 1.3  # figures are drawn for print, where text may be smaller
@@ -43,6 +44,15 @@ def training_plates(folder: Path, root: Path) -> list[Plate]:
     return [
         _plate(folder, root, f"figure-{name}", name, describe)
         for name, describe in RUN_CAPTIONS.items()
+        if (folder / f"{name}.svg").exists()
+    ]
+
+
+def dynamics_plates(folder: Path, root: Path) -> list[Plate]:
+    """The figures of the dynamics of the runs, as far as they are there."""
+    return [
+        _plate(folder, root, f"figure-{name}", name, describe)
+        for name, describe in DYNAMICS_CAPTIONS.items()
         if (folder / f"{name}.svg").exists()
     ]
 

@@ -12,7 +12,8 @@ from dynvision.config.experiment import PARAMETER_UNITS
 from dynvision.config.model import DyRCNNArgs
 from dynvision.report.numbers import count, listing, number, percent, span
 from dynvision.report.results import Measured, Results, Run
-from dynvision.visualization.labels import value_label
+from dynvision.visualization.comparison import MOST_TOGETHER
+from dynvision.visualization.labels import model_parameter_label, value_label
 from dynvision.visualization.names import Names
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -39,7 +40,9 @@ def what_was_run(results: Results) -> list[str]:
     lasted = span(str(epochs[0]), str(epochs[-1])) + (" epoch" if epochs == [1] else " epochs")
     first = f"{count(n_runs, 'run', capital=True)} of {models} {'was' if n_runs == 1 else 'were'} trained for {lasted}."
     labels = results.comparison.labels
-    if len(labels) > 1:
+    if len(labels) > MOST_TOGETHER:
+        first = first.removesuffix(".") + f", in {count(len(labels), 'condition')}. {_sweep(results)}"
+    elif len(labels) > 1:
         first = first.removesuffix(".") + f", in {count(len(labels), 'condition')} ({'; '.join(labels)})."
     seeds = sorted({run.config.seed for run in runs})
     first += f" The {'seed is' if len(seeds) == 1 else 'seeds are'} {listing([str(seed) for seed in seeds])}."
@@ -53,6 +56,18 @@ def what_was_run(results: Results) -> list[str]:
             f"{span(f'{n_images[0]:,}', f'{n_images[-1]:,}')} test images are classified correctly."
         )
     return sentences
+
+
+def _sweep(results: Results) -> str:
+    """What a large sweep varies, and how."""
+    conditions, names = results.comparison.conditions, results.names
+    varied = listing(
+        [model_parameter_label(name, conditions[0].config, names) for name in conditions[0].differing]
+    )
+    base = results.comparison.base
+    if base is None:
+        return f"They vary {varied}."
+    return f"They vary {varied}, one at a time around {results.comparison.labels[base]}."
 
 
 def protocol(measured: Measured, names: Names) -> str:
@@ -101,9 +116,10 @@ def findings(
     low, high = float(averaged["value"].min()), float(averaged["value"].max())
     start = f"At {name} {low:g}" if low == high else f"From {name} {low:g} to {high:g}"
     sentences = []
+    of_values = [name for name in experiment.config.measures if MEASURES[name].scope != "experiment"]
     for label in labels:
         means = averaged[averaged["condition"] == label].set_index(["layer", "measure", "value"])["mean"]
-        changes = [_change(means, focus, measure, low, high) for measure in experiment.config.measures]
+        changes = [_change(means, focus, measure, low, high) for measure in of_values]
         accuracy = _change(means, CLASSIFIER_LAYER, "accuracy_peak", low, high)
         sentence = f"{start} {unit}".strip() + f", in {names.name(focus)}, {listing(changes)}; {accuracy}."
         sentences.append((label if len(labels) > 1 else "", sentence))

@@ -10,7 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from dynvision.analysis import NamedExperiment, group_runs, read_experiment, read_metrics, read_training
+from dynvision.analysis import (
+    NamedExperiment,
+    group_runs,
+    read_experiment,
+    read_metrics,
+    read_summary,
+    read_training,
+)
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError
@@ -33,10 +40,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Measured:
-    """An experiment and the measures of all runs in it."""
+    """An experiment and the measures of all runs: at each value, and of all values together (None if not measured)."""
 
     experiment: NamedExperiment
     metrics: pd.DataFrame
+    summary: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,12 @@ def read_results(
             for run in runs
         ]
         columns = {"run_id": str, "layer": str, "measure": str}
-        measured.append(Measured(experiment, pd.concat([table.astype(columns) for table in tables])))
+        paths_of_summaries = [paths.experiment(name, run.config.run_id) / "summary.parquet" for run in runs]
+        summary = None
+        if all(path.exists() for path in paths_of_summaries):
+            parts = [read_summary(path, experiment).astype(columns) for path in paths_of_summaries]
+            summary = pd.concat(parts)
+        measured.append(Measured(experiment, pd.concat([table.astype(columns) for table in tables]), summary))
     comparison = compare(group_runs([run.config for run in runs]), names)
     order = {run_id: n for n, condition in enumerate(comparison.conditions) for run_id in condition.run_ids}
     ordered = sorted(runs, key=lambda run: (order[run.config.run_id], run.config.seed))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from dynvision.analysis import CLASSIFIER_LAYER, MEASURES
+from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
 from dynvision.analysis.cube import levels
 from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
 from dynvision.report.content import Cell, Table
@@ -87,6 +87,67 @@ def measure_tables(
         caption = f"Measures of the {what}, with {interval} in brackets."
         tables.append(Table(caption, tuple(columns), tuple(columns.values()), tuple(lines)))
     return tables
+
+
+def condition_table(
+    averaged: pd.DataFrame, labels: tuple[str, ...], experiment: NamedExperiment, names: Names
+) -> Table:
+    """The conditions beside each other: the measures of one layer and the classifier's at the highest value.
+
+    Args:
+        averaged: as of `measure_tables`.
+        labels: the conditions in their order.
+        experiment: its focus layer is shown, or the first layer.
+        names: names and order.
+    """
+    layers = [layer for layer in names.ordered(averaged["layer"].unique()) if layer != CLASSIFIER_LAYER]
+    focus = experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
+    highest = float(averaged["value"].max())
+    at_highest = averaged[(averaged["value"] == highest) & averaged["layer"].isin([focus, CLASSIFIER_LAYER])]
+    measures = levels(at_highest["measure"])
+    cells = at_highest.set_index(["condition", "measure"]).to_dict("index")
+    rows = []
+    for label in labels:
+        found = [cells.get((label, measure)) for measure in measures]
+        n_images = max(int(facts["n_images"]) for facts in found if facts)
+        n_seeds = max(int(facts["n_seeds"]) for facts in found if facts)
+        rows.append((Cell(label), *(_measure_cell(facts, n_images) for facts in found), _count(n_seeds)))
+    shown = f"{parameter_label(experiment.config.parameter, names)} {value_label(highest)}"
+    return Table(
+        f"The conditions at {shown}: measures of {names.name(focus)} and of the classifier, with {_interval(averaged)} in "
+        "brackets.",
+        ("condition", *map(_heading, measures), "seeds"),
+        (False, *(True for _ in measures), True),
+        tuple(rows),
+    )
+
+
+def summary_table(averaged: pd.DataFrame, labels: tuple[str, ...], names: Names) -> Table:
+    """The measures of all values of the parameter together.
+
+    Args:
+        averaged: columns `condition`, `layer`, `measure`, `mean`, `low`, `high`, `band`, `n_images`.
+        labels: the conditions in their order.
+        names: names and order.
+    """
+    measures = levels(averaged["measure"])
+    cells = averaged.set_index(["condition", "layer", "measure"]).to_dict("index")
+    rows = []
+    for label in labels:
+        for layer in names.ordered(averaged["layer"].unique()):
+            found = [cells.get((label, layer, measure)) for measure in measures]
+            n_images = max(int(facts["n_images"]) for facts in found if facts)
+            head = [Cell(label)] if len(labels) > 1 else []
+            rows.append(
+                (*head, Cell(names.name(layer)), *(_measure_cell(facts, n_images) for facts in found))
+            )
+    first = ("condition",) if len(labels) > 1 else ()
+    return Table(
+        f"Measures of all values together, with {_interval(averaged)} in brackets.",
+        (*first, "layer", *map(_heading, measures)),
+        (*(False for _ in first), False, *(True for _ in measures)),
+        tuple(rows),
+    )
 
 
 def parameter_table(results: Results) -> Table | None:

@@ -56,6 +56,7 @@ rule dynamics_of_run:
 rule dynamics:
     input:
         expand(f"{RESULTS}/dynamics/{{run_id}}/{{table}}.parquet", run_id=RUNS, table=DYNAMICS),
+        expand(f"{RESULTS}/figures/dynamics/{{figure}}.png", figure=OF_DYNAMICS),
     localrule: True
     message:
-        "dynamics done: tables in {RESULTS}/dynamics"
+        "dynamics done: tables in {RESULTS}/dynamics, figures in {RESULTS}/figures/dynamics"

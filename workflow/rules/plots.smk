@@ -82,6 +82,41 @@ for NAME in EXPERIMENTS:
             " --figures {params.figures:q} --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"
 
 
+rule plot_dynamics:
+    input:
+        configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+        tables=expand(f"{RESULTS}/dynamics/{{run_id}}/{{table}}.parquet", run_id=RUNS, table=DYNAMICS),
+        visualization=VISUALIZATION,
+    output:
+        [
+            report(
+                f"{RESULTS}/figures/dynamics/{figure}.png",
+                caption=f"{CAPTIONS}/{figure}.rst",
+                category="Runs",
+                labels={"experiment": "dynamics", "figure": figure},
+            )
+            for figure in OF_DYNAMICS
+        ],
+        expand(f"{RESULTS}/figures/dynamics/{{figure}}.{{format}}", figure=OF_DYNAMICS, format=["svg", "csv"]),
+    log:
+        f"{RESULTS}/logs/plot/dynamics.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot/dynamics.tsv"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        results=lambda wildcards, output: str(Path(output[0]).parents[2]),
+        runs=RUNS,
+        figures=OF_DYNAMICS,
+    message:
+        "draw the dynamics of the runs"
+    shell:
+        "dynvision plot --dynamics --results {params.results:q} --run-ids {params.runs:q} --figures {params.figures:q}"
+        " --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"
+
+
 rule weights:
     input:
         config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
@@ -119,9 +154,9 @@ rule plot_training:
                 category="Runs",
                 labels={"experiment": "training", "figure": figure},
             )
-            for figure in RUN_FIGURES
+            for figure in OF_RUNS
         ],
-        expand(f"{RESULTS}/figures/training/{{figure}}.{{format}}", figure=RUN_FIGURES, format=["svg", "csv"]),
+        expand(f"{RESULTS}/figures/training/{{figure}}.{{format}}", figure=OF_RUNS, format=["svg", "csv"]),
     log:
         f"{RESULTS}/logs/plot/training.log",
     benchmark:
@@ -133,7 +168,7 @@ rule plot_training:
     params:
         results=lambda wildcards, output: str(Path(output[0]).parents[2]),
         runs=RUNS,
-        figures=RUN_FIGURES,
+        figures=OF_RUNS,
     message:
         "draw the training and the weights"
     shell:

@@ -14,7 +14,7 @@ rule report:
             for experiment in EXPERIMENTS
             for figure in PLAN.figures(experiment)
         ],
-        expand(f"{RESULTS}/figures/training/{{figure}}.png", figure=RUN_FIGURES),
+        expand(f"{RESULTS}/figures/training/{{figure}}.png", figure=OF_RUNS),
         expand(f"{RESULTS}/runs/{{run_id}}/test.json", run_id=RUNS),
         visualization=VISUALIZATION,
     output:

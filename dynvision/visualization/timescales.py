@@ -1,0 +1,71 @@
+"""Time constants along the hierarchy: of the slowest mode of each layer, and of its activity under noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dynvision.visualization.layout import panel_grid
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.style import Style
+
+SIZE = (1.9, 1.6)
+QUANTITIES: dict[str, str] = {
+    "stimulus_ms": "slowest mode, held by\na stimulus (ms)",
+    "autocorrelation_ms": "autocorrelation time\nunder noise (ms)",
+    "spectral_radius": "spectral radius,\nall units active",
+}
+
+
+def draw_timescales(axes: Axes, table: pd.DataFrame, layers: list[str], colour: str) -> None:
+    """Draw one quantity of one condition along the layers.
+
+    Args:
+        axes: where to draw.
+        table: columns `layer`, `mean`, `low`, `high`.
+        layers: from early to late.
+        colour: of the line.
+    """
+    by_layer = table.set_index("layer").reindex(layers)
+    place = np.arange(len(layers))
+    mean, low, high = (by_layer[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
+    axes.vlines(place, low, high, color=colour, linewidth=0.9, alpha=0.7)
+    axes.plot(place, mean, color=colour, marker="o")
+
+
+def timescales_figure(
+    table: pd.DataFrame, titles: Mapping[str, str], colours: Mapping[str, str], style: Style
+) -> Figure:
+    """Draw all quantities.
+
+    Args:
+        table: columns `condition`, `layer`, `quantity`, `mean`, `low`, `high`.
+        titles: title of each condition.
+        colours: of the conditions.
+        style: names and order.
+    """
+    layers = style.ordered(table["layer"].unique())
+    grid = panel_grid(1, len(QUANTITIES), *SIZE, gap=(0.75, 0.0))
+    for axes, (quantity, label) in zip(grid.panels[0], QUANTITIES.items(), strict=True):
+        drawn = table[table["quantity"] == quantity]
+        for condition in titles:
+            draw_timescales(axes, drawn[drawn["condition"] == condition], layers, colours[condition])
+        if quantity == "spectral_radius":
+            axes.axhline(1, color="#6b6b6b", linestyle="--", linewidth=0.8, zorder=0)
+        highest = np.nanmax(drawn[["mean", "high"]].to_numpy(), initial=0.0)
+        lowest = np.nanmin(drawn[["mean", "low"]].to_numpy(), initial=0.0)
+        axes.set_ylim(
+            1.08 * min(lowest, 0.0), 1.08 * max(highest, 1.0 if quantity == "spectral_radius" else 0.0) or 1
+        )
+        axes.set_ylabel(label)
+        axes.set_xticks(
+            range(len(layers)), [style.name(layer) for layer in layers], rotation=0 if len(layers) < 5 else 90
+        )
+        axes.set_xlim(-0.4, len(layers) - 0.6)
+    if len(titles) > 1:
+        add_legend(grid, [line_handle(title, colours[name]) for name, title in titles.items()])
+    return grid.figure

@@ -1,0 +1,62 @@
+"""Engineering and biological time: the same responses, computed without feedforward delays and with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dynvision.visualization.layout import panel_grid
+from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.style import LineStyle, Style
+
+SIZE = (2.2, 0.85)
+LOOKS: dict[str, tuple[LineStyle, float]] = {
+    "biological": ("-", 1.4),
+    "engineering": ("--", 1.1),
+    "engineering, shifted": (":", 2.2),
+}
+
+
+def draw_unrolling(axes: Axes, table: pd.DataFrame, colour: str) -> None:
+    """Draw one layer in both times, and the engineering time shifted onto the biological one.
+
+    Args:
+        axes: where to draw.
+        table: columns `time_ms`, `biological`, `engineering` (already later by `shift_ms`), `shift_ms`.
+        colour: of the layer.
+    """
+    line = table.sort_values("time_ms")
+    time, shift = line["time_ms"].to_numpy(dtype=float), float(line["shift_ms"].iloc[0])
+    values = {
+        "biological": (time, line["biological"]),
+        "engineering": (time - shift, line["engineering"]),
+        "engineering, shifted": (time, line["engineering"]),
+    }
+    for name, (at, response) in values.items():
+        style, width = LOOKS[name]
+        axes.plot(at, response, color=colour, linestyle=style, linewidth=width)
+
+
+def unrolling_figure(table: pd.DataFrame, style: Style) -> Figure:
+    """Draw all layers.
+
+    Args:
+        table: columns `layer`, `time_ms`, `biological`, `engineering`, `largest_difference`, `shift_ms`, of one run.
+        style: colours, names and order.
+    """
+    layers = style.ordered(table["layer"].unique())
+    colours = style.depths(layers)
+    grid = panel_grid(len(layers), 1, *SIZE)
+    for axes, layer in zip(grid.panels[:, 0], layers, strict=True):
+        draw_unrolling(axes, table[table["layer"] == layer], colours[layer])
+        axes.set_ylabel(style.name(layer), fontweight="bold", fontsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+        axes.set_xlim(0, float(np.max(table["time_ms"])))
+    grid.blocks[0].hide_inner_labels()
+    grid.label_below("time from stimulus onset (ms)")
+    grid.label_left("mean response of units, |r| (a.u.)")
+    add_legend(grid, [line_handle(name, line=line) for name, (line, _) in LOOKS.items()])
+    return grid.figure
