@@ -196,7 +196,8 @@ class WorkflowPlan:
 
     def experiment_json(self, name: str) -> str:
         """An experiment's configuration and name as JSON."""
-        return json.dumps({"name": name, **self.experiments[name].model_dump(mode="json")})
+        known = {**self.workflow.scorecard_experiments(), **self.experiments}
+        return json.dumps({"name": name, **known[name].model_dump(mode="json")})
 
     def data_folder(self, run_id: str) -> Path:
         """The data folder of a run."""
@@ -258,6 +259,7 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
             check_module(model)
     runs = expand_runs(workflow)
     check_pretrained(next(iter(runs.values())).training)
+    workflow.scorecard_experiments()  # they exist
     experiments = workflow.selected_experiments()
     look = workflow.visualization
     for name in {*look.figures, *look.focus_measure} - {DEFAULT}:

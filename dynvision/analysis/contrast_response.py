@@ -61,9 +61,9 @@ def c50(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndar
 _FIT = "of the Naka-Rushton function fitted to the peaks above the mean before onset"
 
 
-@register("naka_rushton_rmax", "Rmax", "a.u.", f"Rmax {_FIT}", "experiment", "rmax", 100)
-@register("naka_rushton_c50", "c50", "fraction", f"c50 {_FIT}", "experiment", "c50", 100)
-@register("naka_rushton_n", "n", "ratio", f"exponent {_FIT}", "experiment", "n", 100)
+@register("naka_rushton_rmax", "Naka-Rushton Rmax", "a.u.", f"Rmax {_FIT}", "experiment", "rmax", 100)
+@register("naka_rushton_c50", "Naka-Rushton c50", "fraction", f"c50 {_FIT}", "experiment", "c50", 100)
+@register("naka_rushton_n", "Naka-Rushton n", "ratio", f"exponent {_FIT}", "experiment", "n", 100)
 def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
     """Fit the Naka-Rushton function to the peaks.
 

@@ -37,6 +37,8 @@ N_STARTS = 3
 BOUNDS = {"tau1": (0.2, 1e3), "tau2": (0.2, 1e4), "n": (0.2, 6.0), "sigma": (1e-3, 1e2)}
 ONSET = 1e-3  # of the largest response: where the latency can be at most, and a sample
 N_DRAWS = 20
+FINE, COARSE = 1e-10, 1e-5  # relative tolerance of a fit, and of one that starts from another
+MOST_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,14 @@ def low_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
     return lfilter([1 - a], [1, -a], x, axis=-1)
 
 
+def gamma_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
+    """Convolution with h1 along the last axis: the low-pass twice."""
+    a = np.exp(-dt / tau)
+    return lfilter([(1 - a) ** 2], [1, -2 * a, a * a], x, axis=-1)
+
+
 def _shape(s: np.ndarray, dt: float, tau1: float, tau2: float, n: float, sigma: float) -> np.ndarray:
-    drive = low_pass(low_pass(s, dt, tau1), dt, tau1)
+    drive = gamma_pass(s, dt, tau1).clip(0)  # rounding, where it has decayed
     pool = low_pass(drive, dt, tau2)
     return drive**n / (sigma**n + pool**n)
 
@@ -94,7 +102,7 @@ def fit_delayed_normalization(
         response: responses from stimulus onset on, above the baseline, (V, T).
         amplitude: contrast of the stimulus at the same times, (V, T).
         dt: sampling interval in ms.
-        start: where to start; None searches a grid.
+        start: where to start, for a rougher fit; None searches a grid.
 
     Returns:
         The parameters; all NaN where there is no response.
@@ -124,12 +132,23 @@ def fit_delayed_normalization(
     low, high = np.log([BOUNDS[name] for name in BOUNDS]).T
     bounds = np.array([*low, 0.0]), np.array([*high, latest])
 
+    tolerance = FINE if start is None else COARSE
+
     def search(p: np.ndarray) -> Any:
         inside = np.clip(p, bounds[0] + 1e-9, bounds[1] - 1e-9)
-        return least_squares(residual, inside, bounds=bounds, x_scale="jac", ftol=1e-10, xtol=1e-10)
+        return least_squares(
+            residual,
+            inside,
+            bounds=bounds,
+            x_scale="jac",
+            ftol=tolerance,
+            xtol=tolerance,
+            max_nfev=MOST_STEPS,
+        )
 
     best = min((search(p) for p in points), key=lambda fit: fit.cost)
-    for aside in (0.5, -0.5):  # the latency has a kink at every sample, where a search can get stuck
+    # The latency has a kink at every sample, where a search can get stuck.
+    for aside in (0.5, -0.5) if start is None else ():
         moved = search(np.array([*best.x[:4], round(best.x[4]) + aside]))
         best = min(best, moved, key=lambda fit: fit.cost)
     variance = float(((target - target.mean()) ** 2).sum())

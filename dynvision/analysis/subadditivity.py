@@ -24,7 +24,7 @@ DOUBLE = (1.6, 2.4)
 
 @register(
     "summed_normalized",
-    "summed response\nof the longest",
+    "normalised sum",
     "fraction",
     "sum of the response above its mean before onset, over that at the highest value of the parameter",
     scope="condition",

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
     "dynamics": "spectra, time scales and trajectories of one trained run",
+    "scorecard": "compare trained runs with cortex",
     "plot": "draw figures",
     "report": "write the HTML report",
     "runs": "list runs and their parameters",

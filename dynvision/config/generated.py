@@ -15,6 +15,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.losses import LOSSES
 from dynvision.config.models import MODELS
 from dynvision.config.noise import NoiseConfig
+from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section
 from dynvision.config.stimuli import STIMULI
 from dynvision.config.training import ExecutionConfig, TrainingConfig
@@ -57,6 +58,7 @@ def generated_files() -> dict[str, str]:
         "README.md": _readme(),
         "schema/workflow.json": _json(_workflow_schema()),
         "schema/experiments.json": _json(_experiments_schema()),
+        "schema/scorecard.json": _json(_wrapped("scorecard", ScorecardConfig)),
         "schema/visualization.json": _json(_wrapped("visualization", VisualizationConfig)),
     }
 
@@ -106,7 +108,7 @@ def _readme() -> str:
         "Every key: meaning, unit and default. Generated from the schemas by `dynvision config sync`.",
         "",
         "Precedence, lowest first: defaults (`config_defaults.yaml`, `config_data.yaml`, `config_experiments.yaml`,",
-        "`config_visualization.yaml`), `data_defaults` of the data set, modes (`modes/*.yaml`, by `mode=name`), your",
+        "`config_scorecard.yaml`, `config_visualization.yaml`), `data_defaults` of the data set, modes (`modes/*.yaml`, by `mode=name`), your",
         "`config_workflow.yaml`, `snakemake --config`. Dictionaries merge key by key, lists replace.",
         "`dynvision config show mode=debug` prints what comes out, with the origin of every value. An unknown key is an",
         "error that names the nearest valid one. Durations, delays and time constants are in ms.",
@@ -129,6 +131,7 @@ def _readme() -> str:
         "An experiment (`experiments.<name>`)": ExperimentConfig,
         **{f"`stimulus` of type `{name}`": stimulus for name, stimulus in STIMULI.items()},
         "`noise` of an experiment": NoiseConfig,
+        "`scorecard`": ScorecardConfig,
         "`visualization`": VisualizationConfig,
     }
     for title, schema in sections.items():

@@ -3,7 +3,7 @@
 Precedence, lowest first:
 
     defaults      of the schemas, ``config_defaults.yaml``, ``config_data.yaml``, ``config_experiments.yaml``,
-                  ``config_visualization.yaml``
+                  ``config_scorecard.yaml``, ``config_visualization.yaml``
     data set      ``data_defaults.<name>`` in any of the files, for runs on that data set
     mode          ``modes/<name>.yaml`` for each name in ``mode``, in that order
     user          ``config_workflow.yaml``
@@ -32,6 +32,7 @@ DEFAULT_FILES = (
     "config_defaults.yaml",
     "config_data.yaml",
     "config_experiments.yaml",
+    "config_scorecard.yaml",
     "config_visualization.yaml",
 )
 USER_FILE = "config_workflow.yaml"

@@ -13,6 +13,7 @@ from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.groups import Classes, class_list
 from dynvision.config.layers import Layers, mapping, merge_layers, mode_names, read_layers
+from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import Sweeps, resolve_sweeps
 from dynvision.config.training import ExecutionConfig, TrainingConfig
@@ -51,6 +52,7 @@ class WorkflowConfig(Section):
     experiment: tuple[str, ...] = key(("contrast",), "experiment or experiments by name, or all")
     experiments: dict[str, ExperimentConfig] = key({}, "the experiments that exist")
     execution: ExecutionConfig = key(ExecutionConfig(), "settings that cannot change a result")
+    scorecard: ScorecardConfig = key(ScorecardConfig(), "what networks are compared with")
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
 
@@ -131,6 +133,14 @@ class WorkflowConfig(Section):
             section: merge(merge(getattr(self, section), own.get(section, {})), self._above.get(section, {}))
             for section in DATA_SECTIONS
         }
+
+    def scorecard_experiments(self) -> dict[str, ExperimentConfig]:
+        """The experiments that the scorecard needs, by name.
+
+        Raises:
+            InputError: one is not in ``experiments``.
+        """
+        return {name: self._selected(name) for name in self.scorecard.experiments.values()}
 
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments asked for by ``experiment``, by name.

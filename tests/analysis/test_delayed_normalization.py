@@ -7,6 +7,7 @@ from dynvision.analysis.delayed_normalization import (
     DelayedNormalization,
     delayed_normalization_fit,
     fit_delayed_normalization,
+    gamma_pass,
     low_pass,
 )
 
@@ -25,7 +26,8 @@ def test_filters_have_unit_area_and_the_shapes_of_the_equations():
     impulse = np.zeros(len(time))
     impulse[0] = 1 / dt
     h2 = low_pass(impulse, dt, tau)
-    h1 = low_pass(h2, dt, tau)
+    h1 = gamma_pass(impulse, dt, tau)
+    np.testing.assert_allclose(h1, low_pass(h2, dt, tau), atol=1e-12)
     np.testing.assert_allclose(h2, np.exp(-time / tau) / tau, atol=2e-4)
     np.testing.assert_allclose(h1, time * np.exp(-time / tau) / tau**2, atol=2e-4)
     assert h1.sum() * dt == pytest.approx(1) and h2.sum() * dt == pytest.approx(1)

@@ -16,6 +16,7 @@ UNITS = {
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
     "dynamics": ("ms",),
+    "scorecard": ("ms",),
     "plot": ("ms", "a.u."),
     "report": ("ms", "a.u."),
     "runs": ("ms", "px"),

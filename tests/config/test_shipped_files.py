@@ -29,6 +29,7 @@ SCHEMAS = {
     "config_defaults.yaml": "workflow.json",
     "config_data.yaml": "workflow.json",
     "config_experiments.yaml": "experiments.json",
+    "config_scorecard.yaml": "scorecard.json",
     "config_visualization.yaml": "visualization.json",
 }
 # The example of the documentation's index, "Workflow Configuration".

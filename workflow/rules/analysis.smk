@@ -1,5 +1,7 @@
-# Measures of the responses: tables in, tables out; and dynamics of the networks themselves (`snakemake dynamics`).
+# Measures of the responses: tables in, tables out; the dynamics of the networks themselves (`snakemake dynamics`); and the
+# comparison with cortex (`snakemake scorecard`).
 
+SCORED = list(PLAN.workflow.scorecard_experiments())
 DYNAMICS = ["spectrum", "timescales", "autocorrelation", "trajectories", "unrolling"]
 
 
@@ -60,3 +62,41 @@ rule dynamics:
     localrule: True
     message:
         "dynamics done: tables in {RESULTS}/dynamics, figures in {RESULTS}/figures/dynamics"
+
+
+rule scorecard_of_run:
+    input:
+        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
+        experiments=expand(f"{RESULTS}/experiments/{{experiment}}/config.yaml", experiment=SCORED),
+        responses=expand(
+            f"{RESULTS}/experiments/{{experiment}}/{{{{run_id}}}}/responses.parquet", experiment=SCORED
+        ),
+        visualization=f"{RESULTS}/visualization.yaml",
+    output:
+        expand(
+            f"{RESULTS}/scorecard/{{{{run_id}}}}/scorecard.{{format}}",
+            format=["parquet", "txt", "csv", "png", "svg"],
+        ),
+    log:
+        f"{RESULTS}/logs/scorecard/{{run_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/scorecard/{{run_id}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        settings=PLAN.workflow.scorecard.model_dump_json(),
+    message:
+        "compare {wildcards.run_id} with cortex"
+    shell:
+        "dynvision scorecard {wildcards.run_id:q} --results {RESULTS:q} --settings {params.settings:q}"
+        " --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"
+
+
+rule scorecard:
+    input:
+        expand(f"{RESULTS}/scorecard/{{run_id}}/scorecard.parquet", run_id=RUNS),
+    localrule: True
+    message:
+        "scorecards done: table, text and figure of each run in {RESULTS}/scorecard"

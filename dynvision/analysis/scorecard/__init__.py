@@ -1,0 +1,42 @@
+"""The scorecard: what a network does in the protocols of physiologists, beside what cortex does.
+
+One table, one row for each sign test of a layer (or of the hierarchy of layers) and for each number of cortex:
+
+    run_id       the run
+    kind         sign or number
+    protocol     contrast, duration or interval
+    experiment   the experiment that was shown
+    name         of the sign test, or of the measure
+    layer        the layer; of a test of the hierarchy, all its layers, joined by " < "
+    area         the area that the layer is compared with; empty for sign tests
+    value        of the parameter, as physiologists chose it; NaN for measures of all values together
+    shown        the value that the network was shown
+    unit         of model and cortex
+    model        the network's value; of a sign test, its statistic: above 0 is as in cortex
+    ci_low, ci_high   95 % bootstrap over images
+    cortex       the value of cortex; NaN for sign tests
+    distance     see ``distance_in``; NaN for sign tests
+    distance_in  ``fraction`` (absolute difference) or ``log2`` (absolute binary logarithm of the ratio)
+    verdict      of sign tests: yes, no, unclear (the right sign, but the interval reaches 0) or not measured; else empty
+    provenance   published, R (read off a figure), D (derived from such), M (quoted from memory: approximate)
+    source, note where cortex's value comes from
+
+Everything is measured on the mean response over images.
+"""
+
+from dynvision.analysis.scorecard.card import SCORECARD_COLUMNS, score_run
+from dynvision.analysis.scorecard.protocol import Protocol
+from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS, SignTest, agreement
+from dynvision.analysis.scorecard.targets import read_targets
+from dynvision.analysis.scorecard.text import scorecard_text
+
+__all__ = [
+    "SCORECARD_COLUMNS",
+    "SIGN_TESTS",
+    "Protocol",
+    "SignTest",
+    "agreement",
+    "read_targets",
+    "score_run",
+    "scorecard_text",
+]

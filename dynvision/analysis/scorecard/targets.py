@@ -1,0 +1,47 @@
+"""What cortex does: the numbers in ``dynvision/analysis/targets``, each with its source and how it was come by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dynvision.errors import InputError
+
+FOLDER = Path(__file__).parents[1] / "targets"
+COLUMNS = ("area", "protocol", "measure", "value", "unit", "target", "provenance", "source", "note")
+PROVENANCES = {
+    "published": "as published",
+    "R": "read off a published figure",
+    "D": "derived from such values",
+    "M": "quoted from memory, approximate",
+}
+
+
+def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
+    """All targets of a folder's CSV files.
+
+    Returns:
+        Columns `area, protocol, measure, value, unit, target, provenance, source, note`; value and target are NaN where a
+        source gives none.
+
+    Raises:
+        InputError: a file lacks a column, or says nothing of where a number comes from.
+    """
+    parts = []
+    for path in sorted(folder.glob("*.csv")):
+        table = pd.read_csv(path, dtype={name: str for name in COLUMNS if name not in ("value", "target")})
+        missing = [name for name in COLUMNS if name not in table]
+        if missing:
+            raise InputError(f"targets {path} lack the columns {', '.join(missing)}")
+        for index, row in table.iterrows():
+            if row["provenance"] not in PROVENANCES or pd.isna(row["source"]):
+                raise InputError(
+                    f"targets {path}, row {int(str(index)) + 2}: give a source and a provenance of {', '.join(PROVENANCES)}"
+                )
+        parts.append(table[list(COLUMNS)])
+    if not parts:
+        raise InputError(f"no targets in {folder}")
+    targets = pd.concat(parts, ignore_index=True)
+    texts = [name for name in COLUMNS if name not in ("value", "target")]
+    return targets.fillna(dict.fromkeys(texts, "")).astype({"value": float, "target": float})

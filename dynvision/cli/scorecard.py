@@ -1,0 +1,137 @@
+"""``dynvision scorecard RUN``: show the protocols of physiologists to trained runs and compare with cortex."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dynvision.cli.execution import add_execution_arguments, execution_from
+from dynvision.cli.finished_run import FinishedRun, add_run_arguments, find_run
+from dynvision.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.scorecard import ScorecardConfig
+    from dynvision.config.training import ExecutionConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Show trained runs the protocols of physiologists (contrast, duration and interval, in ms), and print what they do "
+        "beside what cortex does: sign tests first, numbers second. Protocols that have been shown already are not shown "
+        "again. Table, text and figure are written to scorecard/RUN below the results."
+    )
+    add_run_arguments(parser, several=True)
+    parser.add_argument(
+        "--config-dir",
+        type=Path,
+        default=Path("config"),
+        help="folder of the YAML files: protocols, and which layer is compared with which area (default: config)",
+    )
+    parser.add_argument(
+        "--settings",
+        metavar="JSON",
+        help="the section 'scorecard' instead; experiments are then taken as they were frozen with the results",
+    )
+    parser.add_argument("--visualization", type=Path, metavar="YAML", help="palette, names and order")
+    add_execution_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Show what has not been shown, score, write and print.
+
+    Raises:
+        InputError: a run, an experiment or a setting that cannot be used.
+    """
+    runs = [find_run(given, arguments.results) for given in arguments.run]
+    execution = execution_from(arguments)
+    settings, experiments = _settings(arguments)
+    if not settings.experiments or not settings.areas:
+        raise InputError(
+            "scorecard.experiments or scorecard.areas is empty; see config/config_scorecard.yaml"
+        )
+    for finished in {finished.config.run_id: finished for finished in runs}.values():
+        tables = {
+            protocol: _responses(finished, name, experiments[name], arguments.results, execution)
+            for protocol, name in settings.experiments.items()
+        }
+        _write(finished, tables, settings, arguments)
+
+
+def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str, ExperimentConfig]]:
+    """What to compare with, and the experiments by name."""
+    from dynvision.analysis.experiment_file import read_experiment
+    from dynvision.config.scorecard import ScorecardConfig
+    from dynvision.config.section import validate
+    from dynvision.config.workflow import load_workflow_config
+
+    if arguments.settings is None:
+        workflow = load_workflow_config(arguments.config_dir)
+        return workflow.scorecard, workflow.scorecard_experiments()
+    try:
+        values = json.loads(arguments.settings)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--settings is not valid JSON: {error}") from None
+    settings = validate(ScorecardConfig, values, "scorecard")
+    folder = arguments.results / "experiments"
+    return settings, {
+        name: read_experiment(folder / name / "config.yaml").config for name in settings.experiments.values()
+    }
+
+
+def _responses(
+    finished: FinishedRun, name: str, experiment: ExperimentConfig, results: Path, execution: ExecutionConfig
+) -> pd.DataFrame:
+    """The responses of a run in an experiment, which is run if it has not been or has been another one."""
+    from dynvision.analysis import NamedExperiment, read_experiment, read_responses
+    from dynvision.config.run import to_yaml
+    from dynvision.files import write_text
+    from dynvision.runs import ResultPaths
+
+    run_id = finished.config.run_id
+    folder = ResultPaths(results).experiment(name, run_id)
+    frozen, responses = folder.parent / "config.yaml", folder / "responses.parquet"
+    current = frozen.exists() and read_experiment(frozen).config == experiment
+    if not current:
+        write_text(frozen, to_yaml({"name": name, **experiment.model_dump(mode="json")}))
+    made_since = responses.exists() and responses.stat().st_mtime >= frozen.stat().st_mtime
+    if not made_since:
+        from dynvision.experiments.run import ExperimentFiles, run_experiment
+
+        files = ExperimentFiles(finished.weights, finished.data, responses, folder / "performance.parquet")
+        run_experiment(name, experiment, finished.config, execution, files)
+    return read_responses(responses, NamedExperiment(name, experiment))
+
+
+def _write(
+    finished: FinishedRun,
+    tables: Mapping[str, pd.DataFrame],
+    settings: ScorecardConfig,
+    arguments: argparse.Namespace,
+) -> None:
+    from dynvision.analysis import write_table
+    from dynvision.analysis.scorecard import score_run, scorecard_text
+    from dynvision.files import write_text
+    from dynvision.visualization.config_file import read_visualization
+    from dynvision.visualization.save import Drawn, save_figure
+    from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
+    from dynvision.visualization.style import Style
+
+    card = score_run(tables, settings.areas)
+    folder = arguments.results / "scorecard" / finished.config.run_id
+    style = Style(read_visualization(arguments.visualization))
+    text = scorecard_text(card)
+    write_table(card, folder / "scorecard.parquet")
+    write_text(folder / "scorecard.txt", text)
+    with style.context():
+        figure = scorecard_figure(card, style)
+    save_figure(
+        Drawn("scorecard", figure, card, scorecard_caption(card)), folder, style
+    )  # also writes the CSV
+    print(text, end="", flush=True)

@@ -1,0 +1,209 @@
+"""The scorecard: sign tests as a field of marks, and every curve of cortex beside that of the network.
+
+Colours are layers. The network is filled marks and solid lines, cortex open marks and dashed lines of the colour of the
+layer that it is compared with; an area's mark is the same in all panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from dynvision.analysis.registry import MEASURES
+from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS
+from dynvision.visualization.legend import line_handle
+from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.style import GUIDE, INK, MARKERS, MUTED, Style
+
+PANEL = (1.75, 1.25)  # inches
+GAP = (0.62, 0.6)
+N_COLUMNS = 3
+MARGIN = (0.75, 0.65)
+ROW = 0.2  # inches a sign test
+QUESTION = 2.6  # inches for questions
+CELL = 0.62  # inches for a verdict
+RATIOS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+VERDICTS = {"yes": "#2a7f62", "no": "#b5442e", "unclear": "#c9a227", "not measured": GUIDE}
+X_LABELS = {"contrast": "contrast", "duration": "duration (ms)", "interval": "gap (ms)"}
+
+
+def draw_signs(axes: Axes, signs: pd.DataFrame, layers: Sequence[str], style: Style) -> None:
+    """Draw sign tests: a row a question, a column a layer; a question to the hierarchy is one mark over all.
+
+    Args:
+        axes: where to draw.
+        signs: columns `name`, `layer`, `model`, `verdict`.
+        layers: the columns.
+        style: names of layers.
+    """
+    tests = list(dict.fromkeys(signs["name"]))
+    for y, test in enumerate(tests):
+        for _, row in signs[signs["name"] == test].iterrows():
+            whole = row["layer"] not in layers
+            x, width = (0, len(layers)) if whole else (layers.index(row["layer"]), 1)
+            colour = VERDICTS[row["verdict"]]
+            axes.add_patch(_box(x, y, width, colour))
+            text = row["verdict"] if np.isnan(row["model"]) else f"{row['verdict']} {row['model']:+.2f}"
+            ink = INK if row["verdict"] in ("not measured", "unclear") else "white"
+            axes.text(x + width / 2, y + 0.5, text, ha="center", va="center", color=ink, fontsize=6.5)
+    axes.set_xlim(0, len(layers))
+    axes.set_ylim(len(tests), 0)
+    axes.set_yticks([y + 0.5 for y in range(len(tests))], [SIGN_TESTS[test].question for test in tests])
+    axes.set_xticks([x + 0.5 for x in range(len(layers))], [style.name(layer) for layer in layers])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def draw_curve(
+    axes: Axes, numbers: pd.DataFrame, colours: Mapping[str, str], marks: Mapping[str, str]
+) -> None:
+    """Draw one measure of network and cortex against the parameter.
+
+    Args:
+        axes: where to draw.
+        numbers: columns `protocol`, `name`, `layer`, `area`, `value`, `model`, `ci_low`, `ci_high`, `cortex`.
+        colours: of layers.
+        marks: of areas.
+    """
+    for (layer, area), of_pair in numbers.groupby(["layer", "area"], sort=False):
+        line = of_pair.sort_values("value")
+        at = line["value"]
+        colour = colours[str(layer)]
+        axes.vlines(at, line["ci_low"], line["ci_high"], color=colour, linewidth=0.9, alpha=0.7)
+        axes.plot(at, line["model"], color=colour, marker="o", markersize=3, zorder=3)
+        axes.plot(
+            at,
+            line["cortex"],
+            color=colour,
+            linestyle="--",
+            linewidth=0.9,
+            marker=marks[str(area)],
+            markerfacecolor="white",
+            markersize=4.5,
+            alpha=0.9,
+        )
+    measure = MEASURES[str(numbers["name"].iloc[0])]
+    axes.set_ylabel(f"{measure.label}\n({measure.unit})")
+    axes.set_xlabel(X_LABELS[str(numbers["protocol"].iloc[0])])
+    set_parameter_axis(axes, numbers["value"].to_numpy())
+    top = np.nanmax(numbers[["model", "cortex"]].to_numpy(), initial=0.0)
+    axes.set_ylim(0, 1.1 * top if np.isfinite(top) and top > 0 else 1)
+
+
+def draw_ratios(
+    axes: Axes, numbers: pd.DataFrame, colours: Mapping[str, str], marks: Mapping[str, str], style: Style
+) -> None:
+    """Draw measures of whole experiments and at one value as network over cortex, a row a number.
+
+    Args:
+        axes: where to draw.
+        numbers: columns `name`, `layer`, `area`, `model`, `ci_low`, `ci_high`, `cortex`.
+        colours: of layers.
+        marks: of areas.
+        style: names of layers.
+    """
+    labels = []
+    for y, (_, row) in enumerate(numbers.iterrows()):
+        ratio, low, high = (row[name] / row["cortex"] for name in ("model", "ci_low", "ci_high"))
+        shown = np.clip(ratio, RATIOS[0], RATIOS[-1]) if np.isfinite(ratio) else np.nan
+        outside = np.isfinite(ratio) and shown != ratio
+        mark = marks[row["area"]] if not outside else (">" if ratio > 1 else "<")
+        axes.hlines(
+            y, *np.clip([low, high], RATIOS[0], RATIOS[-1]), color=colours[row["layer"]], linewidth=0.9
+        )
+        axes.plot([shown], [y], marker=mark, color=colours[row["layer"]], markersize=4.5, clip_on=False)
+        approximate = " ≈" if row["provenance"] == "M" else ""
+        labels.append(
+            f"{MEASURES[row['name']].label}, {style.name(row['layer'])} as {row['area']}{approximate}"
+        )
+    axes.axvline(1, color=MUTED, linewidth=0.7, zorder=0)
+    axes.set_xscale("log")
+    axes.set_xlim(RATIOS[0], RATIOS[-1])
+    axes.xaxis.set_major_locator(FixedLocator(list(RATIOS)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("network / cortex")
+    axes.grid(axis="y", color=GUIDE, linewidth=0.4)
+    axes.set_axisbelow(True)
+
+
+def scorecard_figure(card: pd.DataFrame, style: Style) -> Figure:
+    """Draw a scorecard.
+
+    Args:
+        card: from :func:`dynvision.analysis.scorecard.score_run`.
+        style: colours and names.
+    """
+    signs, numbers = card[card["kind"] == "sign"], card[card["kind"] == "number"]
+    layers = list(dict.fromkeys(signs.loc[~signs["layer"].str.contains(" < "), "layer"]))
+    colours = style.depths(layers)
+    areas = list(dict.fromkeys(numbers["area"]))
+    marks = {area: (*MARKERS[1:], "P", "X", "*", "h")[n % 9] for n, area in enumerate(areas)}
+    sizes = numbers.groupby(["protocol", "name"], sort=False)["value"].nunique()
+    curves = list(sizes[sizes > 1].index)
+    is_curve = pd.MultiIndex.from_frame(numbers[["protocol", "name"]]).isin(curves)
+    single = numbers[~is_curve]
+    n_rows = -(-len(curves) // N_COLUMNS)
+    tests = signs["name"].nunique()
+    heights = [tests * ROW, n_rows * PANEL[1] + max(n_rows - 1, 0) * GAP[1], len(single) * 0.15]
+    width = N_COLUMNS * PANEL[0] + (N_COLUMNS - 1) * GAP[0] + 2 * MARGIN[0]
+    height = sum(heights) + 2 * MARGIN[1] + 2 * GAP[1] + 0.25
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+
+    def place(left: float, top: float, w: float, h: float) -> Axes:
+        return figure.add_axes((left / width, 1 - (top + h) / height, w / width, h / height))
+
+    top = MARGIN[1]
+    if tests:
+        draw_signs(
+            place(MARGIN[0] + QUESTION, top, max(len(layers) * CELL, 1.3), heights[0]), signs, layers, style
+        )
+    top += heights[0] + GAP[1]
+    for number, curve in enumerate(curves):
+        row, column = divmod(number, N_COLUMNS)
+        axes = place(MARGIN[0] + column * (PANEL[0] + GAP[0]), top + row * (PANEL[1] + GAP[1]), *PANEL)
+        of_panel = numbers[(numbers["protocol"] == curve[0]) & (numbers["name"] == curve[1])]
+        draw_curve(axes, of_panel, colours, marks)
+    top += heights[1] + GAP[1]
+    if len(single):
+        axes = place(MARGIN[0] + QUESTION, top, width - QUESTION - 2 * MARGIN[0], heights[2])
+        draw_ratios(axes, single, colours, marks, style)
+    handles = [line_handle(f"{style.name(layer)}, network", colours[layer], marker="o") for layer in layers]
+    handles += [line_handle(f"{area}, cortex", MUTED, "--", marks[area], filled=False) for area in areas]
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1 - 0.55 * MARGIN[0] / width, 1 - MARGIN[1] / height),
+    )
+    return figure
+
+
+def scorecard_caption(card: pd.DataFrame) -> str:
+    """Caption of the scorecard."""
+    signs = card[card["kind"] == "sign"]
+    passed = int((signs["verdict"] == "yes").sum())
+    sources = "; ".join(dict.fromkeys(source for source in card["source"] if source))
+    return (
+        f"Scorecard of {card['run_id'].iloc[0]}: {passed} of {len(signs)} sign tests are as in cortex. "
+        "Top: sign tests with their statistic, above 0 as in cortex; unclear where its 95 % interval reaches 0. "
+        "Middle: measures of the mean response over images (filled, with 95 % intervals over images) and of cortex (open, "
+        "dashed, in the colour of the layer that it is compared with). Bottom: single numbers as network over cortex; "
+        f"arrows are beyond the axis, ≈ marks values quoted from memory. Sources: {sources}."
+    )
+
+
+def _box(x: float, y: float, width: float, colour: str) -> Rectangle:
+    return Rectangle((x + 0.03, y + 0.06), width - 0.06, 0.88, facecolor=colour, edgecolor="none")

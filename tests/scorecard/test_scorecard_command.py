@@ -1,0 +1,107 @@
+"""``dynvision scorecard RUN`` on a trained run, and the figure."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from dynvision.analysis.scorecard import score_run
+from dynvision.config.run import read_run_config
+from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
+from dynvision.visualization.style import Style
+from tests.lab import forked_command
+from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
+
+EXPERIMENTS = """
+experiments:
+  short_contrast: {stimulus: {duration_ms: 20}, values: [0.25, 1.0], baseline_ms: 4, recorded_ms: 40}
+  short_interval: {stimulus: {type: pair, duration_ms: 8}, parameter: gap_ms, values: [0, 8, 60], recorded_ms: 60}
+"""
+SCORECARD = """
+scorecard:
+  experiments: {contrast: short_contrast, interval: short_interval}
+  areas: {layer1: V1, layer2: [LOTC]}
+"""
+
+
+@pytest.fixture(scope="module")
+def results(trained_lab, tmp_path_factory):
+    """A folder with configurations and one trained run."""
+    root = tmp_path_factory.mktemp("scorecard")
+    config = read_run_config(trained_lab.root / "config.yaml")
+    run = root / "results" / "runs" / config.run_id
+    shutil.copytree(trained_lab.root / "run", run)
+    shutil.copy(trained_lab.root / "config.yaml", run)
+    shutil.copytree(trained_lab.root / "data", root / "results" / "data" / config.data_id)
+    (root / "config").mkdir()
+    (root / "config" / "config_experiments.yaml").write_text(EXPERIMENTS)
+    (root / "config" / "config_scorecard.yaml").write_text(SCORECARD)
+    return root, config.run_id
+
+
+def command(results, *arguments):
+    root, run_id = results
+    places = ("--results", root / "results", "--config-dir", root / "config")
+    return forked_command("scorecard", run_id, *places, "--loader", "torch", *arguments, log=root / "log")
+
+
+def test_it_shows_the_protocols_once_and_writes_table_text_and_figure(results):
+    root, run_id = results
+    first = command(results)
+    assert first.status == 0, first.said
+    folder = root / "results" / "scorecard" / run_id
+    card = pd.read_parquet(folder / "scorecard.parquet")
+    assert set(card["experiment"]) == {"short_contrast", "short_interval"}
+    assert set(card.loc[card["kind"] == "number", "layer"]) == {"layer1", "layer2"}
+    assert (folder / "scorecard.txt").read_text() in first.said
+    assert {path.suffix for path in folder.iterdir()} == {".parquet", ".txt", ".csv", ".png", ".svg"}
+    pd.testing.assert_frame_equal(
+        pd.read_csv(folder / "scorecard.csv", keep_default_na=False)[["name", "layer", "verdict"]],
+        card[["name", "layer", "verdict"]],
+    )
+    again = command(results)
+    assert "images in 2 conditions" in first.said and "images in 2 conditions" not in again.said
+    assert pd.read_parquet(folder / "scorecard.parquet").equals(card)
+
+
+def test_a_changed_protocol_is_shown_again(results):
+    root, _ = results
+    path = root / "config" / "config_experiments.yaml"
+    path.write_text(EXPERIMENTS.replace("[0.25, 1.0]", "[0.125, 0.5, 1.0]"))
+    outcome = command(results)
+    assert outcome.status == 0, outcome.said
+    assert "images in 3 conditions" in outcome.said and "short_interval:" not in outcome.said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("{", "--settings is not valid JSON"),
+        ('{"experiments": {"contrst": "contrast"}}', "did you mean 'contrast'"),
+        ('{"areas": {"layer1": "V1"}}', "scorecard.experiments or scorecard.areas is empty"),
+        ('{"experiments": {"contrast": "never"}, "areas": {"layer1": "V1"}}', "never/config.yaml"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_one_sentence(results, settings, said):
+    outcome = command(results, "--settings", settings)
+    assert outcome.status == 2 and said in outcome.said and "Traceback" not in outcome.said
+
+
+def test_the_figure_shows_every_number_of_the_table():
+    areas = {"V1": ["V1", "V1-V3"], "V4": ["VOTC"], "IT": ["LOTC"]}
+    tables = {name: response_table(name, HUMAN, n_images=1) for name in PROTOCOLS}
+    card = score_run(tables, areas)
+    style = Style()
+    with style.context():
+        figure = scorecard_figure(card, style)
+    assert isinstance(figure, Figure)
+    signs, *curves, ratios = figure.axes
+    assert len(signs.get_yticklabels()) == card.loc[card["kind"] == "sign", "name"].nunique()
+    drawn = sum(len(line.get_xdata()) for axes in curves for line in axes.get_lines()) / 2
+    single = len(ratios.get_yticklabels())
+    assert drawn + single == (card["kind"] == "number").sum()
+    caption = scorecard_caption(card)
+    assert "Groen et al. (2022)" in caption and "sign tests are as in cortex" in caption
