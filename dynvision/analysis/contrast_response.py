@@ -25,7 +25,7 @@ C50_BOUNDS = (1e-3, 1e2)
 @register(
     "c50",
     "semi-saturation contrast",
-    "fraction",
+    "contrast",
     "contrast at which the peak above the mean before onset is half of that at the highest contrast, interpolated in "
     "log contrast",
     scope="experiment",
@@ -62,7 +62,7 @@ _FIT = "of the Naka-Rushton function fitted to the peaks above the mean before o
 
 
 @register("naka_rushton_rmax", "Naka-Rushton Rmax", "a.u.", f"Rmax {_FIT}", "experiment", "rmax", 100)
-@register("naka_rushton_c50", "Naka-Rushton c50", "fraction", f"c50 {_FIT}", "experiment", "c50", 100)
+@register("naka_rushton_c50", "Naka-Rushton c50", "contrast", f"c50 {_FIT}", "experiment", "c50", 100)
 @register("naka_rushton_n", "Naka-Rushton n", "ratio", f"exponent {_FIT}", "experiment", "n", 100)
 def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
     """Fit the Naka-Rushton function to the peaks.

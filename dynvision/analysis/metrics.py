@@ -25,6 +25,7 @@ from dynvision.analysis import (  # noqa: F401  (registers the measures)
     peak_ratio,
     reaction_time,
     recovery,
+    rise,
     subadditivity,
     summation,
     sustained,

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     runs = [find_run(given, arguments.results) for given in arguments.run]
     execution = execution_from(arguments)
     settings, experiments = _settings(arguments)
-    if not settings.experiments or not settings.areas:
+    if not settings.experiments or not (settings.areas or settings.models):
         raise InputError(
             "scorecard.experiments or scorecard.areas is empty; see config/config_scorecard.yaml"
         )
@@ -123,7 +123,7 @@ def _write(
     from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
     from dynvision.visualization.style import Style
 
-    card = score_run(tables, settings.areas)
+    card = score_run(tables, settings.areas_of(finished.config.model.name))
     folder = arguments.results / "scorecard" / finished.config.run_id
     style = Style(read_visualization(arguments.visualization))
     text = scorecard_text(card)

@@ -7,6 +7,7 @@ MEASURES: dict[str, str] = {
     "peak": "maximum response",
     "summed_response": "response summed over time, in units of response times ms",
     "onset_latency_ms": "time at which the response leaves its baseline",
+    "rise_time_ms": "time until the response reaches nine tenths of its peak",
     "fwhm_ms": "time around the peak in which the response is above half of its height",
     "sustained_ratio": "response at stimulus offset over the peak",
     "peak_ratio": "later over earlier of the two highest peaks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import field_validator
@@ -16,13 +17,18 @@ PROTOCOLS: dict[str, str] = {
     "interval": "two pulses whose gap varies",
 }
 
+Areas = dict[str, tuple[str, ...]]
+
 
 class ScorecardConfig(Section):
     """What a network is compared with."""
 
     experiments: dict[str, str] = key({}, "the experiment that is each protocol, by its name")
-    areas: dict[str, tuple[str, ...]] = key(
+    areas: Areas = key(
         {}, "areas of cortex that each layer is compared with; layers that are not listed are left out"
+    )
+    models: dict[str, Areas] = key(
+        {}, "the same for models with other layers, by model; * stands for anything"
     )
 
     @field_validator("experiments")
@@ -36,8 +42,22 @@ class ScorecardConfig(Section):
     @field_validator("areas", mode="before")
     @classmethod
     def _one_area_is_a_list(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        return {
-            layer: areas if isinstance(areas, (list, tuple)) else (areas,) for layer, areas in value.items()
-        }
+        return _listed(value)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _one_area_of_a_model_is_a_list(cls, value: Any) -> Any:
+        return (
+            {name: _listed(areas) for name, areas in value.items()} if isinstance(value, Mapping) else value
+        )
+
+    def areas_of(self, model: str) -> Areas:
+        """The areas of each layer of a model: of the longest name in ``models`` that fits, else ``areas``."""
+        fitting = [pattern for pattern in self.models if fnmatchcase(model, pattern)]
+        return self.models[max(fitting, key=len)] if fitting else self.areas
+
+
+def _listed(areas: Any) -> Any:
+    if not isinstance(areas, Mapping):
+        return areas
+    return {layer: given if isinstance(given, (list, tuple)) else (given,) for layer, given in areas.items()}

@@ -11,6 +11,7 @@ from dynvision.analysis.baseline import above_baseline
 from dynvision.analysis.latency import onset_latency_ms
 from dynvision.analysis.peak_ratio import peak_ratio
 from dynvision.analysis.reaction_time import reaction_time_confidence_ms, reaction_time_entropy_ms
+from dynvision.analysis.rise import rise_time_ms
 from dynvision.analysis.sustained import sustained_ratio
 from dynvision.analysis.width import fwhm_ms
 from dynvision.errors import InputError
@@ -136,3 +137,19 @@ def test_reaction_times_by_hand():
 def test_records_that_end_before_onset_are_said():
     with pytest.raises(InputError, match="before stimulus onset"):
         onset_latency_ms(np.zeros(2), np.array([-4.0, -2.0]))
+
+
+@pytest.mark.parametrize("base", [0.0, 2.0])
+def test_rise_time_of_a_leaky_unit(base):
+    time, tau = np.arange(-5, 200, 0.1), 10.0
+    assert rise_time_ms(base + leaky_pulse(time, 100.0, tau), time) == pytest.approx(
+        tau * math.log(10), abs=0.01
+    )
+    ramp = base + np.clip(TIME, 0, 50.0)
+    assert rise_time_ms(ramp, TIME) == pytest.approx(45.0)
+
+
+def test_rise_time_at_the_borders():
+    assert rise_time_ms(np.where(TIME >= 0, 1.0, 0.0), TIME) == 0
+    assert np.isnan(rise_time_ms(np.ones(len(TIME)), TIME))
+    assert np.isnan(rise_time_ms(np.where(TIME >= 10, 0.0, 1.0), TIME))

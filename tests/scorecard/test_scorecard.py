@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,10 @@ from dynvision.analysis import read_responses
 from dynvision.analysis.scorecard import SCORECARD_COLUMNS, score_run, scorecard_text
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
+from dynvision.experiments.batches import Batch
+from dynvision.experiments.outcomes import outcomes
 from dynvision.experiments.protocol import condition, times_ms
-from dynvision.experiments.run import Batch, append_responses
-from dynvision.experiments.tables import RESPONSES, TableWriter
+from dynvision.experiments.results import Results, Shown
 from dynvision.experiments.trial import run_conditions
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardChain
@@ -28,17 +28,17 @@ HUMAN_AREAS = {"V1": ["V1", "V1-V3"], "V4": ["VOTC"], "IT": ["LOTC"]}
 def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
     """What a network does in the experiments as shipped, by protocol, through the tables on disk."""
     tables = {}
+    images = torch.stack([torch.full((1, 2, 2), level, dtype=torch.float64) for level in (0.95, 1.05)])
+    batch = Batch(images, torch.tensor([0, 0]), np.array([3, 8]))
     for name in names:
-        experiment, path = EXPERIMENTS[name], folder / f"{name}.parquet"
+        experiment, paths = EXPERIMENTS[name], [folder / f"{name}_{part}.parquet" for part in ("r", "p", "u")]
         fixed = {"run_id": "network", "experiment": name, "parameter": experiment.parameter}
-        images = torch.stack([torch.full((1, 2, 2), level, dtype=torch.float64) for level in (0.95, 1.05)])
-        batch = Batch(images, torch.tensor([0, 0]), np.array([3, 8]))
-        times = np.array(times_ms(experiment, model.dt))
         cases = [condition(experiment, value, model.dt) for value in experiment.values]
-        with closing(TableWriter(path, RESPONSES, fixed)) as table:
-            for case, recorder, _ in run_conditions(model, batch.images, cases):
-                append_responses(table, case, recorder, batch, times)
-        tables[name.removesuffix("_ecog")] = read_responses(path)
+        with Results(*paths, fixed, {}) as results:
+            for case, recorder, logits in run_conditions(model, batch.images, cases):
+                kept = Shown(case, recorder, outcomes(logits, batch.labels))
+                results.append(kept, batch, np.array(times_ms(experiment, model.dt)))
+        tables[name.removesuffix("_ecog")] = read_responses(paths[0])
     return tables
 
 
@@ -70,7 +70,7 @@ def test_delayed_normalization_with_human_parameters_passes_the_sign_tests(corte
         ):
             assert verdicts[test, layer] == "yes", (test, layer)
     for test in (
-        "time_to_peak_grows_along_hierarchy",
+        "latency_grows_along_hierarchy",
         "width_grows_along_hierarchy",
         "time_constants_grow_along_hierarchy",
         "recovery_falls_along_hierarchy",
@@ -158,7 +158,9 @@ def test_one_image_has_no_interval_and_still_an_answer():
 
 def test_what_cannot_be_scored_is_said():
     tables = {"duration": response_table("duration", {"V1": HUMAN["V1"]}, n_images=1)}
-    with pytest.raises(InputError, match="none of the layers V1 has an area; add them to scorecard.areas"):
+    with pytest.raises(
+        InputError, match="none of the layers V1 has an area; add the model to scorecard.models"
+    ):
         score_run(tables, {"layer9": ["V1"]})
     with pytest.raises(InputError, match="unknown area 'V1V3'.*did you mean 'V1-V3'"):
         score_run(tables, {"V1": ["V1V3"]})

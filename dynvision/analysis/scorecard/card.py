@@ -68,7 +68,7 @@ def score_run(
     layers = [layer for layer in first.layers if layer in areas]
     if not layers:
         raise InputError(
-            f"none of the layers {', '.join(first.layers)} has an area; add them to scorecard.areas"
+            f"none of the layers {', '.join(first.layers)} has an area; add the model to scorecard.models"
         )
     rows = [*_signs(protocols, layers), *_numbers(protocols, layers, areas, targets)]
     table = pd.DataFrame(

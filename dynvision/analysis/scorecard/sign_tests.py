@@ -5,8 +5,9 @@
 
 The statistic of a trend is the share of pairs of conditions (or layers) that change as in cortex, less that of pairs that
 change against it: Kendall's tau-a, with changes too small to matter counted as ties. Other statistics are differences, and
-those too small to matter are 0. What is too small: half a sampling interval for times, .01 for fractions and ratios (the
-reading error of most data), 5 % for fitted time constants.
+those too small to matter are 0. What is too small: 1 ms or half a sampling interval for times, .01 for fractions and ratios
+(the reading error of most data), 5 % for fitted time constants. Latency is the time to 90 % of the peak: the maximum of a
+response that does not fall again can be anywhere on its plateau.
 
 Source of the statistic: Kendall (1938), Biometrika 30:81. The questions: Groen et al. (2022), Zhou et al. (2018), Brands et
 al. (2024).
@@ -27,6 +28,7 @@ GROEN = "Groen et al. (2022) J Neurosci 42:7562"
 BRANDS = "Brands et al. (2024) PLOS Comput Biol"
 ZHOU = "Zhou et al. (2018) J Neurosci 38:691"
 NOTICED = 0.01  # of fractions and ratios
+NOTICED_MS = 1.0
 NOTICED_LOG = 0.05  # of logarithms of time constants
 Of = Literal["layer", "hierarchy"]
 
@@ -102,7 +104,11 @@ def verdict(statistic: float, low: float) -> str:
 
 
 def _noticed(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) > NOTICED, x, x * 0)
+    return np.where(np.abs(x) > NOTICED, x, np.where(np.isnan(x), np.nan, 0.0))
+
+
+def _reversed(trend: np.ndarray) -> np.ndarray:
+    return 0.0 - trend  # no negative zero
 
 
 def _mean(x: np.ndarray) -> np.ndarray:
@@ -112,12 +118,14 @@ def _mean(x: np.ndarray) -> np.ndarray:
     return np.where(n > 0, np.where(known, x, 0.0).sum(axis=-1) / np.maximum(n, 1), np.nan)
 
 
-@register(
-    "latency_falls_with_contrast", "Does the time to peak fall with contrast?", "contrast", "layer", GROEN
-)
+def _noticed_ms(protocol: Protocol) -> float:
+    return max(NOTICED_MS, protocol.dt / 2)
+
+
+@register("latency_falls_with_contrast", "Does latency fall with contrast?", "contrast", "layer", GROEN)
 def latency_falls_with_contrast(protocol: Protocol, layer: str) -> np.ndarray:
-    """Trend of the time to peak over contrasts."""
-    return -agreement(protocol.of_layer("time_to_peak_ms", layer), protocol.dt / 2)
+    """Trend of the time to 90 % of the peak over contrasts, reversed."""
+    return _reversed(agreement(protocol.of_layer("rise_time_ms", layer), _noticed_ms(protocol)))
 
 
 @register("response_grows_with_contrast", "Does the response grow with contrast?", "contrast", "layer", GROEN)
@@ -153,17 +161,17 @@ def _along(protocol: Protocol, layers: Sequence[str], of: Callable[[str], np.nda
 
 
 @register(
-    "time_to_peak_grows_along_hierarchy",
-    "Does the time to peak grow along the hierarchy?",
+    "latency_grows_along_hierarchy",
+    "Does latency grow along the hierarchy?",
     "duration",
     "hierarchy",
     BRANDS,
 )
-def time_to_peak_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
-    """Trend of the time to peak at the longest duration over layers."""
+def latency_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
+    """Trend of the time to 90 % of the peak at the longest duration over layers."""
     longest = int(np.argmax(protocol.values))
-    times = _along(protocol, layers, lambda layer: protocol.of_layer("time_to_peak_ms", layer)[:, longest])
-    return agreement(times, protocol.dt / 2)
+    times = _along(protocol, layers, lambda layer: protocol.of_layer("rise_time_ms", layer)[:, longest])
+    return agreement(times, _noticed_ms(protocol))
 
 
 @register(
@@ -173,7 +181,7 @@ def width_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the width at half height after the shortest pulse over layers."""
     shortest = int(np.argmin(protocol.values))
     widths = _along(protocol, layers, lambda layer: protocol.of_layer("fwhm_ms", layer)[:, shortest])
-    return agreement(widths, protocol.dt / 2)
+    return agreement(widths, _noticed_ms(protocol))
 
 
 @register(
@@ -204,9 +212,8 @@ def time_constants_grow(protocol: Protocol, layers: Sequence[str]) -> np.ndarray
 )
 def recovery_falls(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the mean recovery over layers."""
-    return -agreement(
-        _along(protocol, layers, lambda layer: protocol.of_layer("mean_recovery", layer)), NOTICED
-    )
+    recovered = _along(protocol, layers, lambda layer: protocol.of_layer("mean_recovery", layer))
+    return _reversed(agreement(recovered, NOTICED))
 
 
 @register(
@@ -218,9 +225,8 @@ def recovery_falls(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
 )
 def subadditivity_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the mean r_double over layers."""
-    return -agreement(
-        _along(protocol, layers, lambda layer: _mean(protocol.of_layer("r_double", layer))), NOTICED
-    )
+    doubling = _along(protocol, layers, lambda layer: _mean(protocol.of_layer("r_double", layer)))
+    return _reversed(agreement(doubling, NOTICED))
 
 
 def ask(

@@ -1,0 +1,32 @@
+"""Which layer stands beside which area: every model that ships, and what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.section import validate
+from dynvision.config.workflow import load_workflow_config
+from dynvision.errors import InputError
+
+
+def test_the_longest_name_that_fits_counts() -> None:
+    areas = {"layer1": "V1"}
+    models = {"Res*": {"layer1": "V2"}, "ResNet18": {"layer1": ["V4", "VOTC"]}}
+    settings = validate(ScorecardConfig, {"areas": areas, "models": models}, "scorecard")
+    assert settings.areas_of("DyRCNNx2") == {"layer1": ("V1",)}
+    assert settings.areas_of("ResNet50") == {"layer1": ("V2",)}
+    assert settings.areas_of("ResNet18") == {"layer1": ("V4", "VOTC")}
+
+
+def test_shipped_experiments_exist(config_dir: str) -> None:
+    workflow = load_workflow_config(config_dir)
+    assert set(workflow.scorecard_experiments()) == {"contrast_ecog", "duration_ecog", "interval_ecog"}
+
+
+def test_unknown_protocols_and_experiments_are_named(config_dir: str) -> None:
+    with pytest.raises(InputError, match="unknown protocol 'contrats'.*did you mean 'contrast'"):
+        validate(ScorecardConfig, {"experiments": {"contrats": "contrast_ecog"}}, "scorecard")
+    given = {"scorecard": {"experiments": {"contrast": "contrast_ecg"}}}
+    with pytest.raises(InputError, match="unknown experiment 'contrast_ecg'.*did you mean 'contrast_ecog'"):
+        load_workflow_config(config_dir, given).scorecard_experiments()
