@@ -2,11 +2,16 @@
 
     python benchmarks/engine.py                          all models, sizes and lengths
     python benchmarks/engine.py --models DyRCNNx4 --pixels 32 --steps 20 --batch 16
+    python benchmarks/engine.py --cordsnet --pixels 112 --batch 8
 
 Each row is one model on one input: an image shown for T steps of 2 ms, all delays at their defaults, skips on. The loop is
 the oracle of the tests (``tests/textbook_loop.py``) on the same modules in channels-last layout, its best. A ratio above 1
 means that the engine is faster. On a GPU, memory is the peak beyond what was there before, and the rate counts
 the convolutions that the loop does, at every step, whether or not the engine needs to.
+
+With --cordsnet the model is CordsNet-R8 over 100 idle and 100 steps, and the loop is its update rule written out
+(``tests/models/published.py``): idle at full batch, the static image convolved at every step, either once or, as in the
+published code, again for each of the eight areas. The idle steps are without gradient in all.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from dynvision.models import create  # noqa: E402
+from tests.models import layouts  # noqa: E402
+from tests.models.published import cordsnet  # noqa: E402
 from tests.textbook_loop import textbook_loop  # noqa: E402
 
 
@@ -47,12 +54,16 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    parser.add_argument("--cordsnet", action="store_true", help="measure CordsNet-R8 in place of --models")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     print(
         f"{processor(arguments.device)}; torch {torch.__version__}; {torch.get_num_threads()} CPU threads\n"
     )
+    if arguments.cordsnet:
+        compare_cordsnet(arguments)
+        return
     header = ["model", "px", "T", "batch", "precision", "forward ms", "x", "forward + backward ms", "x"]
     if arguments.device == "cuda":
         header += ["peak MB", "x", "TFLOP/s"]
@@ -123,6 +134,66 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
         row += [f"{memory / 1e6:.0f}", f"{loop_memory / memory:.2f}"]
         row.append(f"{3 * operations(model, video) / ours_both / 1e12:.1f}")
     return row
+
+
+def compare_cordsnet(arguments: argparse.Namespace) -> None:
+    """Print the table of CordsNet-R8: one row a size and precision, ratios to both forms of the plain loop."""
+    header = [
+        "px",
+        "batch",
+        "precision",
+        "forward ms",
+        "x once",
+        "x each area",
+        "forward + backward ms",
+        "x once",
+    ]
+    print("| " + " | ".join(header) + " |")
+    print("|" + "---|" * len(header))
+    for pixels in arguments.pixels:
+        for precision in arguments.precision:
+            print("| " + " | ".join(measure_cordsnet(pixels, precision, arguments)) + " |", flush=True)
+
+
+def measure_cordsnet(pixels: int, precision: str, arguments: argparse.Namespace) -> list[str]:
+    """One row of the table."""
+    device, repeats = arguments.device, arguments.repeats
+    model = create("CordsNetR8", input_dims=(100, 3, pixels, pixels), block_steps=arguments.block_steps)
+    sizes = [(bias.shape[1], bias.shape[2]) for name, bias in model.named_parameters() if "addbias" in name]
+    published = {name: w.float().to(device) for name, w in layouts.cordsnet(8, 1000, sizes).items()}
+    model.load_state_dict(model.translate_pretrained_layer_names(published))
+    model.to(device)
+    images = torch.randn(arguments.batch, 3, pixels, pixels, device=device)
+    for weight in published.values():
+        weight.requires_grad_()
+
+    def autocast() -> contextlib.AbstractContextManager[object]:
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+    def engine() -> Tensor:
+        with autocast():
+            return model(images)
+
+    def loop(for_each_area: bool = False) -> Tensor:
+        with autocast():
+            return cordsnet(published, images, 100, idle_steps=100, for_each_area=for_each_area)
+
+    def forward(run: Callable[[], Tensor]) -> Callable[[], None]:
+        def call() -> None:
+            with torch.no_grad():
+                run()
+
+        return call
+
+    def backward(run: Callable[[], Tensor]) -> Callable[[], None]:
+        return lambda: run().float().square().mean().backward()
+
+    ours, once = paired(forward(engine), forward(loop), device, repeats)
+    again, each = paired(forward(engine), forward(lambda: loop(for_each_area=True)), device, repeats)
+    row = [str(pixels), str(arguments.batch), precision]
+    row += [f"{1e3 * ours:.0f}", f"{once / ours:.2f}", f"{each / again:.2f}"]
+    ours, once = paired(backward(engine), backward(loop), device, repeats)
+    return [*row, f"{1e3 * ours:.0f}", f"{once / ours:.2f}"]
 
 
 def paired(a: Callable[[], None], b: Callable[[], None], device: str, repeats: int) -> tuple[float, float]:

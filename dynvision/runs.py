@@ -13,9 +13,10 @@ from typing import Any
 
 from dynvision.config.data import ImagesConfig, with_own_names
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.feasible import check_checkpoints, check_on_models, missing_epochs
 from dynvision.config.figures import DEFAULT, SWEEP_FIGURES
 from dynvision.config.models import MODELS, check_module, find_model
-from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
+from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig
@@ -269,10 +270,17 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
         ):
             raise unknown_name("experiment", name, workflow.experiments, key="visualization.figures")
     distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
-    for name, experiment in experiments.items():
-        for trained in distinct.values():
-            check_on_grid(name, experiment, tested_dt(name, experiment, trained))
-    return WorkflowPlan(runs, experiments, workflow, ResultPaths(Path(workflow.results_dir)))
+    paths = ResultPaths(Path(workflow.results_dir))
+    every = workflow.execution.checkpoint_every
+    kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
+    for name, experiment in dict(experiments).items():
+        check_on_models(name, experiment, distinct.values())
+        if experiment.find_parameter().kind == "checkpoint":
+            if workflow.experiment != ("all",):
+                check_checkpoints(name, experiment, kept, every)
+            elif any(missing_epochs(experiment, *run, every) for run in kept):
+                del experiments[name]  # all that can be done
+    return WorkflowPlan(runs, experiments, workflow, paths)
 
 
 def check_pretrained(training: TrainingConfig) -> None:
@@ -295,33 +303,6 @@ def check_pretrained(training: TrainingConfig) -> None:
         )
     if not Path(path).is_file():
         raise InputError(f"training.init_with_pretrained: there is no file {path}")
-
-
-def tested_dt(name: str, experiment: ExperimentConfig, trained: ModelConfig) -> float:
-    """The integration step of an experiment on a trained model in ms.
-
-    Raises:
-        InputError: a model argument of the experiment, at any value of its parameter, is not possible for the model.
-    """
-    varies = experiment.find_parameter().kind == "model"
-    dt = 0.0
-    try:
-        for value in experiment.values if varies else experiment.values[:1]:
-            changed = changed_in_test(trained.args, experiment.at(value).model_args)
-            dt = resolve_model_args(trained.name, {**trained.args, **changed}).dt
-    except InputError as error:
-        raise InputError(f"experiments.{name}: {error}") from None
-    return dt
-
-
-def check_on_grid(name: str, experiment: ExperimentConfig, dt: float) -> None:
-    """Check that every duration of an experiment is a multiple of dt.
-
-    Raises:
-        InputError: one is not.
-    """
-    for value in experiment.values:
-        experiment.steps(value, dt, f"experiments.{name}.")
 
 
 def failures(results: str | Path, since: float) -> list[str]:

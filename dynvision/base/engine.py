@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.base.batch_statistics import normalizes_over_batch
+from dynvision.base.block_size import choose_block_steps
 from dynvision.base.frames import Frames, join, merge_frames
 from dynvision.base.plan import LayerPlan, Operation, Plan
 from dynvision.base.state import ModelState, Trace
 from dynvision.base.watch import INSIDE_SCAN, Watch, shifted
+from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.merge import MERGES
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.resize import resize_nearest
@@ -28,7 +30,7 @@ from dynvision.model_components.zero_start import ZeroStart
 
 
 def advance(
-    plan: Plan, frames: Frames, state: ModelState, block_steps: int, watch: Watch | None = None
+    plan: Plan, frames: Frames, state: ModelState, block_steps: int | None, watch: Watch | None = None
 ) -> tuple[list[Frames], ModelState]:
     """Run a model over a stretch of input.
 
@@ -36,21 +38,22 @@ def advance(
         plan: what to do for each layer.
         frames: the input from step ``state.age`` on.
         state: the state before the first of them.
-        block_steps: length of a block, >= 1; a feedback delay may shorten it.
+        block_steps: length of a block, >= 1, or None to choose it by device and size; a feedback delay may shorten it.
         watch: observers by quantity, each called with a layer's name and a piece of time (:mod:`dynvision.base.watch`).
 
     Returns:
         The last layer's output, for the steps at which there is any (first step of ``frames`` is step 0 here), and
         the state after the last step.
     """
-    longest = min(block_steps, plan.longest_block or block_steps)
     outputs: list[Frames] = []
     once = Once()
     done = 0
-    for block in frames.cut(longest):
-        begun = block.shifted(state.age - block.first)
-        shift = done - begun.first
-        output, state = _run_block(plan, begun, state, once, shifted(watch or {}, shift))
+    while done < frames.n:
+        rest = frames.between(frames.first + done, frames.end)
+        longest = block_steps or choose_block_steps(plan, rest, state)
+        block = rest.head(min(longest, plan.longest_block or longest)).shifted(state.age - rest.first)
+        shift = done - block.first
+        output, state = _run_block(plan, block, state, once, shifted(watch or {}, shift))
         if output is not None:
             outputs.append(output.shifted(shift))
         done += block.n
@@ -221,7 +224,7 @@ class _Block:
             z.batch,
             self._trace(plan.name).last() if history is None else None,
             scan.solver.gain(),
-            scan.rectify,
+            scan.rectified,
             scan.recurrence,
             None if history is None else history.folded(),
         )
@@ -301,26 +304,47 @@ class Scan:
     """What makes up a layer whose whole temporal part can run as one operation."""
 
     solver: Solver
-    rectify: bool
+    rectified: Rectified
     recurrence: Recurrence | None
 
 
 def scan_of(plan: LayerPlan) -> Scan | None:
-    """The scan of a layer with at most an additive convolutional recurrence, a leaky step and a rectification."""
-    if not plan.step or len(plan.step) > 2 or len(plan.lateral) > 1:
-        return None
-    solver: Any = plan.step[0].module
-    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
-    if not plain or any(type(operation.module) is not nn.ReLU for operation in plan.step[1:]):
-        return None
+    """The scan of a layer with at most an additive convolutional recurrence, a leaky step and one rectification.
+
+    The rectification stands right before or right behind the step; before it, the step must not be learned.
+    """
+    parts = [*plan.lateral, *plan.step]
     recurrence = None
-    for operation in plan.lateral:
-        module: Any = operation.module
-        is_plain_conv = operation.kind == "recur" and type(module.recurrence) is nn.Conv2d
-        if not is_plain_conv or module.recurrence_target != "output" or module.recurrence_merge != "additive":
+    if parts and parts[0].kind == "recur":
+        recurrence = _plain_recurrence(parts.pop(0).module)
+        if recurrence is None:
             return None
-        recurrence = Recurrence.of(module.recurrence, module.delay_steps)
-    return Scan(solver, len(plan.step) == 2, recurrence)
+    rectified: Rectified = "none"
+    if len(parts) == 2:
+        rectified = "drive" if _is_rectification(parts[0]) else "state"
+        rectification = parts.pop(0 if rectified == "drive" else 1)
+        if not _is_rectification(rectification):
+            return None
+    if len(parts) != 1:
+        return None
+    solver: Any = parts[0].module
+    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
+    if not plain or (rectified == "drive" and solver.train_tau):
+        return None
+    return Scan(solver, rectified, recurrence)
+
+
+def _is_rectification(operation: Operation) -> bool:
+    return type(operation.module) is nn.ReLU
+
+
+def _plain_recurrence(module: Any) -> Recurrence | None:
+    """An additive recurrence by one convolution into the drive; None for any other."""
+    conv = module.recurrence
+    plain = isinstance(conv, nn.Conv2d) and type(conv).forward is nn.Conv2d.forward
+    if not plain or module.recurrence_target != "output" or module.recurrence_merge != "additive":
+        return None
+    return Recurrence.of(conv, module.delay_steps)
 
 
 def _stack(steps: Sequence[Tensor]) -> Tensor:

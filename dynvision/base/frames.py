@@ -63,6 +63,10 @@ class Frames:
         at = slice((first - self.first) * batch, (end - self.first) * batch)
         return Frames(first, end - first, self.values[at])
 
+    def head(self, length: int) -> Frames:
+        """The first ``length`` steps, or all if there are fewer."""
+        return self.between(self.first, min(self.first + length, self.end))
+
     def cut(self, length: int) -> list[Frames]:
         """The signal in pieces of at most ``length`` steps."""
         if self.n <= length:

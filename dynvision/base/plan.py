@@ -17,6 +17,7 @@ from typing import Literal
 from torch import nn
 
 from dynvision.errors import InputError, unknown_name
+from dynvision.model_components.bias import Bias
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.recurrent_connection import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
@@ -236,9 +237,9 @@ def _expand_recurrent_conv(
 
 
 def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
-    """Move additive connections that directly follow an additive recurrent merge before it.
+    """Move additive connections and biases that directly follow an additive recurrent merge before it.
 
-    The sum is the same, and a connection then merges once a block instead of once a sub-block.
+    The sum is the same, and what is added is then added once a block instead of once a sub-block.
     """
     ordered = list(found)
     for i, operation in enumerate(found):
@@ -246,22 +247,17 @@ def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
             recurrent = operation.module
             assert isinstance(recurrent, (RecurrentConnectedConv2d, RecurrentConnection))
             end = i + 1
-            while (
-                end < len(found)
-                and recurrent.recurrence_merge == "additive"
-                and _is_additive_connection(found[end])
-            ):
+            while end < len(found) and recurrent.recurrence_merge == "additive" and _is_additive(found[end]):
                 end += 1
             ordered[i:end] = [*found[i + 1 : end], operation]
     return ordered
 
 
-def _is_additive_connection(operation: Operation | str) -> bool:
-    return (
-        isinstance(operation, Operation)
-        and isinstance(operation.module, Connection)
-        and operation.module.merge_name == "additive"
-    )
+def _is_additive(operation: Operation | str) -> bool:
+    if isinstance(operation, str):
+        return False
+    module = operation.module
+    return isinstance(module, Bias) or (isinstance(module, Connection) and module.merge_name == "additive")
 
 
 def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> LayerPlan:

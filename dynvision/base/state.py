@@ -38,6 +38,11 @@ class Trace:
         newest = self.pieces[-1]
         return newest.values if newest.constant else newest.values[-newest.batch :]
 
+    def bytes_per_step(self) -> int:
+        """Memory of one step; 0 before the layer has started."""
+        newest = self.last()
+        return 0 if newest is None else newest.numel() * newest.element_size()
+
     def since(self, first: int, shift: int) -> Trace:
         """Without the pieces that end before ``first``, on a clock shifted by ``shift``."""
         return Trace(tuple(piece.shifted(shift) for piece in self.pieces if piece.end > first))

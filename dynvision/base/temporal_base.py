@@ -21,7 +21,6 @@ from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
 from dynvision.base.batch_statistics import running_statistics
-from dynvision.base.block_size import choose_block_steps
 from dynvision.base.engine import advance
 from dynvision.base.frames import Frames
 from dynvision.base.plan import Plan, check_operations, make_plan
@@ -274,9 +273,8 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         plan = self.plan() if plan is None else plan
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
-        block = self.block_steps or choose_block_steps(plan, frames)
         with _weights_once():
-            outputs, state = advance(plan, frames, state, block, joined(observer, watch=watch))
+            outputs, state = advance(plan, frames, state, self.block_steps, joined(observer, watch=watch))
             return self._gather_logits(outputs, frames), state
 
     def step(self, frame: Tensor, state: ModelState, plan: Plan | None = None) -> tuple[Tensor, ModelState]:

@@ -33,7 +33,7 @@ class Setting:
         value: the value; true is 1 and false is 0.
         stimulus, noise: what is shown.
         model_args: arguments of the model that apply instead of the run's.
-        checkpoint: epoch whose weights are used, from 0; None for the best ones.
+        checkpoint: epoch whose weights are used, from 1; None for the best ones.
     """
 
     value: float
@@ -113,8 +113,8 @@ class ExperimentConfig(Section):
             noise = validate(NoiseConfig, {**noise.model_dump(), **changed}, "values")
         elif kind == "model":
             model_args |= changed
-        elif value != int(value) or value < 0:
-            raise InputError(f"values: checkpoint {value:g} is no epoch; epochs count 0, 1, 2, ...")
+        elif value != int(value) or value < 1:
+            raise InputError(f"values: checkpoint {value:g} is no epoch; epochs count 1, 2, 3, ...")
         else:
             checkpoint = int(value)
         return Setting(float(value), stimulus, noise, model_args, checkpoint)

@@ -3,12 +3,13 @@
 duration_ms        stimulus      what is shown
 ssnr               noise         what is added to it
 t_idle             model         the same weights in another model; true and false are values, too
-checkpoint         checkpoint    the weights after another epoch of training, counted from 0
+checkpoint         checkpoint    the weights after another epoch of training, counted from 1
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from dynvision.config.models import MODELS
@@ -36,6 +37,7 @@ class Parameter:
     unit: str = ""
 
 
+@cache
 def _numbers(section: type[Section], kind: Kind, allowed: tuple[Any, ...]) -> dict[str, Parameter]:
     """The keys of a section that hold one number (or truth) each."""
     found = {}
@@ -57,7 +59,7 @@ def all_parameters() -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
     for entry in MODELS.values():
         parameters |= _numbers(entry.args, "model", (float, int, bool))
-    parameters |= {CHECKPOINT: Parameter(CHECKPOINT, "checkpoint")}
+    parameters |= {CHECKPOINT: Parameter(CHECKPOINT, "checkpoint", "epochs")}
     parameters |= _numbers(NoiseConfig, "noise", (float, int))
     for stimulus in STIMULI.values():
         parameters |= stimulus_parameters(stimulus)

@@ -59,10 +59,15 @@ def operation(name: str, n_draws: int) -> Callable[[Apply], Apply]:
 @operation("flip", n_draws=1)
 def flip(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
     """Mirror left and right where u < probability."""
-    mirrored = torch.from_numpy(np.flatnonzero(u[:, 0] < args["probability"])).to(x.device)
-    x = x.clone()
-    x[mirrored] = x[mirrored].flip(3)
-    return x
+    chosen = np.flatnonzero(u[:, 0] < args["probability"])
+    flipped = x.clone()
+    if x.device.type == "cpu":  # see `windows`
+        for image in chosen.tolist():
+            flipped[image] = x[image].flip(2)
+    else:
+        index = torch.from_numpy(chosen).to(x.device)
+        flipped[index] = x[index].flip(3)
+    return flipped
 
 
 @operation("translate", n_draws=2)

@@ -19,21 +19,18 @@ class Progress:
 
     def __init__(self, what: str, n_trials: int, done: str) -> None:
         self.what, self.n_trials, self.done = what, n_trials, done
-        self.n_done = 0
         self._moves = sys.stdout.isatty()
         self._began = self._said = time.monotonic()
 
-    def add(self, n_trials: int) -> None:
-        """Some more trials are done."""
-        self.n_done += n_trials
+    def at(self, n_done: int) -> None:
+        """So many trials are done."""
         now = time.monotonic()
-        if self.n_done >= self.n_trials:
+        if n_done >= self.n_trials:
             self._say(self.done, last=True)
         elif self._moves or now - self._said >= QUIET_S:
             self._said = now
-            left = (now - self._began) * (self.n_trials - self.n_done) / self.n_done
-            part = self.n_done / self.n_trials
-            self._say(f"{part:4.0%} of {self.n_trials:,} trials, {duration(left)} left")
+            left = (now - self._began) * (self.n_trials - n_done) / n_done
+            self._say(f"{n_done / self.n_trials:4.0%} of {self.n_trials:,} trials, {duration(left)} left")
 
     def _say(self, text: str, last: bool = False) -> None:
         start, end = ("\r\x1b[K", "\n" if last else "") if self._moves else ("", "\n")

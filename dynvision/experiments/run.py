@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
-from torch import Tensor
 
 from dynvision.base import TemporalBase
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.run import RunConfig, changed_in_test
+from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
-from dynvision.data.loader import ImageLoader
-from dynvision.data.manifest import Manifest
 from dynvision.device import choose_device
-from dynvision.errors import InputError
+from dynvision.experiments.batches import Batch, each_batch, pixel_scale
+from dynvision.experiments.network import load_network, network_settings
 from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.outcomes import outcomes
 from dynvision.experiments.progress import Progress
 from dynvision.experiments.protocol import Condition, condition, times_ms
-from dynvision.experiments.recorder import ResponseRecorder
-from dynvision.experiments.screen import Screen
-from dynvision.experiments.settings import NetworkSetting, network_settings
-from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
-from dynvision.experiments.trial import run_conditions
-from dynvision.files import atomic_path, remove_leftovers
-from dynvision.models.build import build_model
-from dynvision.models.weights import load_weights, read_weights
+from dynvision.experiments.results import Results, Shown
+from dynvision.experiments.room import Room
+from dynvision.experiments.trial import layer_shapes, run_conditions
+from dynvision.experiments.units import images_within
+from dynvision.files import remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class ExperimentFiles:
     """What an experiment reads and writes.
 
     Attributes:
-        weights: the run's ``model.safetensors``.
+        weights: the run's ``model.safetensors``; checkpoints are in the folder ``checkpoints`` beside it.
         data: folder that ``convert`` wrote.
         responses, performance: the Parquet files to write.
     """
@@ -50,18 +42,10 @@ class ExperimentFiles:
     responses: Path
     performance: Path
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Test images with their indices in the source and their labels."""
-
-    images: Tensor
-    labels: Tensor
-    indices: np.ndarray
-
-    def on_screen(self, scale: PixelScale, device: torch.device) -> Screen:
-        """The images, ready to be shown."""
-        return Screen(self.images.to(device), torch.from_numpy(self.indices).to(device), scale)
+    @property
+    def units(self) -> Path:
+        """The Parquet file of the units, beside the responses; written only if they are asked for."""
+        return self.responses.with_name("units.parquet")
 
 
 def run_experiment(
@@ -71,7 +55,7 @@ def run_experiment(
     execution: ExecutionConfig,
     files: ExperimentFiles,
 ) -> None:
-    """Show every test image in every condition and write the two tables.
+    """Show every test image in every condition and write the tables.
 
     Args:
         name: name of the experiment, for the tables.
@@ -83,7 +67,8 @@ def run_experiment(
     Raises:
         InputError: weights of another run, damaged data, or a protocol that is not on the time grid.
     """
-    remove_leftovers(files.responses, files.performance)
+    remove_leftovers(files.responses, files.performance, files.units)
+    files.units.unlink(missing_ok=True)  # of an earlier call, which asked for them
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = DataModule(
         files.data,
@@ -95,95 +80,73 @@ def run_experiment(
     )
     device = choose_device(execution.accelerator)
     scale = pixel_scale(data.manifest, device)
-    fixed = {"run_id": run.run_id, "experiment": name, "parameter": experiment.parameter}
     loader = data.test_dataloader()
     n_images = min(loader.n_images, experiment.n_images or loader.n_images)
-    n_conditions = len(experiment.values)
-    done = f"{n_images} of {n_images} images in {n_conditions} conditions"
-    progress = Progress(f"{run.run_id}: {name}", n_images * n_conditions, done)
-    with ExitStack() as stack:
-        paths = [stack.enter_context(atomic_path(path)) for path in (files.responses, files.performance)]
-        responses, performance = (
-            stack.enter_context(closing(TableWriter(path, schema, fixed)))
-            for path, schema in zip(paths, (RESPONSES, PERFORMANCE), strict=True)
-        )
-        for setting in network_settings(experiment):
-            model = load_model(run, setting, data, files.weights).to(device)
+    n_values = len(experiment.values)
+    networks = network_settings(experiment)
+    fixed = {"run_id": run.run_id, "experiment": name, "parameter": experiment.parameter}
+    done = f"{n_images} of {n_images} images in {n_values} conditions"
+    progress = Progress(f"{run.run_id}: {name}", n_images * n_values, done)
+    room = Room(execution.test_batch_size)
+    model = load_network(run, networks[0], data, files.weights).to(device)
+    n_kept, shapes = kept_units(experiment, model, n_images)
+    with Results(files.responses, files.performance, files.units, fixed, shapes) as results:
+        for index, network in enumerate(networks):
+            if index:
+                model = load_network(run, network, data, files.weights).to(device)
+            conditions = [condition(experiment, value, model.dt) for value in network.values]
+            session = Session(model, conditions, scale, n_kept, progress, index * n_images)
             times = np.array(times_ms(experiment, model.dt))
-            shown = [condition(experiment, value, model.dt) for value in setting.values]
-            for batch in test_batches(loader, n_images):
-                screen = batch.on_screen(scale, device)
-                for case, recorder, logits in run_conditions(model, screen, shown):
-                    append_responses(responses, case, recorder, batch, times)
-                    append_performance(performance, case, logits, batch, times)
-                    progress.add(len(batch.labels))
+            for batch in each_batch(loader, n_images):
+                for part, trials in room.each_part(batch, session.show):
+                    for shown in trials:
+                        results.append(shown, part, times)
 
 
-def load_model(run: RunConfig, setting: NetworkSetting, data: DataModule, weights: Path) -> TemporalBase:
-    """The trained network with the model arguments of a test, ready to be tested."""
-    tensors, header = read_weights(weights)
-    if header.get("run_id", run.run_id) != run.run_id:
-        raise InputError(f"weights {weights} are of run {header['run_id']}, not of {run.run_id}")
-    changed = changed_in_test(run.model.args, setting.model_args)
-    model = build_model(run, data.input_shape, data.n_classes, changed)
-    load_weights(model, tensors, weights)
-    return model.eval()
+@dataclass(frozen=True)
+class Session:
+    """A network and what it is shown.
+
+    Attributes:
+        model: in eval mode.
+        conditions: in which each image is shown.
+        scale: of the images' pixels.
+        n_kept: images of which every unit is kept.
+        progress: is told of every condition.
+        n_before: trials that are done when the session begins.
+    """
+
+    model: TemporalBase
+    conditions: list[Condition]
+    scale: PixelScale
+    n_kept: int
+    progress: Progress
+    n_before: int
+
+    def show(self, part: Batch) -> list[Shown]:
+        """Show images in every condition."""
+        n_kept = min(max(self.n_kept - part.first, 0), len(part))
+        done = self.n_before + part.first * len(self.conditions)
+        trials = []
+        for case, recorder, logits in run_conditions(
+            self.model, part.on_screen(self.scale), self.conditions, n_kept
+        ):
+            trials.append(Shown(case, recorder, outcomes(logits, part.labels)))
+            done += len(part)
+            self.progress.at(done)
+        return trials
 
 
-def pixel_scale(manifest: Manifest, device: torch.device) -> PixelScale:
-    """The normalisation of a data folder's images."""
-    sd = [value if value > 0 else 1.0 for value in manifest.sd]
-    mean, scale = (
-        torch.tensor(list(values), device=device).view(1, -1, 1, 1) for values in (manifest.mean, sd)
+def kept_units(
+    experiment: ExperimentConfig, model: TemporalBase, n_images: int
+) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """Of how many images every unit is kept, and the shape of each layer; 0 and nothing if they are not asked for."""
+    if experiment.save_responses == "none":
+        return 0, {}
+    n_steps = len(times_ms(experiment, model.dt))
+    shapes = layer_shapes(model, n_steps)
+    n_kept = images_within(experiment.save_responses_mb, shapes, n_steps, len(experiment.values), n_images)
+    print(
+        f"units of {n_kept} of {n_images} images are kept (save_responses_mb={experiment.save_responses_mb:g})"
     )
-    return PixelScale(mean, scale)
-
-
-def test_batches(loader: ImageLoader, n_images: int) -> Iterator[Batch]:
-    """The first test images, round robin over the classes, each exactly once."""
-    indices = np.asarray(loader.image_indices)[:n_images]
-    done = 0
-    for images, labels in loader:
-        here = indices[done : done + len(labels)]
-        yield Batch(images[: len(here)], labels[: len(here)], here)
-        done += len(here)
-        if done >= n_images:
-            return
-
-
-def append_responses(
-    table: TableWriter, case: Condition, recorder: ResponseRecorder, batch: Batch, times: np.ndarray
-) -> None:
-    """Append what the layers did: a row for each layer, image and step."""
-    layers = list(recorder.mean)
-    columns = {
-        **_of_condition(case, times),
-        "image": batch.indices[None, :, None],
-        "label": batch.labels.numpy()[None, :, None],
-        "layer": np.array(layers, dtype=object)[:, None, None],
-        "mean": np.stack(list(recorder.mean.values())),
-        "sd": np.stack(list(recorder.sd.values())),
-    }
-    table.append(columns, (len(layers), len(batch.indices), len(times)))
-
-
-def append_performance(
-    table: TableWriter, case: Condition, logits: Tensor, batch: Batch, times: np.ndarray
-) -> None:
-    """Append what the outputs say: a row for each image and step."""
-    columns = {
-        **_of_condition(case, times),
-        "image": batch.indices[:, None],
-        "label": batch.labels.numpy()[:, None],
-        **outcomes(logits, batch.labels),
-    }
-    table.append(columns, (len(batch.indices), len(times)))
-
-
-def _of_condition(case: Condition, times: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "value": np.array(case.value),
-        "time_ms": times,
-        "stimulus_on": np.array(case.stimulus_on),
-        "shown": np.array(case.shown, dtype=object),
-    }
+    return n_kept, shapes

@@ -31,6 +31,7 @@ _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
 _IMAGE = [("image", pa.int32()), ("label", pa.int32())]
 _TIME = [("time_ms", pa.float64()), ("stimulus_on", pa.bool_()), ("shown", _NAME)]
+KEYS = [*_CONDITION, *_IMAGE, ("layer", _NAME), ("time_ms", pa.float64())]
 RESPONSES = pa.schema(
     [*_CONDITION, *_IMAGE, ("layer", _NAME), *_TIME, ("mean", pa.float32()), ("sd", pa.float32())]
 )
@@ -68,8 +69,7 @@ class TableWriter:
         arrays = []
         for field in self.schema:
             if field.name in self.fixed:
-                codes = pa.array(np.zeros(n_rows, np.int32))
-                column = pa.DictionaryArray.from_arrays(codes, pa.array([self.fixed[field.name]]))
+                column = name_column(self.fixed[field.name], n_rows)
             else:
                 values = np.broadcast_to(columns[field.name], shape).reshape(-1)
                 column = pa.array(values, type=pa.string() if field.type == _NAME else field.type)
@@ -80,3 +80,8 @@ class TableWriter:
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
+    """A column that holds one name throughout."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([name]))

@@ -6,41 +6,56 @@ On a GPU each direction is one kernel for all steps; elsewhere three passes a st
 from __future__ import annotations
 
 import importlib.util
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+Rectified = Literal["none", "drive", "state"]
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
 def forward(
-    z: Tensor, h: Tensor | None, start: Tensor, r: Tensor, batch: int, gain: float, rectify: bool
+    z: Tensor,
+    h: Tensor | None,
+    start: Tensor,
+    r: Tensor,
+    batch: int,
+    gain: float,
+    rectified: Rectified,
+    active: Tensor | None = None,
 ) -> None:
-    """``r(t) = Phi((1 - g) r(t - 1) + g (z(t) + h(t)))`` into ``r``.
+    """``r(t)`` of all steps into ``r``: u = z + h, then (1 - g) r(t - 1) + g u, rectified where ``rectified`` says.
 
     Args:
         z: drive, (n B, ...), or (B, ...) for the same at every step.
-        h: recurrent signal, (n B, ...), or None.
+        h: recurrent signal, (n B, ...), or None; overwritten.
         start: r before the first step, (B, ...).
         r: receives the result, (n B, ...).
         batch: B.
         gain: g.
-        rectify: whether Phi is max(., 0), else the identity.
+        rectified: what is max(., 0): nothing, the drive u, or the new state.
+        active: receives where the drive is above 0, (n B, ...) of bool, if it is rectified and a gradient is wanted.
     """
     if HAS_TRITON and r.is_cuda and r.dtype != torch.float64:
         from dynvision.functional import leaky_steps_triton
 
-        leaky_steps_triton.forward(z, h, start, r, batch, gain, rectify)
+        leaky_steps_triton.forward(z, h, start, r, batch, gain, rectified, active)
         return
     steps = r.split(batch)
     drives = [z] * len(steps) if z.shape[0] == batch else z.split(batch)
     lateral = [None] * len(steps) if h is None else h.split(batch)
+    where = [None] * len(steps) if active is None else active.split(batch)
     state = start
-    for out, drive, signal in zip(steps, drives, lateral, strict=True):
+    for out, drive, signal, above in zip(steps, drives, lateral, where, strict=True):
         if signal is not None:
             drive = torch.add(drive, signal, out=signal)
+        if rectified == "drive":
+            if above is not None:
+                torch.gt(drive, 0, out=above)
+            drive = drive.relu() if signal is None else drive.relu_()
         torch.lerp(state, drive, gain, out=out)
-        if rectify:
+        if rectified == "state":
             out.relu_()
         state = out
 
@@ -52,7 +67,8 @@ def backward(
     grad_z: Tensor,
     batch: int,
     gain: float,
-    rectify: bool,
+    rectified: Rectified,
+    active: Tensor | None = None,
 ) -> Tensor:
     """Backward of :func:`forward`.
 
@@ -61,7 +77,7 @@ def backward(
         r: the result of :func:`forward`, (n B, ...).
         carried: gradient at the last step from the step after it, (B, ...), or None; overwritten.
         grad_z: receives the gradient at the drive, (n B, ...).
-        batch, gain, rectify: as in :func:`forward`.
+        batch, gain, rectified, active: as in :func:`forward`.
 
     Returns:
         The gradient at the state before the first step, (B, ...).
@@ -69,13 +85,16 @@ def backward(
     if HAS_TRITON and r.is_cuda and r.dtype != torch.float64:
         from dynvision.functional import leaky_steps_triton
 
-        return leaky_steps_triton.backward(grad_r, r, carried, grad_z, batch, gain, rectify)
-    steps = list(zip(grad_r.split(batch), r.split(batch), grad_z.split(batch), strict=True))
-    for grad, state, out in reversed(steps):
+        return leaky_steps_triton.backward(grad_r, r, carried, grad_z, batch, gain, rectified, active)
+    where = [None] * (len(r) // batch) if active is None else active.split(batch)
+    steps = list(zip(grad_r.split(batch), r.split(batch), grad_z.split(batch), where, strict=True))
+    for grad, state, out, above in reversed(steps):
         at_y = grad if carried is None else carried.add_(grad)
-        if rectify:
+        if rectified == "state":
             at_y = torch.ops.aten.threshold_backward(at_y, state, 0.0)
         torch.mul(at_y, gain, out=out)
         carried = at_y - out  # (1 - g) a(t)
+        if above is not None:
+            out.mul_(above)
     assert carried is not None
     return carried

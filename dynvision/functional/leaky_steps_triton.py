@@ -11,6 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from dynvision.functional.leaky_steps import Rectified
+
 BLOCK = 1024
 
 
@@ -20,12 +22,14 @@ def _forward(
     h,
     start,
     r,
+    active,
     units,
     n,
     z_stride,
     gain,
     LATERAL: tl.constexpr,
-    RECTIFY: tl.constexpr,
+    RECTIFIED: tl.constexpr,
+    ACTIVE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -36,8 +40,12 @@ def _forward(
         drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32)
         if LATERAL:
             drive += tl.load(h + here, mask=inside).to(tl.float32)
+        if ACTIVE:
+            tl.store(active + here, drive > 0, mask=inside)
+        if RECTIFIED == "drive":
+            drive = tl.maximum(drive, 0.0)
         state += gain * (drive - state)
-        if RECTIFY:
+        if RECTIFIED == "state":
             state = tl.maximum(state, 0.0)
         tl.store(r + here, state, mask=inside)
 
@@ -46,6 +54,7 @@ def _forward(
 def _backward(
     grad_r,
     r,
+    active,
     carried,
     grad_z,
     grad_start,
@@ -53,7 +62,7 @@ def _backward(
     n,
     gain,
     CARRIED: tl.constexpr,
-    RECTIFY: tl.constexpr,
+    RECTIFIED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -64,25 +73,50 @@ def _backward(
     for step in range(n):
         here = (n - 1 - step) * units + at
         grad = carry + tl.load(grad_r + here, mask=inside).to(tl.float32)
-        if RECTIFY:
+        if RECTIFIED == "state":
             grad = tl.where(tl.load(r + here, mask=inside) > 0, grad, 0.0)
-        tl.store(grad_z + here, gain * grad, mask=inside)
+        heard = gain * grad
+        if RECTIFIED == "drive":
+            heard = tl.where(tl.load(active + here, mask=inside) != 0, heard, 0.0)
+        tl.store(grad_z + here, heard, mask=inside)
         carry = (1.0 - gain) * grad
     tl.store(grad_start + at, carry, mask=inside)
 
 
 def forward(
-    z: Tensor, h: Tensor | None, start: Tensor, r: Tensor, batch: int, gain: float, rectify: bool
+    z: Tensor,
+    h: Tensor | None,
+    start: Tensor,
+    r: Tensor,
+    batch: int,
+    gain: float,
+    rectified: Rectified,
+    active: Tensor | None,
 ) -> None:
     """See :func:`dynvision.functional.leaky_steps.forward`."""
     n = r.shape[0] // batch
     units = r.numel() // n
     z, start = _like(z, r), _like(start, r)
     lateral = r if h is None else _like(h, r)
+    above = r if active is None else active
     z_stride = 0 if z.shape[0] == batch else units
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
-        _forward[grid](z, lateral, start, r, units, n, z_stride, gain, h is not None, rectify, BLOCK)
+        _forward[grid](
+            z,
+            lateral,
+            start,
+            r,
+            above,
+            units,
+            n,
+            z_stride,
+            gain,
+            h is not None,
+            rectified,
+            active is not None,
+            BLOCK,
+        )
 
 
 def backward(
@@ -92,7 +126,8 @@ def backward(
     grad_z: Tensor,
     batch: int,
     gain: float,
-    rectify: bool,
+    rectified: Rectified,
+    active: Tensor | None,
 ) -> Tensor:
     """See :func:`dynvision.functional.leaky_steps.backward`."""
     n = r.shape[0] // batch
@@ -100,10 +135,22 @@ def backward(
     grad_r = _like(grad_r, r)
     grad_start = torch.empty_like(r[:batch])
     before = grad_start if carried is None else _like(carried, r)
+    above = r if active is None else active
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
         _backward[grid](
-            grad_r, r, before, grad_z, grad_start, units, n, gain, carried is not None, rectify, BLOCK
+            grad_r,
+            r,
+            above,
+            before,
+            grad_z,
+            grad_start,
+            units,
+            n,
+            gain,
+            carried is not None,
+            rectified,
+            BLOCK,
         )
     return grad_start
 

@@ -2,13 +2,15 @@
 
     u(t) = z(t) + (R * r)(t - D)                    R the recurrent convolution, heard from D steps after the start on
     y(t) = (1 - g) r(t - 1) + g u(t)                g the gain of a step (dt / tau for Euler)
-    r(t) = max(y(t), 0)                             or r = y
+    r(t) = max(y(t), 0)                             rectified: state
 
+or r(t) = y(t), with max(u, 0) in place of u (rectified: drive) or without any rectification (none).
 The recurrence reaches D steps back, so D steps share one convolution. Backward in time, with G(t) the gradient at r(t):
 
     a(t) = G(t) [r(t) > 0],   dL/dz(t) = g a(t),   G(t - 1) += (1 - g) a(t),   G(t - D) += R^T * dL/dz(t)
 
-and the gradient of R is one convolution over the whole stretch. Only r is kept for it (and z where g is learned).
+where the state is rectified; else a(t) = G(t), and dL/dz(t) = g a(t) [u(t) > 0] where the drive is. The gradient of R
+is one convolution over the whole stretch. Kept for it: r; z, if g is learned; whether u > 0, if the drive is rectified.
 Source: ours.
 
 Axes: n steps, B batch; time is folded into the batch, time-major: (n B, C, H, W).
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dynvision.functional import leaky_steps
+from dynvision.functional.leaky_steps import Rectified
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class _Settings:
     groups: int
     delay: int
     gain: float
-    rectify: bool
+    rectified: Rectified
     learned: bool
 
     def rows(self, first: int, end: int) -> slice:
@@ -65,7 +68,7 @@ def recurrent_scan(
     batch: int,
     start: Tensor | None,
     gain: float | Tensor,
-    rectify: bool = True,
+    rectified: Rectified = "state",
     recurrence: Recurrence | None = None,
     history: Tensor | None = None,
 ) -> Tensor:
@@ -77,8 +80,8 @@ def recurrent_scan(
         batch: number of images, B.
         start: r before the first step, (B, C, H, W); None for a layer that starts, which is zero, and where there is a
             history, whose last step it is.
-        gain: g, between 0 and 1; a scalar tensor where it is learned.
-        rectify: whether r = max(y, 0).
+        gain: g, between 0 and 1; a scalar tensor where it is learned, which a rectified drive does not allow.
+        rectified: what is max(., 0): nothing, the drive or the state.
         recurrence: the recurrent convolution, if any.
         history: r of the last steps before the first, oldest first, (m B, C, H, W) with m up to the recurrent delay.
 
@@ -103,6 +106,7 @@ def recurrent_scan(
     else:
         start = start.to(dtype)
     learned = isinstance(gain, Tensor) and gain.requires_grad
+    assert not (learned and rectified == "drive")
     settings = _Settings(
         n,
         batch,
@@ -110,7 +114,7 @@ def recurrent_scan(
         groups,
         delay,
         float(gain.detach() if isinstance(gain, Tensor) else gain),
-        rectify,
+        rectified,
         learned,
     )
     with torch.autocast(z.device.type, enabled=False):
@@ -132,23 +136,26 @@ class _RecurrentScan(torch.autograd.Function):
         r = _empty_like_rows(z, s.n * s.batch)
         state = _last_step(start, history, s)
         drives = torch.empty_like(r) if s.learned else None
+        keeps_active = s.rectified == "drive" and any(ctx.needs_input_grad)
+        active = torch.empty_like(r, dtype=torch.bool) if keeps_active else None
         for first, end, source in _stretches(s, r, history, weight is not None):
             h = None if source is None else torch.conv2d(source, weight, bias, 1, s.padding, 1, s.groups)  # type: ignore
             part = z if z.shape[0] == s.batch else z[s.rows(first, end)]
             out = r[s.rows(first, end)]
             if drives is not None:
                 _store_drive(drives[s.rows(first, end)], part, h, s.batch)
-            leaky_steps.forward(part, h, state, out, s.batch, s.gain, s.rectify)
+            above = None if active is None else active[s.rows(first, end)]
+            leaky_steps.forward(part, h, state, out, s.batch, s.gain, s.rectified, above)
             state = r[s.rows(end - 1, end)]
         ctx.settings, ctx.constant = s, z.shape[0] == s.batch and s.n > 1
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(r, start, weight, history, drives)
+        ctx.save_for_backward(r, start, weight, history, drives, active)
         return r
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
-        r, start, weight, history, drives = ctx.saved_tensors
+        r, start, weight, history, drives, active = ctx.saved_tensors
         s: _Settings = ctx.settings
         grad_r = grad.clone(memory_format=_format_of(r))
         grad_z = torch.empty_like(r)
@@ -159,7 +166,10 @@ class _RecurrentScan(torch.autograd.Function):
         heard = list(_stretches(s, grad_r, grad_history, weight is not None))
         for first, end, grad_source in reversed(heard):
             at = s.rows(first, end)
-            carried = leaky_steps.backward(grad_r[at], r[at], carried, grad_z[at], s.batch, s.gain, s.rectify)
+            above = None if active is None else active[at]
+            carried = leaky_steps.backward(
+                grad_r[at], r[at], carried, grad_z[at], s.batch, s.gain, s.rectified, above
+            )
             if grad_source is not None:
                 grad_heard = _conv_backward(grad_z[at], grad_source, weight, s, (True, False, False))[0]
                 if end > s.delay:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 HOOKS = "_load_state_dict_pre_hooks"  # torch hangs a function of its own there, in every module that it normalises
 
@@ -33,6 +35,16 @@ def _rebuild(cls: type[nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any]
     return cls(*args, **kwargs)
 
 
+class _ChannelsLast(nn.Module):
+    """The same weight in the layout that convolutions of channels-last maps want, which normalising it loses."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight.contiguous(memory_format=torch.channels_last)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return weight
+
+
 class WeightNormConv2d(_Picklable, nn.Conv2d):
     """``nn.Conv2d`` with normalised weights; the arguments are the same."""
 
@@ -40,6 +52,7 @@ class WeightNormConv2d(_Picklable, nn.Conv2d):
         super().__init__(*args, **kwargs)
         self.arguments = (args, kwargs)
         weight_norm(self)
+        register_parametrization(self, "weight", _ChannelsLast())
 
 
 class WeightNormLinear(_Picklable, nn.Linear):

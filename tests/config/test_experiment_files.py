@@ -90,11 +90,11 @@ def test_duration_contrast_and_interval(experiments: dict[str, ExperimentConfig]
 
 def test_checkpoints_and_feedforward_only(experiments: dict[str, ExperimentConfig]) -> None:
     during = experiments["responseintermediate"]
-    assert [during.at(value).checkpoint for value in during.values] == [49, 99, 149, 199, 249, 299]
-    assert shown(during, 49) == shown(experiments["response"], 60)
+    assert [during.at(value).checkpoint for value in during.values] == [50, 100, 150, 200, 250, 300]
+    assert shown(during, 50) == shown(experiments["response"], 60)
     stable = experiments["stabilityintermediate"]
-    assert [stable.at(value).checkpoint for value in stable.values] == [199, 249, 299, 349]
-    assert shown(stable, 199) == [("blank", 2), ("image", 200), ("blank", 48)]
+    assert [stable.at(value).checkpoint for value in stable.values] == [200, 250, 300, 350]
+    assert shown(stable, 200) == [("blank", 2), ("image", 200), ("blank", 48)]
     only = experiments["responseffonly"]
     assert [only.at(value).model_args["feedforward_only"] for value in only.values] == [False, True]
     assert shown(only, True) == [("image", 4), ("blank", 4)]

@@ -64,25 +64,29 @@ def cornet_s(w, x, training=False):
     return decoder(w, x)[:, None]
 
 
-def cordsnet(w, image, steps, idle_steps, alpha=0.2):
-    """Areas from the last to the first, so that each hears the step before of the areas below; idle at full batch."""
+def cordsnet(w, image, steps, idle_steps, alpha=0.2, for_each_area=False):
+    """Areas from the last to the first, so that each hears the step before of the areas below; idle at full batch.
+
+    ``for_each_area`` convolves the image again for each area, as the published code does; the result is the same.
+    """
     depth = sum(name.startswith("conv_bias.") for name in w)
-    r = [torch.zeros(len(image), *w[f"conv_bias.{k}"].shape, dtype=image.dtype) for k in range(depth)]
+    r = [image.new_zeros(len(image), *w[f"conv_bias.{k}"].shape) for k in range(depth)]
     with torch.no_grad():
         for _ in range(idle_steps):
-            cordsnet_step(w, torch.zeros_like(image), r, alpha)
+            cordsnet_step(w, torch.zeros_like(image), r, alpha, for_each_area)
     logits = []
     for _ in range(steps):
-        cordsnet_step(w, image, r, alpha)
+        cordsnet_step(w, image, r, alpha, for_each_area)
         out = (r[-1].relu() + r[-2].relu()).mean(dim=(2, 3))
         logits.append(F.linear(out, normalised(w, "out_fc"), w["out_fc.bias"]))
     return torch.stack(logits, dim=1)
 
 
-def cordsnet_step(w, image, r, alpha):
+def cordsnet_step(w, image, r, alpha, for_each_area):
     """One step of all areas, from the last to the first; ``r`` is changed in place."""
-    inp = F.avg_pool2d(conv(w, "inp_conv", image, 2, 3), 3, 2, 1)
     for k in reversed(range(len(r))):
+        if for_each_area or k == len(r) - 1:
+            inp = F.avg_pool2d(conv(w, "inp_conv", image, 2, 3), 3, 2, 1)
         if k == 0:
             heard = inp
         elif k == 1:

@@ -1,0 +1,101 @@
+"""What is kept of trials: rows of the two tables, and the units of the first images if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from dynvision.experiments.batches import Batch
+from dynvision.experiments.protocol import Condition
+from dynvision.experiments.recorder import ResponseRecorder
+from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
+from dynvision.experiments.units import UnitWriter
+from dynvision.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A batch shown in a condition.
+
+    Attributes:
+        condition: the condition.
+        recorder: what the layers did.
+        outcomes: what the outputs said, (B, T) by column.
+    """
+
+    condition: Condition
+    recorder: ResponseRecorder
+    outcomes: dict[str, np.ndarray]
+
+
+class Results:
+    """The files of an experiment, each whole or absent.
+
+    Args:
+        responses, performance, units: where they are written.
+        fixed: columns that hold one value throughout.
+        shapes: (C, H, W) by layer of the units that are kept; empty keeps none.
+    """
+
+    def __init__(
+        self,
+        responses: Path,
+        performance: Path,
+        units: Path,
+        fixed: Mapping[str, Any],
+        shapes: Mapping[str, Sequence[int]],
+    ) -> None:
+        self._stack = ExitStack()
+        with ExitStack() as opened:  # closed at once if one of them cannot be opened
+            temporary = [opened.enter_context(atomic_path(path)) for path in (responses, performance)]
+            self._responses, self._performance = (
+                opened.enter_context(closing(TableWriter(path, schema, fixed)))
+                for path, schema in zip(temporary, (RESPONSES, PERFORMANCE), strict=True)
+            )
+            self._units = None
+            if shapes:
+                path = opened.enter_context(atomic_path(units))
+                self._units = opened.enter_context(closing(UnitWriter(path, shapes, fixed)))
+            self._stack = opened.pop_all()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def append(self, shown: Shown, batch: Batch, times: np.ndarray) -> None:
+        """Append a batch in a condition: a row for each (layer,) image and step."""
+        condition, recorder = shown.condition, shown.recorder
+        layers = list(recorder.mean)
+        common = {
+            "value": np.array(condition.value),
+            "time_ms": times,
+            "stimulus_on": np.array(condition.stimulus_on),
+            "shown": np.array(condition.shown, dtype=object),
+        }
+        image, label = batch.indices[:, None], batch.labels.numpy()[:, None]
+        self._responses.append(
+            {
+                **common,
+                "image": image[None],
+                "label": label[None],
+                "layer": np.array(layers, dtype=object)[:, None, None],
+                "mean": np.stack(list(recorder.mean.values())),
+                "sd": np.stack(list(recorder.sd.values())),
+            },
+            (len(layers), len(batch), len(times)),
+        )
+        self._performance.append(
+            {**common, "image": image, "label": label, **shown.outcomes}, (len(batch), len(times))
+        )
+        if self._units is not None and recorder.units:
+            self._units.append(condition.value, recorder, batch, times)

@@ -1,0 +1,276 @@
+"""Experiments as they are written: stimuli, what may vary, experiments like others, and what is wrong in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.noise import NoiseConfig
+from dynvision.config.parameter import all_parameters, stimulus_parameters
+from dynvision.config.section import validate
+from dynvision.config.stimuli import STIMULI, Span, read_stimulus
+from dynvision.config.stimuli.stimulus import register
+from dynvision.config.trial import trial_spans
+from dynvision.config.workflow import load_workflow_config
+from dynvision.errors import InputError
+from dynvision.runs import plan_workflow
+
+
+def experiment(**values: Any) -> ExperimentConfig:
+    return validate(ExperimentConfig, values, "experiments.mine")
+
+
+def shown(
+    stimulus: dict[str, Any], baseline_ms: float = 5, recorded_ms: float = 100
+) -> list[tuple[str, float]]:
+    spans = trial_spans(read_stimulus(stimulus), baseline_ms, recorded_ms)
+    return [(span.show, span.duration_ms) for span in spans]
+
+
+TRIALS: dict[str, tuple[dict[str, Any], list[tuple[str, float]]]] = {
+    "pulse": ({"duration_ms": 30}, [("blank", 5), ("image", 30), ("blank", 70)]),
+    "pulse to the end": ({"duration_ms": 100}, [("blank", 5), ("image", 100)]),
+    "pair": (
+        {"type": "pair", "duration_ms": 10, "gap_ms": 20},
+        [("blank", 5), ("image", 10), ("blank", 20), ("image", 10), ("blank", 60)],
+    ),
+    "pair without a gap": (
+        {"type": "pair", "duration_ms": 10, "gap_ms": 0},
+        [("blank", 5), ("image", 10), ("image", 10), ("blank", 80)],
+    ),
+    "pair to the end": (
+        {"type": "pair", "duration_ms": 10, "gap_ms": 80},
+        [("blank", 5), ("image", 10), ("blank", 80), ("image", 10)],
+    ),
+    "one of a pair": ({"type": "pair", "duration_ms": 10, "gap_ms": 90}, [("blank", 5), ("image", 10), ("blank", 90)]),
+    "one of a pair, long before": (
+        {"type": "pair", "duration_ms": 10, "gap_ms": 500},
+        [("blank", 5), ("image", 10), ("blank", 90)],
+    ),
+    "train": (
+        {"type": "train", "duration_ms": 10, "gap_ms": 5, "n_pulses": 3},
+        [("blank", 5), *[("image", 10), ("blank", 5)] * 2, ("image", 10), ("blank", 60)],
+    ),
+    "masked": (
+        {"type": "masked", "duration_ms": 10, "soa_ms": 25, "mask_duration_ms": 40},
+        [("blank", 5), ("image", 10), ("blank", 15), ("mask", 40), ("blank", 35)],
+    ),
+    "masked at once": (
+        {"type": "masked", "duration_ms": 10, "soa_ms": 10, "mask_duration_ms": 90},
+        [("blank", 5), ("image", 10), ("mask", 90)],
+    ),
+    "not masked": ({"type": "masked", "duration_ms": 10, "soa_ms": 100}, [("blank", 5), ("image", 10), ("blank", 90)]),
+    "sequence": (
+        {
+            "type": "sequence",
+            "parts": [{"show": "image", "duration_ms": 7}, {"duration_ms": 3}, {"show": "mask", "duration_ms": 20}],
+        },
+        [("blank", 5), ("image", 7), ("blank", 3), ("mask", 20), ("blank", 70)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_trials(name: str) -> None:
+    stimulus, expected = TRIALS[name]
+    assert shown(stimulus) == expected
+
+
+def test_every_stimulus_has_a_trial_here() -> None:
+    assert {stimulus.get("type", "pulse") for stimulus, _ in TRIALS.values()} == set(STIMULI)
+
+
+def test_contrasts_of_the_parts() -> None:
+    parts = [{"show": "image", "contrast": 0.5}, {"show": "mask", "contrast": 0.4}]
+    spans = read_stimulus({"type": "sequence", "contrast": 0.5, "parts": parts}).spans()
+    assert [span.contrast for span in spans] == [0.25, 0.2]
+    masked = read_stimulus(
+        {"type": "masked", "contrast": 0.3, "mask_contrast": 0.6, "mask": "gaussian"}
+    ).spans()
+    assert [(span.show, span.contrast, span.mask) for span in masked if span.show != "blank"] == [
+        ("image", 0.3, ""),
+        ("mask", 0.6, "gaussian"),
+    ]
+
+
+@pytest.mark.parametrize("name", STIMULI)
+def test_every_key_of_a_stimulus_can_vary(name: str) -> None:
+    for parameter in stimulus_parameters(STIMULI[name]):
+        values = [1.0] if "contrast" in parameter else [16.0]
+        made = experiment(stimulus={"type": name}, parameter=parameter, values=values, recorded_ms=2000)
+        assert getattr(made.at(values[0]).stimulus, parameter) == values[0]
+
+
+@pytest.mark.parametrize("name", STIMULI)
+def test_every_stimulus_can_be_put_into_words(name: str) -> None:
+    stimulus = read_stimulus({"type": name})
+    said = {field: f"<{field}>" for field in type(stimulus).model_fields}
+    words = stimulus.describe(said)
+    for parameter in stimulus_parameters(STIMULI[name]):
+        assert f"<{parameter}>" in words
+
+
+def test_names_of_parameters_mean_one_thing() -> None:
+    """A key of a stimulus is none of the noise or of a model."""
+    of_stimuli = {name for section in STIMULI.values() for name in section.model_fields} - {"type"}
+    others = {name for name, parameter in all_parameters().items() if parameter.kind != "stimulus"}
+    assert not of_stimuli & ({*NoiseConfig.model_fields} | others)
+
+
+def test_parameters_of_every_kind() -> None:
+    assert experiment(parameter="contrast", values=[0.5]).at(0.5).stimulus.contrast == 0.5
+    noisy = experiment(noise={"type": "uniform"}, parameter="ssnr", values=[0.2]).at(0.2)
+    assert (noisy.noise.ssnr, noisy.noise.type, noisy.model_args) == (0.2, "uniform", {})
+    idle = experiment(parameter="t_idle", values=[4], model_args={"tau": 8}).at(4)
+    assert idle.model_args == {"tau": 8, "t_idle": 4}
+    twin = experiment(parameter="feedforward_only", values=[False, True])
+    assert [twin.at(value).model_args["feedforward_only"] for value in twin.values] == [False, True]
+    assert [twin.at(value).value for value in twin.values] == [0.0, 1.0]
+    assert experiment(parameter="checkpoint", values=[5]).at(5).checkpoint == 5
+    own = experiment(parameter="my_gain", values=[1, 2], model_args={"my_gain": 0}).at(2)
+    assert own.model_args == {"my_gain": 2}
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "stimulus": (
+        {"stimulus": {"type": "pulce"}},
+        "unknown stimulus 'pulce' (key experiments.mine.stimulus.type); did you",
+    ),
+    "key of a stimulus": (
+        {"stimulus": {"type": "pair", "gap": 4}},
+        "unknown key 'gap' (key experiments.mine.stimulus.gap); did you mean 'gap_ms'?",
+    ),
+    "stimulus as text": (
+        {"stimulus": "pulse"},
+        "experiments.mine.stimulus must hold keys and values, not 'pulse'",
+    ),
+    "parameter": (
+        {"parameter": "contrst"},
+        "unknown experiment parameter 'contrst' (key parameter); did you mean 'contrast'?",
+    ),
+    "parameter of another stimulus": (
+        {"parameter": "gap_ms"},
+        "parameter 'gap_ms' is no key of the stimulus 'pulse'; set stimulus.type to pair or train",
+    ),
+    "parameter of no noise": (
+        {"parameter": "ssnr"},
+        "parameter 'ssnr' is of noise, and there is none; set noise.type",
+    ),
+    "time step": ({"parameter": "dt"}, "write one experiment for each, with model_args: {dt: ...}"),
+    "kind of noise": ({"noise": {"type": "gaussin"}}, "did you mean 'gaussian'?"),
+    "photons mixed": (
+        {"noise": {"type": "poisson", "definition": "mix"}},
+        "set noise.definition to additive",
+    ),
+    "signal fraction": (
+        {"noise": {"type": "gaussian"}, "parameter": "ssnr", "values": [1.5]},
+        "values.ssnr=1.5 is not valid",
+    ),
+    "mask before the end": (
+        {"stimulus": {"type": "masked"}, "parameter": "soa_ms", "values": [10]},
+        "raise soa_ms or lower duration_ms",
+    ),
+    "half an epoch": ({"parameter": "checkpoint", "values": [1.5]}, "checkpoint 1.5 is no epoch"),
+    "text as a value": ({"values": ["high"]}, "values: 'high' is neither a number nor true or false"),
+    "a value twice": ({"values": [1, 0.5, 1.0]}, "values has 1 twice"),
+    "no values": ({"values": []}, "values is empty"),
+    "too long": (
+        {"stimulus": {"duration_ms": 61}},
+        "recorded_ms=60 ms ends before the stimulus does, which needs at least 61 ms",
+    ),
+    "second pulse cut": ({"stimulus": {"type": "pair", "gap_ms": 45}}, "which needs at least 65 ms"),
+    "train cut": ({"stimulus": {"type": "train", "n_pulses": 5}}, "ends before the stimulus does"),
+    "blank first": (
+        {"stimulus": {"type": "sequence", "parts": [{"show": "blank"}]}},
+        "a blank before it is baseline_ms",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "said"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_sentence(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        experiment(**values)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_experiment_like_another(config_dir: str) -> None:
+    mine = {
+        "first": {"stimulus": {"duration_ms": 20}, "values": [0.5], "model_args": {"idle": 4}},
+        "second": {"like": "first", "stimulus": {"contrast": 0.5}, "parameter": "duration_ms", "values": [8]},
+        "third": {"like": "second", "model_args": {"ffonly": True}},
+    }
+    made = load_workflow_config(config_dir, {"experiments": mine}).experiments
+    assert made["second"].stimulus.model_dump() == {"type": "pulse", "contrast": 0.5, "duration_ms": 20.0}
+    assert made["third"].model_args == {"t_idle": 4, "feedforward_only": True}
+    assert (made["third"].parameter, made["third"].values, made["third"].like) == (
+        "duration_ms",
+        (8,),
+        "second",
+    )
+    for wrong, said in (
+        (
+            {"like": "fiirst"},
+            "unknown experiment 'fiirst' (key experiments.other.like); did you mean 'first'?",
+        ),
+        ({"like": "other"}, "'other' is in turn like 'other'"),
+    ):
+        with pytest.raises(InputError) as error:
+            load_workflow_config(config_dir, {"experiments": {**mine, "other": wrong}})
+        assert said in str(error.value)
+
+
+def test_the_feedforward_only_twin_of_any_experiment(config_dir: str) -> None:
+    plan = plan_workflow(config_dir, {"experiment": ["masking", "maskingffonly"]})
+    original, twin = plan.experiments.values()
+    assert twin == original.model_copy(
+        update={"like": "masking", "model_args": {**original.model_args, "feedforward_only": True}}
+    )
+    with pytest.raises(InputError, match="unknown experiment 'maskngffonly'"):
+        plan_workflow(config_dir, {"experiment": "maskngffonly"})
+
+
+def test_short_names_of_what_varies(config_dir: str) -> None:
+    mine = {"mine": {"parameter": "idle", "values": [0, 4]}}
+    (made,) = plan_workflow(config_dir, {"experiments": mine, "experiment": "mine"}).experiments.values()
+    assert made.parameter == "t_idle"
+
+
+@pytest.mark.parametrize(
+    ("execution", "epochs", "said"),
+    [
+        ({}, 300, "needs the checkpoints of the epochs 50, 100, 150, 200, 250, 300"),
+        (
+            {"checkpoint_every": 100},
+            300,
+            "needs the checkpoints of the epochs 50, 150, 250, which a run of training.epochs=300",
+        ),
+        ({"checkpoint_every": 10}, 260, "the epochs 300"),
+        ({"checkpoint_every": 25}, 300, ""),
+    ],
+    ids=str,
+)
+def test_checkpoints_that_no_run_keeps(config_dir: str, execution: Any, epochs: int, said: str) -> None:
+    overrides = {"experiment": "responseintermediate", "execution": execution, "training": {"epochs": epochs}}
+    if not said:
+        assert plan_workflow(config_dir, overrides).experiments
+        return
+    with pytest.raises(InputError) as error:
+        plan_workflow(config_dir, overrides)
+    assert said in str(error.value)
+
+
+def test_loss_settings_do_not_matter_in_a_test(config_dir: str) -> None:
+    """20 steps of 1 ms would leave nothing to score after 28 ms, but a test scores no loss."""
+    plan_workflow(config_dir, {"experiment": "contrast_ecog", "model_args": {"lossrt": 28}})
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(InputError, match="the stimulus name 'pulse' is taken"):
+        register("pulse")(STIMULI["pair"])
+
+
+def test_a_span_is_blank_unless_said_otherwise() -> None:
+    assert Span(4.0) == Span(4.0, "blank")
