@@ -274,6 +274,10 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
     every = workflow.execution.checkpoint_every
     kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
     for name, experiment in dict(experiments).items():
+        try:
+            experiments[name] = experiment.on(workflow.data_name, workflow.groups)
+        except InputError as error:
+            raise InputError(f"experiments.{name}: {error}") from None
         check_on_models(name, experiment, distinct.values())
         if experiment.find_parameter().kind == "checkpoint":
             if workflow.experiment != ("all",):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from dynvision.config.groups import ALL, Classes, class_list, resolve_group
 from dynvision.config.measures import DEFAULT_MEASURES, MEASURES
 from dynvision.config.noise import NoiseConfig
 from dynvision.config.parameter import Parameter, all_parameters, find_parameter
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 else:
     AnyStimulus = Annotated[Union[tuple(STIMULI.values())], Field(discriminator="type")]  # noqa: UP007
 
+TestGroup = str | Classes | dict[str, Classes]
 PARAMETER_UNITS: dict[str, str] = {name: parameter.unit for name, parameter in all_parameters().items()}
 STIMULUS_PARAMETERS = PARAMETER_UNITS
 
@@ -57,6 +60,9 @@ class ExperimentConfig(Section):
     recorded_ms: float = key(60.0, "time recorded from stimulus onset", "ms", gt=0)
     model_args: dict[str, Any] = key({}, "model arguments that apply during the test, e.g. t_idle")
     n_images: int = key(0, "test images that are shown, as many of each class as can be; 0 shows all", ge=0)
+    group: TestGroup = key(
+        ALL, "test images of these classes only: a group of the data set, or a list; labels stay as trained"
+    )
     measures: tuple[str, ...] = key(DEFAULT_MEASURES, "measures of the responses")
     focus_layer: str = key("", "layer that the summary figure shows first; empty is the model's first layer")
     save_responses: Literal["none", "unit"] = key(
@@ -74,6 +80,13 @@ class ExperimentConfig(Section):
             if not isinstance(given, (bool, int, float)):
                 raise InputError(f"values: {given!r} is neither a number nor true or false")
         return values
+
+    @field_validator("group", mode="before")
+    @classmethod
+    def _group_by_name_or_list(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(data): class_list(classes, f"group.{data}") for data, classes in value.items()}
+        return class_list(value, "group") if isinstance(value, (list, tuple)) else str(value)
 
     @field_validator("stimulus", mode="before")
     @classmethod
@@ -94,6 +107,27 @@ class ExperimentConfig(Section):
                 raise InputError(f"values has {value:g} twice; list every value once")
             self.trial(value)
         return self
+
+    def on(self, data_names: Iterable[str], groups: Mapping[str, Mapping[str, Any]]) -> ExperimentConfig:
+        """The experiment with the classes of its group written out for each data set.
+
+        Args:
+            data_names: the data sets.
+            groups: the user's groups, by data set and name.
+
+        Raises:
+            InputError: a data set has no group of that name.
+        """
+        if self.group == ALL or isinstance(self.group, Mapping):
+            return self
+        classes = {name: resolve_group(name, self.group, "group", groups) for name in data_names}
+        return self.model_copy(update={"group": classes})
+
+    def classes(self, data_name: str) -> Classes:
+        """The classes of a data set that are shown; none stands for all of them."""
+        if isinstance(self.group, Mapping):
+            return tuple(self.group.get(data_name, ()))
+        return resolve_group(data_name, self.group, "group")
 
     def find_parameter(self) -> Parameter:
         """The parameter that varies."""

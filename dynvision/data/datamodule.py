@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from dynvision.config.data import DataConfig
+from dynvision.config.groups import Classes
 from dynvision.data.beton_check import check_betons
 from dynvision.data.loader import ImageLoader, Reading
 from dynvision.data.loader_choice import LoaderName, choose_loader
@@ -92,9 +94,18 @@ class DataModule(pl.LightningDataModule):
         """Validation images, in the order of their indices."""
         return self._split_loader("val")
 
-    def test_dataloader(self) -> ImageLoader:
-        """Test images, round robin over the classes; ``image_indices`` of the loader tells which image is which."""
-        return self._split_loader("test")
+    def test_dataloader(self, classes: Classes = ()) -> ImageLoader:
+        """Test images, round robin over the classes; ``image_indices`` of the loader tells which image is which.
+
+        Args:
+            classes: of these classes only, by name or by index in the data set; labels stay those of the training.
+
+        Raises:
+            InputError: there is no such class.
+        """
+        if not classes:
+            return self._split_loader("test")
+        return self._make_loader("test", replace(self._reading(), classes=classes))
 
     def _split_loader(self, split: SplitName) -> ImageLoader:
         if split not in self._loaders:  # once, since FFCV compiles for each loader

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynvision.config.data import MEASURED, DataConfig, published_statistics
+from dynvision.config.groups import Classes
 from dynvision.data.manifest import Manifest
 from dynvision.data.orders import (
     FixedOrder,
@@ -41,6 +42,7 @@ class Reading:
         rank: of this process among those that train together.
         n_ranks: number of processes that train together; they share the training images.
         config: order, transforms and normalisation; None takes what the manifest's data set has by default.
+        classes: test images of these classes only, by label or name; none shows all of them.
     """
 
     batch_size: int = 32
@@ -49,6 +51,7 @@ class Reading:
     rank: int = 0
     n_ranks: int = 1
     config: DataConfig | None = None
+    classes: Classes = ()
 
 
 class ImageLoader(ABC):
@@ -75,7 +78,7 @@ class ImageLoader(ABC):
         self.batch_size = reading.batch_size
         self.reading = reading
         config = reading.config or DataConfig(**manifest.config.model_dump())
-        self.sampler = _order(manifest, split, config, reading.seed)
+        self.sampler = _order(manifest, split, config, reading)
         self._transform = _transform(manifest, split, config, reading.seed)
         self._n_ranks = reading.n_ranks if split == "train" else 1
         self._indices = np.array(manifest.split(split).indices)
@@ -85,8 +88,13 @@ class ImageLoader(ABC):
 
     @property
     def n_images(self) -> int:
-        """Number of images in the split."""
-        return self.manifest.split(self.split).n_images
+        """Number of images that a pass shows."""
+        return len(self.sampler)
+
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What is subtracted from pixels in 0..1 and what they are divided by, per channel."""
+        return self._transform.mean, self._transform.divisor
 
     @property
     def image_indices(self) -> NDArray[np.int64]:
@@ -142,10 +150,11 @@ class ImageLoader(ABC):
         self.set_epoch(self._resume["epoch"])
 
 
-def _order(manifest: Manifest, split: SplitName, config: DataConfig, seed: int) -> Order:
-    record = manifest.split(split)
+def _order(manifest: Manifest, split: SplitName, config: DataConfig, reading: Reading) -> Order:
+    record, seed = manifest.split(split), reading.seed
     if split == "test":
-        return FixedOrder(interleaved_order(np.array(record.labels)))
+        chosen = manifest.positions(split, reading.classes)
+        return FixedOrder(chosen[interleaved_order(np.array(record.labels)[chosen])])
     if split == "val" or config.order == "SEQUENTIAL":
         return FixedOrder(np.arange(record.n_images))
     if config.order == "QUASI_RANDOM":

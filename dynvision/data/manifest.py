@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from dynvision.config.data import ImagesConfig
+from dynvision.config.groups import Classes
 from dynvision.config.section import Section, key, validate
+from dynvision.data.sources.selected_classes import class_indices
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
 from dynvision.files import write_text
@@ -64,6 +68,40 @@ class Manifest(Section):
     def split(self, name: SplitName) -> SplitRecord:
         """The record of a split by name."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    def positions(self, name: SplitName, classes: Classes = ()) -> NDArray[np.int64]:
+        """Positions within a split of the images of some classes, ascending; all of them if none is given.
+
+        Args:
+            name: of the split.
+            classes: by name, or by index among all classes of the data set.
+
+        Raises:
+            InputError: a class is none of those that the data were converted with, or has no image in the split.
+        """
+        labels = np.array(self.split(name).labels)
+        if not classes:
+            return np.arange(len(labels))
+        chosen = class_indices(self._among_own(classes), self.class_names, "group")
+        for label in chosen:
+            if label not in labels:
+                raise InputError(f"group: class {self.class_names[label]!r} has no {name} image")
+        return np.flatnonzero(np.isin(labels, chosen))
+
+    def _among_own(self, classes: Classes) -> Classes:
+        """Classes with indices of the data set as indices of the classes that were converted."""
+        if not self.config.group:
+            return classes
+        numbers = sorted(name for name in self.config.group if isinstance(name, int))
+        own: list[int | str] = []
+        for name in classes:
+            if isinstance(name, int) and (name not in numbers or len(numbers) < self.n_classes):
+                raise InputError(
+                    f"group: class {name} is none of data.group={list(self.config.group)}, on which the network was "
+                    "trained; name its classes in the same way"
+                )
+            own.append(numbers.index(name) if isinstance(name, int) else name)
+        return tuple(own)
 
     @property
     def source(self) -> str:

@@ -97,6 +97,10 @@ class Order(ABC):
         self.epoch = epoch
 
     @abstractmethod
+    def __len__(self) -> int:
+        """Number of positions."""
+
+    @abstractmethod
     def positions(self) -> NDArray[np.int64]:
         """Positions within the split in the order of the next pass, (N,)."""
 
@@ -108,6 +112,9 @@ class ShuffledOrder(Order):
         super().__init__()
         self._n_images = n_images
         self._seed = seed
+
+    def __len__(self) -> int:
+        return self._n_images
 
     def positions(self) -> NDArray[np.int64]:
         return training_order(self._n_images, self._seed, self.epoch)
@@ -122,6 +129,9 @@ class QuasiRandomOrder(Order):
         self._page_images = page_images
         self._seed = seed
 
+    def __len__(self) -> int:
+        return self._n_images
+
     def positions(self) -> NDArray[np.int64]:
         return quasi_random_order(self._n_images, self._page_images, self._seed, self.epoch)
 
@@ -132,6 +142,9 @@ class FixedOrder(Order):
     def __init__(self, positions: NDArray[np.int64]) -> None:
         super().__init__()
         self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
 
     def positions(self) -> NDArray[np.int64]:
         return self._positions

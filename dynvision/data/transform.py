@@ -61,14 +61,15 @@ class Transform:
             u = random_uniform(stream, (operation.n_draws,)).double().numpy()
             x = operation.apply(x, u, settings, shown)
         x = centre(x, self.resolution)
-        return x.sub_(per_channel(self.mean, x)).div_(per_channel(self._divisor, x))
+        return x.sub_(per_channel(self.mean, x)).div_(per_channel(self.divisor, x))
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Normalised images, (B, C, H, W), back in 0..1, to look at."""
-        return (images * per_channel(self._divisor, images) + per_channel(self.mean, images)).clamp(0, 1)
+        return (images * per_channel(self.divisor, images) + per_channel(self.mean, images)).clamp(0, 1)
 
     @property
-    def _divisor(self) -> tuple[float, ...]:
+    def divisor(self) -> tuple[float, ...]:
+        """sd, with 1 for a channel that never changes."""
         return tuple(value if value > 0 else 1.0 for value in self.sd)
 
 

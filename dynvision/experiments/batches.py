@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from dynvision.data.loader import ImageLoader
-from dynvision.data.manifest import Manifest
 from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.screen import Screen
 
@@ -57,10 +56,9 @@ def each_batch(loader: ImageLoader, n_images: int) -> Iterator[Batch]:
             return
 
 
-def pixel_scale(manifest: Manifest, device: torch.device) -> PixelScale:
-    """The normalisation of a data folder's images."""
-    sd = [value if value > 0 else 1.0 for value in manifest.sd]
+def pixel_scale(loader: ImageLoader, device: torch.device) -> PixelScale:
+    """The normalisation of a loader's images."""
     mean, scale = (
-        torch.tensor(list(values), device=device).view(1, -1, 1, 1) for values in (manifest.mean, sd)
+        torch.tensor(list(values), device=device).view(1, -1, 1, 1) for values in loader.normalization
     )
     return PixelScale(mean, scale)

@@ -79,8 +79,8 @@ def run_experiment(
         seed=run.seed,
     )
     device = choose_device(execution.accelerator)
-    scale = pixel_scale(data.manifest, device)
-    loader = data.test_dataloader()
+    loader = data.test_dataloader(experiment.classes(data.manifest.source))
+    scale = pixel_scale(loader, device)
     n_images = min(loader.n_images, experiment.n_images or loader.n_images)
     n_values = len(experiment.values)
     networks = network_settings(experiment)

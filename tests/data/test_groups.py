@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dynvision.config.data import DataConfig
 from dynvision.config.groups import GROUPS, resolve_group
@@ -20,6 +21,7 @@ from dynvision.errors import InputError
 from dynvision.runs import plan_workflow
 from tests.data.conftest import MakeFolder
 from tests.data.true_formats import write_cifar, write_idx
+from tests.lab import Lab
 
 
 @pytest.fixture
@@ -157,3 +159,98 @@ def test_a_group_of_a_folder(make_folder: MakeFolder, config_dir: str) -> None:
 def test_misspelt_in_yaml(config_dir: str, values: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan_workflow(config_dir, values)
+
+
+# --- testing on a group with the labels of the training --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loader", ["torch", "memory"])
+def test_test_images_of_a_group_keep_their_labels(digits_data: Path, loader: str) -> None:
+    data = DataModule(digits_data, batch_size=16, loader=loader, num_workers=0)  # type: ignore[arg-type]
+    chosen = data.test_dataloader((8, "3"))
+    images, labels = (torch.cat(parts) for parts in zip(*chosen, strict=True))
+    assert labels.tolist()[:6] == [3, 8, 3, 8, 3, 8]
+    everything = data.test_dataloader()
+    all_images, all_labels = (torch.cat(parts) for parts in zip(*everything, strict=True))
+    kept = torch.isin(all_labels, torch.tensor([3, 8]))
+    assert chosen.n_images == len(labels) == int(kept.sum())
+    assert len(chosen) == -(-chosen.n_images // 16)
+    place = {index: k for k, index in enumerate(everything.image_indices.tolist())}
+    for image, index in zip(images, chosen.image_indices.tolist(), strict=True):
+        assert torch.equal(image, all_images[place[index]])
+
+
+@pytest.mark.parametrize(
+    ("trained", "classes", "labels"),
+    [
+        ((), (7, 2), [2, 7]),
+        ((8, 2, 5), (8, 5), [1, 2]),  # labels of the training: 2 is 0, 5 is 1, 8 is 2
+        ((8, 2, 5), ("8", "2"), [0, 2]),
+        (("8", "2", "5"), ("5",), [1]),
+    ],
+)
+def test_a_class_keeps_its_index_where_the_network_knows_some_only(
+    tmp_path: Path, trained: tuple, classes: tuple, labels: list[int]
+) -> None:
+    config = DataConfig(name="digits", group=trained, resolution=8, split_seed=0)
+    manifest = convert_dataset(config, tmp_path, "memory")
+    shown = np.array(manifest.test.labels)[manifest.positions("test", classes)]
+    assert sorted(set(shown)) == labels
+    originals = np.array(open_source(DataConfig(name="digits", resolution=8)).labels)
+    names = {manifest.class_names[label] for label in shown}
+    assert names == {str(name) for name in classes}
+    assert set(np.unique(originals)) == set(range(10))
+
+
+@pytest.mark.parametrize(
+    ("trained", "classes", "message"),
+    [
+        ((), (11,), "there is no class 11"),
+        ((), ("nine",), "unknown class 'nine'"),
+        ((2, 5), (8,), "class 8 is none of data.group"),
+        (("2", "5"), (2,), "class 2 is none of data.group.*name its classes in the same way"),
+        ((2, 5), ("8",), "unknown class '8'"),
+    ],
+)
+def test_a_class_that_the_network_does_not_know(
+    tmp_path: Path, trained: tuple, classes: tuple, message: str
+) -> None:
+    config = DataConfig(name="digits", group=trained, resolution=8, split_seed=0)
+    manifest = convert_dataset(config, tmp_path, "memory")
+    with pytest.raises(InputError, match=message):
+        manifest.positions("test", classes)
+
+
+def test_an_experiment_on_a_group(lab_with_run: Lab) -> None:
+    import pandas as pd
+
+    experiment = lab_with_run.experiment(group=["digit 2", 0])
+    assert lab_with_run.show(experiment).status == 0
+    table = pd.read_parquet(lab_with_run.root / "contrast-experiment" / "performance.parquet")
+    assert sorted(table["label"].unique()) == [0, 2]
+    assert table["image"].nunique() == 4
+    whole = lab_with_run.show(lab_with_run.experiment("whole"))
+    assert whole.status == 0
+    reference = pd.read_parquet(lab_with_run.root / "whole-experiment" / "performance.parquet")
+    kept = reference[reference["label"] != 1].drop(columns="experiment")
+    by = ["value", "image", "time_ms"]
+    first, second = (
+        part.sort_values(by).reset_index(drop=True) for part in (table.drop(columns="experiment"), kept)
+    )
+    pd.testing.assert_frame_equal(first, second, check_categorical=False, rtol=1e-4)
+
+
+def test_groups_of_experiments_are_written_out_for_each_data_set(config_dir: str) -> None:
+    values = {
+        "data_name": ["mnist", "digits"],
+        "experiments": {"contrast": {"group": "38"}},
+        "groups": {"digits": {"38": [8, 3]}},
+    }
+    experiment = plan_workflow(config_dir, values).experiments["contrast"]
+    assert experiment.group == {"mnist": (3, 8), "digits": (8, 3)}
+    assert experiment.classes("digits") == (8, 3)
+    again = type(experiment).model_validate_json(experiment.model_dump_json())
+    assert again.group == experiment.group
+    assert plan_workflow(config_dir, {}).experiments["contrast"].classes("digits") == ()
+    with pytest.raises(InputError, match="experiments.contrast: unknown group of digits '38'"):
+        plan_workflow(config_dir, {**values, "groups": {}})
