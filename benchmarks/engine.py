@@ -54,6 +54,9 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    parser.add_argument(
+        "--forward-only", action="store_true", help="with --cordsnet: leave out the backward pass"
+    )
     parser.add_argument("--cordsnet", action="store_true", help="measure CordsNet-R8 in place of --models")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -192,6 +195,8 @@ def measure_cordsnet(pixels: int, precision: str, arguments: argparse.Namespace)
     again, each = paired(forward(engine), forward(lambda: loop(for_each_area=True)), device, repeats)
     row = [str(pixels), str(arguments.batch), precision]
     row += [f"{1e3 * ours:.0f}", f"{once / ours:.2f}", f"{each / again:.2f}"]
+    if arguments.forward_only:
+        return row
     ours, once = paired(backward(engine), backward(loop), device, repeats)
     return [*row, f"{1e3 * ours:.0f}", f"{once / ours:.2f}"]
 
