@@ -95,8 +95,7 @@ class CordsNetR8(ConfiguredModel):
         args, name = self.args, f"layer{k}"
         size = size_after(in_size, 3, STRIDES[k - 1], 1)
         if k > 1:
-            deaf = self.feedforward_delay_steps(name)
-            self.add_module(f"begin_{name}", ZeroStart((channels[k - 1], *in_size), deaf))
+            self.add_module(f"begin_{name}", ZeroStart((channels[k - 1], *in_size)))
             delay = args.t_feedforward if k > 2 else 0.0
             self.add_module(
                 f"addskip_{name}", Pathway(f"layer{k - 2}", self._skip(k, channels), delay, args.dt)

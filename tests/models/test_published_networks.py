@@ -169,19 +169,3 @@ def test_bl_and_blt(name, biological, training):
     y = model(video)
     assert_equal(y, published.blt(weights, images(4, 64), video.shape[1], biological, training))
     assert_equal(model(images(4, 64)), y[:, :10])
-
-
-def test_the_image_of_a_blt_is_convolved_once():
-    model = create("BLT", input_dims=(6, 3, 32, 32), n_classes=CLASSES, width=0.05)
-    calls = []
-    model.layer1.conv.register_forward_hook(lambda *_: calls.append(1))
-    model(torch.randn(2, 3, 32, 32))
-    assert len(calls) == 1
-
-
-def test_normalised_weights_are_computed_once_for_a_presentation():
-    model = create("CordsNetR2", input_dims=(6, 3, 32, 32), n_classes=CLASSES, width=0.125, t_idle=0.0)
-    calls = []
-    model.layer1.recurrence.parametrizations.weight[0].register_forward_hook(lambda *_: calls.append(1))
-    model(torch.randn(2, 3, 32, 32))
-    assert len(calls) == 1
