@@ -9,6 +9,7 @@ nothing runs twice at once; a training that is cancelled goes on from its last c
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import signal
@@ -30,7 +31,7 @@ from dynvision.resources import IMAGE, LAUNCHER
 PROFILE = Path(".snakemake/slurm-profile")
 JOB_LOGS = Path("logs/slurm/jobs")
 LOCKS = Path(".snakemake/locks")
-GONE_S = 120  # time that cancelled jobs have to end
+GONE_S, STOP_S = 120, 4  # time that cancelled jobs have to end, and that Snakemake has
 STOPPED, WOULD_GO_ON = 143, signal.SIGUSR1
 
 
@@ -65,7 +66,7 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
     profile = write_profile(PROFILE, site, prefix, accounts)
     environment = {**os.environ, LAUNCHER: "srun", **_image(site)}
     if interrupted:
-        _snakemake("--unlock", *arguments, env=environment, quiet=True).wait()
+        remove_locks()
     elif LOCKS.is_dir() and any(LOCKS.iterdir()):
         raise InputError(
             "the folder is locked by a Snakemake that no head job started; wait for it, or if there is none, "
@@ -74,11 +75,12 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
     started = time.time()
     status = 0
     if not received:
-        child = _snakemake("--workflow-profile", str(profile), *arguments, env=environment)
-        status = _wait(child, received)
-    clear_queue(prefix)
+        status = _run_snakemake(
+            ["--workflow-profile", str(profile), *arguments], environment, prefix, received
+        )
     if received:
         return _stopped(received[0], job_id)
+    clear_queue(prefix)
     if status:
         for sentence in reasons(JOB_LOGS, started):
             say(sentence)
@@ -123,23 +125,42 @@ def _image(site: SiteConfig) -> dict[str, str]:
     return {IMAGE: str(site.image), **({"APPTAINER_BIND": bind} if bind else {})}
 
 
-def _snakemake(*arguments: str, env: dict[str, str], quiet: bool = False) -> subprocess.Popen[bytes]:
-    """Start Snakemake in a session of its own, so that only what is meant for it reaches it."""
-    output = subprocess.DEVNULL if quiet else None
+def remove_locks() -> None:
+    """Remove what Snakemake has locked. Only for who holds the folder, and once its Snakemake is gone."""
+    for path in LOCKS.glob("*.lock"):
+        path.unlink()
+
+
+def _run_snakemake(
+    arguments: list[str], environment: dict[str, str], prefix: str, received: list[int]
+) -> int:
+    """Run Snakemake to its end; after a signal to this process, end it and its jobs at once.
+
+    SLURM gives a job that it ends some seconds; Snakemake, which may be asleep until its next look at the queue, is not
+    waited for any longer than that.
+    """
     command = [sys.executable, "-m", "snakemake", *arguments]
-    return subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
-
-
-def _wait(child: subprocess.Popen[bytes], received: list[int]) -> int:
-    """Wait for Snakemake; after a signal to this process, ask it once to cancel its jobs and end."""
-    asked = False
-    while (status := child.poll()) is None:
-        if received and not asked:
-            asked = True
-            child.send_signal(signal.SIGINT)
+    # In a session of its own, so that only what is meant for it reaches it, and never longer alive than this process.
+    child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_end_with_parent)
+    while (status := child.poll()) is None and not received:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)
-    return status
+    if status is None:
+        child.send_signal(signal.SIGINT)
+        queue.cancel(_named(prefix))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(STOP_S)
+        child.kill()
+        child.wait()
+        queue.cancel(_named(prefix))  # what it may still have submitted
+        remove_locks()
+    return child.returncode
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to kill this process when the one that started it is gone."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _stopped(number: int, job_id: str) -> int:

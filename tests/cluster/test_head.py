@@ -85,14 +85,15 @@ def test_a_lock_is_removed_only_if_its_holder_is_gone(
     assert "locked by a Snakemake that no head job started" in capfd.readouterr().err
     Path(".snakemake/head-job").write_text("5")  # of a head job that is gone
     assert head.main([]) == 0
-    assert calls()[0] == "--unlock"
+    assert len(calls()) == 1 and not lock.exists()
     slurm.put("6 RUNNING dynvision")
     Path(".snakemake/head-job").write_text("6")  # of one that is there
     assert head.main([]) == 2
     assert "job 6 is already at work in" in capfd.readouterr().err
     assert Path(".snakemake/head-job").read_text() == "6"
     Path(".snakemake/head-job").write_text("7")  # of this one, before it was put back into the queue
-    assert head.main([]) == 0 and calls()[-2] == "--unlock"
+    lock.touch()
+    assert head.main([]) == 0 and not lock.exists()
 
 
 def test_only_one_of_many_that_come_at_once(tmp_path: Path) -> None:
@@ -138,9 +139,38 @@ def test_a_signal_ends_snakemake_and_its_jobs(slurm: FakeSlurm, number: int, las
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 143 and Path("interrupted").exists()
+    assert not Path(".snakemake/head-job").exists()
     assert said.splitlines()[-1] == f"snakejob: {last}"
     assert slurm.queue == []
     assert ("scontrol requeue 7" in slurm.asked) == (number == signal.SIGUSR1)
+
+
+def test_a_snakemake_that_does_not_end(slurm: FakeSlurm) -> None:
+    """It is killed, within the seconds that SLURM gives, and its locks are removed."""
+    Path("long").touch()
+    text = Path("snakemake.py").read_text().replace("sys.exit(1)", "pass")
+    Path("snakemake.py").write_text(text)
+    lock = Path(".snakemake/locks/0.input.lock")
+    command = [sys.executable, "-m", "dynvision.cluster.head"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(Path("working").exists)
+        lock.parent.mkdir()
+        lock.touch()
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 143 and time.monotonic() - began < 10 and not lock.exists()
+
+
+def test_snakemake_ends_with_the_head_job(slurm: FakeSlurm) -> None:
+    Path("long").touch()
+    text = Path("snakemake.py").read_text().replace("touch(); time", "write_text(str(os.getpid())); time")
+    Path("snakemake.py").write_text(text.replace("import signal", "import os, signal"))
+    with subprocess.Popen([sys.executable, "-m", "dynvision.cluster.head"]) as process:
+        wait_for(lambda: Path("working").exists() and Path("working").read_text() != "")
+        process.kill()
+    child = Path("/proc", Path("working").read_text(), "status")
+    wait_for(lambda: not child.exists() or "State:\tZ" in child.read_text(), 5)
 
 
 def test_why_the_cluster_ended_jobs(slurm: FakeSlurm, capfd: pytest.CaptureFixture[str]) -> None:

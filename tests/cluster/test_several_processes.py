@@ -30,7 +30,7 @@ def trained(here: Clone, execution: str, *options: str) -> Path:
 )
 def test_as_one_process_with_the_doubled_batch(clone: Callable[..., Clone], shape: str) -> None:
     """Each process is shown half of a batch, and the gradient is the mean over both: up to rounding the same training."""
-    one, two = clone(), clone()
+    one, two = clone(), clone(max_memory="4000")
     alone = trained(one, "{loader: torch, accelerator: cpu}")
     together = trained(two, f"{{loader: torch, accelerator: cpu, {shape}}}")
     assert alone.name == together.name
@@ -65,8 +65,8 @@ def test_what_slurm_is_asked_for(clone: Callable[..., Clone]) -> None:
 
 
 def test_a_stop_of_several_and_a_new_start(clone: Callable[..., Clone]) -> None:
-    here = clone()
-    long = {**TRAINING, "training": "{epochs: 150, batch_size: 8}"}
+    here = clone(max_memory="4000")
+    long = {**TRAINING, "training": "{epochs: 30, batch_size: 8}"}
     execution = "{loader: torch, accelerator: cpu, devices: 2}"
     head = here.submit("--until", "train", **long, execution=execution)
     here.until(lambda: "epoch 3/" in here.training_log())
@@ -76,4 +76,4 @@ def test_a_stop_of_several_and_a_new_start(clone: Callable[..., Clone]) -> None:
     assert said.rstrip().endswith("snakejob: finished"), said
     assert "going on from" in here.training_log()
     (run,) = (here.results / "runs").iterdir()
-    assert len(pd.read_csv(run / "training.csv")) == 150
+    assert len(pd.read_csv(run / "training.csv")) == 30
