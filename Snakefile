@@ -13,7 +13,7 @@ from snakemake.utils import min_version
 
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
-from dynvision.resources import Requests, commands_folder
+from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs import failures, plan_workflow
 
 min_version("9.0")
@@ -22,7 +22,7 @@ min_version("9.0")
 shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(commands_folder()))}:$PATH; ")
 
 try:
-    PLAN = plan_workflow("config", config)
+    PLAN = plan_workflow(config_folder(), config)
     PLAN.check_folders()
 except (InputError, OSError) as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add

@@ -9,7 +9,8 @@ they cost if they are wrong is a second attempt, which asks for more of both, an
 
 Nothing here knows what runs the jobs. `DYNVISION_LAUNCHER`, where it is set, names the program that starts the
 processes of a training which has several, e.g. srun; otherwise Lightning starts them, on one machine. `DYNVISION_IMAGE`
-names an Apptainer image in which commands run.
+names an Apptainer image in which commands run, and `DYNVISION_CONFIG` a folder to read the configuration from, since jobs
+that are submitted read it anew, long after it may have been edited for another sweep.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.gpus import visible_gpus
 
-LAUNCHER, IMAGE = "DYNVISION_LAUNCHER", "DYNVISION_IMAGE"
+LAUNCHER, IMAGE, CONFIG = "DYNVISION_LAUNCHER", "DYNVISION_IMAGE", "DYNVISION_CONFIG"
 
 LIBRARIES_MB = 3000  # training and the two Snakemakes around it: 780 MB measured on a CPU; CUDA brings libraries of its own
 KEPT_BYTES, SHOWN_BYTES = 800, 150  # for each image, step and pixel, with and without a backward pass
@@ -78,6 +79,11 @@ def experiment_request(run: RunConfig, execution: ExecutionConfig) -> Request:
 def commands_folder() -> Path:
     """Where the commands are that rules call: beside the interpreter, or those that enter the image."""
     return Path("cluster", "bin").absolute() if os.environ.get(IMAGE) else Path(sys.executable).parent
+
+
+def config_folder() -> Path:
+    """Where the configuration files are."""
+    return Path(os.environ.get(CONFIG) or "config")
 
 
 @dataclass(frozen=True)

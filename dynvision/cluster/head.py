@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +25,12 @@ from dynvision.cluster import queue
 from dynvision.cluster.claim import claimed
 from dynvision.cluster.ended import reasons
 from dynvision.cluster.profile import write_profile
+from dynvision.config.run import read_yaml
 from dynvision.config.site import SiteConfig, read_site
 from dynvision.errors import InputError
-from dynvision.resources import IMAGE, LAUNCHER
+from dynvision.resources import CONFIG, IMAGE, LAUNCHER
 
-PROFILE = Path(".snakemake/slurm-profile")
+PROFILE, CONFIGURATION = Path(".snakemake/slurm-profile"), Path(".snakemake/slurm-config")
 JOB_LOGS = Path("logs/slurm/jobs")
 LOCKS = Path(".snakemake/locks")
 GONE_S, STOP_S = 120, 4  # time that cancelled jobs have to end, and that Snakemake has
@@ -64,7 +66,7 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
         clear_queue(prefix)
     accounts = "sacct" if queue.keeps_accounts() else "squeue"
     profile = write_profile(PROFILE, site, prefix, accounts)
-    environment = {**os.environ, LAUNCHER: "srun", **_image(site)}
+    environment = {**os.environ, LAUNCHER: "srun", CONFIG: str(copy_configuration()), **_image(site)}
     if interrupted:
         remove_locks()
     elif LOCKS.is_dir() and any(LOCKS.iterdir()):
@@ -123,6 +125,15 @@ def _image(site: SiteConfig) -> dict[str, str]:
         return {}
     bind = ",".join(filter(None, [*site.bind, os.environ.get("APPTAINER_BIND", "")]))
     return {IMAGE: str(site.image), **({"APPTAINER_BIND": bind} if bind else {})}
+
+
+def copy_configuration() -> Path:
+    """Copy the configuration, so that editing it changes nothing for jobs that are submitted later."""
+    for path in Path("config").rglob("*.yaml"):
+        read_yaml(path)  # what cannot be read is said with the name that the user knows
+    shutil.rmtree(CONFIGURATION, ignore_errors=True)
+    shutil.copytree("config", CONFIGURATION)
+    return CONFIGURATION
 
 
 def remove_locks() -> None:

@@ -158,6 +158,19 @@ def test_the_head_job_is_ended_and_submitted_again(
     check_trained(here)
 
 
+def test_the_configuration_is_edited_meanwhile(clone: Callable[..., Clone]) -> None:
+    """For the next sweep: jobs of this one that are submitted later do not see it."""
+    here = clone()
+    head = here.submit(*TO_TRAINING, **{**LONG, "training": "{batch_size: 8}"})
+    here.until(lambda: "submitted with SLURM jobid" in here.log(head))
+    path = here.root / "config" / "config_defaults.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("  epochs: ", "  epochs: 7"))
+    assert path.read_text() != text
+    said = here.wait(head)
+    assert said.rstrip().endswith("snakejob: finished"), said + here.job_logs()
+
+
 def test_two_head_jobs_at_once(clone: Callable[..., Clone]) -> None:
     here = clone()
     head = here.submit(*TO_TRAINING, **LONG)

@@ -20,7 +20,8 @@ from tests.processes import wait_for
 from tests.workflow.conftest import REPOSITORY
 
 SNAKEMAKE = """
-import signal, sys, time, pathlib
+import os, signal, sys, time, pathlib
+assert pathlib.Path(os.environ["DYNVISION_CONFIG"], "config_workflow.yaml").read_text() == "seed: 1\\n"
 pathlib.Path("called").open("a").write(" ".join(sys.argv[1:]) + "\\n")
 def stop(*_): pathlib.Path("interrupted").touch(); sys.exit(1)
 signal.signal(signal.SIGINT, stop)
@@ -37,6 +38,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     base = "cluster/profiles/slurm/config.yaml"
     (folder / base).write_text((REPOSITORY / base).read_text())
     (folder / "cluster" / "site.yaml").write_text("partition: debug\n")
+    (folder / "config").mkdir()
+    (folder / "config" / "config_workflow.yaml").write_text("seed: 1\n")
     (folder / "snakemake.py").write_text(SNAKEMAKE)  # before the installed one, for `python -m`
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -62,6 +65,13 @@ def test_arguments_and_profile_reach_snakemake(slurm: FakeSlurm, capfd: pytest.C
     assert calls() == ["--workflow-profile .snakemake/slurm-profile --config model_name=DyRCNNx4"]
     assert capfd.readouterr().err == "snakejob: finished\n"
     assert not Path(".snakemake/head-job").exists()
+
+
+def test_a_configuration_that_cannot_be_read(slurm: FakeSlurm, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("config/config_workflow.yaml").write_text("seed: [1\n")
+    assert head.main([]) == 2 and calls() == []
+    said = capfd.readouterr().err
+    assert said.startswith("snakejob: configuration file config/config_workflow.yaml is not valid YAML: ")
 
 
 def test_leftovers_of_this_folder_are_cancelled_and_of_no_other(
@@ -165,7 +175,7 @@ def test_a_snakemake_that_does_not_end(slurm: FakeSlurm) -> None:
 def test_snakemake_ends_with_the_head_job(slurm: FakeSlurm) -> None:
     Path("long").touch()
     text = Path("snakemake.py").read_text().replace("touch(); time", "write_text(str(os.getpid())); time")
-    Path("snakemake.py").write_text(text.replace("import signal", "import os, signal"))
+    Path("snakemake.py").write_text(text)
     with subprocess.Popen([sys.executable, "-m", "dynvision.cluster.head"]) as process:
         wait_for(lambda: Path("working").exists() and Path("working").read_text() != "")
         process.kill()
