@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,8 @@ from dynvision.data.splits import SPLITS, SplitName, split_source
 from dynvision.data.storage import Storage, rgb
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
+
+QUIET_S = 20.0  # without a line
 
 
 def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName = "auto") -> Manifest:
@@ -54,7 +57,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     _remove_leftovers(folder)
     with ExitStack() as final_names:
         for split in SPLITS:
-            samples = read_images(source, splits[split])
+            samples = _with_progress(read_images(source, splits[split]), split, len(splits[split]))
             if split == "train":
                 samples = _with_statistics(samples, statistics)
             record = SplitRecord(
@@ -91,6 +94,16 @@ def _write(path: Path, samples: Iterator[Sample], record: SplitRecord, config: I
     )
     write_beton(path, stored, record.n_images, config.stored_size, page_bytes(config))
     return BetonRecord(size_bytes=path.stat().st_size, sha256=file_sha256(path))
+
+
+def _with_progress(samples: Iterator[Sample], split: SplitName, n_images: int) -> Iterator[Sample]:
+    """Say now and then how far a long conversion is."""
+    said = time.monotonic()
+    for number, sample in enumerate(samples):
+        if time.monotonic() - said > QUIET_S:
+            said = time.monotonic()
+            print(f"{split}: {number:,} of {n_images:,} images", flush=True)
+        yield sample
 
 
 def _with_statistics(samples: Iterator[Sample], statistics: PixelStatistics) -> Iterator[Sample]:

@@ -204,6 +204,21 @@ def test_stopped_before_the_manifest_is_not_whole(
         read_manifest(tmp_path / "data")
 
 
+def test_a_long_conversion_says_how_far_it_is(
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = folder_config(make_folder(cat=10, dog=8))
+    convert_dataset(config, tmp_path / "data", "torch")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(conversion, "QUIET_S", 0.0)
+    convert_dataset(config, tmp_path / "data", "torch")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "train: 0 of 12 images" and lines[-1] == "test: 3 of 4 images"
+
+
 def test_output_that_is_a_file_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("x")
     with pytest.raises(InputError, match="is a file; give a folder"):
