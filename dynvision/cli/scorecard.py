@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.run import RunConfig
     from dynvision.config.scorecard import ScorecardConfig
     from dynvision.config.training import ExecutionConfig
 
@@ -25,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show trained runs the protocols of physiologists (contrast, duration and interval, in ms), and print what they do "
         "beside what cortex does: sign tests first, numbers second. Protocols that have been shown already are not shown "
-        "again. Table, text and figure are written to scorecard/RUN below the results."
+        "again. Table, text and figure are written to scorecard/RUN below the results; runs that differ in their seed only "
+        "are also averaged, with intervals over seeds."
     )
     add_run_arguments(parser, several=True)
     parser.add_argument(
@@ -56,12 +58,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             "scorecard.experiments or scorecard.areas is empty; see config/config_scorecard.yaml"
         )
-    for finished in {finished.config.run_id: finished for finished in runs}.values():
+    by_id = {finished.config.run_id: finished for finished in runs}
+    cards = {}
+    for run_id, finished in by_id.items():
         tables = {
             protocol: _responses(finished, name, experiments[name], arguments.results, execution)
             for protocol, name in settings.experiments.items()
         }
-        _write(finished, tables, settings, arguments)
+        cards[run_id] = _write(finished, tables, settings, arguments)
+    _write_seeds(cards, [finished.config for finished in by_id.values()], arguments.results)
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str, ExperimentConfig]]:
@@ -114,7 +119,8 @@ def _write(
     tables: Mapping[str, pd.DataFrame],
     settings: ScorecardConfig,
     arguments: argparse.Namespace,
-) -> None:
+) -> pd.DataFrame:
+    """Score one run, write table, text and figure, print the text."""
     from dynvision.analysis import write_table
     from dynvision.analysis.scorecard import score_run, scorecard_text
     from dynvision.files import write_text
@@ -135,3 +141,15 @@ def _write(
         Drawn("scorecard", figure, card, scorecard_caption(card)), folder, style
     )  # also writes the CSV
     print(text, end="", flush=True)
+    return card
+
+
+def _write_seeds(cards: Mapping[str, pd.DataFrame], configs: Sequence[RunConfig], results: Path) -> None:
+    """Runs that differ in their seed only, averaged, if there are some."""
+    from dynvision.analysis import group_runs, write_table
+    from dynvision.analysis.scorecard import seed_scorecard, seeds_text
+
+    averaged = seed_scorecard(cards, group_runs(configs))
+    if len(averaged):
+        write_table(averaged, results / "scorecard" / "seeds.parquet")
+        print("\n" + seeds_text(averaged), end="", flush=True)
