@@ -21,8 +21,8 @@ def seed_scorecard(cards: Mapping[str, pd.DataFrame], conditions: Sequence[Condi
 
     Returns:
         Columns `condition` (its first run), `kind, protocol, name, layer, area, value, unit, cortex, source`, `model` (mean
-        over seeds), `images_low, images_high` (over images, of a run), `seeds_low, seeds_high` (over seeds), `n_seeds`, and for
-        sign tests `n_yes`, the seeds whose verdict is yes. Conditions with one seed are left out.
+        over seeds), `images_low, images_high` (over images, of a run), `seeds_low, seeds_high` (over seeds), `n_seeds`, and
+        for sign tests `n_yes`, the seeds whose verdict is yes. Conditions with one seed are left out.
     """
     repeated = [condition for condition in conditions if len(condition.run_ids) > 1]
     number_of = {run_id: n for n, condition in enumerate(repeated) for run_id in condition.run_ids}
