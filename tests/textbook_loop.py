@@ -26,7 +26,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     ``seen``, a dictionary, receives what else goes on, by quantity, layer and step of the presentation; the output of a
     convolution only where recurrence enters behind it.
     """
-    seen = {} if seen is None else seen
+    asked = seen is not None  # else only what the trial itself needs is computed
     null = torch.full_like(video[:, 0], model.non_input_value)
     residual = model.n_residual_timesteps if n_residual is None else n_residual
     frames = [null] * model.idle_steps + list(video.unbind(1)) + [null] * residual
@@ -58,9 +58,9 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     d = module.delay_steps
                     r = past[t - d] if t >= d and not model.feedforward_only else None
                     since = t - model.idle_steps
-                    if r is not None and module.recurrence is not None:
+                    if asked and r is not None and module.recurrence is not None:
                         seen["recurrent", layer, since] = module.recurrent_signal(r)
-                    if x is not None and name == "layer" and module.recurrence_target == "output":
+                    if asked and x is not None and name == "layer" and module.recurrence_target == "output":
                         seen["conv", layer, since] = module.feedforward(x)
                     # a layer does not start by its own recurrence or by feedback
                     x = module(x, r)
@@ -79,13 +79,14 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     x = module.at(x, min(t - started.setdefault((layer, name), t), module.n_steps - 1))
                 elif isinstance(module, Solver):
                     drives[layer].insert(0, x)
-                    seen["drive", layer, t - model.idle_steps] = x
+                    if asked:
+                        seen["drive", layer, t - model.idle_steps] = x
                     x = module(drives[layer][: module.history + 1], past[-1] if past else None)
                 elif isinstance(module, StatefulOperation):
                     x, memory[layer, name] = module.step(x, memory[layer, name], past[-1] if past else None)
                 else:
                     x = module(x)
-                    if name == "layer":
+                    if asked and name == "layer":
                         seen["conv", layer, t - model.idle_steps] = x
         outputs.append(None if x is None else model.read_out(x))
     kept = outputs[model.idle_steps :]

@@ -13,10 +13,10 @@ from dynvision.base.state import ModelState
 # Image positions (steps x images x height x width) in a block on a GPU: full kernels, and maps that stay within the reach
 # of 32-bit indices and, without gradients, within a few GB for tens of channels.
 MOST_POSITIONS = 2**25
-MOST_POSITIONS_WITHOUT_GRADIENT = 3 * 2**20
+MOST_POSITIONS_WITHOUT_GRADIENT = 3 * 2**19
 # Bytes of the widest layer's activity in a block: what a CPU's caches hold, and what a GPU has to spare without gradients.
 MOST_BYTES_ON_CPU = 2**23
-MOST_BYTES_WITHOUT_GRADIENT = 2**29
+MOST_BYTES_WITHOUT_GRADIENT = 2**28
 
 
 def choose_block_steps(plan: Plan, frames: Frames, state: ModelState) -> int:
