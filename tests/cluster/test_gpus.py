@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dynvision.config.training import ExecutionConfig
 from dynvision.errors import InputError
 from dynvision.gpus import LOCKS, VISIBLE, hold_gpus, visible_gpus
+from dynvision.resources import Requests
 from tests.processes import wait_for
 
 
@@ -101,3 +103,10 @@ def test_nothing_is_held_where_nothing_is_to_be_shared(
     gpus(0)
     with hold_gpus(1, "auto") as held:
         assert held == []
+
+
+def test_a_job_on_a_gpu_counts_as_one_core(gpus: Callable[[int], list[str]]) -> None:
+    """So that `-j 4` is four jobs on four GPUs; without a GPU a job takes the cores that it can use."""
+    for n, accelerator, threads in ((4, "auto", 1), (4, "gpu", 1), (4, "cpu", 8), (0, "auto", 8)):
+        gpus(n)
+        assert Requests({}, ExecutionConfig(accelerator=accelerator)).threads == threads

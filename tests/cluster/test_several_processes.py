@@ -14,7 +14,12 @@ from tests.cluster.slurm_cluster import Clone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-TRAINING = {"model_args": "{n_timesteps: 3, trc: 2}", "training": "{epochs: 8, batch_size: 8}"}
+# 24 training images: each batch can be shared out, so that no image is shown twice.
+TRAINING = {
+    "model_args": "{n_timesteps: 3, trc: 2}",
+    "data": "{resolution: 8, n_channels: 1, validation_fraction: 0.2}",
+    "training": "{epochs: 8, batch_size: 8}",
+}
 
 
 def trained(here: Clone, execution: str, *options: str) -> Path:
@@ -40,11 +45,11 @@ def test_as_one_process_with_the_doubled_batch(clone: Callable[..., Clone], shap
     courses = [pd.read_csv(run / "training.csv") for run in (alone, together)]
     assert len(courses[0]) == len(courses[1]) == 8
     for name in ("train_loss", "val_loss", "learning_rate"):
-        np.testing.assert_allclose(courses[1][name], courses[0][name], rtol=2e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(courses[1][name], courses[0][name], rtol=1e-4, atol=1e-5, err_msg=name)
     assert courses[1]["train_loss"].iloc[-1] < courses[1]["train_loss"].iloc[0]
     weights = [load_file(run / "model.safetensors") for run in (alone, together)]
     for name, value in weights[0].items():
-        np.testing.assert_allclose(weights[1][name], value, atol=5e-3, err_msg=name)
+        np.testing.assert_allclose(weights[1][name], value, atol=1e-4, err_msg=name)
     said = two.training_log()
     assert said.count("epoch 8/8") == 1  # only the first process speaks and writes
     assert list(two.results.rglob(".*")) == []
