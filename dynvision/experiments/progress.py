@@ -26,7 +26,7 @@ class Progress:
         """So many trials are done."""
         now = time.monotonic()
         if n_done >= self.n_trials:
-            self._say(self.done, last=True)
+            self._say(f"{self.done} in {now - self._began:.1f} s", last=True)
         elif self._moves or now - self._said >= QUIET_S:
             self._said = now
             left = (now - self._began) * (self.n_trials - n_done) / n_done

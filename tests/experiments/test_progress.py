@@ -35,7 +35,7 @@ def test_a_log_has_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines() == [
         "run: contrast:  20% of 100 trials, 2 min left",
         "run: contrast:  60% of 100 trials, 40 s left",
-        "run: contrast: all done",
+        "run: contrast: all done in 100.0 s",
     ]
 
 
@@ -45,7 +45,7 @@ def test_a_terminal_has_one_line_that_moves(
     monkeypatch.setattr(progress_module.sys.stdout, "isatty", lambda: True)
     advance(Progress("run", 100, "all done"), clock)
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and said.endswith("\r\x1b[Krun: all done\n")
+    assert said.count("\n") == 1 and said.endswith("\r\x1b[Krun: all done in 100.0 s\n")
     assert "\r\x1b[Krun:  10% of 100 trials, 9 s left" in said and "30% of 100 trials, 70 s left" in said
 
 

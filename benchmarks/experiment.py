@@ -1,0 +1,190 @@
+"""What an experiment costs: images x steps per second against the engine's own limit; the time of a workflow by rule.
+
+    python benchmarks/experiment.py                                  contrast and gaussiannoise on all models, 32 px
+    python benchmarks/experiment.py --models DyRCNNx4 --experiments contrast duration_ecog --images 64
+    python benchmarks/experiment.py --split results                  where the time of a finished workflow went
+
+The engine's limit is the same network on the same stretches of input without anybody listening: no measures, no outcomes,
+no tables, and for dynamic noise, the image at each step. Both are measured in turn in one run; a ratio of 1 means that an
+experiment costs nothing beside its network. ``--split`` reads what Snakemake wrote to ``results/benchmarks`` and the logs
+of the experiments, after
+
+    snakemake --config model_name=DyRCNNx4 experiment=contrast
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from dynvision.base import Frames, TemporalBase  # noqa: E402
+from dynvision.config.experiment import ExperimentConfig  # noqa: E402
+from dynvision.config.workflow import load_workflow_config  # noqa: E402
+from dynvision.experiments.batches import Batch  # noqa: E402
+from dynvision.experiments.noise import PixelScale  # noqa: E402
+from dynvision.experiments.progress import Progress  # noqa: E402
+from dynvision.experiments.protocol import conditions, times_ms  # noqa: E402
+from dynvision.experiments.results import Results  # noqa: E402
+from dynvision.experiments.run import Session  # noqa: E402
+from dynvision.models import create  # noqa: E402
+
+CONFIG = Path(__file__).parent.parent / "config"
+SHOWN_IN = re.compile(r"conditions in ([\d.]+) s$")
+TRAINING_RULES = ("train",)
+
+
+class Silent(Progress):
+    """Says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("", 1, "")
+
+    def at(self, n_done: int) -> None:
+        pass
+
+
+def main() -> None:
+    """Measure what the arguments ask for and print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", default=["DyRCNNx2", "DyRCNNx4", "DyRCNNx8"])
+    parser.add_argument("--experiments", nargs="+", default=["contrast", "gaussiannoise"])
+    parser.add_argument("--pixels", type=int, default=32, help="height and width in px")
+    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--images", type=int, default=64, help="images of a batch")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    parser.add_argument("--split", type=Path, metavar="RESULTS", help="only: the time of a workflow by rule")
+    arguments = parser.parse_args()
+    if arguments.split:
+        print_split(arguments.split)
+        return
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    shown = load_workflow_config(CONFIG).experiments
+    print(f"{arguments.device}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}\n")
+    print(
+        "| model | experiment | px | images | conditions | steps | engine, images x steps / s | experiment | ratio |"
+    )
+    print("|" + "---|" * 9)
+    for name in arguments.models:
+        for experiment in arguments.experiments:
+            print("| " + " | ".join(row(name, experiment, shown[experiment], arguments)) + " |", flush=True)
+
+
+def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse.Namespace) -> list[str]:
+    """One row of the table."""
+    torch.manual_seed(0)
+    pixels, device = arguments.pixels, torch.device(arguments.device)
+    dims = (20, arguments.channels, pixels, pixels)
+    model = create(name, input_dims=dims, n_classes=10, **experiment.model_args).to(device).eval()
+    n = arguments.images
+    images = torch.randn(n, *dims[1:])
+    batch = Batch(images, torch.arange(n) % 10, np.arange(n))
+    one = torch.ones((1, arguments.channels, 1, 1), device=device)
+    shown = conditions(experiment, model.dt)
+    session = Session(model, shown, PixelScale(0.5 * one, 0.2 * one), 0, Silent(), 0)
+    times = np.array(times_ms(experiment, model.dt))
+
+    def whole() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, f"{table}.parquet") for table in ("responses", "performance", "units")]
+            fixed = {"run_id": name, "experiment": title, "parameter": experiment.parameter}
+            with Results(*paths, fixed, {}) as results:
+                for trial in session.show(batch):
+                    results.append(trial, batch, times)
+
+    def alone() -> None:
+        run_engine(model, images.to(device), shown)
+
+    alone()
+    limit, cost = in_turn(alone, whole, device, arguments.repeats)
+    n_steps = sum(condition.n_steps for condition in shown)
+    rates = [n * n_steps / seconds for seconds in (limit, cost)]
+    return [
+        name,
+        title,
+        str(pixels),
+        str(n),
+        str(len(shown)),
+        str(len(times)),
+        *(f"{rate:,.0f}" for rate in rates),
+        f"{rates[1] / rates[0]:.2f}",
+    ]
+
+
+@torch.inference_mode()
+def run_engine(model: TemporalBase, images: torch.Tensor, shown: list) -> None:
+    """The network on the stretches of every condition, without anybody listening."""
+    plan = model.plan()
+    begin = model.initial_state(len(images), plan)
+    null = model.null_input(len(images))
+    for condition in shown:
+        state = begin
+        for stretch in condition.stretches:
+            frame = null if stretch.contrast is None else images * stretch.contrast
+            if condition.noise is None or stretch.contrast is None:
+                frames = Frames(0, stretch.n_steps, frame, constant=True)
+            else:
+                frames = Frames(0, stretch.n_steps, frame.repeat(stretch.n_steps, 1, 1, 1))
+            _, state = model.advance(frames, state, plan)
+
+
+def in_turn(
+    first: Callable[[], None], second: Callable[[], None], device: torch.device, repeats: int
+) -> tuple[float, float]:
+    """Median seconds of two functions that are called in turn."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for function, times in zip((first, second), seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def print_split(results: Path) -> None:
+    """Print the wall time of each rule, and what of it the network was at work."""
+    rules: dict[str, list[float]] = defaultdict(list)
+    shown: dict[str, float] = defaultdict(float)
+    for path in sorted((results / "benchmarks").rglob("*.tsv")):
+        rule = path.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
+        header, *rows = (line.split("\t") for line in path.read_text().splitlines())
+        rules[rule] += [float(fields[header.index("s")]) for fields in rows]
+    for path in (results / "logs" / "experiment").rglob("*.log"):
+        for line in path.read_text().splitlines():
+            found = SHOWN_IN.search(line)
+            shown["experiment"] += float(found[1]) if found else 0.0
+    if not rules:
+        sys.exit(f"{results} has no benchmarks; run snakemake first")
+    print("| rule | jobs | wall time, s | network at work, s | everything else, s |")
+    print("|---|---|---|---|---|")
+    rest = 0.0
+    for rule, seconds in sorted(rules.items(), key=lambda item: -sum(item[1])):
+        total = sum(seconds)
+        network = total if rule in TRAINING_RULES else shown[rule]
+        rest += total - network
+        print(f"| {rule} | {len(seconds)} | {total:.1f} | {network:.1f} | {total - network:.1f} |")
+    print(
+        f"\nOverhead outside of training and network: {rest:.1f} s (imports, tables, measures, figures, report)"
+    )
+
+
+if __name__ == "__main__":
+    main()
