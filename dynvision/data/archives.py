@@ -53,4 +53,10 @@ def _extract(archive: Path, folder: Path) -> None:
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk, not a damaged archive
             raise
-        raise InputError(f"{archive} is damaged ({error}); delete it and run again") from None
+        raise damaged(archive, error) from None
+
+
+def damaged(archive: Path, error: Exception) -> InputError:
+    """The error for an archive that cannot be read."""
+    reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+    return InputError(f"{archive} is damaged ({reason}); delete it and run again")

@@ -121,12 +121,18 @@ def test_wrong_cifar_archive_is_named(root: Path, contents: dict[str, bytes], me
         open_source(DataConfig(name="cifar10"))
 
 
-def test_truncated_cifar_archive_is_named(root: Path) -> None:
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-2000], lambda content: b"<html>", lambda content: b""]
+)
+def test_damaged_cifar_archive_is_named(root: Path, damage) -> None:
     write_cifar(root / "cifar10", "cifar10")
     path = root / "cifar10" / "cifar-10-binary.tar.gz"
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match=r"cifar-10-binary\.tar\.gz is damaged .*delete it and run again"):
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(
+        InputError, match=r"cifar-10-binary\.tar\.gz is damaged .*delete it and run again"
+    ) as caught:
         open_source(DataConfig(name="cifar10"))
+    assert "\n" not in str(caught.value)
 
 
 def test_no_pickle_is_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.archives import DAMAGED
+from dynvision.data.archives import DAMAGED, damaged
 from dynvision.data.downloads import Download, dataset_folder, fetch
 from dynvision.data.sources.arrays import ArraySource
 from dynvision.data.sources.source import register
@@ -124,7 +124,7 @@ def _opened(name: str, version: Version) -> Iterator[Read]:
             f"{archive} has no file {error}; delete it and run again (the binary version is needed)"
         ) from None
     except DAMAGED as error:
-        raise InputError(f"{archive} is damaged ({error}); delete it and run again") from None
+        raise damaged(archive, error) from None
 
 
 def _content(path: Path) -> bytes:
