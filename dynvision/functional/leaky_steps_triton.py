@@ -98,7 +98,7 @@ def forward(
     units = r.numel() // n
     z, start = _like(z, r), _like(start, r)
     lateral = r if h is None else _like(h, r)
-    above = r if active is None else active
+    above = r if active is None else active.view(torch.uint8)
     z_stride = 0 if z.shape[0] == batch else units
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
@@ -135,7 +135,7 @@ def backward(
     grad_r = _like(grad_r, r)
     grad_start = torch.empty_like(r[:batch])
     before = grad_start if carried is None else _like(carried, r)
-    above = r if active is None else active
+    above = r if active is None else active.view(torch.uint8)
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
         _backward[grid](

@@ -106,7 +106,10 @@ def save_imported(imported: ImportedWeights, source: Path, output: Path) -> Path
 def _sizes(probe: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
     """Channels of the images and number of classes, from the first convolution and the last matrix of a model."""
     parameters = list(probe.named_parameters())
-    convolution = next((n for n, p in parameters if p.dim() == 4 and n in tensors), None)
+    gains = ".original0"  # of normalised weights, one a channel
+    convolution = next(
+        (n for n, p in parameters if p.dim() == 4 and n in tensors and not n.endswith(gains)), None
+    )
     matrix = next((n for n, p in reversed(parameters) if p.dim() == 2 and n in tensors), None)
     n_channels = tensors[convolution].shape[1] if convolution and tensors[convolution].dim() == 4 else 3
     n_classes = tensors[matrix].shape[0] if matrix and tensors[matrix].dim() == 2 else 1000

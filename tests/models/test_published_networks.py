@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dynvision.models import create
+from dynvision.models.weight_import import import_weights
 from dynvision.models.weights import load_weights
 from tests.models import layouts, published
 
@@ -169,3 +170,23 @@ def test_bl_and_blt(name, biological, training):
     y = model(video)
     assert_equal(y, published.blt(weights, images(4, 64), video.shape[1], biological, training))
     assert_equal(model(images(4, 64)), y[:, :10])
+
+
+def test_published_files_are_imported(tmp_path):
+    """As the command does; an old file without the counts of batch normalisation included."""
+    old = {k: w for k, w in layouts.cornet_s(CLASSES, (16, 32, 64, 128)).items() if "num_batches" not in k}
+    cordsnet = layouts.cordsnet(2, CLASSES, [(s, s) for s in SIZES[32]])
+    for name, weights, arguments in (
+        ("CorNetRT", {f"module.{k}": w for k, w in layouts.cornet_rt(CLASSES).items()}, {}),
+        ("CORnetS", {f"module.{k}": w for k, w in old.items()}, {"width": 0.25}),
+        ("CordsNetR2", cordsnet, {}),
+    ):
+        torch.save({"state_dict": weights}, tmp_path / "published.pth")
+        imported = import_weights(tmp_path / "published.pth", name, arguments, resolution=32)
+        assert imported.left_out == [] and imported.model.n_classes == CLASSES
+        wanted = {k.removeprefix("module."): w for k, w in weights.items()}
+        for ours, theirs, shape in imported.mapped:
+            assert (
+                shape == wanted[ours.removeprefix("module.")].shape and theirs in imported.model.state_dict()
+            )
+        assert len(imported.mapped) == len(weights)
