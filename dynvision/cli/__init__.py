@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "plot": "draw figures",
     "report": "write the HTML report",
     "runs": "list runs and their parameters",
+    "models": "list models and what they cost",
     "weights": "import published weights; tabulate a run's weights",
     "config": "show, freeze and check configurations",
     "doctor": "check this machine, or a cluster, before anything is run",

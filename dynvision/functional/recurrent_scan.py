@@ -117,7 +117,7 @@ def recurrent_scan(
         rectified,
         learned,
     )
-    with torch.autocast(z.device.type, enabled=False):
+    with torch.autocast("cpu" if z.is_meta else z.device.type, enabled=False):
         return _RecurrentScan.apply(z, start, gain, weight, bias, history, settings)  # type: ignore
 
 

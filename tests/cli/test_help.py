@@ -20,6 +20,7 @@ UNITS = {
     "plot": ("ms", "a.u."),
     "report": ("ms", "a.u."),
     "runs": ("ms", "px"),
+    "models": ("px", "ms"),
     "weights": ("ms", "px", "a.u."),
     "config": ("ms", "px"),
     "doctor": ("s",),
