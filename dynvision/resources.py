@@ -133,6 +133,11 @@ class Requests:
         return self.execution.num_nodes if self.launcher and self.execution.devices == 1 else None
 
     @property
+    def tasks_per_gpu(self) -> int | None:
+        """Beside `tasks`, so that it is not taken for the number on each GPU."""
+        return 1 if self.tasks else None
+
+    @property
     def launch(self) -> str:
         """What stands before the command of a training; ``{threads}`` is for Snakemake to fill in."""
         if not self.launcher:

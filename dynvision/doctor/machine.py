@@ -44,6 +44,8 @@ def packages() -> str:
 
 def required() -> list[str]:
     """Names of the distributions that are always needed."""
+    if not _version("dynvision"):
+        raise InputError("dynvision itself is not installed here; run make install, or pip install -e .")
     lines = importlib.metadata.requires("dynvision") or []
     return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
 

@@ -57,6 +57,12 @@ def test_every_requirement_is_looked_for() -> None:
     assert not {"ruff", "ffcv"} & {*machine.required()}
 
 
+def test_a_package_that_is_only_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_version", lambda name: "")
+    with pytest.raises(InputError, match="dynvision itself is not installed here"):
+        machine.packages()
+
+
 def test_without_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="sbatch is not on the PATH; log in to a node of the cluster"):

@@ -84,6 +84,7 @@ def test_processes_are_tasks_of_a_launcher(
     assert shape == (None, None, None, None, "")
     monkeypatch.setenv(LAUNCHER, "start")
     assert (requests.nodes, requests.tasks, requests.tasks_per_node) == (nodes, tasks, tasks_per_node)
+    assert requests.tasks_per_gpu == (1 if tasks else None)
     command = f"start --nodes={num_nodes} --ntasks-per-node={devices} --cpus-per-task={{threads}} "
     assert requests.launch == (command if devices * num_nodes > 1 else "")
 

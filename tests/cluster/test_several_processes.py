@@ -56,7 +56,7 @@ def test_as_one_process_with_the_doubled_batch(clone: Callable[..., Clone], shap
 
 
 def test_what_slurm_is_asked_for(clone: Callable[..., Clone]) -> None:
-    """A task for each GPU on each node; every process is told of all GPUs of its node, and Lightning chooses."""
+    """A task for each GPU on each node."""
     here = clone(gpus="true")
     long = {**TRAINING, "training": "{epochs: 3000, batch_size: 8}"}
     execution = "{loader: torch, accelerator: auto, devices: 2, num_nodes: 2}"

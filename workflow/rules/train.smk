@@ -24,6 +24,7 @@ rule train:
         mpi=REQUESTS.launcher,
         nodes=REQUESTS.nodes,
         tasks=REQUESTS.tasks,
+        tasks_per_gpu=REQUESTS.tasks_per_gpu,
         tasks_per_node=REQUESTS.tasks_per_node,
     params:
         data=lambda wildcards: PLAN.data_folder(wildcards.run_id),
