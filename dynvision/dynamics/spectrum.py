@@ -27,8 +27,8 @@ from dynvision.dynamics.linearization import LayerMap, linearize
 
 N_EIGENVALUES = 6
 DENSE_STATES = 64  # below, the matrix is written out
-TOLERANCES = (1e-8, 1e-5, 1e-2)  # relative, tried in this order
-N_RESTARTS = 50
+TOLERANCES = (1e-8, 1e-4, 1e-2, 1e-1)  # relative, tried in this order
+N_RESTARTS = 12
 SEED = 20220
 POINTS = {"stimulus": False, "all_active": True}
 
