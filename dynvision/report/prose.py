@@ -130,7 +130,7 @@ def _change(means: pd.Series, layer: str, measure: str, low: float, high: float)
     """How the mean of a measure goes from one value of the parameter to another."""
     facts = MEASURES[measure]
     write, unit = (
-        (percent, "") if facts.unit == "fraction" else (number, NO_BREAK + facts.unit.replace(" ", NO_BREAK))
+        (_percent, "") if facts.unit == "fraction" else (number, NO_BREAK + facts.unit.replace(" ", NO_BREAK))
     )
     first, last = (write(float(means.get((layer, measure, value), float("nan")))) for value in (low, high))
     if low == high:
@@ -138,6 +138,10 @@ def _change(means: pd.Series, layer: str, measure: str, low: float, high: float)
     if first == last:
         return f"{facts.label} stays at {last}{unit}"
     return f"{facts.label} goes from {first} to {last}{unit}"
+
+
+def _percent(fraction: float) -> str:
+    return percent(fraction).replace(" ", NO_BREAK)
 
 
 def _with_unit(value: Any, parameter: str) -> str:

@@ -46,9 +46,10 @@ def add_legend(
     cell: Axes | None = None,
     block: Block | None = None,
     below: Legend | None = None,
+    gap: float = GAP,
 ) -> Legend:
     """Put a legend right of all panels, right of a block, below another, or in the place of a panel that is not needed."""
-    corner = (grid.right + GAP / grid.figure.get_figwidth(), grid.top)
+    corner = (grid.right + gap / grid.figure.get_figwidth(), grid.top)
     if block is not None:
         corner = (corner[0], block.panels[0, -1].get_position().y1)
     if cell is not None:

@@ -17,6 +17,7 @@ from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
 from dynvision.visualization.style import MUTED, Style
 
 PANEL_HEIGHT = 1.6
+CHANCE_ROOM = 0.48  # inches right of the panels, for the word
 
 
 def performance_figure(
@@ -42,7 +43,7 @@ def performance_figure(
         say_chance(block.panels[0, -1], float(of_condition[condition]["chance"].iloc[0]))
         block.panels[0, 0].set_ylabel("accuracy (fraction)")
     set_time_axis(grid, np.unique(table["time_ms"]))
-    add_legend(grid, value_handles(colours), parameter_label)
+    add_legend(grid, value_handles(colours), parameter_label, gap=CHANCE_ROOM)
     return grid.figure
 
 

@@ -58,9 +58,7 @@ def draw_weight_distributions(distributions: pd.DataFrame, comparison: Compariso
     density = table["n_in_bin"] / (table["bin_high"] - table["bin_low"])
     violin = [table[name] for name in ("condition", "layer", "connection")]
     table["density"] = density / density.groupby(violin, sort=False, observed=True).transform("max")
-    titles = {
-        label: comparison.titles[label] for label in comparison.labels if label in set(table["condition"])
-    }
+    titles = {label: label for label in comparison.labels if label in set(table["condition"])}
     colours = condition_colours(comparison, style) if len(titles) > 1 else style.colours(list(ORDER))
     with style.context():
         figure = weights_figure(table, titles, colours, style)

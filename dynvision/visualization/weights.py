@@ -31,6 +31,23 @@ def draw_violin(axes: Axes, place: float, table: pd.DataFrame, colour: str, half
         colour: of the violin.
         half: half its width.
     """
+    facts = table.iloc[0]
+    if facts["q05"] < facts["q95"]:  # not of a single weight
+        _draw_shape(axes, place, table, colour, half)
+    axes.vlines(place, facts["q05"], facts["q95"], color=INK, linewidth=0.7)
+    axes.vlines(place, facts["q25"], facts["q75"], color=INK, linewidth=2.2)
+    axes.plot(
+        place,
+        facts["median"],
+        marker="o",
+        color=colour if facts["q05"] == facts["q95"] else "white",
+        markersize=2.6,
+        markeredgecolor=INK,
+        markeredgewidth=0.6,
+    )
+
+
+def _draw_shape(axes: Axes, place: float, table: pd.DataFrame, colour: str, half: float) -> None:
     edges = np.append(table["bin_low"], table["bin_high"].iloc[-1])
     width = half * table["density"].to_numpy()
     axes.stairs(
@@ -41,18 +58,6 @@ def draw_violin(axes: Axes, place: float, table: pd.DataFrame, colour: str, half
         fill=True,
         color=colour,
         alpha=0.45,
-    )
-    facts = table.iloc[0]
-    axes.vlines(place, facts["q05"], facts["q95"], color=INK, linewidth=0.7)
-    axes.vlines(place, facts["q25"], facts["q75"], color=INK, linewidth=2.2)
-    axes.plot(
-        place,
-        facts["median"],
-        marker="o",
-        color="white",
-        markersize=2.2,
-        markeredgecolor=INK,
-        markeredgewidth=0.6,
     )
 
 
@@ -75,7 +80,7 @@ def weights_figure(
     most = max(map(len, connections.values()))
     width = max(0.9, PER_VIOLIN * most * max(1, 0.55 * len(titles)))
     n_columns = max(1, min(len(layers), int(7.5 / (width + 0.55))))
-    grid = panel_grid(-(-len(layers) // n_columns), n_columns, width, HEIGHT, gap=(0.55, 0.75))
+    grid = panel_grid(-(-len(layers) // n_columns), n_columns, width, HEIGHT, gap=(0.55, 1.05))
     panels = grid.panels.ravel()
     for axes, layer in zip(panels, layers, strict=False):
         _draw_layer(axes, table[table["layer"] == layer], connections[layer], list(titles), colours)
