@@ -33,7 +33,7 @@ def test_the_page_of_twenty_conditions(sweep):
     assert len(page.images()) == 8  # of the sweep, five of the experiment, training and weights
     beside = next(table for table in page.tables if table[0][0] == "condition" and table[0][-1] == "seeds")
     assert len(beside) == 21 and len({row[0] for row in beside}) == 21
-    assert "All 20 runs" in text and "Run DyRCNNx4" not in text
+    assert "All 20 runs" in text and "<summary>Run DyRCNNx4" not in text
     points = re.findall(r'<ul class="points">', text)
     assert points == []  # twenty sentences are no summary
     for run_id in run_ids:
@@ -51,4 +51,4 @@ def test_twenty_conditions_in_a_window(sweep, tmp_path, width):
     assert facts["window"] == width >= facts["page"]
     for image in facts["images"]:
         assert image["complete"] and min(image["natural"], image["width"], image["height"]) > 100
-        assert image["width"] < 1400
+        assert image["width"] < (1248 if width == 1600 else 1500)  # what is wider scrolls within its frame
