@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.slurm_cluster import Clone, Cluster
-from tests.workflow.conftest import finished, workflow  # noqa: F401  # a local call to compare with, and a folder
+from tests.workflow.conftest import workflow  # noqa: F401  # a folder for local calls
 
 
 @pytest.fixture(scope="session")

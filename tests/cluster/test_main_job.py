@@ -12,7 +12,6 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.cluster.slurm_cluster import Clone
-from tests.processes import Outcome
 from tests.workflow.conftest import Workflow
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -37,19 +36,23 @@ def numbers_in(results: Path) -> dict[str, object]:
     return {**weights, **tables, **tests}
 
 
-def test_the_workflow_gives_what_a_local_call_gives(
-    clone: Callable[..., Clone], finished: tuple[Workflow, Outcome]
-) -> None:
+def test_the_workflow_gives_what_a_local_call_gives(clone: Callable[..., Clone], workflow: Workflow) -> None:
     here = clone(cpus="1")  # as the local call: sums are rounded otherwise with another number of threads
     head = here.submit(experiment='["contrast", "duration"]')
     said = here.wait(head)
     assert said.rstrip().endswith("snakejob: finished"), said + here.job_logs()
-    local, _ = finished
+    for stage in (
+        ("--until", "train"),
+        ("--until", "experiment"),
+        (),
+    ):  # each within the time that a program has
+        local = workflow.snakemake(*stage)
+        assert local.status == 0, local.said
     computed = numbers_in(here.results)
     assert len(computed) >= 2 * (
         2 + 2 * 3
     )  # weights and test of two runs, and their tables in two experiments
-    assert computed == numbers_in(local.results)
+    assert computed == numbers_in(workflow.results)
     assert (here.results / "report.html").exists() and (here.results / "runs.csv").exists()
     # one job for the data, one for each training, one for the experiments of each run, three figures, one report
     assert said.count("has been submitted with SLURM jobid") == 1 + 2 + 2 + 3 + 1
