@@ -13,7 +13,7 @@ from typing import Any
 
 from dynvision.config.data import ImagesConfig, with_own_names
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.feasible import check_checkpoints, check_on_models, missing_epochs
+from dynvision.config.feasible import check_on_models, with_checkpoints
 from dynvision.config.figures import DEFAULT, SWEEP_FIGURES
 from dynvision.config.models import MODELS, check_module, find_model
 from dynvision.config.run import RunConfig
@@ -271,19 +271,11 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
             raise unknown_name("experiment", name, workflow.experiments, key="visualization.figures")
     distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
     paths = ResultPaths(Path(workflow.results_dir))
-    every = workflow.execution.checkpoint_every
-    kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
-    for name, experiment in dict(experiments).items():
-        try:
-            experiments[name] = experiment.on(workflow.data_name, workflow.groups)
-        except InputError as error:
-            raise InputError(f"experiments.{name}: {error}") from None
+    for name, experiment in experiments.items():
         check_on_models(name, experiment, distinct.values())
-        if experiment.find_parameter().kind == "checkpoint":
-            if workflow.experiment != ("all",):
-                check_checkpoints(name, experiment, kept, every)
-            elif any(missing_epochs(experiment, *run, every) for run in kept):
-                del experiments[name]  # all that can be done
+    kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
+    every = workflow.execution.checkpoint_every
+    experiments = with_checkpoints(experiments, kept, every, leave_out=workflow.experiment == ("all",))
     return WorkflowPlan(runs, experiments, workflow, paths)
 
 

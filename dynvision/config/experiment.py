@@ -25,7 +25,6 @@ else:
 
 TestGroup = str | Classes | dict[str, Classes]
 PARAMETER_UNITS: dict[str, str] = {name: parameter.unit for name, parameter in all_parameters().items()}
-STIMULUS_PARAMETERS = PARAMETER_UNITS
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dynvision.config.experiment import ExperimentConfig
@@ -36,50 +36,47 @@ def check_on_models(name: str, experiment: ExperimentConfig, models: Iterable[Mo
             experiment.steps(value, dt, f"experiments.{name}.")
 
 
-def missing_epochs(
-    experiment: ExperimentConfig, run: RunConfig, checkpoints: Path, checkpoint_every: int
-) -> list[int]:
-    """Epochs whose weights an experiment asks for and a run does not keep.
+def with_checkpoints(
+    experiments: Mapping[str, ExperimentConfig],
+    runs: Sequence[tuple[RunConfig, Path]],
+    checkpoint_every: int,
+    leave_out: bool,
+) -> dict[str, ExperimentConfig]:
+    """The experiments whose checkpoints the runs keep; most need none.
 
     Args:
-        experiment: an experiment whose parameter is the checkpoint.
-        run: the run.
-        checkpoints: the run's folder of checkpoints, as it is now.
+        experiments: by name.
+        runs: the runs, each with its folder of checkpoints as it is now.
         checkpoint_every: the epochs between two checkpoints that are kept; 0 keeps none.
-    """
-    epochs = [int(value) for value in experiment.values]
-    kept = (
-        range(checkpoint_every, run.training.epochs + 1, checkpoint_every) if checkpoint_every else range(0)
-    )
-    return [
-        epoch for epoch in epochs if epoch not in kept and not (checkpoints / checkpoint_file(epoch)).exists()
-    ]
-
-
-def checkpoint_file(epoch: int) -> str:
-    """Name of the checkpoint of an epoch, counted from 1."""
-    return f"epoch-{epoch:04d}.ckpt"
-
-
-def check_checkpoints(
-    name: str, experiment: ExperimentConfig, runs: Iterable[tuple[RunConfig, Path]], checkpoint_every: int
-) -> None:
-    """Check that runs keep the checkpoints that an experiment asks for.
-
-    Args:
-        name: of the experiment.
-        experiment: the experiment.
-        runs: the runs, each with its folder of checkpoints.
-        checkpoint_every: the epochs between two checkpoints that are kept; 0 keeps none.
+        leave_out: leave the others out, instead of refusing them.
 
     Raises:
-        InputError: one does not.
+        InputError: a run does not keep what an experiment asks for, and it is not left out.
     """
-    for run, checkpoints in runs:
-        missing = missing_epochs(experiment, run, checkpoints, checkpoint_every)
-        if missing:
-            raise InputError(
-                f"experiments.{name} needs the checkpoints of the epochs {', '.join(map(str, missing))}, which a run of "
-                f"training.epochs={run.training.epochs} with execution.checkpoint_every={checkpoint_every} does not keep; "
-                f"change one of these or experiments.{name}.values"
-            )
+    possible = dict(experiments)
+    for name, experiment in experiments.items():
+        if experiment.find_parameter().kind != "checkpoint":
+            continue
+        for run, folder in runs:
+            missing = _missing_epochs(experiment, run, folder, checkpoint_every)
+            if missing and not leave_out:
+                raise InputError(
+                    f"experiments.{name} needs the checkpoints of the epochs {', '.join(map(str, missing))}, which a run "
+                    f"of training.epochs={run.training.epochs} with execution.checkpoint_every={checkpoint_every} does "
+                    f"not keep; change one of these or experiments.{name}.values"
+                )
+            if missing:
+                del possible[name]
+                break
+    return possible
+
+
+def _missing_epochs(
+    experiment: ExperimentConfig, run: RunConfig, folder: Path, checkpoint_every: int
+) -> list[int]:
+    last = run.training.epochs
+    kept = range(checkpoint_every, last + 1, checkpoint_every) if checkpoint_every else range(0)
+    epochs = (int(value) for value in experiment.values)
+    return [
+        epoch for epoch in epochs if epoch not in kept and not (folder / f"epoch-{epoch:04d}.ckpt").exists()
+    ]

@@ -81,10 +81,14 @@ def protocol(measured: Measured, names: Names) -> str:
         for name in type(experiment.stimulus).model_fields
     }
     said[experiment.parameter] = _with_unit(values, experiment.parameter)
-    shown = f"Each of {n_images:,} test images was shown alone, once for each value: after a blank of "
-    shown += f"{experiment.baseline_ms:g} ms the image came on at 0 ms, {experiment.stimulus.describe(said)}"
-    if experiment.noise.type != "none":
-        shown += f", with {experiment.noise.type} noise"
+    shown = f"Each of {n_images:,} test images was shown alone, once for each value: "
+    if experiment.baseline_ms:
+        shown += f"after a blank of {experiment.baseline_ms:g} ms "
+    shown += f"the image came on at 0 ms, {experiment.stimulus.describe(said)}"
+    noise = experiment.noise
+    if noise.type != "none":
+        drawn = f"drawn anew every {noise.refresh_ms:g} ms" if noise.refresh_ms else "drawn once a trial"
+        shown += f", with {noise.type} noise ({noise.definition}, {drawn})"
     if experiment.find_parameter().kind != "stimulus":
         shown += f", at {names.name(experiment.parameter)} {said[experiment.parameter]}"
     shown += f". Responses were recorded until {experiment.recorded_ms:g} ms."

@@ -8,7 +8,7 @@ from typing import Any
 from dynvision.analysis.conditions import Condition
 from dynvision.analysis.factors import changes, find_base
 from dynvision.config.data import DataConfig
-from dynvision.config.experiment import STIMULUS_PARAMETERS
+from dynvision.config.experiment import PARAMETER_UNITS
 from dynvision.config.models import find_model
 from dynvision.config.run import RunConfig
 from dynvision.config.section import Section
@@ -21,7 +21,7 @@ PLAIN = ("model.name", "data.name")  # values that say what they are
 
 def parameter_label(parameter: str, names: Names) -> str:
     """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
-    unit = STIMULUS_PARAMETERS.get(parameter, "")
+    unit = PARAMETER_UNITS.get(parameter, "")
     label = names.name(parameter.removesuffix(f"_{unit}") if unit else parameter)
     return f"{label} ({unit})" if unit else label
 
