@@ -97,9 +97,8 @@ class LightningBase(pl.LightningModule):
         self.truncated_bptt_timesteps = truncated_bptt_timesteps
         self.presentation_seed = seed
         self.log_every_n_steps = log_every_n_steps
-        self.epoch: Epoch | None = (
-            None  # set by who knows the data; batches of all sizes weigh the same without it
-        )
+        # Set by who knows the data; without it batches of all sizes weigh the same.
+        self.epoch: Epoch | None = None
         self.losses = _weighted_losses(criterion_params)
 
     # --- steps ------------------------------------------------------------------------------------------------------

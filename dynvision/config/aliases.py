@@ -36,6 +36,8 @@ TRAINING_ALIASES: dict[str, str] = {
     "sched": "scheduler",
     "clip": "gradient_clip",
     "prec": "precision",
+    "accum": "accumulate_batches",
+    "patience": "early_stopping_patience",
 }
 
 

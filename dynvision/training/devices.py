@@ -7,6 +7,7 @@ what it finds: in a job of one SLURM task, ``devices: 2`` would train with one p
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,6 +18,7 @@ from lightning_fabric.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
@@ -78,6 +80,13 @@ class WorldSize(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         together = torch.distributed.is_available() and torch.distributed.is_initialized()
         _check_number(torch.distributed.get_world_size() if together else 1, self.execution)
+
+
+def end_started_processes(trainer: pl.Trainer) -> None:
+    """End the processes that Lightning has started: they would wait for this one, whose error they do not know."""
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        launcher.kill(signal.SIGTERM)
 
 
 def images_per_process(batch_size: int, execution: ExecutionConfig) -> int:

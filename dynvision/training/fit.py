@@ -21,7 +21,7 @@ from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
 from dynvision.training.checkpoints import BEST, LAST, last_checkpoint, numbered
-from dynvision.training.devices import images_per_process, say_processes
+from dynvision.training.devices import end_started_processes, images_per_process, say_processes
 from dynvision.training.log import TrainingLog
 from dynvision.training.pretrained import prepare
 from dynvision.training.provenance import kind_of_weights, provenance
@@ -123,6 +123,9 @@ def _fit(trainer: pl.Trainer, model: BaseModel, data: DataModule, resumed_from: 
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(model, datamodule=data, ckpt_path=resumed_from, weights_only=True)
+    except InputError:
+        end_started_processes(trainer)
+        raise
     except SystemExit:
         if trainer.interrupted:
             raise KeyboardInterrupt from None

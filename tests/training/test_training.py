@@ -34,7 +34,7 @@ def test_the_log_has_a_row_an_epoch(trained_lab: Lab) -> None:
     assert table["epoch"].tolist() == [1, 2, 3]
     assert table[["train_accuracy", "val_accuracy"]].stack().between(0, 1).all()
     assert (table[["train_loss", "val_loss", "seconds"]] > 0).all(axis=None)
-    assert table["train_loss"].is_monotonic_decreasing
+    assert table["train_loss"].iloc[-1] < table["train_loss"].iloc[0]
     assert table["learning_rate"].iloc[-1] < table["learning_rate"].iloc[0] <= 0.004
 
 
