@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynvision.errors import InputError, unknown_name
 
 
-def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any]) -> None:
-    """Refuse keyword arguments that no constructor of a class knows.
+def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any], more: Iterable[str] = ()) -> None:
+    """Refuse keyword arguments that no constructor of a class knows, and that are none of ``more``.
 
     Raises:
         InputError: with the nearest name.
     """
-    known: set[str] = set()
+    known: set[str] = set(more)
     for base in owner.__mro__:
         if "__init__" in base.__dict__ and base is not object:
             parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]

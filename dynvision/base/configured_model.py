@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from dynvision.base.arguments import reject_unknown_arguments
 from dynvision.base.base_model import BaseModel
 from dynvision.config.model import TemporalArgs
 from dynvision.config.section import validate
@@ -27,6 +28,7 @@ class ConfiguredModel(BaseModel):
     def __init__(
         self, input_dims: Sequence[int] = (3, 224, 224), n_classes: int = 1000, **kwargs: Any
     ) -> None:
+        reject_unknown_arguments(type(self), kwargs, self.schema.model_fields)
         given = {name: kwargs.pop(name) for name in self.schema.model_fields if name in kwargs}
         if len(input_dims) == 4:
             given = {"n_timesteps": input_dims[0], **given}

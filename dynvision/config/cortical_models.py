@@ -11,6 +11,8 @@ from dynvision.config.model import TemporalArgs
 from dynvision.config.section import key
 from dynvision.errors import InputError
 
+GROUPS = 32  # of the group normalisations of CORnet-R and -RT
+
 
 class CORnetArgs(TemporalArgs):
     """CORnet-Z and -S, which see each frame for itself."""
@@ -24,6 +26,15 @@ class CORnetRArgs(CORnetArgs):
 
     n_timesteps: int = key(5, "length of a presentation in steps of dt", "steps", ge=1)
     t_recurrence: float = key(2.0, "delay of an area's own output, at least dt", "ms", gt=0)
+
+    @model_validator(mode="after")
+    def _groups_share_channels(self) -> CORnetRArgs:
+        if (64 * self.width) % GROUPS:
+            raise InputError(
+                f"width={self.width:g} gives V1 {64 * self.width:g} channels, which {GROUPS} groups cannot share; "
+                "set width to a multiple of 0.5"
+            )
+        return self
 
 
 class CORnetRTArgs(CORnetRArgs):

@@ -18,13 +18,11 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.cortical_models import CORnetRArgs, CORnetRTArgs
+from dynvision.config.cortical_models import GROUPS, CORnetRArgs, CORnetRTArgs
 from dynvision.config.model import TemporalArgs
-from dynvision.errors import InputError
 from dynvision.functional.map_size import size_after
 from dynvision.model_components import RecurrentConnectedConv2d, ZeroStart
 
-GROUPS = 32
 # area, channels, kernel, stride of the input's convolution
 AREAS = (("V1", 64, 7, 4), ("V2", 128, 3, 2), ("V4", 256, 3, 2), ("IT", 512, 3, 2))
 
@@ -89,11 +87,6 @@ class CORnetR(ConfiguredModel):
         in_channels, size = self.n_channels, (self.height, self.width)
         for name, published, kernel, stride in AREAS:
             channels, size = self._scaled(published), size_after(size, kernel, stride, kernel // 2)
-            if channels % GROUPS:
-                raise InputError(
-                    f"width={args.width:g} gives {name} {channels} channels, which {GROUPS} groups cannot share; "
-                    "set width to a multiple of 0.5"
-                )
             self.add_module(f"input_{name}", InputStage(in_channels, channels, kernel, stride))
             if name != "V1":
                 self.add_module(f"begin_{name}", ZeroStart((channels, *size), deaf))

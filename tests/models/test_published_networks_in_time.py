@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dynvision.config.run import resolve_model_args
+from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.base.test_engine import compare
@@ -62,3 +64,16 @@ def test_halving_dt_keeps_the_duration_of_every_delay():
         for one, other in zip(coarse.layers, fine.layers, strict=True):
             assert other.delay == 2 * one.delay and other.start == 2 * one.start
             assert one.lateral_delay is None or other.lateral_delay == 2 * one.lateral_delay
+
+
+def test_what_is_not_possible_is_one_sentence_before_anything_is_built():
+    for arguments, message in (
+        ({"widht": 0.5}, "unknown argument 'widht'; did you mean 'width'"),
+        ({"width": 0.3}, "width=0.3 gives V1 19.2 channels, which 32 groups cannot share"),
+    ):
+        with pytest.raises(InputError, match=message):
+            create("CORnetRT", input_dims=(3, 32, 32), n_classes=2, **arguments)
+    with pytest.raises(InputError, match="which 32 groups cannot share; set width to a multiple of 0.5"):
+        resolve_model_args("CORnetR", {"width": 0.75})
+    with pytest.raises(InputError, match="lower dt or raise tau"):
+        resolve_model_args("CordsNet", {"tau": 1.0})
