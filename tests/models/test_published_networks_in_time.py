@@ -68,7 +68,7 @@ def test_halving_dt_keeps_the_duration_of_every_delay():
 
 def test_what_is_not_possible_is_one_sentence_before_anything_is_built():
     for arguments, message in (
-        ({"widht": 0.5}, "unknown argument 'widht'; did you mean 'width'"),
+        ({"widthh": 0.5}, "unknown argument 'widthh'; did you mean 'width'"),
         ({"width": 0.3}, "width=0.3 gives V1 19.2 channels, which 32 groups cannot share"),
     ):
         with pytest.raises(InputError, match=message):
