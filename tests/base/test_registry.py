@@ -24,9 +24,10 @@ NAMES = list_models()
 RECURRENT = [name for name in NAMES if issubclass(MODELS[name].args, DyRCNNArgs)]
 N_STEPS = 3
 SIZES = {"AlexNet": 64}  # in px, where a model cannot see images of 32
-ARGUMENTS = {
-    "AlexNet": {"classifier_width": 16, "dropout": 0.0}
-}  # that keep a model small, or repeatable in training
+ARGUMENTS = {  # that keep a model small, or repeatable in training
+    "AlexNet": {"classifier_width": 16, "dropout": 0.0},
+    **dict.fromkeys(("BL", "BLT", "CORnetS"), {"width": 0.125}),
+}
 SLOW = {
     "ResNet34",
     "ResNet50",
