@@ -113,7 +113,8 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
         parts.append(_identified(table, of_run))
     measured = _sorted(pd.concat(parts), responses, [measure.name for measure in wanted])
     numbers = dict.fromkeys(("mean", "ci_low", "ci_high"), np.float64) | {"n_images": np.int64}
-    return measured.drop(columns="value").astype(numbers)
+    text = {"measure": str} if measured.empty else {}  # without a row, Parquet would not know what it holds
+    return measured.drop(columns="value").astype({**numbers, **text})
 
 
 def response_cube(responses: pd.DataFrame) -> Cube:

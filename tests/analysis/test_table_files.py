@@ -11,7 +11,9 @@ from dynvision.analysis import (
     read_metrics,
     read_performance,
     read_responses,
+    read_summary,
     read_training,
+    summarize_responses,
     write_table,
 )
 from dynvision.analysis.tables import RESPONSE_COLUMNS, TRAINING_COLUMNS
@@ -43,6 +45,13 @@ def test_round_trip_keeps_values_and_the_models_order_of_layers(tables):
     pd.testing.assert_frame_equal(
         read_metrics(folder / "metrics.parquet"), metrics, check_dtype=False, check_categorical=False
     )
+
+
+def test_a_summary_without_rows_can_be_read(tables):
+    """That of an experiment whose measures are all of single values."""
+    responses, _, folder = tables
+    write_table(summarize_responses(responses, ["peak"]), folder / "summary.parquet")
+    assert len(read_summary(folder / "summary.parquet", CONTRAST)) == 0
 
 
 def test_a_measure_that_is_not_known_is_refused(tables):
