@@ -128,7 +128,7 @@ rule weights:
     benchmark:
         f"{RESULTS}/benchmarks/weights/{{run_id}}.tsv"
     group:
-        "experiments_{run_id}"
+        "train"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
