@@ -124,9 +124,10 @@ def _write(
     from dynvision.analysis import write_table
     from dynvision.analysis.scorecard import score_run, scorecard_text
     from dynvision.files import write_text
+    from dynvision.visualization.captions import scorecard_caption
     from dynvision.visualization.config_file import read_visualization
     from dynvision.visualization.save import Drawn, save_figure
-    from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
+    from dynvision.visualization.scorecard import scorecard_figure
     from dynvision.visualization.style import Style
 
     card = score_run(tables, settings.areas_of(finished.config.model.name))

@@ -12,7 +12,12 @@ from dynvision.config.visualization import VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
 from dynvision.report.content import Chapter, Listing, Report, Table
-from dynvision.report.plates import dynamics_plates, experiment_plates, training_plates
+from dynvision.report.plates import (
+    dynamics_plates,
+    experiment_plates,
+    scorecard_plates,
+    training_plates,
+)
 from dynvision.report.provenance import code_state, report_date, software_versions
 from dynvision.report.results import CONFIG, Measured, Results, read_results
 from dynvision.report.run_times import run_time_tables
@@ -57,7 +62,8 @@ def compose(results: Results) -> Report:
     """The report's chapters."""
     chapters: list[Chapter | None] = [_overview(results)]
     chapters += [_experiment(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
-    chapters += [_training(results), _dynamics(results), _configuration(results), _provenance(results)]
+    chapters += [_scorecard(results), _training(results), _dynamics(results)]
+    chapters += [_configuration(results), _provenance(results)]
     return Report(
         prose.title(results),
         prose.subtitle(results),
@@ -124,6 +130,15 @@ def _told(results: Results) -> tuple[str, ...]:
     if len(labels) <= MOST_TOGETHER:
         return labels
     return () if base is None else (labels[base],)
+
+
+def _scorecard(results: Results) -> Chapter | None:
+    """The runs beside cortex, where their scorecards were made; of a large sweep, those of the base alone."""
+    told = set(_told(results))
+    conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
+    run_ids = [run_id for label, condition in conditions if label in told for run_id in condition.run_ids]
+    plates = scorecard_plates(results.paths.root, run_ids)
+    return Chapter("scorecard", "Beside cortex", plates=tuple(plates)) if plates else None
 
 
 def _training(results: Results) -> Chapter | None:

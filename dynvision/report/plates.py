@@ -11,7 +11,7 @@ import pandas as pd
 
 from dynvision.errors import InputError
 from dynvision.report.content import Plate
-from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS
+from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS, scorecard_caption
 from dynvision.visualization.dynamics_captions import DYNAMICS_CAPTIONS
 
 PIXELS_PER_POINT = 4 / 3  # CSS: 96 px and 72 pt are an inch
@@ -54,6 +54,16 @@ def dynamics_plates(folder: Path, root: Path) -> list[Plate]:
         _plate(folder, root, f"figure-{name}", name, describe)
         for name, describe in DYNAMICS_CAPTIONS.items()
         if (folder / f"{name}.svg").exists()
+    ]
+
+
+def scorecard_plates(root: Path, run_ids: Sequence[str]) -> list[Plate]:
+    """The scorecards of the runs, as far as they are there."""
+    folders = {run_id: root / "scorecard" / run_id for run_id in run_ids}
+    return [
+        _plate(folder, root, f"scorecard-{run_id}", "scorecard", scorecard_caption)
+        for run_id, folder in folders.items()
+        if (folder / "scorecard.svg").exists()
     ]
 
 

@@ -10,6 +10,8 @@ from dynvision.analysis.cube import levels
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
 
+CORTEX = "cortex"  # in place of a condition, in the data of a figure that has cortex beside the network
+
 
 def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Caption of the figure of responses."""
@@ -63,7 +65,7 @@ def training_caption(table: pd.DataFrame) -> str:
 def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Caption of the summary on one page, from the courses and the measure."""
     courses = table[table["measure"] == "response"]
-    measured = table[table["measure"] != "response"]
+    measured = table[(table["measure"] != "response") & (table["condition"] != CORTEX)]
     measure, layer = str(measured["measure"].iloc[0]), str(measured["layer"].iloc[0])
     several = measured["condition"].nunique() > 1
     whose = f" of {courses['condition'].iloc[0]}" if several else ""
@@ -71,9 +73,16 @@ def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         f"Left: the layers{whose} above each other, each scaled to its own maximum, so that their time courses can be "
         f"compared. Middle: the response of {layer} at each value of {parameter_label}. Right: {MEASURES[measure].label} "
-        f"of {layer}{lines}; it is the {MEASURES[measure].definition}. {_stimulus(courses, parameter_label)} "
-        f"{_band(table)}"
+        f"of {layer}{lines}; it is the {MEASURES[measure].definition}.{_beside(table)} "
+        f"{_stimulus(courses, parameter_label)} {_band(table)}"
     )
+
+
+def _beside(table: pd.DataFrame) -> str:
+    cortex = table[table["condition"] == CORTEX]
+    if cortex.empty:
+        return ""
+    return f" Far right: the same in {cortex['layer'].iloc[0]} of cortex, {cortex['source'].iloc[0]}."
 
 
 def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
@@ -141,6 +150,20 @@ def weights_caption(table: pd.DataFrame) -> str:
         "Distributions of the weights of each layer by the connection that they are of: violins show how many weights have "
         "a value (each is scaled to its widest place), bars the quartiles, thin lines the middle 90 %, dots the median. "
         "The axis is logarithmic away from zero. Biases are left out; of several seeds the first is shown."
+    )
+
+
+def scorecard_caption(card: pd.DataFrame) -> str:
+    """Caption of the scorecard."""
+    signs = card[card["kind"] == "sign"]
+    passed = int((signs["verdict"] == "yes").sum())
+    sources = "; ".join(dict.fromkeys(source for source in card["source"].dropna() if source))
+    return (
+        f"Scorecard of {card['run_id'].iloc[0]}: {passed} of {len(signs)} sign tests are as in cortex. "
+        "Top: sign tests with their statistic, above 0 as in cortex; unclear where its 95 % interval reaches 0. "
+        "Middle: measures of the mean response over images (filled, with 95 % intervals over images) and of cortex (open, "
+        "dashed, in the colour of the layer that it is compared with). Bottom: single numbers as network over cortex; "
+        f"arrows are beyond the axis, ≈ marks values quoted from memory. Sources: {sources}."
     )
 
 

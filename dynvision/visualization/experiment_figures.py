@@ -11,6 +11,7 @@ import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
 from dynvision.analysis.cube import levels
+from dynvision.analysis.scorecard.targets import cortex_course
 from dynvision.errors import InputError
 from dynvision.visualization import captions
 from dynvision.visualization.classifier import classifier_figure, leading_guesses
@@ -45,7 +46,10 @@ def draw_responses(tables: ExperimentTables, comparison: Comparison, style: Styl
 
 
 def draw_dynamics(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """All layers, one layer at all values, and its main measure. The table has the courses, then the measure."""
+    """All layers, one layer at all values, and its main measure, beside cortex where that is known.
+
+    The table has the courses, then the measure, then the measure in cortex.
+    """
     courses = _courses(tables, comparison)
     shown = comparison.labels[comparison.base or 0]
     courses = courses[courses["condition"] == shown].reset_index(drop=True)
@@ -53,12 +57,15 @@ def draw_dynamics(tables: ExperimentTables, comparison: Comparison, style: Style
     metrics = _metrics(tables, comparison)
     measure = _focus_measure(metrics, tables.experiment, style)
     measures = metrics[(metrics["measure"] == measure) & (metrics["layer"] == layer)].reset_index(drop=True)
+    cortex = cortex_course(tables.experiment.config.parameter, measure)
     label = _label(tables, style)
+    colours = condition_colours(comparison, style)
     with style.context():
-        figure = dynamics_figure(
-            courses, measures, style, label, layer, condition_colours(comparison, style), shown
-        )
-    table = pd.concat([courses.assign(measure="response"), measures], ignore_index=True)
+        figure = dynamics_figure(courses, measures, style, label, layer, colours, shown, cortex)
+    parts = [courses.assign(measure="response"), measures]
+    if cortex is not None:
+        parts.append(cortex.assign(condition=captions.CORTEX, layer=cortex["area"], measure=measure))
+    table = pd.concat(parts, ignore_index=True)
     return Drawn("dynamics", figure, table, captions.dynamics_caption(table, label))
 
 

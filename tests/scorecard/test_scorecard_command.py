@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from dynvision.analysis.scorecard import score_run
 from dynvision.config.run import read_run_config
-from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
+from dynvision.report.plates import scorecard_plates
+from dynvision.visualization.captions import scorecard_caption
+from dynvision.visualization.scorecard import scorecard_figure
 from dynvision.visualization.style import Style
 from tests.lab import forked_command
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
@@ -62,6 +64,8 @@ def test_it_shows_the_protocols_once_and_writes_table_text_and_figure(results):
         pd.read_csv(folder / "scorecard.csv", keep_default_na=False)[["name", "layer", "verdict"]],
         card[["name", "layer", "verdict"]],
     )
+    (plate,) = scorecard_plates(root / "results", [run_id, "another"])
+    assert plate.source.startswith("data:image/svg") and run_id in plate.caption
     again = command(results)
     assert "images in 2 conditions" in first.said and "images in 2 conditions" not in again.said
     assert pd.read_parquet(folder / "scorecard.parquet").equals(card)

@@ -10,6 +10,7 @@ from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard import SIGN_TESTS, agreement, read_targets
 from dynvision.analysis.scorecard.card import distance_of, nearest
 from dynvision.analysis.scorecard.sign_tests import verdict
+from dynvision.analysis.scorecard.targets import cortex_course
 from dynvision.errors import InputError
 
 
@@ -111,3 +112,11 @@ def test_every_sign_test_asks_a_question_of_a_protocol(name):
     assert (
         test.question.endswith("?") and test.source and test.protocol in ("contrast", "duration", "interval")
     )
+
+
+def test_a_measure_in_cortex_beside_that_of_an_experiment():
+    course = cortex_course("contrast", "time_to_peak_ms")
+    assert course is not None and set(course["area"]) == {"V1"}
+    assert list(course["value"]) == [0.0625, 0.125, 0.25, 0.5, 1.0]
+    assert list(course["mean"]) == [220, 149, 122, 112, 103]
+    assert cortex_course("contrast", "peak") is None and cortex_course("tau", "time_to_peak_ms") is None

@@ -10,6 +10,8 @@ from dynvision.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "targets"
 COLUMNS = ("area", "protocol", "measure", "value", "unit", "target", "provenance", "source", "note")
+# The protocol that varies a parameter of the stimulus.
+PROTOCOL_OF = {"contrast": "contrast", "duration_ms": "duration", "gap_ms": "interval"}
 PROVENANCES = {
     "published": "as published",
     "R": "read off a published figure",
@@ -45,3 +47,25 @@ def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
     targets = pd.concat(parts, ignore_index=True)
     texts = [name for name in COLUMNS if name not in ("value", "target")]
     return targets.fillna(dict.fromkeys(texts, "")).astype({"value": float, "target": float})
+
+
+def cortex_course(parameter: str, measure: str) -> pd.DataFrame | None:
+    """A measure in cortex at the values of a parameter.
+
+    Args:
+        parameter: key of the stimulus.
+        measure: name of the measure.
+
+    Returns:
+        Columns `area, value, mean, low, high, source` of the first area with at least two values, low and high NaN; None
+        where nothing is known.
+    """
+    targets = read_targets()
+    known = targets[(targets["protocol"] == PROTOCOL_OF.get(parameter)) & (targets["measure"] == measure)]
+    known = known.dropna(subset=["value", "target"])
+    for _, course in known.groupby("area", sort=True):
+        if course["value"].nunique() > 1:
+            course = course.sort_values("value").rename(columns={"target": "mean"})
+            columns = ["area", "value", "mean", "low", "high", "source"]
+            return course.assign(low=float("nan"), high=float("nan"))[columns].reset_index(drop=True)
+    return None
