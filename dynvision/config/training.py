@@ -24,7 +24,7 @@ class TrainingConfig(Section):
     limit_batches: int = key(
         0, "batches of an epoch that are shown, of training and of validation; 0 shows all", ge=0
     )
-    learning_rate: float = key(0.004, "base learning rate; the highest of OneCycleLR", gt=0)
+    learning_rate: float = key(0.002, "base learning rate; the highest of OneCycleLR", gt=0)
     learning_rate_scaling: Literal["none", "linear", "sqrt"] = key(
         "none", "how the learning rate grows with the images per update (batch_size x accumulate_batches)"
     )

@@ -35,7 +35,7 @@ def test_the_log_has_a_row_an_epoch(trained_lab: Lab) -> None:
     assert table[["train_accuracy", "val_accuracy"]].stack().between(0, 1).all()
     assert (table[["train_loss", "val_loss", "seconds"]] > 0).all(axis=None)
     assert table["train_loss"].iloc[-1] < table["train_loss"].iloc[0]
-    assert table["learning_rate"].iloc[-1] < table["learning_rate"].iloc[0] <= 0.004
+    assert table["learning_rate"].iloc[-1] < table["learning_rate"].iloc[0] <= 0.002
 
 
 def test_the_test_is_that_of_the_best_weights(trained_lab: Lab) -> None:
