@@ -271,7 +271,11 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
             raise unknown_name("experiment", name, workflow.experiments, key="visualization.figures")
     distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
     paths = ResultPaths(Path(workflow.results_dir))
-    for name, experiment in experiments.items():
+    for name, experiment in dict(experiments).items():
+        try:
+            experiments[name] = experiment.on(workflow.data_name, workflow.groups)
+        except InputError as error:
+            raise InputError(f"experiments.{name}: {error}") from None
         check_on_models(name, experiment, distinct.values())
     kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
     every = workflow.execution.checkpoint_every
