@@ -9,23 +9,23 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dynvision.base.batch_statistics import normalizes_over_batch
 from dynvision.base.block_size import choose_block_steps
 from dynvision.base.frames import Frames, join, merge_frames
-from dynvision.base.plan import LayerPlan, Operation, Plan
+from dynvision.base.operations import Operation
+from dynvision.base.plan import LayerPlan, Plan
+from dynvision.base.scan import Scan, scan_of
 from dynvision.base.state import ModelState, Trace
 from dynvision.base.watch import INSIDE_SCAN, Watch, shifted
-from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.merge import MERGES
-from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
+from dynvision.functional.recurrent_scan import recurrent_scan
 from dynvision.functional.resize import resize_nearest
-from dynvision.model_components.solver import Solver
 from dynvision.model_components.zero_start import ZeroStart
 
 
@@ -297,54 +297,6 @@ def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:
     merged = merge_frames(x, h, MERGES[module.recurrence_merge])
     assert merged is not None
     return merged
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What makes up a layer whose whole temporal part can run as one operation."""
-
-    solver: Solver
-    rectified: Rectified
-    recurrence: Recurrence | None
-
-
-def scan_of(plan: LayerPlan) -> Scan | None:
-    """The scan of a layer with at most an additive convolutional recurrence, a leaky step and one rectification.
-
-    The rectification stands right before or right behind the step; before it, the step must not be learned.
-    """
-    parts = [*plan.lateral, *plan.step]
-    recurrence = None
-    if parts and parts[0].kind == "recur":
-        recurrence = _plain_recurrence(parts.pop(0).module)
-        if recurrence is None:
-            return None
-    rectified: Rectified = "none"
-    if len(parts) == 2:
-        rectified = "drive" if _is_rectification(parts[0]) else "state"
-        rectification = parts.pop(0 if rectified == "drive" else 1)
-        if not _is_rectification(rectification):
-            return None
-    if len(parts) != 1:
-        return None
-    solver: Any = parts[0].module
-    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
-    if not plain or (rectified == "drive" and solver.train_tau):
-        return None
-    return Scan(solver, rectified, recurrence)
-
-
-def _is_rectification(operation: Operation) -> bool:
-    return type(operation.module) is nn.ReLU
-
-
-def _plain_recurrence(module: Any) -> Recurrence | None:
-    """An additive recurrence by one convolution into the drive; None for any other."""
-    conv = module.recurrence
-    plain = isinstance(conv, nn.Conv2d) and type(conv).forward is nn.Conv2d.forward
-    if not plain or module.recurrence_target != "output" or module.recurrence_merge != "additive":
-        return None
-    return Recurrence.of(conv, module.delay_steps)
 
 
 def _stack(steps: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ lies deeper, or a row of them, is named in ``module_paths``: ``{"V1": ["features
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,10 +23,13 @@ from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
 from dynvision.base.batch_statistics import running_statistics
 from dynvision.base.engine import advance
 from dynvision.base.frames import Frames
-from dynvision.base.plan import Plan, check_operations, make_plan
+from dynvision.base.logits import gather_logits
+from dynvision.base.operations import check_operations
+from dynvision.base.plan import Plan, make_plan
 from dynvision.base.published_weights import PublishedWeights
 from dynvision.base.recording import Recordable, Trial
 from dynvision.base.state import ModelState
+from dynvision.base.stretches import every, stretches
 from dynvision.base.watch import Observer, Watch, joined, shifted
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
@@ -226,16 +229,11 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         told = joined(observer, recorder, watch=watch)
         outputs: list[Tensor] = []
         recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
-        cuts = {*_every(truncate_steps, len(on))}
+        cuts = {*every(truncate_steps, len(on))}
         if recompute:
-            cuts |= {*_every(-(-len(on) // self.checkpoint_segments), len(on))}
-        for first, end in _segments(on, cuts):
-            if not on[first]:
-                frames = Frames(0, end - first, null, constant=True)
-            elif x.shape[1] == 1:
-                frames = Frames(0, end - first, x[:, 0], constant=True)
-            else:
-                frames = Frames(0, end - first, x[:, first:end].transpose(0, 1).flatten(0, 1))
+            cuts |= {*every(-(-len(on) // self.checkpoint_segments), len(on))}
+        for first, frames in stretches(x, null, on, cuts):
+            end = first + frames.n
             if recompute:
                 state = state.compact(plan.horizon)
                 output, state = checkpoint(
@@ -275,7 +273,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with _weights_once():
             outputs, state = advance(plan, frames, state, self.block_steps, joined(observer, watch=watch))
-            return self._gather_logits(outputs, frames), state
+            return gather_logits(outputs, frames, self.read_out, self.n_classes), state
 
     def step(self, frame: Tensor, state: ModelState, plan: Plan | None = None) -> tuple[Tensor, ModelState]:
         """One step of streaming inference.
@@ -334,20 +332,6 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             signal = classifier(signal)
         return signal.flatten(1)
 
-    def _gather_logits(self, outputs: Sequence[Frames], frames: Frames) -> Tensor:
-        """Outputs of every step, (B, n, n_classes), zero before the first arrival."""
-        batch = frames.batch
-        logits = []
-        for output in outputs:
-            read = output.apply(self.read_out)
-            stacked = read.values.unflatten(0, (-1, batch)).transpose(0, 1)
-            logits.append(stacked.expand(-1, output.n, -1) if read.constant else stacked)
-        missing = outputs[0].first if outputs else frames.n
-        if missing:
-            like = logits[0] if logits else frames.values.new_zeros((batch, 1, self.n_classes))
-            logits.insert(0, like.new_zeros((batch, missing, like.shape[-1])))
-        return torch.cat(logits, dim=1)
-
     def _as_video(self, x: Tensor) -> Tensor:
         """Input as (B, T, C, H, W); a single image is one frame."""
         video = x.unsqueeze(1) if x.dim() == 4 else x
@@ -360,14 +344,3 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
 def _weights_once() -> contextlib.AbstractContextManager[None]:
     """Parametrised weights, e.g. normalised ones, are computed when they are first used, not again at every step."""
     return contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached()
-
-
-def _every(length: int, n: int) -> range:
-    """Steps at which a stretch of ``n`` is cut every ``length`` steps; none for a length of 0."""
-    return range(length, n, length) if length else range(0)
-
-
-def _segments(on: Sequence[bool], cuts: Collection[int]) -> list[tuple[int, int]]:
-    """Stretches of steps over which the input stays on or off, cut also before the steps in ``cuts``."""
-    bounds = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1] or t in cuts)]
-    return list(zip(bounds, [*bounds[1:], len(on)], strict=True))

@@ -1,0 +1,140 @@
+"""From the names of operations to the modules of a model, and to what the engine does with each.
+
+For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``nonlin``; ``layer`` is the module ``V1``,
+``record`` marks what is recorded and ``delay`` where the activity is kept. The class of a module decides its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from dynvision.errors import unknown_name
+from dynvision.model_components.connection import Connection
+from dynvision.model_components.recurrent_connection import RecurrentConnection
+from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
+from dynvision.model_components.solver import Solver
+from dynvision.model_components.stateful import StatefulOperation
+from dynvision.model_components.timed import TimedOperation
+from dynvision.model_components.zero_start import ZeroStart
+
+Kind = Literal[
+    "apply",
+    "first_stage",
+    "second_stage",
+    "recur",
+    "connect",
+    "solve",
+    "stateful",
+    "timed",
+    "begin",
+    "record",
+]
+RESERVED = ("layer", "record", "delay")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of one layer: its name, what the engine does with it, and the module."""
+
+    name: str
+    kind: Kind
+    module: nn.Module
+
+
+def resolve_operations(
+    model: nn.Module, layer: str, names: Sequence[str], feedforward_only: bool, without_skip: bool
+) -> list[Operation | str]:
+    """The operations of one layer in their order; ``"delay"`` marks where the state is kept."""
+    found: list[Operation | str] = []
+    for name in names:
+        if name == "delay":
+            found.append("delay")
+            continue
+        if name == "record":
+            found.append(Operation("record", "record", nn.Identity()))
+            continue
+        module = place(model, layer) if name == "layer" else find_module(model, name, layer)
+        if module is None:
+            continue
+        if isinstance(module, RecurrentConnectedConv2d):
+            found.extend(_expand_recurrent_conv(name, module, feedforward_only))
+        elif isinstance(module, RecurrentConnection):
+            if not feedforward_only:
+                found.append(Operation(name, "recur", module))
+        elif isinstance(module, Connection):
+            backward = is_backward(model, module, layer)
+            if not ((backward and feedforward_only) or (not backward and without_skip)):
+                found.append(Operation(name, "connect", module))
+        elif isinstance(module, Solver):
+            found.append(Operation(name, "solve", module))
+        elif isinstance(module, StatefulOperation):
+            found.append(Operation(name, "stateful", module))
+        elif isinstance(module, TimedOperation):
+            found.append(Operation(name, "timed", module))
+        elif isinstance(module, ZeroStart):
+            found.append(Operation(name, "begin", module))
+        elif not isinstance(module, nn.Identity):
+            found.append(Operation(name, "apply", module))
+    return found
+
+
+def find_module(model: nn.Module, operation: str, layer: str) -> nn.Module | None:
+    """The module of an operation for a layer: ``{operation}_{layer}``, else ``{operation}``, else None."""
+    for attribute in (f"{operation}_{layer}", operation):
+        module = place(model, attribute)
+        if module is not None:
+            return module
+    return None
+
+
+def place(model: nn.Module, name: str) -> nn.Module | None:
+    """The module of a name: what the model's ``module_paths`` put in a row for it, else its child; None if neither."""
+    paths: Sequence[str] = model.module_paths.get(name, ())  # type: ignore[union-attr, operator, assignment]
+    parts = [model.get_submodule(path) for path in paths]
+    return (parts[0] if len(parts) == 1 else nn.Sequential(*parts)) if parts else model._modules.get(name)
+
+
+def check_operations(
+    model: nn.Module, layer_names: Sequence[str], layer_operations: Sequence[str], optional: Sequence[str]
+) -> None:
+    """Check that everything that is named exists.
+
+    Raises:
+        InputError: a layer without a module, or an operation that resolves to nothing for any layer.
+    """
+    modules = [*model._modules, *model.module_paths]  # type: ignore[misc]
+    for layer in layer_names:
+        if place(model, layer) is None:
+            raise unknown_name("layer", layer, modules, key="layer_names")
+    for operation in layer_operations:
+        if operation in RESERVED or operation in optional:
+            continue
+        if all(find_module(model, operation, layer) is None for layer in layer_names):
+            stems = {
+                name.rpartition("_")[0] if name.rpartition("_")[2] in layer_names else name
+                for name in modules
+            }
+            raise unknown_name(
+                "operation", operation, {*RESERVED, *stems} - set(layer_names), key="layer_operations"
+            )
+
+
+def is_backward(model: nn.Module, connection: Connection, layer: str) -> bool:
+    """Whether a layer hears one that comes after it, or itself."""
+    names = list(model.layer_names)  # type: ignore[arg-type]
+    return connection.source in names and names.index(connection.source) >= names.index(layer)
+
+
+def _expand_recurrent_conv(
+    name: str, module: RecurrentConnectedConv2d, feedforward_only: bool
+) -> list[Operation | str]:
+    first, second = Operation(name, "first_stage", module), Operation(name, "second_stage", module)
+    stages: list[Operation | str] = [first] if module.conv2 is None else [first, second]
+    if module.recurrence is None or feedforward_only:
+        return stages
+    position = {"input": 0, "middle": 1, "output": len(stages)}[module.recurrence_target]
+    return [*stages[:position], Operation(name, "recur", module), *stages[position:]]
