@@ -1,0 +1,21 @@
+"""From a workflow's configuration to its runs, and the paths of all that a run writes. Nothing here imports torch."""
+
+from dynvision.runs.expansion import expand_runs, run_config, split_input_dims
+from dynvision.runs.failures import failures
+from dynvision.runs.parameters import flat_parameters, flatten
+from dynvision.runs.paths import ResultPaths
+from dynvision.runs.plan import WorkflowPlan, plan_workflow
+from dynvision.runs.pretrained import check_pretrained
+
+__all__ = [
+    "ResultPaths",
+    "WorkflowPlan",
+    "check_pretrained",
+    "expand_runs",
+    "failures",
+    "flat_parameters",
+    "flatten",
+    "plan_workflow",
+    "run_config",
+    "split_input_dims",
+]

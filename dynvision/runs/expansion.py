@@ -1,0 +1,122 @@
+"""From a workflow's configuration to its runs: every combination of what is given as a list, and what varies around it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from dynvision.config.data import with_own_names
+from dynvision.config.models import MODELS, find_model
+from dynvision.config.run import RunConfig
+from dynvision.config.section import validate
+from dynvision.config.sweep import replace_value
+from dynvision.config.training import TrainingConfig
+from dynvision.config.workflow import WorkflowConfig
+from dynvision.errors import InputError, unknown_name
+
+
+def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
+    """All runs of a workflow by run id: the product of models, data sets, seeds and lists in ``model_args``.
+
+    Each of them is followed by those that differ from it in one value of ``category``.
+
+    Raises:
+        InputError: any run is not possible.
+    """
+    model_args, _ = split_input_dims(workflow.model_args, workflow.data)
+    swept = {name: value for name, value in model_args.items() if isinstance(value, (list, tuple))}
+    for name, values in swept.items():
+        if not values:
+            raise InputError(f"model_args.{name} is an empty list; give it at least one value")
+        if f"model_args.{name}" in workflow.category:
+            raise InputError(
+                f"model_args.{name} is a list and category varies it as well; remove one of them"
+            )
+    variants = [("", None)] + [
+        (name, value) for name, values in workflow.category.items() for value in values
+    ]
+    validate(TrainingConfig, workflow.training, "training")
+    sections = {data: workflow.of_data(data) for data in workflow.data_name}
+    for family in workflow.model_defaults:
+        families = {entry.args.family() for entry in MODELS.values()}
+        if family not in families:
+            raise unknown_name("family of models", family, families, key="model_defaults")
+    runs: dict[str, RunConfig] = {}
+    for model, data, seed, *chosen in itertools.product(
+        workflow.model_name, workflow.data_name, workflow.seed, *swept.values()
+    ):
+        defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
+        own = sections[data]
+        model_args, data_settings = split_input_dims(own["model_args"], own["data"])
+        args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
+        base = {"model_args": args, "data": data_settings, "training": own["training"]}
+        for name, value in variants:
+            run = _variant(workflow, model, data, seed, base, name, value)
+            runs[run.run_id] = run
+    return runs
+
+
+def _variant(
+    workflow: WorkflowConfig,
+    model: str,
+    data: str,
+    seed: int,
+    base: Mapping[str, Any],
+    name: str,
+    value: Any,
+) -> RunConfig:
+    """The run of some sections, with one value replaced if there is a name."""
+    parts = replace_value(base, name, value) if name else base
+    try:
+        shown = with_own_names(data, parts["data"], workflow.groups, workflow.transforms)
+        return run_config(model, parts["model_args"], data, shown, parts["training"], seed)
+    except InputError as error:
+        raise InputError(f"category {name}={value!r}: {error}" if name else str(error)) from None
+
+
+def split_input_dims(
+    model_args: Mapping[str, Any], data: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Model arguments and data settings, where ``input_dims: [T, C, H, W]`` says how long and how large images are shown.
+
+    Raises:
+        InputError: they are not four whole numbers, images are not square, or the data settings say otherwise.
+    """
+    args, settings = dict(model_args), dict(data)
+    dims = args.pop("input_dims", None)
+    if dims is None:
+        return args, settings
+    whole = isinstance(dims, (list, tuple)) and len(dims) == 4 and all(str(size).isdigit() for size in dims)
+    if not whole or str(dims[2]) != str(dims[3]):
+        raise InputError(
+            f"model_args.input_dims={dims!r} is not valid; write [steps, channels, height, width], "
+            "with equal height and width"
+        )
+    n_timesteps, n_channels, resolution = (int(size) for size in dims[:3])
+    args.setdefault("n_timesteps", n_timesteps)
+    for name, size in {"n_channels": n_channels, "resolution": resolution}.items():
+        if settings.get(name) not in (None, 0, "0", size, str(size)):
+            raise InputError(
+                f"model_args.input_dims={dims!r} and data.{name}={settings[name]} contradict; remove one"
+            )
+        settings[name] = size
+    return args, settings
+
+
+def run_config(
+    model_name: str,
+    model_args: dict[str, Any],
+    data_name: str,
+    data: dict[str, Any],
+    training: dict[str, Any],
+    seed: int,
+) -> RunConfig:
+    """One run from its parts, validated."""
+    values = {
+        "model": {"name": model_name, "args": model_args},
+        "data": {**data, "name": data_name},
+        "training": training,
+        "seed": seed,
+    }
+    return validate(RunConfig, values, "")
