@@ -42,14 +42,17 @@ class Layout:
         self.weights[f"{name}.parametrizations.weight.original1"] = self.random(c_out, *shape)
 
 
+CORNET_AREAS = (  # name, channels in and out, size of the kernel
+    ("V1", 3, 64, 7),
+    ("V2", 64, 128, 3),
+    ("V4", 128, 256, 3),
+    ("IT", 256, 512, 3),
+)
+
+
 def cornet_z(classes):
     layout = Layout()
-    for area, c_in, c_out, kernel in (
-        ("V1", 3, 64, 7),
-        ("V2", 64, 128, 3),
-        ("V4", 128, 256, 3),
-        ("IT", 256, 512, 3),
-    ):
+    for area, c_in, c_out, kernel in CORNET_AREAS:
         layout.conv(f"{area}.conv", c_out, c_in, kernel)
     layout.linear("decoder.linear", classes, 512)
     return layout.weights
@@ -57,12 +60,7 @@ def cornet_z(classes):
 
 def cornet_rt(classes):
     layout = Layout()
-    for area, c_in, c_out, kernel in (
-        ("V1", 3, 64, 7),
-        ("V2", 64, 128, 3),
-        ("V4", 128, 256, 3),
-        ("IT", 256, 512, 3),
-    ):
+    for area, c_in, c_out, kernel in CORNET_AREAS:
         layout.conv(f"{area}.conv_input", c_out, c_in, kernel)
         layout.norm(f"{area}.norm_input", c_out)
         layout.conv(f"{area}.conv1", c_out, c_out, 3, bias=False)

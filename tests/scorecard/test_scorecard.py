@@ -23,6 +23,13 @@ from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardCha
 
 EXPERIMENTS = load_workflow_config(Path(__file__).parents[2] / "config").scorecard_experiments()
 HUMAN_AREAS = {"V1": ["V1", "V1-V3"], "V4": ["VOTC"], "IT": ["LOTC"]}
+OF_ONE_LAYER = (
+    "latency_falls_with_contrast",
+    "response_grows_with_contrast",
+    "response_is_transient",
+    "summation_is_subadditive",
+    "recovery_rises_with_gap",
+)
 
 
 def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
@@ -61,13 +68,7 @@ def test_delayed_normalization_with_human_parameters_passes_the_sign_tests(corte
     verdicts = signs(cortex)
     hierarchy = "V1 < V4 < IT"
     for layer in HUMAN:
-        for test in (
-            "latency_falls_with_contrast",
-            "response_grows_with_contrast",
-            "response_is_transient",
-            "summation_is_subadditive",
-            "recovery_rises_with_gap",
-        ):
+        for test in OF_ONE_LAYER:
             assert verdicts[test, layer] == "yes", (test, layer)
     for test in (
         "latency_grows_along_hierarchy",
@@ -95,13 +96,7 @@ def test_a_network_of_the_component_returns_its_parameters_and_passes(tmp_path):
     assert fits["dn_n"] == pytest.approx(1.5, rel=5e-3)
     assert fits["dn_sigma"] == pytest.approx(0.32, rel=2e-2)  # the two images have contrasts .95 and 1.05
     verdicts = signs(card)
-    for test in (
-        "latency_falls_with_contrast",
-        "response_grows_with_contrast",
-        "response_is_transient",
-        "summation_is_subadditive",
-        "recovery_rises_with_gap",
-    ):
+    for test in OF_ONE_LAYER:
         assert verdicts[test, "V1"] == "yes", test
 
 
