@@ -6,7 +6,7 @@ ms, `mean` in the model's unit of activity, `confidence` and accuracies as fract
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -107,6 +107,29 @@ def read_training(path: str | Path) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"training table {path} has no rows")
     return table[list(TRAINING_COLUMNS)]
+
+
+def read_columns(path: str | Path, columns: Sequence[str], what: str, first: str) -> pd.DataFrame:
+    """A table of any kind that has some columns.
+
+    Args:
+        path: a Parquet file.
+        columns: names of columns that it must have.
+        what: what it is a table of, to follow "table of" in an error.
+        first: what makes it, for an error to name.
+
+    Raises:
+        InputError: the file is missing, is not Parquet, or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"table of {what} {path} does not exist; {first} first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"table of {what} {path} cannot be read as Parquet: {_one_line(error)}") from None
+    if missing := [name for name in columns if name not in table]:
+        raise InputError(f"table of {what} {path} lacks the columns {', '.join(missing)}; {first} again")
+    return table
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dynvision.analysis.tables import read_columns
 from dynvision.errors import InputError
 
 # What a weight is of, by a word in its name; the first that fits. Others are feedforward.
@@ -90,12 +91,4 @@ def read_weight_distributions(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, is not Parquet, or lacks a column.
     """
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"table of weights {path} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"table of weights {path} cannot be read: {' '.join(str(error).split())}") from None
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise InputError(f"table of weights {path} lacks the columns {', '.join(missing)}; make it again")
-    return table
+    return read_columns(path, COLUMNS, "weights", "run dynvision weights distributions")

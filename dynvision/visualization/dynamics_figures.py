@@ -6,10 +6,10 @@ Spectra and time constants are of all conditions, trajectories and unrollings of
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
+from dynvision.analysis.tables import read_columns
 from dynvision.config.run import RunConfig
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
@@ -106,16 +106,6 @@ def _one_run(paths: ResultPaths, comparison: Comparison, name: str) -> pd.DataFr
 
 
 def _read_runs(paths: ResultPaths, run_ids: list[str], name: str) -> pd.DataFrame:
-    return joined([_read(paths.root / "dynamics" / run_id / f"{name}.parquet", name) for run_id in run_ids])
-
-
-def _read(path: Path, name: str) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"table {path} does not exist; run dynvision dynamics first") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"table {path} cannot be read as Parquet: {' '.join(str(error).split())}") from None
-    if missing := [column for column in ("run_id", *COLUMNS[name]) if column not in table]:
-        raise InputError(f"table {path} lacks the columns {', '.join(missing)}; run dynvision dynamics again")
-    return table
+    files = [paths.root / "dynamics" / run_id / f"{name}.parquet" for run_id in run_ids]
+    columns = ("run_id", *COLUMNS[name])
+    return joined([read_columns(path, columns, "dynamics", "run dynvision dynamics") for path in files])
