@@ -8,6 +8,7 @@ import pandas as pd
 from dynvision.analysis.accuracy import chance_level
 from dynvision.analysis.bootstrap import bootstrap_interval
 from dynvision.analysis.cube import levels, to_cube
+from dynvision.analysis.stimulus import with_mask
 
 
 def response_courses(responses: pd.DataFrame) -> pd.DataFrame:
@@ -17,7 +18,8 @@ def response_courses(responses: pd.DataFrame) -> pd.DataFrame:
         responses: table of responses, of one run or several.
 
     Returns:
-        Columns `run_id, experiment, parameter, value, layer, time_ms, stimulus_on, mean, ci_low, ci_high, n_images`.
+        Columns `run_id, experiment, parameter, value, layer, time_ms, stimulus_on, mask_on, mean, ci_low, ci_high,
+        n_images`.
 
     Raises:
         InputError: the table is not complete.
@@ -32,8 +34,8 @@ def accuracy_courses(performance: pd.DataFrame) -> pd.DataFrame:
         performance: table of guesses, of one run or several.
 
     Returns:
-        Columns `run_id, experiment, parameter, value, time_ms, stimulus_on, mean, ci_low, ci_high, n_images, chance`,
-        where `chance` is one over the number of classes that occur.
+        Columns `run_id, experiment, parameter, value, time_ms, stimulus_on, mask_on, mean, ci_low, ci_high, n_images,
+        chance`, where `chance` is one over the number of classes that occur.
 
     Raises:
         InputError: the table is not complete.
@@ -50,7 +52,7 @@ def accuracy_courses(performance: pd.DataFrame) -> pd.DataFrame:
 def _courses(table: pd.DataFrame, axes: tuple[str, ...], column: str) -> pd.DataFrame:
     parts = []
     for run_id, of_run in table.groupby("run_id", observed=True, sort=False):
-        cube = to_cube(of_run, ("image", *axes), (column, "stimulus_on"))
+        cube = to_cube(with_mask(of_run), ("image", *axes), (column, "stimulus_on", "mask_on"))
         samples = cube.data[column].astype(np.float64)
         low, high = bootstrap_interval(samples)
         grid = np.meshgrid(*(np.arange(len(cube.axes[axis])) for axis in axes), indexing="ij")
@@ -60,6 +62,7 @@ def _courses(table: pd.DataFrame, axes: tuple[str, ...], column: str) -> pd.Data
             | {axis: cube.axes[axis][index.ravel()] for axis, index in zip(axes, grid, strict=True)}
             | {
                 "stimulus_on": cube.data["stimulus_on"][0].ravel(),
+                "mask_on": cube.data["mask_on"][0].ravel(),
                 "mean": samples.mean(axis=0).ravel(),
                 "ci_low": low.ravel(),
                 "ci_high": high.ravel(),

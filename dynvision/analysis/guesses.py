@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis.cube import to_cube
+from dynvision.analysis.stimulus import with_mask
 from dynvision.analysis.time_grid import after_onset
 
 KEYS = ("run_id", "experiment", "parameter")
@@ -24,15 +25,16 @@ def guess_courses(performance: pd.DataFrame) -> pd.DataFrame:
         performance: table of guesses of one run.
 
     Returns:
-        Columns `run_id, experiment, parameter, value, label, guess, time_ms, stimulus_on, mean, n_images`; classes that are
-        never guessed for a label have no rows, except the label itself. `n_images` is the number of images of the label.
+        Columns `run_id, experiment, parameter, value, label, guess, time_ms, stimulus_on, mask_on, mean, n_images`; classes
+        that are never guessed for a label have no rows, except the label itself. `n_images` is the number of images of the
+        label.
 
     Raises:
         InputError: the table is not complete.
     """
     highest = performance[performance["value"] == performance["value"].max()]
     counts, classes, n_images, cube = _count(highest)
-    time_ms, on = cube.axes["time_ms"], cube.data["stimulus_on"][0, 0]
+    time_ms, on, masked = cube.axes["time_ms"], cube.data["stimulus_on"][0, 0], cube.data["mask_on"][0, 0]
     parts = []
     for label, guess in zip(
         *np.nonzero(counts[0].any(axis=-1) | np.eye(len(classes), dtype=bool)), strict=True
@@ -45,6 +47,7 @@ def guess_courses(performance: pd.DataFrame) -> pd.DataFrame:
                         "guess": classes[guess],
                         "time_ms": time_ms,
                         "stimulus_on": on,
+                        "mask_on": masked,
                         "mean": counts[0, label, guess] / n_images[label],
                         "n_images": n_images[label],
                     }
@@ -93,7 +96,8 @@ def confusions(performance: pd.DataFrame) -> pd.DataFrame:
 
 def _count(performance: pd.DataFrame) -> tuple:
     """Counts (V, label, guess, T), the classes, images of each label, and the cube of the table."""
-    cube = to_cube(performance, ("value", "image", "time_ms"), ("label", "guess", "stimulus_on"))
+    columns = ("label", "guess", "stimulus_on", "mask_on")
+    cube = to_cube(with_mask(performance), ("value", "image", "time_ms"), columns)
     label, guess = cube.data["label"][0, :, 0], cube.data["guess"]
     classes = np.union1d(label, guess)
     n_classes = len(classes)

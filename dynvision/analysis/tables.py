@@ -30,7 +30,8 @@ PERFORMANCE_COLUMNS: dict[str, Kind] = {
     "correct": "truth",
 }  # fmt: skip
 # Read where they are there.
-GUESS_COLUMNS: dict[str, Kind] = {"confidence": "number", "entropy_bits": "number"}
+SHOWN_COLUMNS: dict[str, Kind] = {"shown": "text"}
+GUESS_COLUMNS: dict[str, Kind] = {**SHOWN_COLUMNS, "confidence": "number", "entropy_bits": "number"}
 METRIC_COLUMNS: dict[str, Kind] = {
     **_KEYS, "layer": "text", "measure": "text", "mean": "number", "ci_low": "number", "ci_high": "number",
     "n_images": "number",
@@ -52,13 +53,13 @@ def read_responses(path: str | Path, experiment: NamedExperiment | None = None) 
     """Responses of layers: a row for each value of the parameter, image, layer and time.
 
     Args:
-        path: a Parquet file; columns other than `RESPONSE_COLUMNS` are not read.
+        path: a Parquet file; columns other than `RESPONSE_COLUMNS`, and `shown` if it is there, are not read.
         experiment: the experiment that the table has to be of; None takes any.
 
     Raises:
         InputError: the file is missing, broken, empty, or a table of something else.
     """
-    return _read(path, RESPONSE_COLUMNS, "responses", experiment)
+    return _read(path, RESPONSE_COLUMNS, "responses", experiment, SHOWN_COLUMNS)
 
 
 def read_performance(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
@@ -146,11 +147,11 @@ def _read(
     optional: Mapping[str, Kind] | None = None,
     may_be_empty: bool = False,
 ) -> pd.DataFrame:
-    text = [name for name, kind in columns.items() if kind == "text"]
     try:
         schema = pq.read_schema(path)
         columns = {**columns, **{name: k for name, k in (optional or {}).items() if name in schema.names}}
         _check_columns(schema, columns, f"{what} table {path}")
+        text = [name for name, kind in columns.items() if kind == "text"]
         with pq.ParquetFile(path, read_dictionary=text) as file:
             table = file.read(columns=list(columns)).to_pandas()
     except FileNotFoundError:

@@ -9,6 +9,8 @@ import pandas as pd
 from dynvision.analysis.cube import levels
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
+from dynvision.analysis.stimulus import what_was_shown
+from dynvision.visualization.labels import at_value
 
 CORTEX = "cortex"  # in place of a condition, in the data of a figure that has cortex beside the network
 
@@ -100,9 +102,9 @@ def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
 
 def classifier_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Caption of the figure of guesses."""
-    value = float(table["value"].iloc[0])
+    where = at_value(parameter_label, float(table["value"].iloc[0]))
     return (
-        f"Guesses of {table['condition'].iloc[0]} over time at {parameter_label} {value:g}, a panel for each class that "
+        f"Guesses of {table['condition'].iloc[0]} over time at {where}, a panel for each class that "
         "was shown: the part of its images for which a class is the guess. Heavy: the class itself; in colour: the classes "
         f"that it is most often taken for. {_stimulus(table, parameter_label)}"
     )
@@ -111,7 +113,7 @@ def classifier_caption(table: pd.DataFrame, parameter_label: str) -> str:
 def confusion_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Caption of the confusion matrices."""
     where = (
-        f"at {parameter_label} {float(table['value'].iloc[0]):g}"
+        f"at {at_value(parameter_label, float(table['value'].iloc[0]))}"
         if table["value"].nunique() == 1
         else f"at several values of {parameter_label}"
     )
@@ -188,11 +190,12 @@ def _columns(table: pd.DataFrame) -> str:
 
 
 def _stimulus(table: pd.DataFrame, parameter_label: str) -> str:
-    on = table[table["stimulus_on"]]
-    lengths = {len(times) for _, times in on.groupby("value")["time_ms"].unique().items()}
-    if len(lengths) > 1:
-        return f"The bars on top show when the stimulus is on, in the colour of the {parameter_label.split(' (')[0]}."
-    return "The grey bar on top shows when the stimulus is on."
+    shown = what_was_shown(table)
+    masks = ", hatched when a mask is" if any(one.mask for one in shown) else ""
+    if len(shown) > 1:
+        coloured = f"in the colour of the {parameter_label.split(' (')[0]}"
+        return f"The bars on top show when the stimulus is on{masks}, {coloured}."
+    return f"The grey bar on top shows when the stimulus is on{masks}."
 
 
 def _band(table: pd.DataFrame) -> str:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from dynvision.visualization.courses import set_time_axis
 from dynvision.visualization.layout import panel_blocks, wrapped
-from dynvision.visualization.legend import add_legend, line_handle
-from dynvision.visualization.stimulus_bar import draw_stimulus
+from dynvision.visualization.legend import add_legend, add_legend_below, line_handle
+from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_handles
 from dynvision.visualization.style import INK, Style
 
 MOST_CLASSES = 12  # panels; further classes are not drawn
@@ -61,7 +61,8 @@ def classifier_figure(table: pd.DataFrame, style: Style, class_names: Sequence[s
     """Draw the guesses for each class.
 
     Args:
-        table: columns `label`, `guess`, `value`, `time_ms`, `stimulus_on`, `mean`, of one condition, as `leading_guesses`.
+        table: columns `label`, `guess`, `value`, `time_ms`, `stimulus_on`, `mask_on`, `mean`, of one condition, as
+            `leading_guesses`.
         style: colours, names and order.
         class_names: of the classes, by number.
     """
@@ -92,5 +93,6 @@ def classifier_figure(table: pd.DataFrame, style: Style, class_names: Sequence[s
     grid.label_left("fraction of the images of a class")
     handles = [line_handle("the class shown", INK)]
     handles += [line_handle(class_names[guess], colours[guess]) for guess in guesses]
-    add_legend(grid, handles, "guess")
+    legend = add_legend(grid, handles, "guess")
+    add_legend_below(grid, stimulus_handles(table), legend)
     return grid.figure

@@ -16,12 +16,12 @@ from matplotlib.ticker import MaxNLocator
 
 from dynvision.analysis.registry import MEASURES
 from dynvision.visualization.courses import TIME_LABEL, draw_courses, mark_onset
-from dynvision.visualization.labels import value_label
+from dynvision.visualization.labels import at_value
 from dynvision.visualization.layout import panel_grid
-from dynvision.visualization.legend import add_legend, line_handle, value_handles
+from dynvision.visualization.legend import add_legend, add_legend_below, line_handle, value_handles
 from dynvision.visualization.measures import draw_measure
 from dynvision.visualization.parameter_axis import set_parameter_axis
-from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
+from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
 from dynvision.visualization.style import INK, MUTED, Style
 
 SIZE = (1.75, 2.1)  # inches
@@ -70,7 +70,8 @@ def dynamics_figure(
     """Draw the panels.
 
     Args:
-        courses: columns `layer`, `value`, `time_ms`, `stimulus_on`, `mean`, `low`, `high`, of the condition that is shown.
+        courses: columns `layer`, `value`, `time_ms`, `stimulus_on`, `mask_on`, `mean`, `low`, `high`, of the condition
+            that is shown.
         measures: columns `condition`, `measure`, `value`, `mean`, `low`, `high`, of the focus layer and one measure.
         style: colours, names and order.
         parameter_label: the swept parameter with its unit.
@@ -83,15 +84,13 @@ def dynamics_figure(
     values = np.unique(courses["value"])
     middle = float(values[len(values) // 2])
     sequence = style.sequential(values)
-    n_bars = len(stimulus_rows(courses))
-    grid = panel_grid(1, 3 + (cortex is not None), *SIZE, gap=(0.62, 0.0), n_bars=n_bars)
+    bars = n_bars(courses)
+    grid = panel_grid(1, 3 + (cortex is not None), *SIZE, gap=(0.62, 0.0), n_bars=bars)
     ridge, focus, of_measure = grid.panels[0, :3]
     at_middle = courses[courses["value"] == middle]
     draw_ridge(ridge, at_middle, layers, style)
-    draw_stimulus(grid.blocks[0].strips[0], at_middle, sequence)
-    grid.blocks[0].strips[0].set_title(
-        f"all layers, {parameter_label.split(' (')[0]} {value_label(middle)}", pad=4
-    )
+    draw_stimulus(grid.blocks[0].strips[0], at_middle, sequence, bars)
+    grid.blocks[0].strips[0].set_title(f"all layers, {at_value(parameter_label, middle)}", pad=4)
     of_focus = courses[courses["layer"] == focus_layer]
     draw_courses(focus, of_focus, sequence)
     draw_stimulus(grid.blocks[0].strips[1], of_focus, sequence)
@@ -108,6 +107,7 @@ def dynamics_figure(
         mark_onset(axes)
         axes.set_xlabel(TIME_LABEL)
     legend = add_legend(grid, value_handles(sequence), parameter_label)
+    legend = add_legend_below(grid, stimulus_handles(courses), legend)
     many = len(colours) > MOST_LINES
     for condition, line in measures.groupby("condition", sort=False):
         own = condition == shown
@@ -117,10 +117,11 @@ def dynamics_figure(
         handles = [line_handle(name, colour) for name, colour in colours.items()]
         if many:
             handles = [line_handle(shown, INK), line_handle("other conditions", MUTED)]
-        add_legend(grid, handles, below=legend)
+        add_legend_below(grid, handles, legend)
     name = str(measures["measure"].iloc[0])
     if cortex is not None:
         _draw_cortex(grid.panels[0, 3], cortex, parameter_label, name)
+        grid.blocks[0].strips[3].set_title(f"cortex, {cortex['area'].iloc[0]}", pad=4)
     _set_measure(of_measure, measures, name, parameter_label)
     grid.blocks[0].strips[2].set_title(style.name(focus_layer), fontweight="bold", pad=4)
     return grid.figure
@@ -139,7 +140,6 @@ def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label:
 
 
 def _draw_cortex(axes: Axes, table: pd.DataFrame, parameter_label: str, measure: str) -> None:
-    for number, (area, line) in enumerate(table.groupby("area", sort=False)):
+    for number, (_, line) in enumerate(table.groupby("area", sort=False)):
         draw_measure(axes, line, INK, look=number)
-        axes.set_title(f"cortex, {area}", pad=4)
     _set_measure(axes, table, measure, parameter_label)

@@ -19,7 +19,7 @@ from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.confusion import confusion_figure
 from dynvision.visualization.dynamics import dynamics_figure
-from dynvision.visualization.labels import parameter_label, value_label
+from dynvision.visualization.labels import at_value, parameter_label, value_label
 from dynvision.visualization.measures import measures_figure, one_layer
 from dynvision.visualization.overview import factor_levels, overview_figure, some_values
 from dynvision.visualization.performance import performance_figure
@@ -83,7 +83,9 @@ def draw_measures(tables: ExperimentTables, comparison: Comparison, style: Style
 
 def draw_performance(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
     """Accuracy over time."""
-    table = comparison.average(tables.accuracy, ["parameter", "value", "time_ms", "stimulus_on", "chance"])
+    table = comparison.average(
+        tables.accuracy, ["parameter", "value", "time_ms", "stimulus_on", "mask_on", "chance"]
+    )
     label = _label(tables, style)
     with style.context():
         figure = performance_figure(table, comparison.rows, style, label)
@@ -106,7 +108,7 @@ def draw_classifier(tables: ExperimentTables, comparison: Comparison, style: Sty
     shown = comparison.labels[comparison.base or 0]
     runs = comparison.conditions[comparison.base or 0].run_ids
     guesses = tables.guesses[tables.guesses["run_id"].isin(runs)]
-    keys = ["parameter", "value", "label", "guess", "time_ms", "stimulus_on"]
+    keys = ["parameter", "value", "label", "guess", "time_ms", "stimulus_on", "mask_on"]
     table = leading_guesses(comparison.average(_complete(guesses), keys))
     table["class"] = [tables.class_names[int(n)] for n in table["label"]]
     table["guessed"] = [tables.class_names[int(n)] for n in table["guess"]]
@@ -124,7 +126,7 @@ def draw_confusion(tables: ExperimentTables, comparison: Comparison, style: Styl
     if len(comparison.labels) == 1:
         values = some_values(averaged["value"])
         table = averaged[averaged["value"].isin(values)].reset_index(drop=True)
-        panels = {value_label(value): f"{label.split(' (')[0]} {value_label(value)}" for value in values}
+        panels = {value_label(value): at_value(label, value) for value in values}
         table["panel"] = [value_label(value) for value in table["value"]]
         rows: tuple[Row, ...] = (Row("", panels),)
     else:
@@ -169,7 +171,9 @@ def _label(tables: ExperimentTables, style: Style) -> str:
 
 
 def _courses(tables: ExperimentTables, comparison: Comparison) -> pd.DataFrame:
-    return comparison.average(tables.responses, ["parameter", "value", "layer", "time_ms", "stimulus_on"])
+    return comparison.average(
+        tables.responses, ["parameter", "value", "layer", "time_ms", "stimulus_on", "mask_on"]
+    )
 
 
 def _metrics(tables: ExperimentTables, comparison: Comparison) -> pd.DataFrame:
@@ -203,7 +207,7 @@ def _complete(guesses: pd.DataFrame) -> pd.DataFrame:
     runs = guesses["run_id"].unique()
     if len(runs) == 1:
         return guesses
-    about = ["experiment", "parameter", "value", "label", "guess", "time_ms", "stimulus_on"]
+    about = ["experiment", "parameter", "value", "label", "guess", "time_ms", "stimulus_on", "mask_on"]
     every = pd.concat([guesses[about].drop_duplicates().assign(run_id=run_id) for run_id in runs])
     filled = every.merge(guesses, how="left", on=["run_id", *about])
     per_label = guesses.drop_duplicates(["run_id", "label"]).set_index(["run_id", "label"])["n_images"]

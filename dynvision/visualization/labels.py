@@ -22,8 +22,15 @@ PLAIN = ("model.name", "data.name")  # values that say what they are
 def parameter_label(parameter: str, names: Names) -> str:
     """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
     unit = PARAMETER_UNITS.get(parameter, "")
-    label = names.name(parameter.removesuffix(f"_{unit}") if unit else parameter)
+    own = parameter in names.config.names or not unit
+    label = names.name(parameter if own else parameter.removesuffix(f"_{unit}"))
     return f"{label} ({unit})" if unit else label
+
+
+def at_value(parameter_label: str, value: float) -> str:
+    """A value of a swept parameter with its unit, from the label of its axis: ``duration 40 ms``."""
+    label, _, unit = parameter_label.partition(" (")
+    return f"{label} {value_label(value)} {unit.removesuffix(')')}".strip()
 
 
 def value_label(value: float) -> str:

@@ -243,8 +243,8 @@ def quantity_blocks(
     Returns:
         The grid, and the panels of each block.
     """
-    n_columns = min(n_panels, most)
-    n_rows = -(-n_panels // n_columns)
+    n_rows = -(-n_panels // most)
+    n_columns = -(-n_panels // n_rows)
     grid = panel_blocks(n_rows, [n_columns] * len(rows), *size, (0.62, 0.55), between=0.85)
     panels = [list(block.panels.ravel()) for block in grid.blocks]
     for block, row, axes in zip(grid.blocks, rows, panels, strict=True):

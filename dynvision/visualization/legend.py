@@ -8,6 +8,7 @@ from textwrap import fill
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from dynvision.visualization.labels import value_label
 from dynvision.visualization.layout import Block, Grid
@@ -16,6 +17,7 @@ from dynvision.visualization.style import INK, LineStyle
 LINE_WIDTH = 1.8
 LABEL_WIDTH = 28  # characters
 GAP = 0.12  # inches from the panels
+Handle = Line2D | Patch
 
 
 def line_handle(
@@ -41,29 +43,40 @@ def value_handles(colours: Mapping[float, str]) -> list[Line2D]:
 
 def add_legend(
     grid: Grid,
-    handles: Sequence[Line2D],
+    handles: Sequence[Handle],
     title: str | None = None,
     cell: Axes | None = None,
     block: Block | None = None,
-    below: Legend | None = None,
     gap: float = GAP,
 ) -> Legend:
-    """Put a legend right of all panels, right of a block, below another, or in the place of a panel that is not needed."""
+    """Put a legend right of all panels, right of a block, or in the place of a panel that is not needed."""
     corner = (grid.right + gap / grid.figure.get_figwidth(), grid.top)
     if block is not None:
         corner = (corner[0], block.panels[0, -1].get_position().y1)
     if cell is not None:
         corner = (cell.get_position().x0, cell.get_position().y1)
-    if below is not None:
-        extent = below.get_window_extent().transformed(grid.figure.transFigure.inverted())
-        corner = (corner[0], extent.y0 - GAP / grid.figure.get_figheight())
+    return _legend_at(corner, grid, handles, title)
+
+
+def add_legend_below(grid: Grid, handles: Sequence[Handle], above: Legend) -> Legend:
+    """Put a further legend under one; without handles there is none, and the one above is the last."""
+    if not handles:
+        return above
+    extent = above.get_window_extent().transformed(grid.figure.transFigure.inverted())
+    return _legend_at((extent.x0, extent.y0 - GAP / grid.figure.get_figheight()), grid, handles, None)
+
+
+def _legend_at(
+    corner: tuple[float, float], grid: Grid, handles: Sequence[Handle], title: str | None
+) -> Legend:
+    dashed = any(isinstance(handle, Line2D) and handle.get_linestyle() != "-" for handle in handles)
     return grid.figure.legend(
         handles=list(handles),
         title=title,
         loc="upper left",
         bbox_to_anchor=corner,
         borderaxespad=0,
-        handlelength=2.4 if any(handle.get_linestyle() != "-" for handle in handles) else 1.4,
+        handlelength=2.4 if dashed else 1.4,
         labelspacing=0.4,
         alignment="left",
     )

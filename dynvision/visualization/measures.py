@@ -62,6 +62,7 @@ def draw_measure(
         linewidth=1.8 if emphasis else 1.2,
         zorder=3 if emphasis else 2,
         transform=place,
+        clip_on=False,  # markers at the end of an axis are whole
     )
 
 

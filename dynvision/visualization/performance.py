@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.courses import draw_courses, set_time_axis
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.legend import add_legend, value_handles
-from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
+from dynvision.visualization.legend import add_legend, add_legend_below, value_handles
+from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
 from dynvision.visualization.style import MUTED, Style
 
 PANEL_HEIGHT = 1.6
@@ -26,15 +26,15 @@ def performance_figure(
     """Draw accuracy over time for all conditions, with the level of chance.
 
     Args:
-        table: columns `condition`, `value`, `time_ms`, `stimulus_on`, `mean`, `low`, `high`, `chance`.
+        table: columns `condition`, `value`, `time_ms`, `stimulus_on`, `mask_on`, `mean`, `low`, `high`, `chance`.
         rows: the conditions that stand beside each other, with their titles.
         style: colours, names and order.
         parameter_label: the swept parameter with its unit.
     """
     colours = style.sequential(table["value"].unique())
     of_condition = dict(iter(table.groupby("condition", sort=False)))
-    n_bars = max(len(stimulus_rows(part)) for part in of_condition.values())
-    grid, shown = condition_blocks(rows, 1, 3.2, PANEL_HEIGHT, n_bars)
+    bars = max(n_bars(part) for part in of_condition.values())
+    grid, shown = condition_blocks(rows, 1, 3.2, PANEL_HEIGHT, bars)
     for block, row in zip(grid.blocks, shown, strict=True):
         for axes, strip, condition in zip(block.panels[0], block.strips, row.titles, strict=True):
             draw_stimulus(strip, of_condition[condition], colours)
@@ -43,7 +43,8 @@ def performance_figure(
         say_chance(block.panels[0, -1], float(of_condition[condition]["chance"].iloc[0]))
         block.panels[0, 0].set_ylabel("accuracy (fraction)")
     set_time_axis(grid, np.unique(table["time_ms"]))
-    add_legend(grid, value_handles(colours), parameter_label, gap=CHANCE_ROOM)
+    legend = add_legend(grid, value_handles(colours), parameter_label, gap=CHANCE_ROOM)
+    add_legend_below(grid, stimulus_handles(table), legend)
     return grid.figure
 
 

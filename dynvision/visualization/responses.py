@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.courses import draw_courses, set_time_axis
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.legend import add_legend, value_handles
-from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
+from dynvision.visualization.legend import add_legend, add_legend_below, value_handles
+from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
 from dynvision.visualization.style import Style
 
 PANEL_HEIGHT = 0.95
@@ -25,7 +25,7 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
     """Draw the responses of all layers and conditions.
 
     Args:
-        table: columns `condition`, `layer`, `value`, `time_ms`, `stimulus_on`, `mean`, `low`, `high`.
+        table: columns `condition`, `layer`, `value`, `time_ms`, `stimulus_on`, `mask_on`, `mean`, `low`, `high`.
         rows: the conditions that stand beside each other, with their titles.
         style: colours, names and order.
         parameter_label: the swept parameter with its unit.
@@ -33,8 +33,8 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
     layers = style.ordered(table["layer"].unique())
     colours = style.sequential(table["value"].unique())
     of_condition = dict(iter(table.groupby("condition", sort=False)))
-    n_bars = max(len(stimulus_rows(part)) for part in of_condition.values())
-    grid, shown = condition_blocks(rows, len(layers), 2.6, PANEL_HEIGHT, n_bars)
+    bars = max(n_bars(part) for part in of_condition.values())
+    grid, shown = condition_blocks(rows, len(layers), 2.6, PANEL_HEIGHT, bars)
     tops = {layer: _top(table[table["layer"] == layer]) for layer in layers}
     for block, row in zip(grid.blocks, shown, strict=True):
         for column, condition in enumerate(row.titles):
@@ -48,7 +48,8 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
             axes.set_ylabel(style.name(layer), fontweight="bold", fontsize=8)
     set_time_axis(grid, np.unique(table["time_ms"]))
     grid.label_left(Y_LABEL)
-    add_legend(grid, value_handles(colours), parameter_label)
+    legend = add_legend(grid, value_handles(colours), parameter_label)
+    add_legend_below(grid, stimulus_handles(table), legend)
     return grid.figure
 
 

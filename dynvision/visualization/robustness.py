@@ -42,7 +42,9 @@ def draw_quantity(axes: Axes, table: pd.DataFrame, colour: str, network: str) ->
     filled = colour if network == "as trained" else "white"
     if np.isfinite(low).any():
         axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    axes.plot(value, mean, color=colour, linestyle=style, marker=marker, markerfacecolor=filled)
+    axes.plot(
+        value, mean, color=colour, linestyle=style, marker=marker, markerfacecolor=filled, clip_on=False
+    )
 
 
 def robustness_figure(

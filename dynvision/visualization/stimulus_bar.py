@@ -1,4 +1,4 @@
-"""Bars that show when the stimulus is on."""
+"""Bars that show when the stimulus is on, and, hatched, when a mask is."""
 
 from __future__ import annotations
 
@@ -6,49 +6,53 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
-from dynvision.analysis.stimulus import stimulus_periods
+from dynvision.analysis.stimulus import what_was_shown
 from dynvision.visualization.style import STIMULUS
 
 BAR_HEIGHT = 0.7  # of the distance between bars
+HATCH = "/" * 8  # of masks
+HATCH_WIDTH = 0.6  # points
 
 
-def stimulus_rows(table: pd.DataFrame) -> list[tuple[float | None, list[tuple[float, float]]]]:
-    """The bars to draw: one for all values if they share the stimulus' times, else one a value.
-
-    Args:
-        table: columns `value`, `time_ms`, `stimulus_on`.
-
-    Returns:
-        For each bar the value (None for all) and its periods from start to end in ms; ascending values.
-    """
-    periods: dict[float, list[tuple[float, float]]] = {
-        float(value): [] for value in sorted(table["value"].unique())
-    }
-    for value, start, end in stimulus_periods(table).itertuples(index=False):
-        periods[float(value)].append((float(start), float(end)))
-    distinct = {tuple(spans) for spans in periods.values()}
-    if len(distinct) == 1:
-        return [(None, list(distinct.pop()))]
-    return list(periods.items())
-
-
-def draw_stimulus(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str]) -> None:
+def draw_stimulus(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str], room: int = 1) -> None:
     """Draw when the stimulus is on, the lowest value at the bottom.
 
     Args:
         axes: a flat axes; its x axis is in ms.
-        table: columns `value`, `time_ms`, `stimulus_on`.
+        table: columns `value`, `time_ms`, `stimulus_on`, and `mask_on` if there may be masks.
         colours: by value, for bars that differ.
+        room: bars for which the axes has room; fewer stand at its bottom.
     """
-    rows = stimulus_rows(table)
-    for row, (value, periods) in enumerate(rows):
-        colour = STIMULUS if value is None else colours[value]
-        for start, end in periods:
-            axes.add_patch(
-                Rectangle(
-                    (start, row + (1 - BAR_HEIGHT) / 2), end - start, BAR_HEIGHT, color=colour, linewidth=0
-                )
-            )
-    axes.set_ylim(0, max(len(rows), 1))
+    rows = what_was_shown(table)
+    for row, shown in enumerate(rows):
+        colour = STIMULUS if shown.value is None else colours[shown.value]
+        bottom = row + (1 - BAR_HEIGHT) / 2
+        for start, end in shown.image:
+            axes.add_patch(Rectangle((start, bottom), end - start, BAR_HEIGHT, color=colour, linewidth=0))
+        for start, end in shown.mask:
+            axes.add_patch(Rectangle((start, bottom), end - start, BAR_HEIGHT, **_masked(colour)))
+    axes.set_ylim(0, max(len(rows), room))
+
+
+def n_bars(table: pd.DataFrame) -> int:
+    """The bars that :func:`draw_stimulus` draws."""
+    return len(what_was_shown(table))
+
+
+def stimulus_handles(table: pd.DataFrame) -> list[Patch]:
+    """Image and mask as they appear in a legend; none where there is no mask, since a bar then is the stimulus."""
+    if "mask_on" not in table or not table["mask_on"].any():
+        return []
+    return [Patch(color=STIMULUS, linewidth=0, label="image on"), Patch(**_masked(STIMULUS), label="mask on")]
+
+
+def _masked(colour: str) -> dict:
+    return {
+        "facecolor": "white",
+        "edgecolor": colour,
+        "hatch": HATCH,
+        "hatch_linewidth": HATCH_WIDTH,
+        "linewidth": HATCH_WIDTH,
+    }

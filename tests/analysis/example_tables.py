@@ -14,6 +14,8 @@ import pandas as pd
 LAYERS = ("V1", "V2", "V4", "IT")
 CONTRASTS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 DURATIONS = (4.0, 8.0, 16.0, 24.0, 32.0, 48.0)
+SOAS = (16.0, 24.0, 40.0, 80.0)  # the mask of the last comes when the record has ended
+MASK_MS = 20.0
 DELAY_MS = 4.0
 N_CLASSES = 10
 
@@ -55,20 +57,22 @@ def example_tables(
     responses, performance = [], []
     for value in values:
         contrast = value if parameter == "contrast" else 1.0
-        on_ms = value if parameter == "duration_ms" else duration_ms
+        on_ms = {"duration_ms": value, "soa_ms": SOAS[0]}.get(parameter, duration_ms)
         on = (time_ms >= 0) & (time_ms < on_ms - 1e-9)
+        masked = (time_ms >= value) & (time_ms < value + MASK_MS) if parameter == "soa_ms" else None
         strength = contrast**0.7
         for index, layer in enumerate(layers):
             shape = pulse(time_ms - index * DELAY_MS, on_ms, tau / (0.3 + 0.7 * contrast)) * 0.8**index
             response = (strength * shape)[None] * gain[:, None]
-            responses.append(_rows(response, layer, value, on, time_ms, labels))
+            rows = _rows(response, layer, value, on, time_ms, labels)
+            responses.append(_with_shown(rows, masked))
         evidence = pulse(time_ms - len(layers) * DELAY_MS, on_ms, tau) * strength
         chance = 1 / N_CLASSES
         right = rng.random((n_images, 1)) < np.clip(chance + 0.95 * evidence, 0, 0.98)[None]
         guess = np.where(
             right, labels[:, None], (labels[:, None] + rng.integers(1, N_CLASSES, right.shape)) % N_CLASSES
         )
-        performance.append(_guesses(guess, evidence, value, on, time_ms, labels))
+        performance.append(_with_shown(_guesses(guess, evidence, value, on, time_ms, labels), masked))
     tables = []
     for parts in (responses, performance):
         table = pd.concat(parts, ignore_index=True)
@@ -77,6 +81,14 @@ def example_tables(
         tables.append(table)
     tables[0]["layer"] = pd.Categorical(tables[0]["layer"], list(layers))
     return tables[0], tables[1]
+
+
+def _with_shown(rows, masked):
+    """What is on the screen, where masks are; tables of before had no such column."""
+    if masked is None:
+        return rows
+    mask = np.tile(masked, len(rows) // len(masked))
+    return rows.assign(shown=np.where(rows["stimulus_on"], "image", np.where(mask, "mask", "blank")))
 
 
 def _rows(response, layer, value, on, time_ms, labels):

@@ -19,7 +19,7 @@ from dynvision.analysis import (
 from dynvision.analysis.tables import RESPONSE_COLUMNS, TRAINING_COLUMNS
 from dynvision.config import ExperimentConfig
 from dynvision.errors import InputError
-from tests.analysis.example_tables import LAYERS, example_tables
+from tests.analysis.example_tables import LAYERS, SOAS, example_tables
 
 CONTRAST = NamedExperiment("contrast", ExperimentConfig(parameter="contrast"))
 
@@ -45,6 +45,24 @@ def test_round_trip_keeps_values_and_the_models_order_of_layers(tables):
     pd.testing.assert_frame_equal(
         read_metrics(folder / "metrics.parquet"), metrics, check_dtype=False, check_categorical=False
     )
+
+
+def test_what_was_shown_is_read_where_it_is_there(tables):
+    _, _, folder = tables
+    assert "shown" not in read_performance(folder / "performance.parquet")
+    for name, table in zip(
+        ("responses", "performance"), example_tables("a", parameter="soa_ms", values=SOAS), strict=True
+    ):
+        write_table(table, folder / f"{name}.parquet")
+        read = {"responses": read_responses, "performance": read_performance}[name](
+            folder / f"{name}.parquet"
+        )
+        assert list(read["shown"]) == list(table["shown"]) and set(read["shown"]) == {
+            "blank",
+            "image",
+            "mask",
+        }
+        assert read["shown"].dtype == "category"
 
 
 def test_a_summary_without_rows_can_be_read(tables):

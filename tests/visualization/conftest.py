@@ -23,7 +23,7 @@ from dynvision.visualization.comparison import compare
 from dynvision.visualization.config_file import read_visualization
 from dynvision.visualization.style import Style
 from dynvision.visualization.tables import joined
-from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, N_CLASSES, example_tables
+from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, N_CLASSES, SOAS, example_tables
 
 SHIPPED = Path(__file__).parents[2] / "config" / "config_visualization.yaml"
 
@@ -39,8 +39,10 @@ class Example:
         self, configs, parameter="contrast", values=None, layers=LAYERS, focus_layer="", n_images=12,
         twin=True,
     ):  # fmt: skip
-        values = values or {"contrast": CONTRASTS, "duration_ms": DURATIONS}[parameter]
+        values = values or {"contrast": CONTRASTS, "duration_ms": DURATIONS, "soa_ms": SOAS}[parameter]
         settings = {"parameter": parameter, "values": values, "recorded_ms": 80, "focus_layer": focus_layer}
+        if parameter == "soa_ms":
+            settings["stimulus"] = {"type": "masked"}
         self.experiment = NamedExperiment("example", ExperimentConfig(**settings))
         self.style = Style(read_visualization(SHIPPED))
         self.comparison = compare(group_runs(configs), self.style)

@@ -1,20 +1,52 @@
 """What parameters and conditions are called."""
 
+import re
+
 import pytest
 
-from dynvision.analysis import group_runs
+from dynvision.analysis import MEASURES, group_runs
+from dynvision.config.data import DataConfig
+from dynvision.config.model import RECURRENCE_TYPES
+from dynvision.config.models import MODELS
+from dynvision.config.parameter import all_parameters
+from dynvision.config.training import TrainingConfig
 from dynvision.runs import run_config
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.labels import condition_labels, parameter_label, value_label
+from dynvision.visualization.labels import at_value, condition_labels, parameter_label, value_label
 from dynvision.visualization.layout import NO_BREAK, wrapped
 from dynvision.visualization.names import Names
+
+CODE = {"tau", "dt", "sd", "soa", "ssnr", "bptt", "ema", "init", "args", "norm", "px", "ms", "non"}
 
 
 def test_parameters_have_their_units():
     assert parameter_label("duration_ms", Names()) == "duration (ms)"
     assert parameter_label("contrast", Names()) == "contrast"
     assert [value_label(value) for value in (1.0, 0.0625, 33.0, 1e-3)] == ["1", "0.0625", "33", "0.001"]
+
+
+def test_every_parameter_that_can_be_shown_reads_as_words(style):
+    """What can stand at an axis, in a title or in a legend: what experiments vary, and what runs can differ in."""
+    shown = {name: parameter_label(name, style) for name in all_parameters()}
+    sections = [TrainingConfig, DataConfig, *(entry.args for entry in MODELS.values())]
+    shown |= {name: style.name(name) for section in sections for name in section.model_fields}
+    for name, label in shown.items():
+        words = set(re.findall(r"[^\W\d]+", label.partition(" (")[0]))
+        coded = {word for word in words if word in CODE or (len(word) == 1 and word.isascii())}
+        assert not coded, f"{name} is shown as {label!r}; give it a name in config_visualization.yaml"
+    values = {*RECURRENCE_TYPES, "none"}
+    assert set(style.config.names) <= {*shown, *values}, "a name of something that does not exist"
+
+
+def test_every_measure_reads_as_words():
+    labels = [measure.label for measure in MEASURES.values()]
+    assert len(set(labels)) == len(labels) and all(measure.unit for measure in MEASURES.values())
+    assert not any("_" in label for label in labels)
+
+
+def test_a_value_has_its_unit():
+    assert at_value("duration (ms)", 40.0) == "duration 40 ms" and at_value("contrast", 0.5) == "contrast 0.5"
 
 
 def test_conditions_are_named_by_what_differs(run, style):

@@ -8,13 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from dynvision.analysis.stimulus import Shown, what_was_shown
 from dynvision.config.figures import EXPERIMENT_FIGURES
 from dynvision.visualization.experiment_figures import FIGURES
 from dynvision.visualization.measures import hides_a_line
 from dynvision.visualization.parameter_axis import is_logarithmic, labels_with_room
 from dynvision.visualization.run_figures import draw_training_course
 from dynvision.visualization.save import save_figure
-from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_rows
+from dynvision.visualization.stimulus_bar import draw_stimulus
+from dynvision.visualization.style import STIMULUS
+from tests.analysis.example_tables import MASK_MS, SOAS
 
 KINDS = ("full", "self", "none")
 
@@ -93,7 +96,45 @@ def test_two_pulses_are_two_bars():
     axes = Figure().add_subplot()
     draw_stimulus(axes, table, {})
     assert bars(axes) == [(0.0, 2.0), (4.0, 8.0)]
-    assert stimulus_rows(table) == [(None, [(0.0, 2.0), (4.0, 8.0)])]
+    assert what_was_shown(table) == [Shown(None, ((0.0, 2.0), (4.0, 8.0)))]
+
+
+@pytest.mark.parametrize("name", ["responses", "performance", "dynamics"])
+def test_masks_are_hatched_and_named_in_the_legend(example, run, name):
+    drawn = draw(name, example([run()], "soa_ms"))
+    *_, strip = (axes for axes in drawn.figure.axes if not axes.axison and axes.patches)
+    masks = [(0.0, SOAS[0]), *((soa, min(soa + MASK_MS, 80.0)) for soa in SOAS[:-1])]
+    assert sorted(bars(strip)) == sorted([*masks, *[(0.0, SOAS[0])] * 3])
+    hatched = {patch.get_x() for patch in strip.patches if patch.get_hatch()}
+    assert hatched == set(SOAS[:-1])
+    said = [text.get_text() for legend in drawn.figure.legends for text in legend.get_texts()]
+    assert said[-2:] == ["image on", "mask on"]
+    assert "hatched when a mask is, in the colour of the SOA." in drawn.caption
+
+
+def test_a_mask_that_all_share_is_in_grey(example, run):
+    made = example([run()], "soa_ms", values=[20.0])
+    drawn = draw("classifier", made)
+    strip = next(axes for axes in drawn.figure.axes if not axes.axison)
+    assert bars(strip) == [(0.0, SOAS[0]), (20.0, 20.0 + MASK_MS)]
+    assert to_hex(strip.patches[1].get_edgecolor()) == to_hex(strip.patches[0].get_facecolor()) == STIMULUS
+    assert "The grey bar on top shows when the stimulus is on, hatched when a mask is." in drawn.caption
+
+
+def test_without_a_mask_the_legend_does_not_speak_of_it(example, run):
+    drawn = draw("responses", example([run()]))
+    assert "mask on" not in [
+        text.get_text() for legend in drawn.figure.legends for text in legend.get_texts()
+    ]
+    assert "mask" not in drawn.caption and not drawn.table["mask_on"].any()
+
+
+def test_bars_of_one_value_are_as_thick_as_those_of_all(example, run):
+    strips = [
+        axes for axes in draw("dynamics", example([run()], "duration_ms")).figure.axes if not axes.axison
+    ]
+    assert [len(strip.patches) for strip in strips[:2]] == [1, 6]
+    assert strips[0].get_ylim() == strips[1].get_ylim() == (0, 6)
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, 3])
