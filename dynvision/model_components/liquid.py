@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dynvision.functional.liquid import fused_step
 from dynvision.model_components.solver import Solver
 
 
@@ -53,7 +54,6 @@ class LiquidStep(Solver):
 
     def forward(self, drives: Sequence[Tensor], h: Tensor | None) -> Tensor:
         """One step; arguments and result as of :meth:`Solver.forward`."""
-        z, a = drives[0], self.dt / self.tau
+        z = drives[0]
         g = self.conductance(z)
-        pulled = a * (z + g * self.reversal)
-        return (pulled if h is None else h + pulled) / (1.0 + a * (1.0 + g))
+        return fused_step(h, z + g * self.reversal, 1.0 + g, self.dt / self.tau)

@@ -1,0 +1,138 @@
+"""Liquid time-constant cell: units with conductance-based synapses, so that their time constants follow what they hear.
+
+    cm_j dv_j/dt = gleak_j (vleak_j - v_j) + sum_i g_ij(v_i) (E_ij - v_j) + sum_k s_kj(x_k) (E_kj - v_j)
+
+    time constant   cm_j / (gleak_j + sum_i g_ij(v_i) + sum_k s_kj(x_k))
+
+v state of the units, x inputs (held during a step), g and s conductances of the synapses
+(:mod:`dynvision.neurons.synapses`) from units and from inputs, as the wiring has them. Times are in ms: cm in units of
+conductance times ms. A step of `elapsed_time` is `ode_unfolds` fused steps (:mod:`dynvision.functional.liquid`), first
+order in elapsed_time / ode_unfolds.
+
+Source: Hasani, Lechner, Amini, Rus & Grosu (2021), AAAI 35:7657; with a wiring: Lechner et al. (2020), Nature Machine
+Intelligence 2:642. Ranges of the initial values as in the authors' package ncps 1.0.1. That time zero leaves the state
+as it is, and that implicit constraints start from the same values as explicit ones: ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynvision.errors import InputError
+from dynvision.functional.liquid import fused_step
+from dynvision.neurons.elapsed_time import ElapsedTime, one_each
+from dynvision.neurons.feature_map import FeatureMap
+from dynvision.neurons.module import Parameter
+from dynvision.neurons.module_cell import ModuleCell
+from dynvision.neurons.synapses import Synapses, positive, uniform, unpositive
+from dynvision.neurons.wiring import Wiring, built
+
+
+class LTCCell(ModuleCell):
+    """A liquid time-constant cell.
+
+    Args:
+        wiring: which unit hears which, and which of them are the output.
+        in_features: inputs, F; None where the wiring is built.
+        input_mapping, output_mapping: gain and offset of every input and output: ``affine``, ``linear`` or ``none``.
+        ode_unfolds: fused steps in each step.
+        epsilon: added to the conductance of each unit, so that none is zero; the smallest capacitance.
+        implicit_param_constraints: keep capacitances and conductances positive by a softplus. Otherwise call
+            :meth:`apply_weight_constraints` after every step of an optimizer.
+
+    Raises:
+        InputError: an argument is not possible, or the wiring does not fit.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        in_features: int | None = None,
+        input_mapping: str | None = "affine",
+        output_mapping: str | None = "affine",
+        ode_unfolds: int = 6,
+        epsilon: float = 1e-8,
+        implicit_param_constraints: bool = False,
+    ) -> None:
+        adjacency, sensory = built(wiring, in_features)
+        super().__init__(len(sensory), wiring.units, activation="sigmoid")
+        if ode_unfolds < 1 or epsilon < 0:
+            raise InputError(f"ode_unfolds={ode_unfolds}, epsilon={epsilon:g}: at least 1, and not negative")
+        self.wiring, self.ode_unfolds, self.epsilon = wiring, ode_unfolds, epsilon
+        self.implicit_param_constraints = implicit_param_constraints
+        self.gleak = Parameter(self._get_init_value(0.001, 1.0))
+        self.cm = Parameter(self._get_init_value(0.4, 0.6))
+        self.vleak = Parameter(uniform((self.state_size,), -0.2, 0.2))
+        self.recurrent = Synapses(adjacency, implicit_param_constraints)
+        self.sensory = Synapses(sensory, implicit_param_constraints)
+        self.input_map = FeatureMap(input_mapping, self.input_size, "input_mapping")
+        self.output_map = FeatureMap(output_mapping, self.output_size, "output_mapping")
+
+    def _get_init_value(self, low: float, high: float) -> Tensor:
+        return unpositive(uniform((self.state_size,), low, high), self.implicit_param_constraints)
+
+    @property
+    def output_size(self) -> int:
+        return self.wiring.output_dim
+
+    def forward(  # type: ignore[override]
+        self, inputs: Tensor, states: Tensor | None = None, elapsed_time: ElapsedTime = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """One step.
+
+        Args:
+            inputs: (B, F), held during the step.
+            states: what the last step returned, (B, N); None before the first.
+            elapsed_time: of the step, in ms, a number or (B,).
+
+        Returns:
+            Output (B, `output_size`), a map of the first units, and the new state (B, N).
+
+        Raises:
+            InputError: an argument has another shape than this cell's.
+        """
+        state = self._state(inputs, states)
+        state = self._ode_solver(self.input_map(inputs), state, one_each(elapsed_time, len(inputs)))
+        return self.output_map(state[:, : self.output_size]), state
+
+    def _ode_solver(self, inputs: Tensor, state: Tensor, elapsed_time: ElapsedTime) -> Tensor:
+        a = elapsed_time / (self.ode_unfolds * positive(self.cm, self.implicit_param_constraints))
+        resting = self._resting(inputs)
+        for _ in range(self.ode_unfolds):
+            conductance, pull = self._driven(resting, state)
+            state = fused_step(state, pull, conductance, a)
+        return state
+
+    def _resting(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Conductance and pull of leak and inputs, which a step does not change, (B, N)."""
+        gleak = positive(self.gleak, self.implicit_param_constraints)
+        conductance, pull = self.sensory(inputs)
+        return conductance + gleak + self.epsilon, pull + gleak * self.vleak
+
+    def _driven(self, resting: tuple[Tensor, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
+        """Conductance and pull of everything, (B, N)."""
+        conductance, pull = self.recurrent(state)
+        return conductance + resting[0], pull + resting[1]
+
+    def rate(self, inputs: Tensor, states: Tensor) -> Tensor:
+        """dv/dt per ms, (B, N), for inputs (B, F) and states (B, N): the equation that steps integrate."""
+        conductance, pull = self._driven(self._resting(self.input_map(inputs)), states)
+        return (pull - conductance * states) / positive(self.cm, self.implicit_param_constraints)
+
+    def time_constant(self, inputs: Tensor, states: Tensor) -> Tensor:
+        """Time constant of each unit in ms, (B, N), for inputs (B, F) and states (B, N)."""
+        conductance, _ = self._driven(self._resting(self.input_map(inputs)), states)
+        return positive(self.cm, self.implicit_param_constraints) / conductance
+
+    @torch.no_grad()
+    def apply_weight_constraints(self) -> None:
+        """Bring back into their range the capacitances and conductances that an optimizer took out of it."""
+        self.sensory.constrain()
+        self.recurrent.constrain()
+        if not self.implicit_param_constraints:
+            self.gleak.clamp_(min=0.0)
+            self.cm.clamp_(min=self.epsilon)
+
+    def extra_repr(self) -> str:
+        return f"{self.wiring!r}, ode_unfolds={self.ode_unfolds}"

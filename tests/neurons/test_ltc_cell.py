@@ -1,0 +1,206 @@
+"""The liquid time-constant cell: a plain loop over scalars, the differential equation, bounds, masks and constraints.
+
+Measured once against the authors' package, see `test_fused_steps_are_a_loop_over_scalars`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+from dynvision.errors import InputError
+from dynvision.neurons import FullyConnected, LTCCell, Random, Wiring
+from tests.neurons.cells import F, make, policy
+
+
+def sigmoid(x):
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+def numbers(cell):
+    return {
+        name: tensor.detach().numpy() for name, tensor in [*cell.named_parameters(), *cell.named_buffers()]
+    }
+
+
+def scalar_step(cell, x, v, elapsed):
+    """One step of one element of the batch, synapse by synapse, as the authors write their fused step."""
+    p, n, d = numbers(cell), cell.state_size, elapsed / cell.ode_unfolds
+    x = [p["input_map.w"][k] * x[k] + p["input_map.b"][k] for k in range(len(x))]
+    for _ in range(cell.ode_unfolds):
+        new = []
+        for j in range(n):
+            numerator = p["cm"][j] / d * v[j] + p["gleak"][j] * p["vleak"][j]
+            denominator = p["cm"][j] / d + p["gleak"][j] + cell.epsilon
+            for group, values in (("sensory", x), ("recurrent", v)):
+                for i, value in enumerate(values):
+                    if p[f"{group}.mask"][i, j]:
+                        opened = sigmoid(p[f"{group}.sigma"][i, j] * (value - p[f"{group}.mu"][i, j]))
+                        g = p[f"{group}.w"][i, j] * opened
+                        numerator, denominator = numerator + g * p[f"{group}.erev"][i, j], denominator + g
+            new.append(numerator / denominator)
+        v = new
+    output = [p["output_map.w"][j] * v[j] + p["output_map.b"][j] for j in range(cell.output_size)]
+    return output, v
+
+
+@pytest.mark.parametrize("name", ["ltc", "ltc_sparse"])
+def test_fused_steps_are_a_loop_over_scalars(name):
+    """The same equation as in ncps 1.0.1 (Lechner & Hasani), `ncps.torch.LTCCell`, whose weights were put into this cell
+    once (wirings FullyConnected, Random and AutoNCP, 20 steps, elapsed times of 0.1 to 3): see docs/neurons.md."""
+    cell = make(name)
+    with torch.no_grad():
+        for parameter in (cell.input_map.w, cell.input_map.b, cell.output_map.w, cell.output_map.b):
+            parameter.uniform_(0.5, 1.5)
+    state, states = None, [[0.0] * cell.state_size for _ in range(2)]
+    for step in range(4):
+        inputs, elapsed = torch.randn(2, F, dtype=torch.float64), torch.tensor([0.3, 2.0]) * (step + 1)
+        output, state = cell(inputs, state, elapsed.double())
+        for b in range(2):
+            expected, states[b] = scalar_step(cell, inputs[b].tolist(), states[b], elapsed[b].item())
+            np.testing.assert_allclose(output[b].detach(), expected, rtol=1e-10)
+            np.testing.assert_allclose(state[b].detach(), states[b], rtol=1e-10)
+
+
+def test_it_converges_to_the_liquid_equation_with_order_one():
+    cell = make("ltc_sparse")
+    x = [0.9, -0.2, 0.5]
+    p, elapsed = numbers(cell), 3.0
+
+    def rate(t, v):
+        change = p["gleak"] * (p["vleak"] - v)
+        for group, values in (("sensory", x), ("recurrent", v)):
+            opened = 1 / (1 + np.exp(-p[f"{group}.sigma"] * (np.asarray(values)[:, None] - p[f"{group}.mu"])))
+            g = p[f"{group}.w"] * p[f"{group}.mask"] * opened
+            change = change + (g * (p[f"{group}.erev"] - v)).sum(0)
+        return change / p["cm"]
+
+    exact = solve_ivp(rate, (0, elapsed), np.zeros(6), rtol=1e-11, atol=1e-13).y[:, -1]
+    errors = []
+    for cell.ode_unfolds in (6, 12, 24, 48, 96):
+        _, state = cell(torch.tensor([x]).double(), None, elapsed)
+        errors.append(np.abs(state[0].detach().numpy() - exact).max())
+    orders = [math.log2(coarse / fine) for coarse, fine in zip(errors, errors[1:], strict=False)]
+    assert all(fine < coarse for coarse, fine in zip(errors, errors[1:], strict=False)), errors
+    assert orders[-1] == pytest.approx(1.0, abs=0.1), orders
+    v = torch.randn(1, 6, dtype=torch.float64)
+    found = cell.rate(torch.tensor([x]).double(), v)[0].detach()
+    np.testing.assert_allclose(found, rate(0, v[0].numpy()), rtol=1e-6)  # without epsilon
+
+
+def test_its_time_constant_is_that_of_a_small_disturbance():
+    """Without recurrence the unit is linear in its state, and a disturbance decays with C / G."""
+    wiring = Wiring(np.zeros((2, 2)), [[1, -1], [1, 1]])
+    cell = LTCCell(wiring, ode_unfolds=4000).double()
+    inputs, state = torch.tensor([[0.7, 0.2]]).double(), torch.tensor([[0.1, -0.3]]).double()
+    constant = cell.time_constant(inputs, state)
+    moved = cell(inputs, state + 0.5, 1.0)[1] - cell(inputs, state, 1.0)[1]
+    torch.testing.assert_close(moved / 0.5, torch.exp(-1.0 / constant), rtol=1e-3, atol=0)
+    assert (cell.time_constant(inputs * 3, state) < constant).all()  # what opens conductances makes it faster
+
+
+@given(seed=st.integers(0, 1000), elapsed=st.floats(0, 1e6), scale=st.floats(0.01, 100))
+@settings(max_examples=50, deadline=None)
+def test_states_stay_between_the_potentials(seed, elapsed, scale):
+    cell = make("ltc_sparse", seed)
+    state = None
+    for _ in range(5):
+        _, state = cell(scale * torch.randn(4, F, dtype=torch.float64), state, elapsed)
+    assert state.abs().max() <= 1.0 + 1e-12  # reversal potentials are -1 and 1, resting ones within
+
+
+def test_time_that_does_not_pass_changes_nothing():
+    cell, state = make("ltc"), torch.randn(2, 4, dtype=torch.float64)
+    torch.testing.assert_close(cell(torch.randn(2, F).double(), state, 0.0)[1], state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_absent_synapses_have_no_effect_and_no_gradient(implicit):
+    wiring = policy()
+    cell = LTCCell(wiring, F, implicit_param_constraints=implicit).double()
+    inputs, state = torch.randn(5, F).double(), torch.randn(5, 11).double()
+    output, new = cell(inputs, state, 2.0)
+    (output.square().sum() + new.square().sum()).backward()
+    for group, signs in (
+        (cell.recurrent, wiring.adjacency_matrix),
+        (cell.sensory, wiring.sensory_adjacency_matrix),
+    ):
+        present = torch.tensor(signs != 0)
+        for parameter in (group.w, group.mu, group.sigma, group.erev):
+            assert not parameter.grad[~present].any()
+            assert parameter.grad[present].all()
+            with torch.no_grad():
+                parameter[~present] += 1.0
+    torch.testing.assert_close(cell(inputs, state, 2.0)[1], new, rtol=0, atol=0)
+
+
+def test_reversal_potentials_start_with_the_signs_of_the_wiring():
+    wiring = FullyConnected(4)
+    cell = LTCCell(wiring, F)
+    np.testing.assert_array_equal(cell.recurrent.erev.detach(), wiring.adjacency_matrix)
+    np.testing.assert_array_equal(cell.sensory.erev.detach(), wiring.sensory_adjacency_matrix)
+
+
+def test_constraints_hold_implicitly_and_explicitly():
+    explicit, implicit = make("ltc"), make("ltc_policy")
+    for cell in (explicit, implicit):
+        with torch.no_grad():
+            for parameter in (cell.cm, cell.gleak, cell.recurrent.w, cell.sensory.w):
+                parameter.sub_(5.0)
+        cell.apply_weight_constraints()
+    for name in ("cm", "gleak", "recurrent.w", "sensory.w"):
+        found = explicit.get_parameter(name)
+        assert (found == (explicit.epsilon if name == "cm" else 0.0)).all()
+        assert (implicit.get_parameter(name) < 0).all()
+    for cell in (explicit, implicit):
+        output, state = cell(torch.randn(3, F).double(), None, 1.0)
+        assert output.isfinite().all() and state.abs().max() <= 1.0
+
+
+def test_constraints_of_both_kinds_start_from_the_same_values():
+    torch.manual_seed(0)
+    explicit = LTCCell(FullyConnected(4), F)
+    torch.manual_seed(0)
+    implicit = LTCCell(FullyConnected(4), F, implicit_param_constraints=True)
+    inputs = torch.randn(3, F)
+    torch.testing.assert_close(explicit(inputs)[1], implicit(inputs)[1], rtol=1e-5, atol=1e-6)
+    assert 0.4 <= explicit.cm.min() <= explicit.cm.max() <= 0.6
+
+
+@pytest.mark.parametrize(("mapping", "parameters"), [("affine", 2), ("linear", 1), ("none", 0), (None, 0)])
+def test_mappings(mapping, parameters):
+    cell = LTCCell(FullyConnected(4, 2), F, input_mapping=mapping, output_mapping=mapping)
+    assert len(list(cell.input_map.parameters())) == len(list(cell.output_map.parameters())) == parameters
+    output, state = cell(torch.randn(3, F))
+    assert torch.equal(output, state[:, :2])
+
+
+def test_number_of_parameters():
+    """3 for each unit, 4 for each pair, gain and offset of each input and output."""
+    n = sum(p.numel() for p in LTCCell(Random(6, 2, 0.6), F).parameters())
+    assert n == 3 * 6 + 4 * (6 * 6 + F * 6) + 2 * F + 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("make_it", "message"),
+    [
+        (lambda: LTCCell(FullyConnected(4)), "does not know its inputs; give in_features"),
+        (lambda: LTCCell(FullyConnected(4), 3, input_mapping="afine"), "did you mean 'affine'"),
+        (lambda: LTCCell(FullyConnected(4), 3, ode_unfolds=0), "ode_unfolds=0"),
+        (lambda: LTCCell(Wiring([[1]], [[1]]), 2), "built for 1 inputs and cannot be used for 2"),
+        (lambda: make("ltc")(torch.randn(2, 4)), r"inputs of shape \(2, 4\): LTCCell takes \(batch, 3\)"),
+        (lambda: make("ltc")(torch.randn(2, 5, 3)), r"RNN\(cell\) takes sequences"),
+        (lambda: make("ltc")(torch.randn(2, 3), torch.zeros(2, 3)), r"has \(2, 4\) here"),
+        (lambda: make("ltc")(torch.randn(2, 3), None, -1.0), "elapsed_time=-1 ms"),
+        (lambda: make("ltc")(torch.randn(2, 3), None, torch.ones(3)), "one for each of the 2 elements"),
+    ],
+)
+def test_what_cannot_be_is_refused(make_it, message):
+    with pytest.raises(InputError, match=message):
+        make_it()
