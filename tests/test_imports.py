@@ -82,6 +82,7 @@ def test_tables_in_tables_out() -> None:
                 "training",
                 "experiments",
                 "dynamics",
+                "inference",
             }, path
 
 

@@ -40,7 +40,12 @@ def validate(schema: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return schema.model_validate(dict(values), context={"where": where})
     except ValidationError as error:
-        raise InputError("; ".join(_sentence(schema, detail, where) for detail in error.errors())) from None
+        raise InputError(sentences(schema, error, where)) from None
+
+
+def sentences(schema: type[Section], error: ValidationError, where: str) -> str:
+    """One sentence for each key that is wrong; the arguments are those of `validate`."""
+    return "; ".join(_sentence(schema, detail, where) for detail in error.errors())
 
 
 def _sentence(schema: type[Section], detail: Any, where: str) -> str:

@@ -38,11 +38,19 @@ def read_image(path: str | Path, n_channels: int) -> Image.Image:
     """
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(_eight_bits(opened))
-            return image.convert(MODES[n_channels])
+            return upright(opened, n_channels)
     except UNREADABLE as error:
         reason = str(error).replace(repr(str(path)), "it") or type(error).__name__
         raise InputError(f"image {path} cannot be read: {reason}; repair or remove it") from None
+
+
+def upright(image: Image.Image, n_channels: int) -> Image.Image:
+    """A picture as `read_image` gives it: upright by its EXIF orientation, 8-bit, grey or RGB.
+
+    Raises:
+        InputError: its pixels have more than 16 bits.
+    """
+    return ImageOps.exif_transpose(_eight_bits(image)).convert(MODES[n_channels])
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -79,7 +79,7 @@ class ImageLoader(ABC):
         self.reading = reading
         config = reading.config or DataConfig(**manifest.config.model_dump())
         self.sampler = _order(manifest, split, config, reading)
-        self._transform = _transform(manifest, split, config, reading.seed)
+        self._transform = transform_of(manifest, split, config, reading.seed)
         self._n_ranks = reading.n_ranks if split == "train" else 1
         self._indices = np.array(manifest.split(split).indices)
         self._epoch_shown = 0
@@ -162,7 +162,8 @@ def _order(manifest: Manifest, split: SplitName, config: DataConfig, reading: Re
     return ShuffledOrder(record.n_images, seed)
 
 
-def _transform(manifest: Manifest, split: SplitName, config: DataConfig, seed: int) -> Transform:
+def transform_of(manifest: Manifest, split: SplitName, config: DataConfig, seed: int) -> Transform:
+    """How the images of a split are shown."""
     mean, sd = manifest.mean, manifest.sd
     if config.normalization != MEASURED:
         mean, sd = (

@@ -10,10 +10,9 @@ from dynvision.base import TemporalBase
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, changed_in_test
 from dynvision.data import DataModule
-from dynvision.errors import InputError
 from dynvision.experiments.checkpoints import checkpoint_weights
 from dynvision.models.build import build_model
-from dynvision.models.weights import load_weights, read_weights
+from dynvision.models.weights import load_run_weights, load_weights
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,7 @@ def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weig
     changed = changed_in_test(run.model.args, setting.model_args)
     model = build_model(run, data.input_shape, data.n_classes, changed)
     if setting.checkpoint is None:
-        tensors, header = read_weights(weights)
-        if header.get("run_id", run.run_id) != run.run_id:
-            raise InputError(f"weights {weights} are of run {header['run_id']}, not of {run.run_id}")
-        load_weights(model, tensors, weights)
+        load_run_weights(model, weights, run.run_id)
     else:
         folder = weights.parent / "checkpoints"
         load_weights(model, *checkpoint_weights(folder, setting.checkpoint, run.run_id))

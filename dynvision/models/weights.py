@@ -63,3 +63,16 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str | 
         listed = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise InputError(f"weights {origin} are of another model: {listed}")
     model.load_state_dict(dict(tensors))
+
+
+def load_run_weights(model: nn.Module, path: str | Path, run_id: str) -> dict[str, str]:
+    """Put the weights of a run into its model; the header of their file.
+
+    Raises:
+        InputError: they are missing, damaged, of another run, or not those of this model.
+    """
+    tensors, header = read_weights(path)
+    if header.get("run_id", run_id) != run_id:
+        raise InputError(f"weights {path} are of run {header['run_id']}, not of {run_id}")
+    load_weights(model, tensors, path)
+    return header

@@ -1,0 +1,63 @@
+"""Trained models that answer: one input, several, or asynchronously, with what they cost.
+
+`BaseModel` is the base of models that answer, not ``dynvision.base.BaseModel``, the trainable network. Names are imported
+when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynvision.inference.base_model import BaseModel
+    from dynvision.inference.config import (
+        BatchConfig,
+        DeviceConfig,
+        InferenceConfig,
+        OptimizationConfig,
+        PerformanceConfig,
+    )
+    from dynvision.inference.errors import ModelInferenceError, ModelLoadError
+    from dynvision.inference.metadata import ModelMetadata
+    from dynvision.inference.model_manager import ModelManager, get_model_manager
+    from dynvision.inference.prediction import Prediction
+    from dynvision.inference.run_model import RunModel
+
+_HOMES = {
+    "BaseModel": "base_model",
+    "BatchConfig": "config",
+    "DeviceConfig": "config",
+    "InferenceConfig": "config",
+    "ModelInferenceError": "errors",
+    "ModelLoadError": "errors",
+    "ModelManager": "model_manager",
+    "ModelMetadata": "metadata",
+    "OptimizationConfig": "config",
+    "PerformanceConfig": "config",
+    "Prediction": "prediction",
+    "RunModel": "run_model",
+    "get_model_manager": "model_manager",
+}
+
+__all__ = [
+    "BaseModel",
+    "BatchConfig",
+    "DeviceConfig",
+    "InferenceConfig",
+    "ModelInferenceError",
+    "ModelLoadError",
+    "ModelManager",
+    "ModelMetadata",
+    "OptimizationConfig",
+    "PerformanceConfig",
+    "Prediction",
+    "RunModel",
+    "get_model_manager",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

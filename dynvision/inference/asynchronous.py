@@ -1,0 +1,79 @@
+"""Answers from one thread, in the order of the questions; those that come close together share a batch.
+
+One thread, since a model is no faster in two: torch uses all threads for each operation.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+
+class AsynchronousAnswers:
+    """A queue of inputs and the thread that answers them; the thread begins with the first input.
+
+    Args:
+        answer: answers one input.
+        answer_all: answers several at once.
+    """
+
+    def __init__(
+        self, answer: Callable[[Any], Any], answer_all: Callable[[Sequence[Any]], list[Any]]
+    ) -> None:
+        self._answer, self._answer_all = answer, answer_all
+        self._waiting: queue.SimpleQueue[tuple[Any, Future[Any]]] = queue.SimpleQueue()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+
+    def ask(self, inputs: Any, most: int, wait_s: float) -> Future[Any]:
+        """Queue an input.
+
+        Args:
+            inputs: the input.
+            most: inputs that may share its batch.
+            wait_s: how long it waits for others.
+        """
+        answered: Future[Any] = Future()
+        self._waiting.put((inputs, answered))
+        self._executor.submit(self._serve, most, wait_s)
+        return answered
+
+    def close(self) -> None:
+        """Answer what is queued, then end the thread."""
+        self._executor.shutdown(wait=True)
+
+    def _serve(self, most: int, wait_s: float) -> None:
+        """Answer the next inputs, if no earlier call has taken them along."""
+        batch = self._collect(most, wait_s)
+        asked = [(inputs, future) for inputs, future in batch if future.set_running_or_notify_cancel()]
+        for (_, future), (result, error) in zip(asked, self._answers([i for i, _ in asked]), strict=True):
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+    def _answers(self, inputs: Sequence[Any]) -> list[tuple[Any, Exception | None]]:
+        """Results, or the errors that are handed on to those who wait for them."""
+        try:
+            together = (
+                self._answer_all(inputs) if len(inputs) > 1 else [self._answer(each) for each in inputs]
+            )
+            return [(result, None) for result in together]
+        except Exception as error:
+            if len(inputs) == 1:
+                return [(None, error)]
+        # An error of one of them: each is asked alone, so that the others get their answers.
+        return [answer for each in inputs for answer in self._answers([each])]
+
+    def _collect(self, most: int, wait_s: float) -> list[tuple[Any, Future[Any]]]:
+        batch: list[tuple[Any, Future[Any]]] = []
+        end = time.monotonic() + wait_s
+        try:
+            batch.append(self._waiting.get_nowait())
+            while len(batch) < most:
+                batch.append(self._waiting.get(timeout=max(0.0, end - time.monotonic()) or 1e-6))
+        except queue.Empty:
+            pass
+        return batch

@@ -1,0 +1,97 @@
+"""Several models by name: loaded, found again, and cleaned up together."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from pathlib import Path
+from typing import Any
+
+from dynvision.errors import InputError, unknown_name
+from dynvision.inference.adapters import find_adapter
+from dynvision.inference.base_model import BaseModel
+from dynvision.inference.config import InferenceConfig
+from dynvision.inference.errors import ModelLoadError
+
+
+class ModelManager:
+    """Models by name, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, BaseModel] = {}
+
+    def register_model(self, name: str, model: BaseModel) -> None:
+        """Give a model a name.
+
+        Raises:
+            InputError: the name is another model's, or the model is none.
+        """
+        if not isinstance(model, BaseModel):
+            raise InputError(
+                f"model {name!r} must be a dynvision.inference.BaseModel, not a {type(model).__name__}"
+            )
+        if self._models.get(name, model) is not model:
+            raise InputError(f"a model named {name!r} is registered already; give this one another name")
+        self._models[name] = model
+
+    def get_model(self, name: str) -> BaseModel:
+        """A model by its name.
+
+        Raises:
+            InputError: there is none; the message has the nearest name.
+        """
+        if not self._models:
+            raise InputError(f"there is no model {name!r}; no model is registered")
+        if name not in self._models:
+            raise unknown_name("model", name, self._models)
+        return self._models[name]
+
+    def list_models(self) -> list[str]:
+        """The names of all models."""
+        return list(self._models)
+
+    def load_model(
+        self, model_path: str | Path, config: InferenceConfig | None = None, name: str = "", **settings: Any
+    ) -> BaseModel:
+        """Load a model by what its path is, optimise it, warm it up and register it.
+
+        Args:
+            model_path: the folder of a run, or its ``model.safetensors``.
+            config: where and how to run.
+            name: to register it under; by default that in its metadata (the run id), else the file's.
+            **settings: of the adapter, e.g. ``data`` of `RunModel`.
+
+        Raises:
+            ModelLoadError: it cannot be loaded.
+            InputError: the name is taken, or what is asked for is not possible here.
+        """
+        path = Path(model_path)
+        model = find_adapter(path)(InferenceConfig() if config is None else config, **settings)
+        try:
+            model.load_model(path)
+        except ModelLoadError:
+            raise
+        except (InputError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+            raise ModelLoadError(f"{path} cannot be loaded: {error}") from error
+        return self.take_in(model, name or (model.metadata.name if model.metadata else path.stem))
+
+    def take_in(self, model: BaseModel, name: str) -> BaseModel:
+        """Optimise a loaded model, warm it up and register it."""
+        if name in self._models:
+            raise InputError(f"a model named {name!r} is registered already; give this one another name=")
+        model.optimize_for_inference()
+        model.warmup()
+        self.register_model(name, model)
+        return model
+
+    def cleanup_all(self) -> None:
+        """Clean up every model and forget it."""
+        for model in self._models.values():
+            model.cleanup()
+        self._models.clear()
+
+
+@functools.cache
+def get_model_manager() -> ModelManager:
+    """The manager that the whole program shares."""
+    return ModelManager()

@@ -1,0 +1,224 @@
+"""A network on its device, and what makes it faster: optimisation, compilation, warm-up; and what it takes."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.errors import InputError
+from dynvision.inference import optimization, saved_state
+from dynvision.inference.cache import ContentCache
+from dynvision.inference.compiled import CompiledNetwork
+from dynvision.inference.config import InferenceConfig
+from dynvision.inference.devices import inference_context, target_device
+from dynvision.inference.dummy_input import dummy_shape, floating_type
+from dynvision.inference.errors import ModelInferenceError
+from dynvision.inference.memory import memory_usage
+from dynvision.inference.metadata import ModelMetadata
+from dynvision.inference.statistics import Statistics
+
+
+class TunedModel:
+    """The half of `BaseModel` that knows no inputs: the network, its device, and its optimisation.
+
+    Args:
+        config: where and how to run.
+
+    Attributes:
+        device: where the network is.
+        model: the network; None until it is loaded.
+        metadata: what is told of it; None where nothing is.
+        optimizations: what `optimize_for_inference` has done, in words.
+
+    Raises:
+        InputError: the device or the precision is not possible here.
+    """
+
+    def __init__(self, config: InferenceConfig) -> None:
+        if not isinstance(config, InferenceConfig):
+            raise InputError(f"config must be an InferenceConfig, not a {type(config).__name__}")
+        self.config = config
+        self.device = target_device(config.device)
+        self.model: Any = None
+        self.metadata: ModelMetadata | None = None
+        self.optimizations: dict[str, str] = {}
+        self._is_loaded = False
+        self._compiled: CompiledNetwork | None = None
+        self._statistics = Statistics()
+        self._preprocessed = ContentCache(config.performance.cache_entries)
+        self._postprocessed = ContentCache(config.performance.cache_entries)
+        self._tensors: weakref.WeakValueDictionary[Any, Tensor] = weakref.WeakValueDictionary()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs of preprocessed inputs."""
+        raise NotImplementedError
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there is a network to ask."""
+        return self._is_loaded
+
+    @is_loaded.setter
+    def is_loaded(self, value: bool) -> None:
+        self._is_loaded = bool(value)
+
+    @property
+    def model_info(self) -> dict[str, Any]:
+        """What the model is, where it runs, what was done to it and what it takes."""
+        memory = self.get_memory_usage()
+        about = self.metadata
+        return {
+            "loaded": self.is_loaded,
+            "device": str(self.device),
+            "config": self.config,
+            "metadata": {
+                "model_type": about.model_type if about else "pytorch",
+                "input_shape": about.input_shape if about else None,
+                "output_shape": about.output_shape if about else None,
+                "num_parameters": memory["total_params"],
+            },
+            "memory_usage": memory,
+            "total_parameters": memory["total_params"],
+            "trainable_parameters": memory["trainable_params"],
+            "compiled": self._compiled is not None and not self._compiled.failure,
+            "compile_failure": self._compiled.failure if self._compiled else "",
+            "optimizations": dict(self.optimizations),
+        }
+
+    def get_model_for_inference(self) -> Any:
+        """What to call: the compiled network if there is one, else the network.
+
+        Raises:
+            ModelInferenceError: nothing is loaded.
+        """
+        return self._compiled or self._network()
+
+    def get_memory_usage(self) -> dict[str, float]:
+        """Memory in MB and numbers of parameters; what is of a GPU is 0 on a CPU."""
+        network = self.model if isinstance(self.model, nn.Module) else None
+        return memory_usage(network, self.device)
+
+    # --- faster -----------------------------------------------------------------------------------------------------
+
+    def optimize_for_inference(self) -> None:
+        """Do everything that the configuration asks for; what was done is in ``model_info["optimizations"]``.
+
+        Raises:
+            InputError: something that is asked for is not possible here.
+        """
+        network = self._network().eval().to(self.device)
+        self._clear_caches()
+        if not self.config.optimization.enable_optimization:
+            return
+        if self.config.optimization.optimization_level != "exact":
+            network.to(memory_format=torch.channels_last)
+            self.optimizations["memory_format"] = "channels last"
+            self._apply_model_fusion()
+        self._optimize_gpu_compute()
+        self._optimize_cpu_threads()
+        self._optimize_cuda_memory()
+        if self.config.optimization.enable_quantization:
+            self._apply_quantization()
+        if self.config.device.use_torch_compile:
+            self.compile_model()
+
+    def compile_model(self) -> None:
+        """Compile with ``torch.compile``, at the first call. Where that fails, one warning, and ``model_info`` says why."""
+        self._compiled = CompiledNetwork(self._network(), self.config.device.compile_mode)
+
+    def warmup(self, num_iterations: int | None = None) -> None:
+        """Answer made-up inputs, so that what happens once has happened; the statistics do not count it.
+
+        Args:
+            num_iterations: how often; by default ``performance.warmup_iterations``.
+        """
+        n = self.config.performance.warmup_iterations if num_iterations is None else num_iterations
+        self._network()
+        inputs = self._create_dummy_input()
+        for _ in range(n):
+            with self._get_inference_context():
+                self.forward(inputs)
+
+    def _optimize_gpu_compute(self) -> None:
+        if self.device.type == "cuda" and self.config.optimization.optimization_level == "aggressive":
+            optimization.allow_tf32()
+            self.optimizations["gpu_compute"] = "TF32; cuDNN chooses by speed"
+
+    def _optimize_cpu_threads(self) -> None:
+        if done := optimization.set_threads(self.config.performance.cpu_threads):
+            self.optimizations["cpu_threads"] = done
+
+    def _optimize_cuda_memory(self) -> None:
+        if done := optimization.limit_memory(self.config.device, self.device):
+            self.optimizations["cuda_memory"] = done
+
+    def _apply_model_fusion(self) -> None:
+        if n := optimization.fuse_batch_norm(self._network().eval()):
+            self.optimizations["fusion"] = f"{n} batch normalisations fused"
+
+    def _apply_quantization(self) -> None:
+        if self.device.type != "cpu":
+            raise InputError("optimization.enable_quantization=True needs device.device_type=cpu")
+        if "quantization" not in self.optimizations:
+            self.model = optimization.quantize_linear(self._network())
+            self.optimizations["quantization"] = "8-bit weights of linear layers"
+
+    # --- state on disk ----------------------------------------------------------------------------------------------
+
+    def save_optimized_state(self, path: str | Path) -> None:
+        """Write weights (safetensors), configuration and what was done to a folder, whole or not at all each.
+
+        Raises:
+            InputError: the network is quantised, whose weights are more than tensors.
+        """
+        if "quantization" in self.optimizations:
+            raise InputError(
+                "a quantised model cannot be saved; save it before, with optimization.enable_quantization=False"
+            )
+        saved_state.save(Path(path), self._network(), self.config, self.optimizations)
+
+    def load_optimized_state(self, path: str | Path) -> bool:
+        """Take over what `save_optimized_state` wrote of such a model, into the network that is loaded.
+
+        Returns:
+            Whether they were loaded; if not, a warning says why and the model is as it was.
+        """
+        network = saved_state.load(Path(path), self._network(), self.optimizations)
+        if network is None:
+            return False
+        self.model, self._compiled = network.eval().to(self.device), None
+        self.is_loaded = True
+        self.optimize_for_inference()
+        return True
+
+    # --- for subclasses ---------------------------------------------------------------------------------------------
+
+    def _network(self) -> Any:
+        if self.model is None:
+            raise ModelInferenceError("no model is loaded; call load_model first")
+        return self.model
+
+    def _create_dummy_input(self) -> Tensor:
+        """Zeros that the network takes, told by its first layer."""
+        network = self._network()
+        return self._get_cached_tensor(dummy_shape(network), floating_type(network))
+
+    def _get_inference_context(self) -> Any:
+        """No gradients; half precision on a GPU where ``device.use_fp16`` asks for it."""
+        return inference_context(self.device, self.config.device.use_fp16)
+
+    def _get_cached_tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Zeros on the model's device, the same tensor as long as somebody holds it; not to be written to."""
+        key = (shape, dtype, self.device)
+        tensor = self._tensors.get(key)
+        if tensor is None:
+            tensor = self._tensors[key] = torch.zeros(shape, dtype=dtype, device=self.device)
+        return tensor
+
+    def _clear_caches(self) -> None:
+        self._preprocessed.clear()
+        self._postprocessed.clear()

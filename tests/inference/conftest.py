@@ -1,0 +1,58 @@
+"""A run that was trained on the bundled digits, where the workflow would put it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.section import validate
+from dynvision.runs import ResultPaths
+from tests.lab import forked_command
+
+SECTIONS = {
+    "model": {
+        "name": "DyRCNNx2",
+        "args": {"n_timesteps": 5, "t_recurrence": 2, "t_idle": 6, "rctype": "full"},
+    },
+    "data": {"name": "digits", "resolution": 8},
+    "training": {"epochs": 1, "limit_batches": 20, "batch_size": 32, "learning_rate": 0.02},
+    "seed": 3,
+}
+
+
+def train(results: Path, **changes: object) -> Path:
+    """Convert and train below a folder of results; the run's folder."""
+    sections = {**SECTIONS, **changes}
+    run = validate(RunConfig, sections, "")
+    paths = ResultPaths(results)
+    folder = paths.run(run.run_id)
+    folder.mkdir(parents=True)
+    config = folder / "config.yaml"
+    config.write_text(to_yaml(run))
+    data = paths.data(run.data_id)
+    for command in (
+        ("convert", "--config", config, "--output", data, "--loader", "memory"),
+        ("train", "--config", config, "--data", data, "--output", folder, "--accelerator", "cpu"),
+    ):
+        outcome = forked_command(*command, log=results / "log")
+        assert outcome.status == 0, outcome.said
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run; only to be read."""
+    import pytorch_lightning  # noqa: F401  # once, before all forks
+    import sklearn  # noqa: F401
+
+    return train(tmp_path_factory.mktemp("lab") / "results")
+
+
+@pytest.fixture
+def own_run(digits_run: Path, tmp_path: Path) -> Path:
+    """A copy of it and of its data."""
+    shutil.copytree(digits_run.parents[1], tmp_path / "results")
+    return tmp_path / "results" / "runs" / digits_run.name

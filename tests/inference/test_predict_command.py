@@ -1,0 +1,86 @@
+"""``dynvision predict``: a table of answers, as the model gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dynvision.inference import RunModel
+from tests.inference.toy import cpu
+from tests.lab import forked_command
+from tests.processes import Outcome
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "one.png", tmp_path / "another.png"]
+    for number, path in enumerate(paths):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return paths
+
+
+def predict(tmp_path: Path, *arguments: object) -> Outcome:
+    return forked_command("predict", *arguments, log=tmp_path / "log")
+
+
+def test_the_table_is_what_the_model_says(digits_run: Path, images: list[Path], tmp_path: Path) -> None:
+    model = RunModel(cpu())
+    model.load_model(digits_run)
+    answers = model.predict_batch(images)
+    by_id = ("--results", digits_run.parents[1])
+    for run in ((digits_run,), (digits_run.name[:10], *by_id), (digits_run.name, *by_id)):
+        outcome = predict(
+            tmp_path, run[0], *images, *run[1:], "--device", "cpu", "--output", tmp_path / "out.csv"
+        )
+        assert outcome.status == 0, outcome.said
+        header, *rows = outcome.said.splitlines()
+        assert header.split() == ["image", "class", "probability", "decision", "(ms)"]
+        for row, path, answer in zip(rows, images, answers, strict=True):
+            decision = "-" if np.isnan(answer.decision_ms) else f"{answer.decision_ms:g}"
+            assert row.split() == [str(path), answer.class_name, f"{answer.probability:.3f}", decision]
+    table = pd.read_csv(tmp_path / "out.csv")
+    n_steps = len(answers[0].time_ms)
+    assert list(table) == ["image", "time_ms", "class_name", "probability"] and len(table) == 2 * n_steps * 10
+    of_first = table[table.image == str(images[0])].probability.to_numpy().reshape(n_steps, 10)
+    assert np.allclose(of_first, answers[0].probabilities)
+    assert table.groupby(["image", "time_ms"]).probability.sum().to_numpy() == pytest.approx(1)
+
+
+def test_decision_is_the_first_time_with_half_the_probability() -> None:
+    from dynvision.inference import Prediction
+
+    p = np.array([[0.5, 0.5], [0.4, 0.6], [0.9, 0.1]])
+    prediction = Prediction(np.array([-2.0, 0.0, 2.0]), p, ("a", "b"), 2)
+    assert (prediction.class_name, prediction.probability, prediction.decision_ms) == ("a", 0.9, 0.0)
+    never = Prediction(np.array([0.0]), np.array([[0.4, 0.3, 0.3]]), ("a", "b", "c"), 0)
+    assert np.isnan(never.decision_ms)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda call: call | {"run": "DyRCNNx4_nothing"}, "unknown run 'DyRCNNx4_nothing'"),
+        (lambda call: call | {"image": "nothing.png"}, "input 1: image nothing.png cannot be read"),
+        (lambda call: call | {"device": "gpu"}, "unknown value 'gpu' (key device.device_type)"),
+        (lambda call: call | {"output": "table.txt"}, "--output table.txt must end in .csv"),
+        (lambda call: call | {"data": "nowhere"}, "nowhere/manifest.json is missing"),
+    ],
+)
+def test_what_cannot_be_answered(
+    digits_run: Path, images: list[Path], tmp_path: Path, change: object, said: str
+) -> None:
+    call = {"run": digits_run.name, "image": images[1], "device": "cpu", "output": tmp_path / "out.csv"}
+    call |= {"data": next((digits_run.parents[1] / "data").iterdir())}
+    call = change(call)  # type: ignore[operator]
+    outcome = predict(
+        tmp_path, call["run"], images[0], call["image"], "--results", digits_run.parents[1], "--device", call["device"],
+        "--output", call["output"], "--data", call["data"],
+    )  # fmt: skip
+    assert outcome.status == 2
+    assert outcome.said.startswith("dynvision predict: ") and said in outcome.said
+    assert outcome.said.count("\n") == 1 and not (tmp_path / "out.csv").exists()
