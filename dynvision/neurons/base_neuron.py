@@ -14,6 +14,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 from torch import Tensor
@@ -26,6 +27,8 @@ State = float | Tensor
 def check_positive(**values: float) -> None:
     """Raises: InputError: one of the named values is no positive number."""
     for name, value in values.items():
+        if not isinstance(value, Real):
+            raise InputError(f"{name}={value!r} must be a positive number")
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name}={value:g} must be a positive number")
 

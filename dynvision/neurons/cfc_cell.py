@@ -88,5 +88,5 @@ class CfCCell(ModuleCell):
             y = nn.functional.dropout(
                 y, self.backbone_dropout, self.training if training is None else training
             )
-        new_state = self.head(y, one_each(elapsed_time, len(inputs)))
+        new_state = self.head(y, one_each(elapsed_time, inputs))
         return new_state, new_state

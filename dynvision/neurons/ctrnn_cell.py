@@ -14,6 +14,8 @@ Source: Dayan & Abbott (2001), Theoretical Neuroscience, eq. 7.11; scheme as in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +45,7 @@ class CTRNNCell(ModuleCell):
         self,
         input_size: int,
         hidden_size: int,
-        tau: float | list[float] = 5.0,
+        tau: float | Sequence[float] = 5.0,
         train_tau: bool = False,
         ode_unfolds: int = 6,
         activation: str = "tanh",
@@ -57,10 +59,11 @@ class CTRNNCell(ModuleCell):
                 f"tau={tau} must be one positive number of ms, or one for each of the {hidden_size} units"
             )
         self.ode_unfolds = ode_unfolds
-        self.register_buffer("log_tau", taus.log().expand(hidden_size).clone())
+        log_tau = taus.log().expand(hidden_size).clone()
         if train_tau:
-            del self.log_tau
-            self.log_tau = nn.Parameter(taus.log().expand(hidden_size).clone())
+            self.log_tau = nn.Parameter(log_tau)
+        else:
+            self.register_buffer("log_tau", log_tau)
         self.input_weight = nn.Linear(input_size, hidden_size)
         self.recurrent_weight = nn.Linear(hidden_size, hidden_size, bias=False)
 
@@ -86,7 +89,7 @@ class CTRNNCell(ModuleCell):
             InputError: an argument has another shape than this cell's.
         """
         r = self._state(inputs, state)
-        step = one_each(elapsed_time, len(inputs)) / self.ode_unfolds
+        step = one_each(elapsed_time, inputs) / self.ode_unfolds
         gain = -torch.expm1(-step / self.tau)
         heard = self.input_weight(inputs)
         for _ in range(self.ode_unfolds):

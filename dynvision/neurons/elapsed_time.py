@@ -12,12 +12,12 @@ from dynvision.errors import InputError
 ElapsedTime = float | Tensor
 
 
-def one_each(elapsed_time: ElapsedTime, batch_size: int) -> ElapsedTime:
+def one_each(elapsed_time: ElapsedTime, inputs: Tensor) -> ElapsedTime:
     """The elapsed time as it multiplies states of (B, N).
 
     Args:
         elapsed_time: in ms, >= 0: one for all, or (B,) or (B, 1), one for each element of the batch.
-        batch_size: B.
+        inputs: of the step, (B, F); the time takes their type and place.
 
     Returns:
         A number, a tensor without axes or (B, 1).
@@ -26,41 +26,44 @@ def one_each(elapsed_time: ElapsedTime, batch_size: int) -> ElapsedTime:
         InputError: it has another shape, or is a number that is no duration. (Tensors are not read, so that a GPU need not
             wait; :class:`RNN` checks those of a whole sequence at once.)
     """
-    if not isinstance(elapsed_time, Tensor):
+    if isinstance(elapsed_time, (int, float)):
         if not (math.isfinite(elapsed_time) and elapsed_time >= 0):
             raise InputError(f"elapsed_time={elapsed_time:g} ms must be zero or a positive number of ms")
         return elapsed_time
-    if elapsed_time.dim() == 0:
-        return elapsed_time
-    if elapsed_time.shape not in ((batch_size,), (batch_size, 1)):
+    times, n = torch.as_tensor(elapsed_time).to(inputs), len(inputs)
+    if times.dim() == 0:
+        return times
+    if times.shape not in ((n,), (n, 1)):
         raise InputError(
-            f"elapsed_time of shape {tuple(elapsed_time.shape)}: give one number of ms, or one for each of the "
-            f"{batch_size} elements of the batch"
+            f"elapsed_time of shape {tuple(times.shape)}: give one number of ms, or one for each of the {n} elements "
+            f"of the batch"
         )
-    return elapsed_time.reshape(batch_size, 1)
+    return times.reshape(n, 1)
 
 
-def of_each_step(elapsed_time: ElapsedTime | None, batch_size: int, n_steps: int) -> list[ElapsedTime] | None:
+def of_each_step(elapsed_time: ElapsedTime | None, inputs: Tensor) -> list[ElapsedTime] | None:
     """The elapsed time of every step of a sequence, as a cell takes it.
 
     Args:
         elapsed_time: in ms, >= 0: one number, (T,), or (B, T); None leaves it to the cell.
-        batch_size, n_steps: B and T.
+        inputs: the sequence, (B, T, F).
 
     Raises:
         InputError: it has another shape, or something in it is no duration.
     """
     if elapsed_time is None:
         return None
-    if not isinstance(elapsed_time, Tensor):
+    n_batch, n_steps, _ = inputs.shape
+    if isinstance(elapsed_time, (int, float)):
         return [elapsed_time] * n_steps
-    if elapsed_time.shape not in ((), (n_steps,), (batch_size, n_steps)):
+    times = torch.as_tensor(elapsed_time).to(inputs)
+    if times.shape not in ((), (n_steps,), (n_batch, n_steps)):
         raise InputError(
-            f"elapsed_time of shape {tuple(elapsed_time.shape)}: give one number of ms, ({n_steps},) for the steps of the "
-            f"sequence, or ({batch_size}, {n_steps}) for those of each element of the batch"
+            f"elapsed_time of shape {tuple(times.shape)}: give one number of ms, ({n_steps},) for the steps of the "
+            f"sequence, or ({n_batch}, {n_steps}) for those of each element of the batch"
         )
-    if not bool((torch.isfinite(elapsed_time) & (elapsed_time >= 0)).all()):
+    if not bool((torch.isfinite(times) & (times >= 0)).all()):
         raise InputError(
-            "elapsed_time has negative or infinite values or NaN; it is the time since the last input, in ms"
+            "elapsed_time has negative or infinite values or NaN; it is how long an input lasts, in ms"
         )
-    return list(elapsed_time.expand(n_steps) if elapsed_time.dim() == 0 else elapsed_time.unbind(-1))
+    return list(times.expand(n_steps) if times.dim() == 0 else times.unbind(-1))

@@ -13,15 +13,18 @@ from dynvision.errors import InputError
 
 
 class LSTM(nn.LSTM):
-    """torch.nn.LSTM on (B, T, F): `batch_first` is on unless switched off. Parameters have torch's names and values."""
+    """torch.nn.LSTM on (B, T, F): `batch_first` is on unless switched off; all else is torch's."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, *args: Any, batch_first: bool = True, **kwargs: Any
-    ):
-        if len(args) >= 3:  # num_layers, bias, batch_first, as torch takes them
-            super().__init__(input_size, hidden_size, *args, **kwargs)
-        else:
-            super().__init__(input_size, hidden_size, *args, batch_first=batch_first, **kwargs)
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, **kwargs)
 
 
 class LSTMCell(nn.LSTMCell):

@@ -25,7 +25,7 @@ from dynvision.neurons.elapsed_time import ElapsedTime, one_each
 from dynvision.neurons.feature_map import FeatureMap
 from dynvision.neurons.module import Parameter
 from dynvision.neurons.module_cell import ModuleCell
-from dynvision.neurons.synapses import Synapses, positive, uniform, unpositive
+from dynvision.neurons.synapses import Synapses, conductance_and_pull, positive, uniform, unpositive
 from dynvision.neurons.wiring import Wiring, built
 
 
@@ -93,36 +93,37 @@ class LTCCell(ModuleCell):
             InputError: an argument has another shape than this cell's.
         """
         state = self._state(inputs, states)
-        state = self._ode_solver(self.input_map(inputs), state, one_each(elapsed_time, len(inputs)))
+        state = self._ode_solver(self.input_map(inputs), state, one_each(elapsed_time, inputs))
         return self.output_map(state[:, : self.output_size]), state
 
     def _ode_solver(self, inputs: Tensor, state: Tensor, elapsed_time: ElapsedTime) -> Tensor:
         a = elapsed_time / (self.ode_unfolds * positive(self.cm, self.implicit_param_constraints))
-        resting = self._resting(inputs)
+        held, held_pull = self._held(inputs)
+        recurrent = self.recurrent.values()
         for _ in range(self.ode_unfolds):
-            conductance, pull = self._driven(resting, state)
-            state = fused_step(state, pull, conductance, a)
+            conductance, pull = conductance_and_pull(state, recurrent)
+            state = fused_step(state, pull + held_pull, conductance + held, a)
         return state
 
-    def _resting(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Conductance and pull of leak and inputs, which a step does not change, (B, N)."""
+    def _held(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Conductance and pull of leak and inputs, which stay the same during a step, (B, N)."""
         gleak = positive(self.gleak, self.implicit_param_constraints)
         conductance, pull = self.sensory(inputs)
         return conductance + gleak + self.epsilon, pull + gleak * self.vleak
 
-    def _driven(self, resting: tuple[Tensor, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
+    def _driven(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Conductance and pull of everything, (B, N)."""
-        conductance, pull = self.recurrent(state)
-        return conductance + resting[0], pull + resting[1]
+        held, recurrent = self._held(self.input_map(inputs)), self.recurrent(state)
+        return held[0] + recurrent[0], held[1] + recurrent[1]
 
     def rate(self, inputs: Tensor, states: Tensor) -> Tensor:
         """dv/dt per ms, (B, N), for inputs (B, F) and states (B, N): the equation that steps integrate."""
-        conductance, pull = self._driven(self._resting(self.input_map(inputs)), states)
+        conductance, pull = self._driven(inputs, states)
         return (pull - conductance * states) / positive(self.cm, self.implicit_param_constraints)
 
     def time_constant(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Time constant of each unit in ms, (B, N), for inputs (B, F) and states (B, N)."""
-        conductance, _ = self._driven(self._resting(self.input_map(inputs)), states)
+        conductance, _ = self._driven(inputs, states)
         return positive(self.cm, self.implicit_param_constraints) / conductance
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ refused: ours, as everywhere here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -81,8 +82,8 @@ class LTCNeuron(BaseNeuron):
         Raises:
             InputError: an argument is unknown, or this gleak is negative or too large for dt.
         """
-        for name in kwargs:
-            raise unknown_name("argument of LTCNeuron.update", name, ["input_signal", "gleak"])
+        if kwargs:
+            raise unknown_name("argument of LTCNeuron.update", next(iter(kwargs)), ["input_signal", "gleak"])
         if gleak is not None:
             low, high = torch.as_tensor(gleak).aminmax()
             for extreme in (low.item(), high.item()):
@@ -110,8 +111,8 @@ def time_constant(tau: float, gleak: float, cm: float) -> float:
 
 def _check(tau: float, dt: float, gleak: float, cm: float) -> None:
     check_positive(tau=tau, dt=dt, cm=cm)
-    if not gleak >= 0:
-        raise InputError(f"gleak={gleak:g} per ms must be zero or positive")
+    if not (isinstance(gleak, Real) and gleak >= 0):
+        raise InputError(f"gleak={gleak} per ms must be zero or a positive number")
     if dt > time_constant(tau, gleak, cm):
         raise InputError(
             f"dt={dt:g} ms is longer than the time constant of the neuron, {time_constant(tau, gleak, cm):g} ms "

@@ -46,7 +46,7 @@ class RNN(Module):
             InputError: an argument has another shape, or a time is no duration.
         """
         check_sequence(inputs)
-        times = of_each_step(elapsed_time, inputs.shape[0], inputs.shape[1])
+        times = of_each_step(elapsed_time, inputs)
         outputs = []
         for t, x in enumerate(inputs.unbind(1)):
             output, state = (

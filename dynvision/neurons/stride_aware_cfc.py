@@ -103,13 +103,12 @@ class StrideAwareCfC(Module):
             InputError: an argument has another shape, or a time is no duration.
         """
         check_sequence(inputs)
-        n_batch, n_steps, _ = inputs.shape
         n = self.cell.stride_length
-        times = of_each_step(1.0 if elapsed_time is None else elapsed_time, n_batch, n_steps)
+        times = of_each_step(1.0 if elapsed_time is None else elapsed_time, inputs)
         assert times is not None
         x = self.cell._state(inputs[:, 0], state)
         outputs = []
-        for t in range(n_steps):
+        for t in range(inputs.shape[1]):
             if (t + 1) % n == 0:
                 mean = sum(times[t + 1 - n : t + 1]) / n
                 _, x = self.cell(inputs[:, t], x, mean)

@@ -13,10 +13,27 @@ Methods. Ranges of the initial values as in the authors' package ncps 1.0.1.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from dynvision.neurons.module import Module, Parameter
+
+
+class SynapseValues(NamedTuple):
+    """Each (from, to): sigma, -sigma mu, w M, w M E."""
+
+    slope: Tensor
+    offset: Tensor
+    strength: Tensor
+    pulling: Tensor
+
+
+def conductance_and_pull(v: Tensor, synapses: SynapseValues) -> tuple[Tensor, Tensor]:
+    """Conductance and pull on each unit, (B, to), for v (B, from)."""
+    opened = torch.sigmoid(torch.addcmul(synapses.offset, synapses.slope, v.unsqueeze(-1)))  # (B, from, to)
+    return (opened * synapses.strength).sum(1), (opened * synapses.pulling).sum(1)
 
 
 class Synapses(Module):
@@ -38,11 +55,14 @@ class Synapses(Module):
         self.erev = Parameter(signs.clone())
         self.register_buffer("mask", signs.abs())
 
+    def values(self) -> SynapseValues:
+        """What the parameters say, for as many evaluations as they stay the same."""
+        strength = positive(self.w, self.implicit) * self.mask
+        return SynapseValues(self.sigma, -self.sigma * self.mu, strength, strength * self.erev)
+
     def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Conductance and pull on each unit, (B, to), for v (B, from)."""
-        opened = torch.sigmoid(self.sigma * (v.unsqueeze(-1) - self.mu))  # (B, from, to)
-        strength = positive(self.w, self.implicit) * self.mask
-        return (opened * strength).sum(1), (opened * (strength * self.erev)).sum(1)
+        return conductance_and_pull(v, self.values())
 
     @torch.no_grad()
     def constrain(self) -> None:

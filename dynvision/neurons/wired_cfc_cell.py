@@ -71,7 +71,7 @@ class WiredCfCCell(ModuleCell):
             InputError: an argument has another shape than this cell's.
         """
         before = self._state(inputs, state)
-        elapsed, x, new = one_each(elapsed_time, len(inputs)), inputs, []
+        elapsed, x, new = one_each(elapsed_time, inputs), inputs, []
         for head, layer in zip(self.heads, self.wiring.layers, strict=True):
             x = head(torch.cat([x, before[:, layer]], dim=1), elapsed)
             new.append(x)

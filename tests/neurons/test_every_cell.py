@@ -93,6 +93,30 @@ def test_single_precision_and_initial_state(name):
     assert torch.equal(RNN(cell)(sequence()[0].float(), rest)[0], single)
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_times_from_elsewhere_take_the_type_of_the_inputs(name):
+    rnn, (inputs, times) = RNN(make(name).float()), sequence()
+    expected = rnn(inputs.float(), elapsed_time=times.float())[0]
+    for given in (times, times.numpy(), times.tolist()):
+        found = rnn(inputs.float(), elapsed_time=given)[0]
+        assert found.dtype == torch.float32 and torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_everything_is_where_the_parameters_are(name):
+    """On the meta device, which mixes with no other, as a GPU does not."""
+    cell = make(name).to("meta")
+    output, state = RNN(cell)(torch.empty(B, T, F, device="meta", dtype=torch.float64), elapsed_time=2.0)
+    assert output.shape == (B, T, cell.output_size) and state.device.type == "meta"
+
+
+@pytest.mark.parametrize("name", ["ltc_sparse", "cfc", "cfc_wired", "ctrnn"])
+def test_a_step_compiles_without_a_break(name):
+    cell, (inputs, times) = make(name), sequence()
+    step = torch.compile(cell, backend="eager", fullgraph=True)
+    torch.testing.assert_close(step(inputs[:, 0], None, times[:, 0]), cell(inputs[:, 0], None, times[:, 0]))
+
+
 def test_lstm_is_torchs_on_batch_first_sequences():
     torch.manual_seed(0)
     ours, torchs = LSTM(F, 4, 2), torch.nn.LSTM(F, 4, 2, batch_first=True)

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from dynvision.errors import InputError
+from dynvision.model_components import LiquidStep
 from dynvision.neurons import FullyConnected, LTCCell, Random, Wiring
+from tests.base.networks import randomize
 from tests.neurons.cells import F, make, policy
 
 
@@ -103,6 +105,30 @@ def test_its_time_constant_is_that_of_a_small_disturbance():
     moved = cell(inputs, state + 0.5, 1.0)[1] - cell(inputs, state, 1.0)[1]
     torch.testing.assert_close(moved / 0.5, torch.exp(-1.0 / constant), rtol=1e-3, atol=0)
     assert (cell.time_constant(inputs * 3, state) < constant).all()  # what opens conductances makes it faster
+
+
+def test_one_unit_is_the_liquid_unit_of_convolutional_layers():
+    """There the drive is both what the leak pulls to and what opens the conductance."""
+    solver = randomize(LiquidStep(dt=2.0, tau=5.0).double(), seed=3)
+    cell = LTCCell(
+        Wiring([[0]], [[1]]), input_mapping=None, output_mapping=None, ode_unfolds=1, epsilon=0.0
+    ).double()
+    z, r, state = torch.tensor([[0.7]]).double(), None, None
+    with torch.no_grad():
+        cell.gleak.fill_(1.0)
+        cell.vleak.copy_(z[0])
+        cell.cm.fill_(5.0)
+        for name, value in (
+            ("w", solver.log_strength.exp()),
+            ("sigma", solver.slope),
+            ("mu", solver.threshold),
+        ):
+            cell.sensory.get_parameter(name).fill_(value.item())
+        cell.sensory.erev.fill_(solver.reversal.item())
+    for _ in range(5):
+        r = solver([z[:, :, None, None]], r)
+        _, state = cell(z, state, 2.0)
+        torch.testing.assert_close(state, r[:, :, 0, 0])
 
 
 @given(seed=st.integers(0, 1000), elapsed=st.floats(0, 1e6), scale=st.floats(0.01, 100))

@@ -175,6 +175,7 @@ def test_a_saved_chain_goes_on_where_it_was():
     [
         (lambda: LTCNeuron(0, tau=0.0), "tau=0 must be a positive"),
         (lambda: LTCNeuron(0, dt=math.nan), "dt=nan"),
+        (lambda: LTCNeuron(0).load_state(LTCNeuron(0).save_state() | {"tau": None}), "tau=None"),
         (lambda: LTCNeuron(0, gleak=-1.0), "gleak=-1"),
         (lambda: LTCNeuron(0, cm=0.0), "cm=0"),
         (lambda: LTCNeuron(0, tau=5.0, dt=2.0, gleak=0.5), r"longer than the time constant .* 1.42857 ms"),
