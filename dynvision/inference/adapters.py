@@ -45,5 +45,10 @@ def find_adapter(path: Path) -> Adapter:
             "with 'dynvision weights import', or subclass dynvision.inference.BaseModel and read it with "
             "dynvision.models.checkpoint.read_checkpoint"
         )
+    if suffix == ".pt2":
+        raise ModelLoadError(
+            f"{path} is an exported program, which names the functions that it calls and so may run any code; where you "
+            "trust it, subclass dynvision.inference.BaseModel and read it with torch.export.load"
+        )
     allowed = ", ".join(f"{name} of a run" if name == FOLDER else name for name in ADAPTERS)
     raise ModelLoadError(f"no model can be made of {path}; allowed: {allowed}")

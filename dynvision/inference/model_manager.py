@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import http.client
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from dynvision.inference.adapters import find_adapter
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.errors import ModelLoadError
+from dynvision.inference.sources import SOURCES
 
 
 class ModelManager:
@@ -67,28 +71,61 @@ class ModelManager:
         """
         path = Path(model_path)
         model = find_adapter(path)(InferenceConfig() if config is None else config, **settings)
-        try:
+        with _load_errors(str(path)):
             model.load_model(path)
-        except ModelLoadError:
-            raise
-        except (InputError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-            raise ModelLoadError(f"{path} cannot be loaded: {error}") from error
         return self.take_in(model, name or (model.metadata.name if model.metadata else path.stem))
+
+    def download_and_load_model(
+        self, source: str, model_id: str, name: str, config: InferenceConfig | None = None, **settings: Any
+    ) -> None:
+        """Download a model, optimise it, warm it up and register it.
+
+        Args:
+            source: ``url``, ``torchvision``, ``huggingface`` or ``pytorch_hub``.
+            model_id: an address, a name, or ``repository/model``, as the source has it.
+            name: to register it under.
+            config: where and how to run.
+            **settings: of the source, e.g. ``md5`` of ``url`` (see :mod:`dynvision.inference.sources`).
+
+        Raises:
+            ModelLoadError: it cannot be downloaded or loaded, or the source needs a package that is not there.
+            InputError: the source is not known, or the name is taken.
+        """
+        if source not in SOURCES:
+            raise unknown_name("source", source, SOURCES, key="source")
+        self._check_free(name)
+        with _load_errors(model_id):
+            model = SOURCES[source](model_id, InferenceConfig() if config is None else config, **settings)
+        self.take_in(model, name)
 
     def take_in(self, model: BaseModel, name: str) -> BaseModel:
         """Optimise a loaded model, warm it up and register it."""
-        if name in self._models:
-            raise InputError(f"a model named {name!r} is registered already; give this one another name=")
+        self._check_free(name)
         model.optimize_for_inference()
         model.warmup()
         self.register_model(name, model)
         return model
+
+    def _check_free(self, name: str) -> None:
+        if name in self._models:
+            raise InputError(f"a model named {name!r} is registered already; give this one another name=")
 
     def cleanup_all(self) -> None:
         """Clean up every model and forget it."""
         for model in self._models.values():
             model.cleanup()
         self._models.clear()
+
+
+@contextlib.contextmanager
+def _load_errors(what: str) -> Iterator[None]:
+    """What goes wrong while something is loaded is a `ModelLoadError`; the cause is chained."""
+    try:
+        yield
+    except ModelLoadError:
+        raise
+    except (InputError, OSError, RuntimeError, http.client.HTTPException, pickle.UnpicklingError) as error:
+        raise ModelLoadError(f"{what} cannot be loaded: {error}") from error
 
 
 @functools.cache

@@ -64,6 +64,7 @@ def test_loading_optimises(digits_run: Path) -> None:
             "may run code when it is read; convert published weights with 'dynvision weights import'",
         ),
         ("weights.pth", "subclass dynvision.inference.BaseModel"),
+        ("program.pt2", "an exported program, .* may run any code"),
         ("model.onnx", "no model can be made of"),
         ("empty", "config.yaml does not exist"),
         ("foreign.safetensors", "are not of a run"),
@@ -77,6 +78,7 @@ def test_what_cannot_be_loaded(tmp_path: Path, name: str, said: str) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "weights.pt")
     torch.save({"weight": torch.zeros(2)}, tmp_path / "weights.pth")
     (tmp_path / "model.onnx").touch()
+    (tmp_path / "program.pt2").touch()
     save_file({"weight": torch.zeros(2)}, tmp_path / "foreign.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
     manager = ModelManager()

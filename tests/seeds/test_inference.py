@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -241,6 +243,75 @@ def test_global_manager(path: Path) -> None:
     assert manager.list_models() == []
 
 
+HUBCONF = """
+import torch.nn as nn
+
+def resnet18(pretrained=False):
+    assert pretrained
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7))
+"""
+
+
+def test_model_manager_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The page downloads; here a folder stands in for GitHub, and a module for transformers.
+    repository = tmp_path / "vision"
+    repository.mkdir()
+    (repository / "hubconf.py").write_text(HUBCONF)
+    transformers: Any = ModuleType("transformers")
+    processor = lambda images, return_tensors: {"pixel_values": ToTensor()(images)[None]}  # noqa: E731
+    transformers.AutoImageProcessor = SimpleNamespace(from_pretrained=lambda name: processor)
+
+    class Classifier(nn.Module):
+        config = SimpleNamespace(id2label={k: f"class {k}" for k in range(5)})
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = small_network()
+
+        def forward(self, pixel_values: torch.Tensor) -> Any:
+            return SimpleNamespace(logits=self.network(pixel_values))
+
+    transformers.AutoModelForImageClassification = SimpleNamespace(
+        from_pretrained=lambda name, use_safetensors: Classifier()
+    )
+    monkeypatch.setitem(sys.modules, "transformers", transformers)
+    config = InferenceConfig(device={"device_type": "cpu"})
+
+    manager = get_model_manager()
+
+    # Download and load from PyTorch Hub
+    manager.download_and_load_model(
+        source="pytorch_hub",
+        model_id=f"{repository}/resnet18",  # the page: "pytorch/vision:v0.10.0/resnet18"
+        name="resnet18",
+        config=config,
+        pretrained=True,
+        trust_repo=True,  # not on the page: the code of the repository runs
+        preprocess=transforms.ToTensor(),  # not on the page: the repository does not say how it takes an image
+    )
+
+    # Download from Hugging Face
+    manager.download_and_load_model(
+        source="huggingface", model_id="microsoft/resnet-50", name="resnet50_hf", config=config
+    )
+
+    # Use loaded models
+    resnet18 = manager.get_model("resnet18")
+    image = pictures(1)[0]
+    result = resnet18.predict(image)
+    assert result.shape == (7,)
+    assert manager.get_model("resnet50_hf").predict(image)["class_name"].startswith("class ")
+
+    # List all models
+    models = manager.list_models()
+    print(f"Available models: {models}")
+    assert models == ["resnet18", "resnet50_hf"]
+
+    # Cleanup
+    manager.cleanup_all()
+    assert manager.list_models() == []
+
+
 def test_configuration_integration() -> None:
     config = InferenceConfig()
     config.device.device_type = "cuda"  # Device type
@@ -325,6 +396,7 @@ METHODS = {
         "get_model": ["name"],
         "list_models": [],
         "load_model": ["model_path", "config"],
+        "download_and_load_model": ["source", "model_id", "name", "config"],
         "cleanup_all": [],
     },
 }
