@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dynvision.analysis.registry import MEASURES
 from dynvision.visualization.courses import TIME_LABEL, draw_courses, mark_onset
 from dynvision.visualization.labels import at_value
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, add_legend_below, line_handle, value_handles
+from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.measures import draw_measure
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
@@ -128,14 +128,9 @@ def dynamics_figure(
 
 
 def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label: str) -> None:
-    facts = MEASURES[measure]
-    axes.set_ylabel(f"{facts.label} ({facts.unit})")
+    axes.set_ylabel(measure_label(measure, " "))
     axes.set_xlabel(parameter_label)
-    highest = np.nanmax(table[["mean", "high"]].to_numpy(), initial=0.0)
-    lowest = np.nanmin(table[["mean", "low"]].to_numpy(), initial=0.0)
-    if np.isfinite(highest) and highest > lowest:
-        axes.set_ylim(1.08 * lowest, 1.08 * highest)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    set_measure_axis(axes, measure, table, most_ticks=5)
     set_parameter_axis(axes, table["value"].to_numpy())
 
 

@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from dynvision.analysis.cube import levels
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
-from dynvision.analysis.registry import MEASURES
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, Style
 
@@ -120,7 +119,7 @@ def measures_figure(
             place = shift + aside * (number - (len(present) - 1) / 2)
             line = of_panel[of_panel["layer"] == layer]
             draw_measure(axes, line, of_layer[layer], looks[condition], layer == focus_layer, place)
-        _set_measure_axis(axes, measure, drawn)
+        set_measure_axis(axes, measure, drawn)
         set_parameter_axis(axes, table["value"].to_numpy())
     add_legend(grid, handles, cell=free[0] if len(free) else None)
     for axes in free:
@@ -164,9 +163,9 @@ def _lines_of_conditions(
             drawn = table[table["measure"] == measure]
             for condition in row.titles:
                 draw_measure(axes, drawn[drawn["condition"] == condition], of_row[condition])
-            axes.set_ylabel(_label(measure))
+            axes.set_ylabel(measure_label(measure))
             axes.set_xlabel(parameter_label)
-            _set_measure_axis(axes, measure, drawn)
+            set_measure_axis(axes, measure, drawn)
             set_parameter_axis(axes, table["value"].to_numpy())
         add_legend(
             grid, [line_handle(title, of_row[name]) for name, title in row.titles.items()], block=block
@@ -183,7 +182,7 @@ def _shared_panels(measures: list[str], conditions: list[str], parameter_label: 
     grid = panel_grid(-(-len(measures) // n_columns), n_columns, *SHARED_SIZE, gap=(0.62, 0.55))
     panels: Panels = []
     for measure, axes in zip(measures, grid.panels.ravel(), strict=False):
-        axes.set_ylabel(_label(measure))
+        axes.set_ylabel(measure_label(measure))
         axes.set_xlabel(parameter_label)
         panels += [(measure, condition, axes) for condition in conditions]
     return grid, panels
@@ -197,20 +196,6 @@ def _a_column_each(measures: list[str], rows: Sequence[Row], parameter_label: st
     for block, row in zip(grid.blocks, shown, strict=True):
         block.hide_inner_labels()
         for line, measure in zip(block.panels, measures, strict=True):
-            line[0].set_ylabel(_label(measure))
+            line[0].set_ylabel(measure_label(measure))
             panels += [(measure, condition, axes) for condition, axes in zip(row.titles, line, strict=True)]
     return grid, panels
-
-
-def _label(measure: str) -> str:
-    return f"{MEASURES[measure].label}\n({MEASURES[measure].unit})"
-
-
-def _set_measure_axis(axes: Axes, measure: str, drawn: pd.DataFrame) -> None:
-    if MEASURES[measure].unit == "fraction":
-        axes.set_ylim(0, 1.02)
-        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-        return
-    highest = np.nanmax(drawn[["mean", "high"]].to_numpy(), initial=0.0)
-    axes.set_ylim(0, 1.08 * highest if np.isfinite(highest) and highest > 0 else 1)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from dynvision.analysis.factors import comparable
-from dynvision.analysis.registry import MEASURES
 from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.labels import level_label, model_parameter_label
 from dynvision.visualization.layout import panel_blocks
 from dynvision.visualization.legend import add_legend, value_handles
+from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.measures import draw_measure
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.style import GUIDE, Style
@@ -105,12 +104,12 @@ def overview_figure(
             of_factor = table[table["factor"] == factor]
             for axes, measure in zip(block.panels[:, column], measures, strict=True):
                 _draw_factor(axes, of_factor[of_factor["measure"] == measure], colours)
-                _set_measure_axis(axes, measure, table[table["measure"] == measure])
+                set_measure_axis(axes, measure, table[table["measure"] == measure])
             block.panels[-1, column].set_xlabel(
                 model_parameter_label(factor, comparison.conditions[0].config, style)
             )
         for axes, measure in zip(block.panels[:, 0], measures, strict=True):
-            axes.set_ylabel(f"{MEASURES[measure].label}\n({MEASURES[measure].unit})")
+            axes.set_ylabel(measure_label(measure))
         block.hide_inner_labels()
     add_legend(grid, value_handles(colours), parameter_label)
     return grid.figure
@@ -129,13 +128,3 @@ def _draw_factor(axes: Axes, table: pd.DataFrame, colours: dict[float, str]) -> 
     else:
         axes.set_xticks(levels["number"].to_numpy(), list(levels["level"]), rotation=90)
         axes.set_xlim(-0.4, len(levels) - 0.6)
-
-
-def _set_measure_axis(axes: Axes, measure: str, table: pd.DataFrame) -> None:
-    highest = np.nanmax(table[["mean", "high"]].to_numpy(), initial=0.0)
-    if MEASURES[measure].unit == "fraction":
-        axes.set_ylim(0, 1.02)
-        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    else:
-        axes.set_ylim(0, 1.08 * highest if np.isfinite(highest) and highest > 0 else 1)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))

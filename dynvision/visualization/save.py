@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dynvision.files import atomic_path
 from dynvision.visualization.style import Style
 
-PADDING = 0.05  # inches around what is drawn
+PADDING = 0.08  # inches around what is drawn
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def draw_timescales(axes: Axes, table: pd.DataFrame, layers: list[str], colour: 
     place = np.arange(len(layers))
     mean, low, high = (by_layer[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
     axes.vlines(place, low, high, color=colour, linewidth=0.9, alpha=0.7)
-    axes.plot(place, mean, color=colour, marker="o")
+    axes.plot(place, mean, color=colour, marker="o", clip_on=False)
 
 
 def timescales_figure(

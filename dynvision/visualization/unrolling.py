@@ -55,6 +55,7 @@ def unrolling_figure(table: pd.DataFrame, style: Style) -> Figure:
         axes.set_ylabel(style.name(layer), fontweight="bold", fontsize=8)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
         axes.set_xlim(0, float(np.max(table["time_ms"])))
+        axes.set_ylim(bottom=0)
     grid.blocks[0].hide_inner_labels()
     grid.label_below("time from stimulus onset (ms)")
     grid.label_left("mean response of units, |r| (a.u.)")

@@ -11,6 +11,7 @@ from matplotlib.text import Text
 from dynvision.analysis.stimulus import Shown, what_was_shown
 from dynvision.config.figures import EXPERIMENT_FIGURES
 from dynvision.visualization.experiment_figures import FIGURES
+from dynvision.visualization.measure_axis import set_measure_axis
 from dynvision.visualization.measures import hides_a_line
 from dynvision.visualization.parameter_axis import is_logarithmic, labels_with_room
 from dynvision.visualization.run_figures import draw_training_course
@@ -299,3 +300,21 @@ def is_drawn(text, figure):
                     low, high = sorted(axis.get_view_interval())
                     return axes.axison and text.get_visible() and low <= tick.get_loc() <= high
     return True
+
+
+@pytest.mark.parametrize(
+    ("measure", "values", "limits"),
+    [
+        ("recovery", [0.2, 0.9], (0, 1.02)),
+        ("recovery", [0.2, 1.4], (0, 1.08 * 1.4)),
+        ("recovery", [-0.5, 0.5], (-0.5 - 0.08 * 1.5, 1 + 0.08 * 1.5)),
+        ("peak", [2.0, 4.0], (0, 1.08 * 4)),
+        ("peak", [0.0, 0.0], (0, 1.08)),
+        ("r_double", [-1.0, np.nan], (-1.08, 0.08)),
+    ],
+)
+def test_the_axis_of_a_measure_holds_all_of_it(measure, values, limits):
+    axes = Figure().add_subplot()
+    set_measure_axis(axes, measure, pd.DataFrame({"mean": values, "low": np.nan, "high": values}))
+    assert axes.get_ylim() == pytest.approx(limits)
+    assert bool(axes.lines) == (limits[0] < 0)
