@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynvision.errors import InputError
-from dynvision.neurons.wiring import Signs, Wiring, draw_signs
+from dynvision.neurons.wiring import Signs, Wiring, check_units, draw_signs
 
 EXCITATORY = 2 / 3
 
@@ -31,6 +31,7 @@ class FullyConnected(Wiring):
     def __init__(
         self, units: int, output_dim: int | None = None, self_connections: bool = True, seed: int = 1111
     ) -> None:
+        check_units(units)
         self.seed = seed
         signs = draw_signs(np.random.default_rng([seed, 0]), (units, units), EXCITATORY)
         super().__init__(
@@ -57,6 +58,7 @@ class Random(Wiring):
     def __init__(
         self, units: int, output_dim: int | None = None, sparsity_level: float = 0.5, seed: int = 1111
     ) -> None:
+        check_units(units)
         if not 0 <= sparsity_level < 1:
             raise InputError(
                 f"sparsity_level={sparsity_level:g} must be in [0, 1): the part of synapses that is absent"

@@ -17,7 +17,7 @@ class MaskedLinear(nn.Linear):
 
     def __init__(self, in_features: int, out_features: int, mask: Tensor | None = None) -> None:
         super().__init__(in_features, out_features)
-        self.register_buffer("mask", None if mask is None else mask.T.clone())
+        self.register_buffer("mask", None if mask is None else mask.T.contiguous())
 
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight if self.mask is None else self.weight * self.mask

@@ -108,8 +108,12 @@ def built(wiring: Wiring, in_features: int | None) -> tuple[Tensor, Tensor]:
     """A and S of a wiring as tensors, for a number of inputs; None where it is built.
 
     Raises:
-        InputError: the number is missing, or the wiring is built for another.
+        InputError: it is no wiring, the number is missing, or the wiring is built for another.
     """
+    if not isinstance(wiring, Wiring):
+        raise InputError(
+            f"wiring={wiring!r} is no wiring; for that many units, all connected, give FullyConnected({wiring!r})"
+        )
     if in_features is not None:
         wiring.build(in_features)
     if wiring.sensory_adjacency_matrix is None:
@@ -121,6 +125,12 @@ def built(wiring: Wiring, in_features: int | None) -> tuple[Tensor, Tensor]:
         torch.tensor(wiring.adjacency_matrix, dtype=dtype),
         torch.tensor(wiring.sensory_adjacency_matrix, dtype=dtype),
     )
+
+
+def check_units(units: int) -> None:
+    """Raises: InputError: there is no unit."""
+    if units < 1:
+        raise InputError(f"units={units}: a wiring has at least one unit")
 
 
 def draw_signs(rng: np.random.Generator, shape: Any, excitatory: float) -> Signs:

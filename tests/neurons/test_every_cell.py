@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from dynvision.errors import InputError
 from dynvision.neurons import LSTM, RNN, LSTMCell
@@ -73,10 +74,11 @@ def test_every_parameter_has_a_finite_gradient(name):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_saved_weights_give_the_same_cell(name):
+def test_saved_weights_give_the_same_cell(name, tmp_path):
     one, other, (inputs, _) = make(name, 0), make(name, 1), sequence()
     assert not torch.equal(one(inputs[:, 0])[0], other(inputs[:, 0])[0])
-    other.load_state_dict(one.state_dict(), strict=True)
+    save_file(one.state_dict(), tmp_path / "cell.safetensors")
+    other.load_state_dict(load_file(tmp_path / "cell.safetensors"), strict=True)
     assert torch.equal(one(inputs[:, 0])[0], other(inputs[:, 0])[0])
 
 

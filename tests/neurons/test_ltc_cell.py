@@ -216,6 +216,7 @@ def test_number_of_parameters():
 @pytest.mark.parametrize(
     ("make_it", "message"),
     [
+        (lambda: LTCCell(8, 3), r"wiring=8 is no wiring; .* give FullyConnected\(8\)"),
         (lambda: LTCCell(FullyConnected(4)), "does not know its inputs; give in_features"),
         (lambda: LTCCell(FullyConnected(4), 3, input_mapping="afine"), "did you mean 'affine'"),
         (lambda: LTCCell(FullyConnected(4), 3, ode_unfolds=0), "ode_unfolds=0"),

@@ -131,6 +131,8 @@ def test_a_measured_wiring():
         (lambda: Wiring([[1]], [[1, 1]]), r"must be \(inputs, 1\)"),
         (lambda: Wiring([[1]], output_dim=2), "output_dim=2 must be between 1 and the number of units, 1"),
         (lambda: Wiring([[1]]).build(0), "at least one"),
+        (lambda: FullyConnected(-3), "units=-3: a wiring has at least one"),
+        (lambda: Random(0), "units=0"),
         (lambda: Random(4, sparsity_level=1.0), "sparsity_level=1"),
         (lambda: NCP(2, 2, 1, 3, 1, 1, 1), "sensory_fanout=3 must be between 1 and inter_neurons=2"),
         (lambda: NCP(2, 2, 0, 1, 1, 1, 1), "motor_neurons=0"),
