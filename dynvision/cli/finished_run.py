@@ -37,8 +37,13 @@ def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) ->
     )
 
 
-def find_run(given: str, results: Path) -> FinishedRun:
+def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
     """A run by its id or the beginning of it.
+
+    Args:
+        given: the id, or its beginning.
+        results: folder of the results.
+        needs_data: whether its data must be there, too.
 
     Raises:
         InputError: no run or several runs begin so, or the run has not been trained.
@@ -61,7 +66,8 @@ def find_run(given: str, results: Path) -> FinishedRun:
     folder = paths.run(found[0])
     config = read_run_config(folder / "config.yaml")
     finished = FinishedRun(config, folder / "model.safetensors", paths.data(config.data_id))
-    for path, mend in ((finished.weights, "train"), (finished.data / "manifest.json", "convert")):
+    needed = [(finished.weights, "train"), (finished.data / "manifest.json", "convert")]
+    for path, mend in needed if needs_data else needed[:1]:
         if not path.exists():
             raise InputError(f"run {found[0]} has no {path}; {mend} it again")
     return finished

@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
     )
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of the run's data, if it is not among the results"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run's data; only weights that do not say how images are shown need it",
     )
     parser.add_argument(
         "--output", type=Path, metavar="CSV", help="file for the probability of every class at every time"
@@ -70,7 +73,7 @@ def _run_folder(given: str, results: Path) -> Path:
         return Path(given)
     from dynvision.cli.finished_run import find_run
 
-    return find_run(given, results).weights.parent
+    return find_run(given, results, needs_data=False).weights.parent
 
 
 def _write(images: list[Path], answers: list[Prediction], output: Path) -> None:

@@ -25,6 +25,7 @@ from dynvision.data.orders import (
     share,
 )
 from dynvision.data.page_size import page_images
+from dynvision.data.shown_images import ShownImages
 from dynvision.data.splits import SplitName
 from dynvision.data.transform import Transform
 
@@ -162,9 +163,9 @@ def _order(manifest: Manifest, split: SplitName, config: DataConfig, reading: Re
     return ShuffledOrder(record.n_images, seed)
 
 
-def transform_of(manifest: Manifest, split: SplitName, config: DataConfig, seed: int) -> Transform:
+def transform_of(images: ShownImages, split: SplitName, config: DataConfig, seed: int) -> Transform:
     """How the images of a split are shown."""
-    mean, sd = manifest.mean, manifest.sd
+    mean, sd = images.mean, images.sd
     if config.normalization != MEASURED:
         mean, sd = (
             values * (config.n_channels // len(values))

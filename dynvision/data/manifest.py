@@ -13,6 +13,7 @@ from pydantic import model_validator
 from dynvision.config.data import ImagesConfig
 from dynvision.config.groups import Classes
 from dynvision.config.section import Section, key, validate
+from dynvision.data.shown_images import ShownImages
 from dynvision.data.sources.selected_classes import class_indices
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
@@ -41,14 +42,10 @@ class SplitRecord(Section):
         return len(self.indices)
 
 
-class Manifest(Section):
-    """A converted data set. ``mean`` and ``sd`` are of the training images, per channel, with pixels in 0..1."""
+class Manifest(ShownImages):
+    """A converted data set: its images, and which of them are in which split."""
 
     format_version: Literal[2] = key(2, "version of this file's layout")
-    config: ImagesConfig = key(..., "source, classes, sizes, channels, storage and split, as asked for")
-    class_names: tuple[str, ...] = key(..., "names of the classes, by class index", min_length=2)
-    mean: tuple[float, ...] = key(..., "mean of the training pixels, per channel, in 0..1")
-    sd: tuple[float, ...] = key(..., "standard deviation of the training pixels, per channel, in 0..1")
     source_sha256: str = key(..., "hash of the source")
     train: SplitRecord = key(..., "training images")
     val: SplitRecord = key(..., "validation images")
@@ -61,8 +58,6 @@ class Manifest(Section):
                 range(self.n_classes)
             ):
                 raise InputError("indices, labels and class names do not agree")
-        if not len(self.mean) == len(self.sd) == self.config.n_channels:
-            raise InputError("mean, sd and channels do not agree")
         return self
 
     def split(self, name: SplitName) -> SplitRecord:
@@ -102,21 +97,6 @@ class Manifest(Section):
                 )
             own.append(numbers.index(name) if isinstance(name, int) else name)
         return tuple(own)
-
-    @property
-    def source(self) -> str:
-        """Name of the source."""
-        return self.config.name
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one image as it is shown, (C, H, W)."""
-        return (self.config.n_channels, self.config.resolution, self.config.resolution)
 
     @property
     def counts(self) -> dict[str, int]:

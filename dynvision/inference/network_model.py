@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
@@ -16,6 +17,7 @@ from dynvision.inference.image_input import to_image
 from dynvision.inference.metadata import ModelMetadata
 
 N_CHANNELS = 3
+BLACK = Image.new("RGB", (256, 256))
 
 
 class NetworkModel(BaseModel):
@@ -70,6 +72,10 @@ class NetworkModel(BaseModel):
                 "as the network takes it, without the batch, or load the network with preprocess="
             )
         return inputs[None].to(self.device)
+
+    def _create_dummy_input(self) -> Tensor:
+        """A black picture as the network takes it, where that is known."""
+        return self.preprocess(BLACK) if self._show is not None else super()._create_dummy_input()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs of a batch."""

@@ -9,10 +9,11 @@ import yaml
 
 from dynvision.config.run import YAML_LOADER, RunConfig, read_run_config
 from dynvision.config.section import validate
-from dynvision.data.manifest import Manifest, read_manifest
+from dynvision.data.manifest import read_manifest
+from dynvision.data.shown_images import ShownImages, in_header
 from dynvision.errors import InputError
 from dynvision.inference.errors import ModelLoadError
-from dynvision.models.weights import read_weights
+from dynvision.models.weights import read_header
 
 CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
 
@@ -24,12 +25,12 @@ class RunFiles:
     Attributes:
         config: its frozen configuration.
         weights: its ``model.safetensors``.
-        manifest: of its data: pixel statistics, class names, and how pixels are stored.
+        images: how its images are stored and shown, and what their classes are called.
     """
 
     config: RunConfig
     weights: Path
-    manifest: Manifest
+    images: ShownImages
 
 
 def find_run_files(path: str | Path, data: str | Path | None = None) -> RunFiles:
@@ -37,38 +38,41 @@ def find_run_files(path: str | Path, data: str | Path | None = None) -> RunFiles
 
     Args:
         path: the run's folder, or its weights, in whose header is the configuration.
-        data: folder of its data; by default ``../../data/{data_id}`` of the run's folder, where the workflow puts it.
+        data: folder of its data; by default the header of the weights says what must be known of them.
 
     Raises:
         ModelLoadError: something is missing, damaged or of another run.
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            config, weights = read_run_config(path / CONFIG), path / WEIGHTS
-        else:
-            config, weights = _config_in(path), path
-        folder = (
-            Path(data)
-            if data is not None
-            else weights.absolute().parent.parent.parent / "data" / config.data_id
-        )
-        if data is None and not folder.is_dir():
-            raise InputError(
-                f"there is no folder {folder} with the run's data, whose manifest.json holds pixel statistics and class "
-                "names; give another folder with data="
-            )
-        return RunFiles(config, weights, read_manifest(folder, config.data.images))
+        weights = path / WEIGHTS if path.is_dir() else path
+        config = read_run_config(path / CONFIG) if path.is_dir() else _config_in(weights)
+        return RunFiles(config, weights, _images(config, weights, data))
     except InputError as error:
         raise ModelLoadError(str(error)) from None
 
 
 def _config_in(weights: Path) -> RunConfig:
     """The configuration in the header of a run's weights."""
-    _, header = read_weights(weights)
+    header = read_header(weights)
     if "config" not in header:
         raise InputError(
             f"weights {weights} are not of a run: there is no configuration in their header; to begin a training with "
             "them, set training.init_with_pretrained"
         )
     return validate(RunConfig, yaml.load(header["config"], Loader=YAML_LOADER), "")
+
+
+def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownImages:
+    if data is not None:
+        return read_manifest(data, config.data.images)
+    images = in_header(read_header(weights), config.data.images)
+    if images is not None:
+        return images
+    folder = weights.absolute().parent.parent.parent / "data" / config.data_id  # where the workflow puts it
+    if folder.is_dir():
+        return read_manifest(folder, config.data.images)
+    raise InputError(
+        f"weights {weights} do not say how their images are shown, and there is no folder {folder} that does; give the "
+        "folder of the run's data with data="
+    )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dynvision.base import BaseModel as TrainableModel
 from dynvision.data.images import fit_image
 from dynvision.data.loader import transform_of
-from dynvision.data.manifest import Manifest
+from dynvision.data.shown_images import ShownImages
 from dynvision.data.storage import Storage
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError
@@ -51,7 +51,7 @@ class RunModel(BaseModel):
 
     Args:
         config: where and how to run; the default is a GPU if there is one.
-        data: folder of the run's data, if it is not where the workflow puts it.
+        data: folder of the run's data; only weights that do not say how their images are shown need it.
 
     Attributes:
         run: the run's configuration, once it is loaded.
@@ -61,7 +61,7 @@ class RunModel(BaseModel):
         super().__init__(InferenceConfig() if config is None else config)
         self.data = data
         self.run: Any = None
-        self._manifest: Any = None
+        self._images: Any = None
         self._transform: Any = None
         self._precision: Precision = Precision()
         self._time_ms: NDArray[np.float64] = np.zeros(0)
@@ -77,16 +77,16 @@ class RunModel(BaseModel):
             ModelLoadError: a file is missing, damaged or of another run, or the data are.
         """
         files = find_run_files(model_path, self.data)
-        run, manifest = files.config, files.manifest
+        run, images = files.config, files.images
         name, precision = precision_of(run.training.precision, self.device, self.config.device.use_fp16)
         try:
-            network = precision.convert_module(build_model(run, manifest.input_shape, manifest.n_classes))
+            network = precision.convert_module(build_model(run, images.input_shape, images.n_classes))
             header = load_run_weights(network, files.weights, run.run_id)
         except InputError as error:
             raise ModelLoadError(str(error)) from None
         self.model = Trial(network.eval().to(self.device))  # type: ignore[arg-type]
-        self.run, self._manifest, self._precision = run, manifest, precision
-        self._transform = transform_of(manifest, "test", run.data, run.seed)
+        self.run, self._images, self._precision = run, images, precision
+        self._transform = transform_of(images, "test", run.data, run.seed)
         self._compiled, self.optimizations = None, {"precision": name}
         self._clear_caches()
         n_steps = self._learn_times()
@@ -94,10 +94,10 @@ class RunModel(BaseModel):
             name=run.run_id,
             version=header.get("dynvision", ""),
             model_type=run.model.name,
-            input_shape=manifest.input_shape,
-            output_shape=(n_steps, manifest.n_classes),
-            description=f"{run.model.name} trained on {manifest.source}; outputs are over time, every {network.dt:g} ms",
-            tags=[manifest.source],
+            input_shape=images.input_shape,
+            output_shape=(n_steps, images.n_classes),
+            description=f"{run.model.name} trained on {images.source}; outputs are over time, every {network.dt:g} ms",
+            tags=[images.source],
         )
         self._is_loaded = True
 
@@ -113,8 +113,8 @@ class RunModel(BaseModel):
         Raises:
             InputError: it is no image.
         """
-        manifest: Manifest = self._loaded_manifest()
-        config = manifest.config
+        images = self._loaded_images()
+        config = images.config
         pixels = fit_image(to_image(inputs, config.n_channels), config.stored_size)
         storage = Storage.of(config)
         if storage.probability == 1:  # of a part of the images only, no one can say whether this one is in it
@@ -130,9 +130,9 @@ class RunModel(BaseModel):
 
     def postprocess(self, outputs: Tensor) -> Prediction:
         """What the outputs of one image, (1, T, K), say."""
-        manifest = self._loaded_manifest()
+        images = self._loaded_images()
         probabilities = outputs[0].double().softmax(dim=-1).cpu().numpy()
-        return Prediction(self._time_ms, probabilities, manifest.class_names, self._final)
+        return Prediction(self._time_ms, probabilities, images.class_names, self._final)
 
     def _learn_times(self) -> int:
         """Learn from an empty image when outputs come and which one is the answer; the number of outputs."""
@@ -151,14 +151,14 @@ class RunModel(BaseModel):
 
     def _create_dummy_input(self) -> Tensor:
         """A blank image of the run's size."""
-        return self._get_cached_tensor((1, *self._loaded_manifest().input_shape), torch.float32)
+        return self._get_cached_tensor((1, *self._loaded_images().input_shape), torch.float32)
 
     def _apply_quantization(self) -> None:
         raise InputError(
             "optimization.enable_quantization=True is not offered for networks that compute over time; set it to False"
         )
 
-    def _loaded_manifest(self) -> Manifest:
-        if self._manifest is None:
+    def _loaded_images(self) -> ShownImages:
+        if self._images is None:
             raise ModelInferenceError("no model is loaded; call load_model first")
-        return self._manifest
+        return self._images

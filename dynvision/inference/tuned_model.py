@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dynvision.inference.errors import ModelInferenceError
 from dynvision.inference.memory import memory_usage
 from dynvision.inference.metadata import ModelMetadata
 from dynvision.inference.statistics import Statistics
+
+logger = logging.getLogger(__name__)
 
 
 class TunedModel:
@@ -133,15 +136,20 @@ class TunedModel:
     def warmup(self, num_iterations: int | None = None) -> None:
         """Answer made-up inputs, so that what happens once has happened; the statistics do not count it.
 
+        A network that does not take the made-up input is not warm, and a warning says so.
+
         Args:
             num_iterations: how often; by default ``performance.warmup_iterations``.
         """
         n = self.config.performance.warmup_iterations if num_iterations is None else num_iterations
         self._network()
         inputs = self._create_dummy_input()
-        for _ in range(n):
-            with self._get_inference_context():
-                self.forward(inputs)
+        try:
+            for _ in range(n):
+                with self._get_inference_context():
+                    self.forward(inputs)
+        except (RuntimeError, ValueError, AssertionError) as error:  # what torch says of a shape
+            logger.warning("no warm-up: the network does not take %s: %s", tuple(inputs.shape), error)
 
     def _optimize_gpu_compute(self) -> None:
         if self.device.type == "cuda" and self.config.optimization.optimization_level == "aggressive":

@@ -99,7 +99,7 @@ def _finish(
     }
     write_text(run_folder / TEST, json.dumps(summary, indent=2) + "\n")
     try:
-        save_weights(model, run_folder / WEIGHTS, {**provenance(run), **began_with})
+        save_weights(model, run_folder / WEIGHTS, {**provenance(run), **data.manifest.header(), **began_with})
     except SafetensorError as error:  # of a full disk, for example: it is no OSError
         raise InputError(
             f"cannot write {run_folder / WEIGHTS} ({error}); run the same command again to continue"

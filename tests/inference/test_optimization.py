@@ -257,6 +257,15 @@ def test_dummy_inputs_fit_the_first_layer(module: nn.Module, shape: tuple[int, .
     module(dummy)
 
 
+def test_a_warm_up_that_is_not_possible_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    model = plain()
+    model.model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(200, 3))
+    model.warmup()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["no warm-up"]
+    assert "does not take (1, 3, 64, 64)" in caplog.text
+    assert model.predict(IMAGE).shape == (3,)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_computes_the_same(digits_run: Path) -> None:

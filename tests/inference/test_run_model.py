@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from dynvision.config.run import read_run_config
 from dynvision.data import DataModule, read_manifest
@@ -189,13 +190,41 @@ def test_weights_alone_know_their_run(own_run: Path) -> None:
     )
 
 
-def test_missing_and_damaged_files(own_run: Path, tmp_path: Path) -> None:
+def test_weights_alone_know_how_their_images_are_shown(own_run: Path, tmp_path: Path) -> None:
+    image = np.eye(8, dtype=np.float32)
+    by_header = loaded(own_run)
+    answer = by_header.predict(image)
+    shutil.copy(own_run / "model.safetensors", tmp_path / "alone.safetensors")
+    data = Path(shutil.move(data_folder(own_run), tmp_path / "elsewhere"))
+    assert np.array_equal(
+        loaded(tmp_path / "alone.safetensors").predict(image).probabilities, answer.probabilities
+    )
+    by_manifest = RunModel(cpu(), data)
+    by_manifest.load_model(own_run)
+    assert np.array_equal(by_manifest.predict(image).probabilities, answer.probabilities)
+    assert by_manifest.predict(image).class_names == answer.class_names
+
+
+def test_weights_that_know_nothing_of_images_need_the_data(own_run: Path, tmp_path: Path) -> None:
     weights = own_run / "model.safetensors"
+    answer = loaded(own_run).predict(np.eye(8, dtype=np.float32))
+    tensors, header = read_weights(weights)
+    save_file(tensors, weights, {name: text for name, text in header.items() if name != "images"})
+    assert np.array_equal(
+        loaded(own_run).predict(np.eye(8, dtype=np.float32)).probabilities, answer.probabilities
+    )
+    shutil.move(data_folder(own_run), tmp_path / "elsewhere")
+    refused(own_run, "do not say how their images are shown", "give the folder of the run's data with data=")
+    save_file(tensors, weights, {**header, "images": "{"})
+    refused(own_run, "images in the header of the weights is not valid JSON")
+    save_file(tensors, weights, {**header, "images": '{"mean": [0.1]}'})
+    refused(own_run, "key images.class_names is missing")
+
+
+def test_missing_and_damaged_files(own_run: Path, tmp_path: Path) -> None:
+    weights, data = own_run / "model.safetensors", data_folder(own_run)
     refused(tmp_path / "nothing", "nothing do not exist")
-    data = shutil.move(data_folder(own_run), tmp_path / "elsewhere")
-    refused(own_run, "no folder", "give another folder with data=")
-    model = RunModel(cpu(), data)
-    model.load_model(own_run)
+    refused(own_run, "elsewhere/manifest.json is missing", data=tmp_path / "elsewhere")
     weights.write_bytes(weights.read_bytes()[:1000])
     refused(own_run, weights, "cannot be read as safetensors", data=Path(data))
     weights.unlink()

@@ -50,8 +50,8 @@ def picture(side: int = 6) -> Image.Image:
 
 def test_a_run_from_an_address(address: str, digits_run: Path, tmp_path: Path) -> None:
     md5 = hashlib.md5((digits_run / "model.safetensors").read_bytes()).hexdigest()
-    manager, data = ModelManager(), next((digits_run.parents[1] / "data").iterdir())
-    manager.download_and_load_model("url", address + "model.safetensors", "far", cpu(), md5=md5, data=data)
+    manager = ModelManager()
+    manager.download_and_load_model("url", address + "model.safetensors", "far", cpu(), md5=md5)
     near = RunModel(cpu())
     near.load_model(digits_run)
     image = np.eye(8, dtype=np.float32)
@@ -116,7 +116,7 @@ def by_hand(image: Image.Image, factor: float) -> dict[str, Any]:
     }
 
 
-def test_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     weights = SimpleNamespace(transforms=lambda: to_tensor, meta={"categories": ["a", "b", "c"]})
     models: Any = ModuleType("torchvision.models")
     models.list_models = lambda: ["mean"]
@@ -125,7 +125,7 @@ def test_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
     manager, image = ModelManager(), picture()
-    manager.download_and_load_model("torchvision", "mean", "seen", cpu(performance={"warmup_iterations": 0}))
+    manager.download_and_load_model("torchvision", "mean", "seen", cpu())
     answer = manager.get_model("seen").predict(image)
     assert answer == {
         **by_hand(image, 9.0),
@@ -139,6 +139,11 @@ def test_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(ModelLoadError, match="torchvision has no model 'median'"):
         manager.download_and_load_model("torchvision", "median", "x", cpu())
+    weights.transforms = lambda: lambda image: to_tensor(image)[:, :5, :5]
+    models.get_model = lambda name, **rest: nn.Sequential(nn.Conv2d(3, 1, 3), nn.Flatten(), nn.Linear(9, 3))
+    manager.download_and_load_model("torchvision", "mean", "particular", cpu())
+    assert manager.get_model("particular").predict(picture(5))["class_name"] in "abc"
+    assert "no warm-up" not in caplog.text  # of the size that the transforms make
     with pytest.raises(InputError, match="'seen' is registered already"):
         manager.download_and_load_model("torchvision", "mean", "seen", cpu())
 
