@@ -83,7 +83,9 @@ def test_a_node_that_is_lost(clone: Callable[..., Clone]) -> None:
 
 
 def let_its_time_be_over(here: Clone, job: str) -> None:
-    """A limit that the job has passed already."""
+    """A limit that the job has passed already; it is held up, so that it does not end before SLURM looks at the clock."""
+    for process in here.cluster.processes_of_job(job):
+        os.kill(process, signal.SIGSTOP)
     here.cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     here.cluster.run("scontrol", "update", f"JobId={job}", "EndTime=now")
 
