@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,13 @@ class Lab:
         config, folder = self.root / "config.yaml", self.root / "data"
         return self.command("convert", "--config", config, "--output", folder, "--loader", "torch", **how)
 
-    def train(self, config: Path | None = None, run: str = "run", **how: Any) -> Outcome:
+    def train(
+        self, config: Path | None = None, run: str = "run", options: Sequence[object] = (), **how: Any
+    ) -> Outcome:
         """Train a run."""
         config = config or self.root / "config.yaml"
         folders = ("--data", self.root / "data", "--output", self.root / run)
-        return self.command("train", "--config", config, *folders, "--loader", "torch", **how)
+        return self.command("train", "--config", config, *folders, "--loader", "torch", *options, **how)
 
     def show(
         self, experiment: Path, run: str = "run", tables: str = "", config: Path | None = None, **how: Any

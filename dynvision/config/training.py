@@ -155,7 +155,9 @@ class ExecutionConfig(Section):
     loader: Literal["auto", "ffcv", "torch", "memory"] = key(
         "auto", "how batches are read; auto keeps small data in memory, else takes ffcv where it is installed"
     )
-    num_workers: int = key(1, "loader processes or threads", ge=0)
+    num_workers: int = key(
+        1, "threads that read images ahead, for the torch loader; 0 reads when they are asked for", ge=0
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = key(
         "auto", "where to compute; auto takes a GPU if there is one"
     )
@@ -176,6 +178,12 @@ class ExecutionConfig(Section):
         0,
         "keep the checkpoint of every so many epochs, beside the best and the last; 0 keeps none",
         "epochs",
+        ge=0,
+    )
+    checkpoint_minutes: float = key(
+        10.0,
+        "renew the last checkpoint so often within an epoch, too; 0 only at its end and when told to stop",
+        "minutes",
         ge=0,
     )
     checkpoint_segments: int = key(

@@ -126,8 +126,8 @@ def _fit(trainer: pl.Trainer, model: BaseModel, data: DataModule, resumed_from: 
     except InputError:
         end_started_processes(trainer)
         raise
-    except SystemExit:
-        if trainer.interrupted:
+    except SystemExit as end:
+        if trainer.interrupted and end.code:
             raise KeyboardInterrupt from None
         raise
     except RuntimeError as error:

@@ -62,7 +62,8 @@ class TrainingLog(pl.Callback):
         write_text(self.path, text.getvalue())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "seconds": time.monotonic() - self._begun}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+        self._begun = time.monotonic() - state_dict["seconds"]  # if it goes on in the middle of an epoch

@@ -14,10 +14,11 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
-from dynvision.training.checkpoints import AtomicCheckpointIO, keep_best, keep_every, keep_last
+from dynvision.training.checkpoints import LAST, AtomicCheckpointIO, keep_best, keep_every, keep_last
 from dynvision.training.devices import WorldSize, launch_settings
 from dynvision.training.log import TrainingLog
 from dynvision.training.loggers import make_logger
+from dynvision.training.mid_epoch import MidEpochCheckpoint
 from dynvision.training.pretrained import FrozenStatistics
 from dynvision.training.provenance import Provenance
 from dynvision.training.random_state import RandomState
@@ -63,6 +64,7 @@ def make_trainer(
         callbacks.append(Patience(training))
     if training.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=training.ema_decay))
+    callbacks.append(MidEpochCheckpoint(checkpoints / LAST, run.run_id, execution.checkpoint_minutes))
     callbacks += [keep_best(checkpoints, training.best_by), keep_last(checkpoints)]
     if execution.checkpoint_every:
         callbacks.append(keep_every(checkpoints, execution.checkpoint_every))

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dynvision.errors import InputError
 from dynvision.training.devices import WorldSize, images_per_process, launch_settings, say_processes
 from tests.lab import Lab
 from tests.processes import Outcome, run_forked, run_program
+from tests.training.moments import Moment
 
 
 def free_port() -> int:
@@ -31,14 +33,14 @@ def free_port() -> int:
 
 
 def together(
-    lab: Lab, config: Path, run: str, *options: object, n: int = 2, kill_in: int = -1
+    lab: Lab, config: Path, run: str, *options: object, n: int = 2, stop: Moment | None = None
 ) -> list[Outcome]:
     """Train with several processes, as torchrun starts them.
 
     Args:
         lab, config, run, options: what is trained.
         n: how many.
-        kill_in: epoch, counted from 0, in whose second batch all of them are killed.
+        stop: when they get a signal.
     """
     port = free_port()
     arguments = ["train", "--config", config, "--data", lab.root / "data", "--output", lab.root / run]
@@ -51,9 +53,8 @@ def together(
                 "TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
                 "WORLD_SIZE": str(n), "RANK": str(rank), "LOCAL_RANK": str(rank),
             }  # fmt: skip
-            if kill_in >= 0:
-                kill_between_batches(kill_in)
-            return main([str(argument) for argument in arguments])
+            with nullcontext() if stop is None else stop.awaited(rank):
+                return main([str(argument) for argument in arguments])
 
         return action
 
@@ -63,20 +64,6 @@ def together(
 
     run_from(0)
     return outcomes[::-1]
-
-
-def kill_between_batches(epoch: int) -> None:
-    """From now on this process kills itself in the second batch of an epoch."""
-    from dynvision.base import BaseModel
-
-    step = BaseModel.training_step
-
-    def dying_step(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.current_epoch == epoch and batch_idx == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, batch, batch_idx)
-
-    BaseModel.training_step = dying_step  # type: ignore[method-assign]
 
 
 TRAINING = {
@@ -128,7 +115,7 @@ def test_the_first_process_alone_writes_and_speaks(pair: tuple[Lab, list[Outcome
 def test_killed_processes_go_on_together(pair: tuple[Lab, list[Outcome]]) -> None:
     lab, _ = pair
     config = lab.root / "config.yaml"
-    for outcome in together(lab, config, "killed", kill_in=1):
+    for outcome in together(lab, config, "killed", stop=Moment(epoch=1, batch=1)):
         assert outcome.status == -signal.SIGKILL
     outcomes = together(lab, config, "killed")
     assert [outcome.status for outcome in outcomes] == [0, 0]

@@ -18,6 +18,7 @@ from dynvision.errors import InputError
 from dynvision.training.checkpoints import AtomicCheckpointIO, last_checkpoint
 from tests.lab import Lab
 from tests.processes import Kill
+from tests.training.moments import Moment
 
 
 def stop_after(lab: Lab, epoch: int, config: Path | None = None, run: str = "run") -> None:
@@ -77,24 +78,6 @@ def everything(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> La
     return lab
 
 
-def kill_between_batches(lab: Lab, after_epochs: int) -> None:
-    """Train, and be killed in the second batch of an epoch."""
-    from dynvision.base import BaseModel
-
-    step = BaseModel.training_step
-
-    def dying_step(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.current_epoch == after_epochs and batch_idx == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, batch, batch_idx)
-
-    BaseModel.training_step = dying_step
-    try:
-        assert lab.train().status == -signal.SIGKILL
-    finally:
-        BaseModel.training_step = step
-
-
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_equal_bits(
     lab: Lab, everything: Lab, epoch: int
@@ -103,7 +86,8 @@ def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_equal_bits(
     n_epochs = len(pd.read_csv(everything.root / "run" / "training.csv"))
     assert 3 < n_epochs < 8
     lab.config(training=EVERYTHING)
-    kill_between_batches(lab, epoch)
+    with Moment(epoch, batch=1).awaited():
+        assert lab.train().status == -signal.SIGKILL
     outcome = lab.train()
     assert outcome.status == 0, outcome.said
     assert f"epoch {epoch}/8" not in outcome.said and f"epoch {epoch + 1}/8" in outcome.said
