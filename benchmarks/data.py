@@ -58,7 +58,10 @@ def main() -> None:
         "--batch", type=int, default=0, help="images per batch; 0 takes 256 at 32 px, 32 at 224 px"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes of torch's loaders"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="threads of the torch loader, and processes of the DataLoader",
     )
     parser.add_argument("--repeats", type=int, default=5, help="rounds")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -117,7 +120,7 @@ def measure(pixels: int, folder: Path, arguments: argparse.Namespace) -> None:
             if round_:
                 rates[name].append(n / (time.perf_counter() - start))
     print(
-        f"\n{pixels} px, {n_train:,} images, batches of {batch_size}, {arguments.workers} worker processes\n"
+        f"\n{pixels} px, {n_train:,} images, batches of {batch_size}, {arguments.workers} threads or processes\n"
     )
     if arguments.model != "none":
         batches = [batch for batch, _ in zip(passes["memory"](), range(3), strict=False)]

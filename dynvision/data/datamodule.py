@@ -36,7 +36,7 @@ class DataModule(pl.LightningDataModule):
         batch_size: images per batch, of every split.
         loader: ``ffcv``, ``torch``, ``memory``, or ``auto`` for memory where the data are small, else FFCV where it is
             installed and the data was written for it, else torch.
-        num_workers: processes that read, for the torch loader.
+        num_workers: threads that read ahead, for the torch loader; 0 reads when an image is asked for.
         seed: of the order of the training images, where epoch k shows the permutation of (seed, k), and of their
             augmentation.
 

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from dynvision.data.loader import Batch, ImageLoader, Reading
 from dynvision.data.manifest import Manifest
+from dynvision.data.reading import read_images
 from dynvision.data.sources.source import ImageSource
 from dynvision.data.splits import SplitName
 from dynvision.data.storage import Storage
-from dynvision.errors import InputError
 
 
 class TorchLoader(ImageLoader):
-    """Reads from a source with worker processes, which end with the pass.
+    """Reads from a source with threads, not with torch's worker processes: forks of a process in which others train along
+    can wait for ever for a lock that a thread held (seen with Python 3.11, after some 150 forks).
 
     Args:
         manifest: of the data folder; its indices refer to the source.
         source: the images.
         split: ``train``, ``val`` or ``test``.
         reading: batches and how they are shown.
-        num_workers: processes that read; 0 reads in this one.
+        n_threads: threads that read ahead; 0 reads when an image is asked for.
     """
 
     def __init__(
@@ -35,32 +36,16 @@ class TorchLoader(ImageLoader):
         source: ImageSource,
         split: SplitName,
         reading: Reading,
-        num_workers: int = 0,
+        n_threads: int = 0,
     ) -> None:
         super().__init__(manifest, split, reading)
-        self._images = _SplitImages(source, manifest.split(split).indices, Storage.of(manifest.config))
-        self._num_workers = num_workers
+        self._source = source
+        self._storage = Storage.of(manifest.config)
+        self._n_threads = n_threads
 
     def _read(self, batches: list[NDArray[np.int64]]) -> Generator[Batch, None, None]:
-        sampler = [batch.tolist() for batch in batches]
-        try:
-            yield from DataLoader(self._images, batch_sampler=sampler, num_workers=self._num_workers)
-        except InputError as error:  # torch wraps it in the traceback of the worker process
-            raise InputError(str(error).strip().rpartition("InputError: ")[2]) from None
-
-
-class _SplitImages(Dataset[tuple[Tensor, int]]):
-    """Images of a split by their position in it."""
-
-    def __init__(self, source: ImageSource, indices: tuple[int, ...], storage: Storage) -> None:
-        self._source = source
-        self._indices = indices
-        self._storage = storage
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        index = self._indices[position]
-        image, label = self._source[index]
-        return torch.from_numpy(self._storage.stored(image, index)), label
+        indices = self._indices[np.concatenate(batches)]
+        with closing(read_images(self._source, indices, self._storage, self._n_threads)) as images:
+            for batch in batches:
+                pixels, labels = zip(*islice(images, len(batch)), strict=True)
+                yield torch.from_numpy(np.stack(pixels)), torch.tensor(labels)

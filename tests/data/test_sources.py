@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from dynvision.config.data import DATASETS, DataConfig
 from dynvision.data.downloads import DATA_VARIABLE
+from dynvision.data.reading import read_images
 from dynvision.data.sources import SOURCES, ImageSource, open_source, register
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder, write_image
@@ -47,10 +47,16 @@ def test_every_source_gives_images_of_the_size_asked_for(source: ImageSource) ->
     assert set(source.labels) == set(range(len(source.class_names)))
 
 
-def test_every_source_survives_pickling(source: ImageSource) -> None:
-    copy = pickle.loads(pickle.dumps(source))
-    assert np.array_equal(copy[1][0], source[1][0])
-    assert copy.sha256() == source.sha256()
+def test_threads_read_the_same_from_every_source(source: ImageSource) -> None:
+    indices = np.arange(len(source)).repeat(3)
+    alone, together = (list(read_images(source, indices, n_threads=n)) for n in (0, 8))
+    assert (
+        [label for _, label in alone] == [label for _, label in together] == source.labels[indices].tolist()
+    )
+    assert all(
+        np.array_equal(*pair)
+        for pair in zip(*([x for x, _ in read] for read in (alone, together)), strict=True)
+    )
 
 
 def test_every_configured_data_set_has_a_source() -> None:

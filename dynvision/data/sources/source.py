@@ -12,7 +12,7 @@ from dynvision.config.data import ImagesConfig
 
 
 class ImageSource(ABC):
-    """Images of one size with their classes, by index. Picklable, so that worker processes can read from it.
+    """Images of one size with their classes, by index. Threads may read from it at once.
 
     Attributes:
         labels: class index of every image, (N,).
