@@ -66,7 +66,13 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
         clear_queue(prefix)
     accounts = "sacct" if queue.keeps_accounts() else "squeue"
     profile = write_profile(PROFILE, site, prefix, accounts)
-    environment = {**os.environ, LAUNCHER: "srun", CONFIG: str(copy_configuration()), **_image(site)}
+    environment = {
+        **os.environ,
+        LAUNCHER: "srun",
+        CONFIG: str(copy_configuration()),
+        "SBATCH_OPEN_MODE": "append",  # a job that is queued again keeps what it has said
+        **_image(site),
+    }
     if interrupted:
         remove_locks()
     elif LOCKS.is_dir() and any(LOCKS.iterdir()):

@@ -2,7 +2,7 @@
 
 A scheduler sends one of these when a job's time is over or its node is wanted for another job, and kills it half a minute
 later. So the training ends with the update that it is at, saves, and only then does what SIGTERM would have done at once.
-A signal during validation waits for the end of the epoch, which saves anyway; a second signal is obeyed at once.
+During validation it goes on until the end of the epoch, which saves anyway. Ctrl-C ends it at once.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class MidEpochCheckpoint(pl.Callback):
                 signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._told:
-            self._obey()
-        self._told = True
+        self._told = True  # SLURM sends it twice, itself and by way of srun
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = time.monotonic()
@@ -110,9 +108,6 @@ class MidEpochCheckpoint(pl.Callback):
         if not trainer.is_global_zero:
             raise SystemExit(0)
         print(f"{self.run_id}: told to stop; saved after {done}", flush=True)
-        self._obey()
-
-    def _obey(self) -> None:
         signal.signal(signal.SIGTERM, self._before)
         signal.raise_signal(signal.SIGTERM)
 

@@ -97,6 +97,7 @@ def test_a_job_over_its_time(clone: Callable[..., Clone]) -> None:
     let_its_time_be_over(here, job)
     said = here.wait(head)
     assert "Trying to restart" in said and "DUE TO TIME LIMIT" in here.job_logs(), said
+    assert "told to stop; saved after" in here.job_logs()
     assert said.rstrip().endswith("snakejob: finished"), said
     assert "going on from" in here.training_log()
     check_trained(here)
@@ -231,6 +232,7 @@ def test_a_training_that_is_preempted(clone: Callable[..., Clone]) -> None:
     said = here.wait(head)
     assert said.rstrip().endswith("snakejob: finished"), said
     assert urgent not in here.cluster.jobs()
+    assert "told to stop; saved after" in here.job_logs()
     assert "going on from" in here.training_log()
     check_trained(here)
 
