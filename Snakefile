@@ -20,7 +20,9 @@ min_version("9.0")
 
 # The commands that the rules call are first on the PATH. A job that is told to stop waits for its command, which may have
 # something to save, and for what it still has to say.
-shell.prefix(f"trap '' TERM USR1; set -euo pipefail; export PATH={shlex.quote(str(commands_folder()))}:$PATH; ")
+shell.prefix(
+    f"trap '' TERM USR1; set -euo pipefail; export PATH={shlex.quote(str(commands_folder()))}:$PATH; "
+)
 
 try:
     PLAN = plan_workflow(config_folder(), config)
