@@ -268,18 +268,34 @@ def test_a_warm_up_that_is_not_possible_is_said(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_computes_the_same(digits_run: Path) -> None:
-    image = np.eye(8, dtype=np.float32)
+@pytest.mark.parametrize(
+    ("settings", "tolerance"),
+    [
+        ({}, 1e-4),
+        ({"use_fp16": True}, 2e-2),
+        ({"memory_fraction": 0.5}, 1e-4),
+        ({"use_torch_compile": True}, 1e-4),
+        ({"use_torch_compile": True, "compile_mode": "default", "use_fp16": True}, 2e-2),
+    ],
+)
+def test_a_gpu_computes_the_same(digits_run: Path, settings: dict[str, Any], tolerance: float) -> None:
+    images = np.random.default_rng(0).random((9, 8, 8), dtype=np.float32)
     on_cpu = RunModel(cpu())
     on_cpu.load_model(digits_run)
-    expected = on_cpu.predict(image).probabilities
-    for fp16, tolerance in ((False, 1e-4), (True, 2e-2)):
-        model = RunModel(
-            InferenceConfig(device={"device_type": "cuda", "use_fp16": fp16, "memory_fraction": 0.5})
-        )
-        model.load_model(digits_run)
-        model.optimize_for_inference()
-        model.warmup()
-        assert np.allclose(model.predict(image).probabilities, expected, atol=tolerance)
-        assert model.get_performance_stats()["predict_memory"]["count"] == 1
-        assert model.get_memory_usage()["gpu_allocated_mb"] > 0
+    expected = [answer.probabilities for answer in on_cpu.predict_batch(images)]
+    config = InferenceConfig(
+        device={"device_type": "cuda", **settings},
+        optimization={"optimization_level": "exact" if tolerance < 1e-3 else "aggressive"},
+        batch={"dynamic_batching": True},
+    )
+    model = RunModel(config)
+    model.load_model(digits_run)
+    model.optimize_for_inference()
+    model.warmup(2)
+    for answers in (model.predict_batch(images), [model.predict(image) for image in images]):
+        assert np.allclose([answer.probabilities for answer in answers], expected, atol=tolerance)
+    assert model.model_info["compiled"] is bool(settings.get("use_torch_compile"))
+    assert model.get_performance_stats()["predict_memory"]["count"] == 9
+    assert model.get_memory_usage()["gpu_allocated_mb"] > 0
+    model.cleanup()
+    torch.cuda.set_per_process_memory_fraction(1.0)
