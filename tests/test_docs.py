@@ -1,0 +1,96 @@
+"""The pages of the documentation: links lead somewhere, commands can be planned or parsed, code imports what there is."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynvision.cli import COMMANDS, command_module
+from dynvision.runs import plan_workflow
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+RULES = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+TARGETS = {name for path in RULES for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def commands(program: str) -> list[tuple[str, str]]:
+    """Lines of code that call a program, each with its page."""
+    found = []
+    for page in PAGES:
+        for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text_of(page), re.MULTILINE):
+            found.append((page.name, line.partition(" #")[0].strip()))
+    return found
+
+
+def heading_links(page: Path) -> set[str]:
+    """The anchors that a page offers: its headings in lower case, with hyphens for blanks."""
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", text_of(page)):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in heading_links(linked), target
+
+
+@pytest.mark.parametrize(("page", "command"), commands("snakemake"))
+def test_what_snakemake_is_told_can_be_planned(page: str, command: str, tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("targets", nargs="*")
+    parser.add_argument("-n", action="store_true")
+    parser.add_argument("-j", type=int)
+    parser.add_argument("--config", nargs="+", default=[])
+    given = parser.parse_args(shlex.split(command)[1:])
+    assert set(given.targets) <= TARGETS
+    settings = {
+        name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in given.config)
+    }
+    assert plan_workflow(ROOT / "config", {**settings, "results_dir": str(tmp_path)}).runs
+
+
+@pytest.mark.parametrize(("page", "command"), commands("dynvision"))
+def test_commands_of_the_package_can_be_parsed(page: str, command: str) -> None:
+    _, name, *rest = shlex.split(command)
+    parser = argparse.ArgumentParser(prog=f"{page}: {command}")
+    command_module(name).add_arguments(parser)
+    parser.parse_args(rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_in_the_text_exist(page: Path) -> None:
+    named = re.findall(r"[`'](?:dynvision) ([a-z-]+)", text_of(page))
+    assert set(named) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_code_imports_what_there_is(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", text_of(page), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dynvision"):
+                module = importlib.import_module(str(node.module))
+                offered = {*dir(module), *getattr(module, "__all__", ())}
+                missing = [alias.name for alias in node.names if alias.name not in offered]
+                assert not missing, f"{node.module} has no {missing}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = text_of(ROOT / "mkdocs.yml")
+    assert [page.name for page in PAGES if f": {page.name}\n" not in navigation] == []
