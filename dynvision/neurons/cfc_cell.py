@@ -82,7 +82,7 @@ class CfCCell(ModuleCell):
         Raises:
             InputError: an argument has another shape than this cell's.
         """
-        y = torch.cat([inputs, self._state(inputs, state)], dim=1)
+        y = torch.cat([inputs, self.start(inputs, state)], dim=1)
         for layer in self.backbone:
             y = self.activation(layer(y))
             y = nn.functional.dropout(

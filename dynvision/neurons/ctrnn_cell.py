@@ -88,7 +88,7 @@ class CTRNNCell(ModuleCell):
         Raises:
             InputError: an argument has another shape than this cell's.
         """
-        r = self._state(inputs, state)
+        r = self.start(inputs, state)
         step = one_each(elapsed_time, inputs) / self.ode_unfolds
         gain = -torch.expm1(-step / self.tau)
         heard = self.input_weight(inputs)

@@ -92,7 +92,7 @@ class LTCCell(ModuleCell):
         Raises:
             InputError: an argument has another shape than this cell's.
         """
-        state = self._state(inputs, states)
+        state = self.start(inputs, states)
         state = self._ode_solver(self.input_map(inputs), state, one_each(elapsed_time, inputs))
         return self.output_map(state[:, : self.output_size]), state
 

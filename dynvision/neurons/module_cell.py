@@ -63,8 +63,8 @@ class ModuleCell(Module):
         like = next(self.parameters(), torch.empty(0))
         return like.new_zeros(batch_size, self.state_size)
 
-    def _state(self, inputs: Tensor, state: Tensor | None) -> Tensor:
-        """The state to start from.
+    def start(self, inputs: Tensor, state: Tensor | None) -> Tensor:
+        """The state that a step starts from, (B, N): the one given, or that before the first input.
 
         Raises:
             InputError: inputs or state have another shape than this cell's.

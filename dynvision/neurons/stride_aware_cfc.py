@@ -106,7 +106,7 @@ class StrideAwareCfC(Module):
         n = self.cell.stride_length
         times = of_each_step(1.0 if elapsed_time is None else elapsed_time, inputs)
         assert times is not None
-        x = self.cell._state(inputs[:, 0], state)
+        x = self.cell.start(inputs[:, 0], state)
         outputs = []
         for t in range(inputs.shape[1]):
             if (t + 1) % n == 0:

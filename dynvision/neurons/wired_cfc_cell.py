@@ -5,8 +5,8 @@
 The weights of a head are there where the wiring has a synapse, from the layer before and within the layer; besides, every
 unit knows its own state. There is no backbone, through which a synapse could not be followed.
 
-Source: the authors' package ncps 1.0.1, of Hasani et al. (2022), Nature Machine Intelligence 4:992. There, the weights
-within a layer are all present, and those of the gate are too; that the wiring says which are: ours.
+Source: the authors' package ncps 1.0.1, of Hasani et al. (2022), Nature Machine Intelligence 4:992. There, only f and g are
+masked, and a layer is connected to all of itself; that the wiring decides on every weight: ours.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class WiredCfCCell(ModuleCell):
         Raises:
             InputError: an argument has another shape than this cell's.
         """
-        before = self._state(inputs, state)
+        before = self.start(inputs, state)
         elapsed, x, new = one_each(elapsed_time, inputs), inputs, []
         for head, layer in zip(self.heads, self.wiring.layers, strict=True):
             x = head(torch.cat([x, before[:, layer]], dim=1), elapsed)
