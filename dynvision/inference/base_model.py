@@ -26,6 +26,7 @@ from dynvision.inference.batching import by_shape, complexity, optimal_batch_siz
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.errors import ModelInferenceError
 from dynvision.inference.hashing import input_hash, tensor_hash
+from dynvision.inference.memory import MB
 from dynvision.inference.profile import profiled
 from dynvision.inference.tuned_model import TunedModel
 
@@ -41,8 +42,8 @@ class BaseModel(TunedModel, ABC):
 
     def __init__(self, config: InferenceConfig) -> None:
         super().__init__(config)
-        self._lock = threading.RLock()
         self._asynchronous: AsynchronousAnswers | None = None
+        self._asynchronous_lock = threading.Lock()  # never held for long, since an event loop waits for it
         self._profile: dict[str, float] = {}
 
     # --- what a subclass says ---------------------------------------------------------------------------------------
@@ -88,6 +89,8 @@ class BaseModel(TunedModel, ABC):
             InputError: an input cannot be used; its number, counted from 0, is in the message.
             ModelInferenceError: as in `predict`.
         """
+        if isinstance(inputs, (str, bytes)):
+            raise InputError(f"predict_batch takes a list of inputs, not the single input {inputs!r}")
         inputs = list(inputs)
         if not inputs:
             return []
@@ -116,13 +119,13 @@ class BaseModel(TunedModel, ABC):
 
     async def predict_async(self, inputs: Any) -> Any:
         """As `predict`, in a thread; with ``batch.dynamic_batching``, what comes within ``timeout_ms`` shares a batch."""
-        with self._lock:
-            if self._asynchronous is None:
-                self._asynchronous = AsynchronousAnswers(self.predict, self.predict_batch)
-            asynchronous = self._asynchronous
         batch = self.config.batch
         most = batch.max_batch_size if batch.dynamic_batching else 1
-        return await asyncio.wrap_future(asynchronous.ask(inputs, most, batch.timeout_ms / 1000))
+        with self._asynchronous_lock:
+            if self._asynchronous is None:
+                self._asynchronous = AsynchronousAnswers(self.predict, self.predict_batch)
+            answer = self._asynchronous.ask(inputs, most, batch.timeout_ms / 1000)
+        return await asyncio.wrap_future(answer)
 
     # --- what is told -----------------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class BaseModel(TunedModel, ABC):
 
     def cleanup(self) -> None:
         """Answer what is queued, end the thread, and give back what is cached. The model stays loaded and can be asked."""
-        with self._lock:
+        with self._asynchronous_lock:
             asynchronous, self._asynchronous = self._asynchronous, None
         if asynchronous is not None:
             asynchronous.close()
@@ -159,7 +162,7 @@ class BaseModel(TunedModel, ABC):
             with self._statistics.timed(f"{name}_time"):
                 yield
             if self.device.type == "cuda":
-                self._statistics.add(f"{name}_memory", self.get_memory_usage()["gpu_allocated_mb"])
+                self._statistics.add(f"{name}_memory", torch.cuda.memory_allocated(self.device) / MB)
             if self.config.performance.log_memory_usage:
                 used = self.get_memory_usage()
                 logger.info(

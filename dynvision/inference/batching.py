@@ -46,5 +46,8 @@ def complexity(inputs: Any) -> int:
     if isinstance(inputs, Image.Image):
         return math.prod(inputs.size)
     if isinstance(inputs, (str, Path)):
-        return Path(inputs).stat().st_size if Path(inputs).is_file() else len(str(inputs))
+        try:
+            return Path(inputs).stat().st_size
+        except (OSError, ValueError):  # a text, or a file that preprocessing will find missing
+            return len(str(inputs))
     return len(inputs) if isinstance(inputs, (bytes, Sequence)) else 0

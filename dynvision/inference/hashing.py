@@ -49,9 +49,9 @@ def _collect(value: Any, parts: Parts) -> bool:
     elif isinstance(value, Image.Image):
         about = (value.mode, value.size, value.getpalette(), value.getexif().get(ORIENTATION))
         parts += [b"image", str(about).encode(), value.tobytes()]
-    elif isinstance(value, (str, Path)) and Path(value).is_file():
-        parts += [b"file", str(value).encode(), Path(value).read_bytes()]
-    elif value is None or isinstance(value, (str, Path, bytes, bool, int, float)):
+    elif isinstance(value, (str, Path)):
+        return _collect_text(value, parts)
+    elif value is None or isinstance(value, (bytes, bool, int, float)):
         parts += [type(value).__name__.encode(), value if isinstance(value, bytes) else repr(value).encode()]
     elif isinstance(value, Mapping):
         parts.append(f"mapping {len(value)}".encode())
@@ -62,6 +62,20 @@ def _collect(value: Any, parts: Parts) -> bool:
     else:
         return False
     return True
+
+
+def _collect_text(value: str | Path, parts: Parts) -> bool:
+    """A file by what it holds, a text that is no path by itself; a folder, or a path to nothing, is not hashed."""
+    try:
+        path = Path(value)
+        if path.is_file():
+            parts += [b"file", str(value).encode(), path.read_bytes()]
+            return True
+        is_path = isinstance(value, Path) or path.exists()
+    except (OSError, ValueError):  # too long for a path, or not readable: what it holds is not known
+        return False
+    parts += [b"text", str(value).encode(errors="surrogatepass")]
+    return not is_path
 
 
 def _add_tensor(tensor: Tensor, parts: Parts) -> None:

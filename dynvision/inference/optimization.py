@@ -32,6 +32,15 @@ def fuse_batch_norm(network: nn.Module) -> int:
     return n_fused
 
 
+def order_channels_last(network: nn.Module) -> bool:
+    """Order the memory of a network with convolutions in two dimensions, and in no more, by pixels; whether it was done."""
+    kinds = {type(module) for module in network.modules()}
+    if nn.Conv2d not in kinds or kinds & {nn.Conv3d, nn.ConvTranspose3d}:
+        return False
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return True
+
+
 def quantize_linear(network: nn.Module) -> nn.Module:
     """A copy of a network with 8-bit weights in its linear layers; their inputs are quantised as they come."""
     from torch.ao.quantization import quantize_dynamic

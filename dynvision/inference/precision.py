@@ -22,7 +22,7 @@ def precision_of(name: str, device: torch.device, use_fp16: bool) -> tuple[str, 
         return "16", Precision()  # autocast is in the context of every inference
     if name == "16-mixed" and device.type == "cpu":
         logger.warning("training.precision=16-mixed needs a GPU; the network computes in 32 bits")
-        return "32", Precision()
+        return "32, since 16-mixed needs a GPU", Precision()
     if name in ("bf16-mixed", "16-mixed"):
         return name, MixedPrecision(name, device.type)  # type: ignore[arg-type]
     return name, DoublePrecision() if name == "64" else Precision()

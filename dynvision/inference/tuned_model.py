@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class TunedModel:
         self._statistics = Statistics()
         self._preprocessed = ContentCache(config.performance.cache_entries)
         self._postprocessed = ContentCache(config.performance.cache_entries)
+        self._lock = threading.RLock()
         self._tensors: weakref.WeakValueDictionary[Any, Tensor] = weakref.WeakValueDictionary()
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -113,13 +115,16 @@ class TunedModel:
         Raises:
             InputError: something that is asked for is not possible here.
         """
-        network = self._network().eval().to(self.device)
+        with self._lock:
+            self._optimize(self._network().eval().to(self.device))
+
+    def _optimize(self, network: nn.Module) -> None:
         self._clear_caches()
         if not self.config.optimization.enable_optimization:
             return
         if self.config.optimization.optimization_level != "exact":
-            network.to(memory_format=torch.channels_last)
-            self.optimizations["memory_format"] = "channels last"
+            if optimization.order_channels_last(network):
+                self.optimizations["memory_format"] = "channels last"
             self._apply_model_fusion()
         self._optimize_gpu_compute()
         self._optimize_cpu_threads()
@@ -146,7 +151,7 @@ class TunedModel:
         inputs = self._create_dummy_input()
         try:
             for _ in range(n):
-                with self._get_inference_context():
+                with self._lock, self._get_inference_context():
                     self.forward(inputs)
         except (RuntimeError, ValueError, AssertionError) as error:  # what torch says of a shape
             logger.warning("no warm-up: the network does not take %s: %s", tuple(inputs.shape), error)
@@ -183,10 +188,7 @@ class TunedModel:
         Raises:
             InputError: the network is quantised, whose weights are more than tensors.
         """
-        if "quantization" in self.optimizations:
-            raise InputError(
-                "a quantised model cannot be saved; save it before, with optimization.enable_quantization=False"
-            )
+        self._refuse_quantized()
         saved_state.save(Path(path), self._network(), self.config, self.optimizations)
 
     def load_optimized_state(self, path: str | Path) -> bool:
@@ -194,14 +196,26 @@ class TunedModel:
 
         Returns:
             Whether they were loaded; if not, a warning says why and the model is as it was.
+
+        Raises:
+            InputError: the network is quantised.
         """
-        network = saved_state.load(Path(path), self._network(), self.optimizations)
-        if network is None:
-            return False
-        self.model, self._compiled = network.eval().to(self.device), None
-        self.is_loaded = True
-        self.optimize_for_inference()
+        self._refuse_quantized()
+        with self._lock:
+            network = saved_state.load(Path(path), self._network(), self.optimizations)
+            if network is None:
+                return False
+            self.model, self._compiled = network.eval().to(self.device), None
+            self.is_loaded = True
+            self.optimize_for_inference()
         return True
+
+    def _refuse_quantized(self) -> None:
+        if "quantization" in self.optimizations:
+            raise InputError(
+                "the weights of a quantised model are more than tensors, and neither saved nor loaded; set "
+                "optimization.enable_quantization=False before the model is optimised"
+            )
 
     # --- for subclasses ---------------------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ def test_batches_are_of_the_size_that_was_asked_for(tmp_path: Path) -> None:
         "forward 1",
     ]
     assert model.predict_batch([]) == []
+    with pytest.raises(InputError, match="a list of inputs, not the single input 'cat.png'"):
+        model.predict_batch("cat.png")
 
 
 def test_inputs_of_other_shapes_do_not_share_a_batch(tmp_path: Path) -> None:
@@ -105,6 +107,30 @@ def test_what_comes_together_shares_a_batch(tmp_path: Path) -> None:
     assert asyncio.run(ask_all(model, INPUTS)) == VALUES
     assert [step for step in model.seen if step.startswith("forward")] == ["forward 7"]
     assert time.monotonic() - start < 1.5  # a full batch does not wait
+
+
+def test_the_event_loop_goes_on_while_the_network_computes(tmp_path: Path) -> None:
+    class Slow(Weighted):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.2)
+            return super().forward(inputs)
+
+    weighted(tmp_path)
+    model = Slow(cpu())
+    model.load_model(tmp_path / "weights.pt")
+
+    async def ask() -> float:
+        first = asyncio.create_task(model.predict_async(INPUTS[0]))
+        await asyncio.sleep(0.05)  # the thread is in the forward pass now
+        start = time.monotonic()
+        second = asyncio.create_task(model.predict_async(INPUTS[1]))
+        await asyncio.sleep(0)
+        waited = time.monotonic() - start
+        assert [await first, await second] == VALUES[:2]
+        return waited
+
+    assert asyncio.run(ask()) < 0.1
+    model.cleanup()
 
 
 def test_an_error_is_only_that_of_its_own_input(tmp_path: Path) -> None:

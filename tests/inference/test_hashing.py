@@ -55,6 +55,12 @@ def test_what_is_not_known_is_not_hashed() -> None:
     assert input_hash(np.array([object()])) == ""
 
 
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    assert input_hash(tmp_path) == input_hash(str(tmp_path)) == input_hash(tmp_path / "nothing") == ""
+    assert input_hash("word" * 5000) == ""  # too long for the file system to say whether it is a path
+    assert input_hash("null\0") != ""
+
+
 def test_odd_types_of_tensors() -> None:
     for dtype in (torch.bool, torch.bfloat16, torch.float16, torch.complex64, torch.int64):
         assert tensor_hash(torch.zeros(3, dtype=dtype)) != tensor_hash(torch.ones(3, dtype=dtype))

@@ -85,6 +85,13 @@ def test_fusion_takes_the_normalisation_into_the_convolution() -> None:
     assert torch.allclose(model.predict(IMAGE), expected(), atol=1e-5)
 
 
+def test_convolutions_in_three_dimensions_keep_their_order() -> None:
+    model = plain(optimization={"optimization_level": "balanced"})
+    model.model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.Flatten())
+    model.optimize_for_inference()
+    assert model.model_info["optimizations"] == {}
+
+
 def test_optimization_can_be_left_out() -> None:
     model = plain(optimization={"optimization_level": "balanced", "enable_optimization": False})
     model.optimize_for_inference()
@@ -103,8 +110,10 @@ def test_quantisation_rounds_the_weights_of_linear_layers() -> None:
     answer = model.predict(IMAGE)
     assert not torch.equal(answer, expected())
     assert torch.allclose(answer, expected(), atol=0.05)
-    with pytest.raises(InputError, match="a quantised model cannot be saved"):
+    with pytest.raises(InputError, match="a quantised model are more than tensors"):
         model.save_optimized_state("nowhere")
+    with pytest.raises(InputError, match="a quantised model are more than tensors"):
+        model.load_optimized_state("nowhere")
 
 
 def test_threads_are_set_only_if_asked_for() -> None:

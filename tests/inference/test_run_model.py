@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning.plugins.precision import Precision
 from safetensors.torch import save_file
 
 from dynvision.config.run import read_run_config
@@ -17,6 +18,7 @@ from dynvision.data import DataModule, read_manifest
 from dynvision.data.sources import open_source
 from dynvision.errors import InputError
 from dynvision.inference import ModelInferenceError, ModelLoadError, RunModel
+from dynvision.inference.precision import precision_of
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights
 from tests.inference.conftest import train
@@ -81,17 +83,26 @@ def test_outputs_equal_those_of_the_test_to_the_bit(digits_run: Path) -> None:
     assert answer.class_name == str(p[answer.final].argmax())
 
 
-def test_precision_is_that_of_the_training(digits_run: Path, tmp_path: Path) -> None:
-    folder = train(
-        tmp_path / "results", training={"epochs": 1, "limit_batches": 3, "batch_size": 32, "precision": "64"}
-    )
-    model = loaded(folder)
+@pytest.mark.parametrize(("precision", "dtype"), [("64", torch.float64), ("bf16-mixed", torch.float32)])
+def test_precision_is_that_of_the_training(tmp_path: Path, precision: str, dtype: torch.dtype) -> None:
+    training = {"epochs": 1, "limit_batches": 3, "batch_size": 32, "precision": precision}
+    folder = train(tmp_path / "results", training=training)
+    model = loaded(folder, batch={"batch_size": 32})
     images, labels = test_images(folder)
-    assert model.model_info["optimizations"]["precision"] == "64"
-    assert next(model.model.parameters()).dtype == torch.float64
+    assert model.model_info["optimizations"]["precision"] == precision
+    assert next(model.model.parameters()).dtype == dtype
     answers = model.predict_batch(images)
     tested = json.loads((folder / "test.json").read_text())
     assert np.mean([answer.label for answer in answers] == labels) == tested["test_accuracy"]
+
+
+def test_half_precision_of_a_gpu_is_not_that_of_a_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    name, precision = precision_of("16-mixed", torch.device("cpu"), use_fp16=False)
+    assert name == "32, since 16-mixed needs a GPU" and type(precision) is Precision
+    assert "training.precision=16-mixed needs a GPU; the network computes in 32 bits" in caplog.text
+    assert (
+        type(precision_of("bf16-mixed", torch.device("cuda"), use_fp16=True)[1]) is Precision
+    )  # it is autocast
 
 
 def test_every_form_of_an_image_has_the_same_answer(digits_run: Path, tmp_path: Path) -> None:
@@ -224,7 +235,7 @@ def test_weights_that_know_nothing_of_images_need_the_data(own_run: Path, tmp_pa
 def test_missing_and_damaged_files(own_run: Path, tmp_path: Path) -> None:
     weights, data = own_run / "model.safetensors", data_folder(own_run)
     refused(tmp_path / "nothing", "nothing do not exist")
-    refused(own_run, "elsewhere/manifest.json is missing", data=tmp_path / "elsewhere")
+    refused(own_run, "elsewhere holds no manifest.json", data=tmp_path / "elsewhere")
     weights.write_bytes(weights.read_bytes()[:1000])
     refused(own_run, weights, "cannot be read as safetensors", data=Path(data))
     weights.unlink()
