@@ -68,5 +68,9 @@ def accuracy_mean_on(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.n
 
 
 def chance_level(labels: np.ndarray, guesses: np.ndarray) -> float:
-    """Accuracy of guessing evenly among the classes that occur as label or guess."""
+    """Accuracy of guessing evenly among the classes that occur as label or guess, as a fraction.
+
+    Args:
+        labels, guesses: numbers of classes, of any shape.
+    """
     return 1.0 / len(np.union1d(labels, guesses))

@@ -82,14 +82,30 @@ def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarra
 
 
 def naka_rushton(contrast: np.ndarray, rmax: float, half: float, n: float) -> np.ndarray:
-    """``Rmax c^n / (c^n + c50^n)``."""
+    """``Rmax c^n / (c^n + c50^n)``.
+
+    Args:
+        contrast: c, (V,), >= 0.
+        rmax: response to infinite contrast, in the unit of the response.
+        half: c50, > 0.
+        n: exponent, > 0.
+
+    Returns:
+        (V,), in the unit of `rmax`.
+    """
     return rmax * contrast**n / (contrast**n + half**n)
 
 
 def fit_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
-    """Rmax, c50 and n of the least squares fit; NaN where there is nothing to fit.
+    """Rmax, c50 and n of the least squares fit; Rmax follows from the other two, so that two parameters are searched.
 
-    Rmax follows from the other two, so that two parameters are searched.
+    Args:
+        contrast: contrasts, (V,), >= 0.
+        height: heights of the response, (V,).
+
+    Returns:
+        Rmax in the unit of `height`, c50 as a contrast, and n; NaN with fewer than three contrasts above 0, or without a
+        response.
     """
     if (contrast > 0).sum() < 3 or not np.isfinite(height).all() or height.max() <= 0:
         return (np.nan, np.nan, np.nan)

@@ -68,13 +68,22 @@ class DelayedNormalization:
 
 
 def low_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
-    """Convolution with h2 along the last axis."""
+    """Convolution with h2 along the last axis.
+
+    Args:
+        x: any signal, (..., T).
+        dt: sampling interval in ms.
+        tau: time constant in ms.
+
+    Returns:
+        (..., T); its sum is that of `x` once all has decayed.
+    """
     a = np.exp(-dt / tau)
     return lfilter([1 - a], [1, -a], x, axis=-1)
 
 
 def gamma_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
-    """Convolution with h1 along the last axis: the low-pass twice."""
+    """Convolution with h1 along the last axis: :func:`low_pass` twice, with its arguments."""
     a = np.exp(-dt / tau)
     return lfilter([(1 - a) ** 2], [1, -2 * a, a * a], x, axis=-1)
 

@@ -54,7 +54,16 @@ def reaction_time_confidence_ms(
 def reaction_time_entropy_ms(
     entropy_bits: np.ndarray, time_ms: np.ndarray, threshold: float = ENTROPY_THRESHOLD
 ) -> np.ndarray:
-    """First time at which the entropy falls to a threshold; as :func:`reaction_time_confidence_ms`, entropy in bits."""
+    """First time at which the entropy falls to a threshold.
+
+    Args:
+        entropy_bits: entropy of the class probabilities in bits, (..., T).
+        time_ms: times in ms, (T,).
+        threshold: entropy in bits to fall to.
+
+    Returns:
+        Time in ms, (...); NaN where it never falls so far.
+    """
     return _first_time(entropy_bits <= threshold, time_ms)
 
 

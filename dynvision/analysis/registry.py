@@ -91,6 +91,8 @@ def register(
 ) -> Callable[[MeasureFunction], MeasureFunction]:
     """Make a function known as a measure; a function that returns several is registered once for each ``part``.
 
+    The arguments are the attributes of :class:`Measure`.
+
     Raises:
         InputError: the name is taken, or the function asks for something that does not exist.
     """

@@ -89,7 +89,12 @@ def join(pieces: Sequence[Frames]) -> Frames:
 def merge_frames(x: Frames | None, h: Frames | None, merge: Merge) -> Frames | None:
     """Merge ``h`` into ``x`` where both are there; where one is absent the other passes as it is.
 
-    Both must end at the same step.
+    Args:
+        x, h: two signals that end at the same step, or None.
+        merge: of two maps, ``x`` first.
+
+    Returns:
+        The signal from the step on at which the first of the two is there; None if neither is.
     """
     if x is None or h is None:
         return h if x is None else x

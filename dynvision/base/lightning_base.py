@@ -119,6 +119,13 @@ class LightningBase(pl.LightningModule):
     def model_step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
         """Run a batch, log loss, accuracy and, where the loss has several, its terms; return the loss.
 
+        Args:
+            batch: images (B, C, H, W) or videos (B, T, C, H, W), and labels (B,) or (B, T).
+            stage: ``train``, ``val`` or ``test``, the beginning of what is logged.
+
+        Returns:
+            The loss, a scalar.
+
         Raises:
             InputError: the training loss is not finite; it says where that began.
         """
@@ -145,7 +152,7 @@ class LightningBase(pl.LightningModule):
         return loss
 
     def loss(self, outputs: Outputs) -> Tensor:
-        """The weighted sum of the losses."""
+        """The weighted sum of the losses, a scalar; errors as of :meth:`loss_terms`."""
         return self._sum(self.loss_terms(outputs))
 
     @property
@@ -154,7 +161,11 @@ class LightningBase(pl.LightningModule):
         return [name for name, (weight, _) in self.losses.items() if weight]
 
     def loss_terms(self, outputs: Outputs) -> dict[str, Tensor]:
-        """Every loss that has a weight, by name, without its weight."""
+        """Every loss that has a weight, by name, without its weight; each a scalar.
+
+        Raises:
+            InputError: none has a weight above 0, or one of them cannot be computed of these outputs.
+        """
         terms = {name: self.losses[name][1](outputs) for name in self.loss_names}
         if not terms:
             raise InputError("no loss has a weight above 0; set training.loss")

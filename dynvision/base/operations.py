@@ -48,7 +48,15 @@ class Operation:
 def resolve_operations(
     model: nn.Module, layer: str, names: Sequence[str], feedforward_only: bool, without_skip: bool
 ) -> list[Operation | str]:
-    """The operations of one layer in their order; ``"delay"`` marks where the state is kept."""
+    """The operations of one layer in their order; ``"delay"`` marks where the state is kept.
+
+    Args:
+        model: holds the modules.
+        layer: the layer.
+        names: names of its operations; those that resolve to nothing are left out.
+        feedforward_only: leave out recurrence and feedback.
+        without_skip: leave out skip connections.
+    """
     found: list[Operation | str] = []
     for name in names:
         if name == "delay":
@@ -102,6 +110,11 @@ def check_operations(
     model: nn.Module, layer_names: Sequence[str], layer_operations: Sequence[str], optional: Sequence[str]
 ) -> None:
     """Check that everything that is named exists.
+
+    Args:
+        model: holds the modules.
+        layer_names, layer_operations: as the model declares them.
+        optional: operations that may resolve to nothing for every layer.
 
     Raises:
         InputError: a layer without a module, or an operation that resolves to nothing for any layer.

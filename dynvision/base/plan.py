@@ -68,6 +68,9 @@ def make_plan(
         feedforward_delays: delay of each layer's output, in steps.
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.
+
+    Raises:
+        InputError: a connection from a layer that does not exist, feedback without a delay, or an operation out of order.
     """
     names = list(operations)
     layers: list[LayerPlan] = []

@@ -83,7 +83,11 @@ class StorageBuffer(Recordable):
     # --- handing out ------------------------------------------------------------------------------------------------
 
     def recording(self, stage: str | None = None) -> Recording:
-        """What is stored of a stage: ``call`` outside a trainer, ``train``, ``val`` or ``test``; by default the last."""
+        """What is stored of a stage: ``call`` outside a trainer, ``train``, ``val`` or ``test``; by default the last.
+
+        Raises:
+            InputError: there is no such stage.
+        """
         if stage is not None and stage not in self._recordings:
             raise unknown_name("stage", stage, STAGES)
         return self._recordings[self._stage if stage is None else stage]

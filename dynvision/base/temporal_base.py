@@ -214,6 +214,9 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
 
         Returns:
             Outputs (B, T + R, n_classes), zero while nothing has arrived.
+
+        Raises:
+            InputError: an input of another shape, or ``shown`` of another length than the presentation.
         """
         x = self._as_video(x_0)
         n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]

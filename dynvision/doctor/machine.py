@@ -31,6 +31,7 @@ def machine_checks() -> list[Check]:
 
 
 def python() -> str:
+    """The interpreter and its environment."""
     return f"{sys.version.split()[0]} in {sys.prefix}"
 
 
@@ -51,6 +52,7 @@ def required() -> list[str]:
 
 
 def ffcv() -> str:
+    """FFCV's version; that it is absent is no fault."""
     version = _version("ffcv")
     return version or "not installed: images are read with the torch loader, which gives the same results"
 

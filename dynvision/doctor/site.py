@@ -52,6 +52,7 @@ def site_checks(wait_s: float) -> list[Check]:
 
 
 def slurm() -> str:
+    """SLURM answers: its version and the number of nodes."""
     version = queue.ask("sbatch", "--version").strip()
     states = queue.ask("sinfo", "--noheader", "--Node", "--format", "%N %t").splitlines()
     return f"{version}, {len({line.split()[0] for line in states})} nodes"
@@ -79,6 +80,11 @@ def partitions(site: SiteConfig) -> str:
 
 
 def account(site: SiteConfig) -> str:
+    """The account of the site file is one of the user's, where the cluster keeps accounts.
+
+    Raises:
+        InputError: it is not.
+    """
     if not queue.keeps_accounts():
         return "this cluster keeps no accounts" + (f", {site.account} is passed on" if site.account else "")
     format = ("--noheader", "--parsable2", "format=account")

@@ -25,7 +25,7 @@ from dynvision.dynamics.unrolling import compare_unrollings
 from dynvision.errors import InputError
 from dynvision.files import remove_leftovers
 from dynvision.models.build import build_model
-from dynvision.models.weights import load_weights, read_weights
+from dynvision.models.weights import load_run_weights
 
 N_IMAGES = 8
 PULSE_STEPS = 30  # of the trajectories
@@ -120,17 +120,21 @@ def load_subject(
 ) -> Subject:
     """The trained network in double precision with its first test images.
 
+    Args:
+        run: the run.
+        weights: its ``model.safetensors``.
+        data_folder: its converted images.
+        execution: loader and accelerator.
+        n_images: how many images, from the first on.
+
     Raises:
         InputError: weights of another run, or damaged data.
     """
     data = DataModule(
         data_folder, run.data, batch_size=n_images, loader=execution.loader, num_workers=1, seed=run.seed
     )
-    tensors, header = read_weights(weights)
-    if header.get("run_id", run.run_id) != run.run_id:
-        raise InputError(f"weights {weights} are of run {header['run_id']}, not of {run.run_id}")
     model = build_model(run, data.input_shape, data.n_classes)
-    load_weights(model, tensors, weights)
+    load_run_weights(model, weights, run.run_id)
     device = choose_device(execution.accelerator)
     precision = torch.float32 if device.type == "mps" else torch.float64
     model = model.to(device, precision).eval()

@@ -54,5 +54,15 @@ def _draw(noise: NoiseConfig, x: Tensor, variance: Tensor, key: Tensor, scale: P
 
 
 def mask_of(images: Tensor, kind: str, key: Tensor, scale: PixelScale) -> Tensor:
-    """Masks: noise about the mean grey with the variance of each image, (B, C, H, W)."""
+    """Masks: noise about the mean grey with the variance of each image.
+
+    Args:
+        images: normalised, (B, C, H, W).
+        kind: kind of noise.
+        key: of the random numbers, (B,).
+        scale: of the pixels.
+
+    Returns:
+        Normalised, (B, C, H, W).
+    """
     return blend(images, 1.0, NoiseConfig(type=kind, ssnr=0.0), key, scale)  # type: ignore[arg-type]

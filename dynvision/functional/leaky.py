@@ -34,12 +34,28 @@ def leak_rate(r: Tensor, drive: Tensor, tau: float | Tensor) -> Tensor:
 
 
 def euler_step(rate: Rate, r: Tensor, dt: float) -> Tensor:
-    """One Euler step, first order. The drive is taken at the end of the step, where delayed signals are on the grid."""
+    """One Euler step, first order. The drive is taken at the end of the step, where delayed signals are on the grid.
+
+    Args:
+        rate: rate of change per ms, of the fraction of the step and the activity.
+        r: activity one step ago, (B, C, H, W).
+        dt: step in ms.
+
+    Returns:
+        The new activity, (B, C, H, W).
+
+    Source: Hairer, Norsett & Wanner (1993), ch. II.1.
+    """
     return r + dt * rate(1.0, r)
 
 
 def rk4_step(rate: Rate, r: Tensor, dt: float) -> Tensor:
-    """One step of the classical Runge-Kutta scheme, fourth order, with the drive evaluated inside the step."""
+    """One step of the classical Runge-Kutta scheme, fourth order, with the drive evaluated inside the step.
+
+    Arguments and result as of :func:`euler_step`.
+
+    Source: Hairer, Norsett & Wanner (1993), ch. II.1.
+    """
     k1 = rate(0.0, r)
     k2 = rate(0.5, r + 0.5 * dt * k1)
     k3 = rate(0.5, r + 0.5 * dt * k2)

@@ -16,12 +16,12 @@ from dynvision.errors import unknown_name
 
 
 def additive(x: Tensor, h: Tensor) -> Tensor:
-    """``x + h``; shapes broadcast."""
+    """``x + h``, each (B, C, H, W) or of shapes that broadcast to it."""
     return x + h
 
 
 def multiplicative(x: Tensor, h: Tensor) -> Tensor:
-    """``x (1 + tanh h)``; shapes broadcast."""
+    """``x (1 + tanh h)``, each (B, C, H, W) or of shapes that broadcast to it."""
     return x * (1.0 + h.tanh())
 
 

@@ -102,7 +102,7 @@ class TrialCourse:
     residual_steps: int
 
     def labels(self, labels: Tensor, ignore_index: int) -> Tensor:
-        """Labels for every output step; see `timed_labels`."""
+        """Labels for every output step, (B, T + R); see `timed_labels`."""
         return timed_labels(labels, list(self.scored), self.residual_steps, ignore_index)
 
     def steps(self) -> list[TrialStep]:
@@ -133,7 +133,17 @@ def trial_course(
     residual_steps: int = 0,
     generator: torch.Generator | None = None,
 ) -> TrialCourse:
-    """The course of a trial from its parameters; with a generator the pattern's symbols are permuted first."""
+    """The course of a trial from its parameters.
+
+    Args:
+        pattern: symbols 0 and 1, stretched over the presentation.
+        n_timesteps: T, steps of the presentation.
+        dt: integration step in ms.
+        reaction_steps: steps after each onset at which no label counts.
+        idle_steps: steps of null input before the presentation, which are not recorded.
+        residual_steps: R, steps of null input after it.
+        generator: permutes the symbols of the pattern first; None leaves them in their order.
+    """
     on = stretch_pattern(pattern, n_timesteps, generator)
     return TrialCourse(dt, tuple(on), tuple(scored_steps(on, reaction_steps)), idle_steps, residual_steps)
 

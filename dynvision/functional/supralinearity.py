@@ -16,5 +16,8 @@ def supralinear(x: Tensor, n: float, k: float, largest: float = 1e6, smallest: f
         n: exponent, > 0.
         k: gain.
         largest, smallest: bounds on |x|, which keep value and slope finite.
+
+    Returns:
+        The shape of `x`.
     """
     return k * x.sign() * x.abs().clamp(smallest, largest) ** n

@@ -42,7 +42,7 @@ class CrossEntropyLoss(BaseLoss):
         self.label_smoothing, self.time_weighting, self.discount = label_smoothing, time_weighting, discount
 
     def forward(self, outputs: Outputs) -> Tensor:
-        """The loss.
+        """The loss, a scalar: the weighted mean over images and steps that count.
 
         Raises:
             InputError: no step of the batch counts.

@@ -44,7 +44,7 @@ class MonitoringLoss(BaseLoss):
         raise NotImplementedError
 
     def forward(self, outputs: Outputs) -> Tensor:
-        """The mean cost.
+        """The mean cost over layers, images and steps, a scalar.
 
         Raises:
             InputError: no layer has the quantity, or one that is named does not.

@@ -38,7 +38,7 @@ class TemporalConsistencyLoss(MonitoringLoss):
         return a.square().mean(dim=2)
 
     def forward(self, outputs: Outputs) -> Tensor:
-        """The mean squared change.
+        """The mean squared change, a scalar.
 
         Raises:
             InputError: there are no two steps to compare.

@@ -50,7 +50,14 @@ BIASES: dict[str, Callable[[int, int, int], Bias]] = {
 
 
 def create_bias(kind: str, n_channels: int, height: int, width: int) -> Bias | None:
-    """A bias by name (``none``, ``spatial``, ``feature``, ``scalar``) for maps of a known shape.
+    """A bias by name.
+
+    Args:
+        kind: ``none``, ``spatial`` (of each unit), ``feature`` (of each channel) or ``scalar`` (one).
+        n_channels, height, width: shape of the maps; height and width in px.
+
+    Returns:
+        The bias; None for ``none``.
 
     Raises:
         InputError: the name is not known.

@@ -41,7 +41,7 @@ class Connection(nn.Module):
         self.delay_steps = ms_to_steps(t_connection, dt, self.delay_name, minimum_ms=shortest)
 
     def transform(self, r: Tensor) -> Tensor:
-        """The source's activity as the target hears it."""
+        """The source's activity (B, C_source, H, W) as the target hears it, (B, C, H', W')."""
         raise NotImplementedError
 
     def forward(self, x: Tensor | None, r: Tensor | None) -> Tensor | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """``conv(x)`` for a square convolution with padding k // 2."""
+    """``conv(x)`` for a square convolution with padding k // 2: (B, C_in, H, W) to (B, C_out, H', W')."""
     return _convolve_pixel(conv, x) if _sees_only_padding(conv, x) else conv(x)
 
 

@@ -117,7 +117,7 @@ class RecurrentConnectedConv2d(nn.Module):
         return x if self.mid_nonlin is None else self.mid_nonlin(x)
 
     def second_stage(self, x: Tensor) -> Tensor:
-        """From the signal between the stages to the drive; the identity for one stage."""
+        """From the signal between the stages to the drive, (B, C_out, H', W'); the identity for one stage."""
         return x if self.conv2 is None else convolve(self.conv2, x)
 
     def feedforward(self, x: Tensor) -> Tensor:
@@ -125,12 +125,20 @@ class RecurrentConnectedConv2d(nn.Module):
         return self.second_stage(self.first_stage(x))
 
     def recurrent_signal(self, r: Tensor) -> Tensor:
-        """The operator applied to the layer's own delayed activity (B, C_out, H', W')."""
+        """The operator applied to the layer's own delayed activity, (B, C_out, H', W'); of the same size."""
         assert self.recurrence is not None
         return self.recurrence(r)
 
     def merge_at_target(self, x: Tensor | None, h: Tensor) -> Tensor:
-        """Merge a recurrent signal into its target, at the target's resolution; an absent target is replaced by it."""
+        """Merge a recurrent signal into its target, at the target's resolution; an absent target is replaced by it.
+
+        Args:
+            x: the target, (B, C, H, W); None before it has started.
+            h: the recurrent signal, (B, C, H', W').
+
+        Returns:
+            (B, C, H, W).
+        """
         if x is None:
             return h if self.target_size is None else resize_nearest(h, self.target_size)
         return self.merge(x, resize_nearest(h, (x.shape[-2], x.shape[-1])))

@@ -96,7 +96,16 @@ def build_stage(
     stride: int,
     shortcut: Shortcut,
 ) -> nn.Sequential:
-    """Blocks in a row, the first of them with the stride."""
+    """Blocks in a row, the first of them with the stride.
+
+    Args:
+        block: what the stage is made of.
+        in_channels: channels of what the stage hears.
+        width: channels inside a block; it puts out ``width * block.expansion``.
+        n_blocks: how many, at least 1.
+        stride: of the first block, in px.
+        shortcut: makes the path around a block whose input has another shape than its output.
+    """
     channels = width * block.expansion
     blocks = [block(in_channels, width, stride, shortcut)]
     blocks += [block(channels, width, 1, shortcut) for _ in range(n_blocks - 1)]

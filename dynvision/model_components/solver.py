@@ -78,11 +78,11 @@ class Solver(nn.Module):
         self.log_tau.fill_(math.log(tau - self._tau_floor))
 
     def gain(self) -> float | Tensor:
-        """g, the part of the way to the effective drive that one step goes."""
+        """g, the part of the way to the effective drive that one step goes; a scalar tensor if tau is learned."""
         raise NotImplementedError
 
     def effective_drive(self, drives: Sequence[Tensor]) -> Tensor:
-        """z~ from the drives at t, t - dt, ...; at least one, at most ``history + 1``."""
+        """z~, (B, C, H, W), from the drives at t, t - dt, ...; at least one, at most ``history + 1``."""
         return drives[0]
 
     def forward(self, drives: Sequence[Tensor], h: Tensor | None) -> Tensor:

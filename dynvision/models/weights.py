@@ -62,6 +62,11 @@ def _opened(path: str | Path) -> Iterator[Any]:
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str | Path) -> None:
     """Put weights into a model.
 
+    Args:
+        model: receives them.
+        tensors: weights by name, all of them and no others.
+        origin: where they are from, for errors.
+
     Raises:
         InputError: a weight is missing, unexpected or of another shape; each is named.
     """
@@ -80,7 +85,15 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str | 
 
 
 def load_run_weights(model: nn.Module, path: str | Path, run_id: str) -> dict[str, str]:
-    """Put the weights of a run into its model; the header of their file.
+    """Put the weights of a run into its model.
+
+    Args:
+        model: receives them.
+        path: the run's ``model.safetensors``.
+        run_id: the run that they have to be of.
+
+    Returns:
+        The header of the file.
 
     Raises:
         InputError: they are missing, damaged, of another run, or not those of this model.

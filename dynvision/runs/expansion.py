@@ -112,7 +112,18 @@ def run_config(
     training: dict[str, Any],
     seed: int,
 ) -> RunConfig:
-    """One run from its parts, validated."""
+    """One run from its parts, validated.
+
+    Args:
+        model_name: the model by name, or ``package.module:Class``.
+        model_args: its arguments, by the names of its schema.
+        data_name: the data set by name, or ``folder:<path>``.
+        data, training: the sections; what they do not say is by default.
+        seed: of everything that is random.
+
+    Raises:
+        InputError: a key or a value that is not possible.
+    """
     values = {
         "model": {"name": model_name, "args": model_args},
         "data": {**data, "name": data_name},

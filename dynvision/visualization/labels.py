@@ -62,7 +62,13 @@ def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool 
 
 
 def assignment(parameter: str, condition: Condition, names: Names) -> str:
-    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that say what they are stand alone."""
+    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that say what they are stand alone.
+
+    Args:
+        parameter: its dotted name, e.g. ``model.args.tau``.
+        condition: the condition, which has a value of it.
+        names: what knows the names to show.
+    """
     value = condition.differing[parameter]
     if parameter in PLAIN:
         plain = str(value).rpartition(":")[2] if parameter == "model.name" else str(value)

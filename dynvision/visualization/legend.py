@@ -49,7 +49,16 @@ def add_legend(
     block: Block | None = None,
     gap: float = GAP,
 ) -> Legend:
-    """Put a legend right of all panels, right of a block, or in the place of a panel that is not needed."""
+    """Put a legend right of all panels, right of a block, or in the place of a panel that is not needed.
+
+    Args:
+        grid: the panels of the figure.
+        handles: what it explains, from top to bottom.
+        title: its heading, with a unit.
+        cell: the panel in whose place it stands.
+        block: the block that it stands beside.
+        gap: from the panels, in inches.
+    """
     corner = (grid.right + gap / grid.figure.get_figwidth(), grid.top)
     if block is not None:
         corner = (corner[0], block.panels[0, -1].get_position().y1)

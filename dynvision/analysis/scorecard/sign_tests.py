@@ -63,6 +63,13 @@ def register(
 ) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
     """Make a statistic known as a sign test.
 
+    Args:
+        name: the name of the row in scorecards.
+        question: what it asks, to be answered with yes or no.
+        protocol: the experiment whose responses it is of: contrast, duration or interval.
+        of: whether it is of each layer, or of all of them together.
+        source: author, year, journal.
+
     Raises:
         InputError: the name is taken.
     """
