@@ -29,3 +29,13 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | No
         parts.append(f"allowed: {', '.join(names)}")
     where = f" (key {key})" if key else ""
     return InputError(f"unknown {kind} {str(given)!r}{where}; {' '.join(parts)}")
+
+
+def taken_name(kind: str, name: str) -> InputError:
+    """The error for a name that is in a registry already.
+
+    Args:
+        kind: what the name stands for, e.g. ``"measure"``.
+        name: the name.
+    """
+    return InputError(f"the {kind} name {name!r} is taken; choose another")

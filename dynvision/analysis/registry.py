@@ -28,7 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import taken_name, unknown_name
 
 MeasureFunction = Callable[..., Any]
 Source = Literal["responses", "performance"]
@@ -97,7 +97,7 @@ def register(
         InputError: the name is taken, or the function asks for something that does not exist.
     """
     if name in MEASURES:
-        raise InputError(f"the measure name {name!r} is taken; choose another")
+        raise taken_name("measure", name)
 
     def add(function: MeasureFunction) -> MeasureFunction:
         given = inspect.signature(function).parameters.values()

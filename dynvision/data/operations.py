@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynvision.errors import taken_name
+
 Draws = NDArray[np.float64]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
@@ -45,11 +47,19 @@ OPERATIONS: dict[str, Operation] = {}
 
 
 def operation(name: str, n_draws: int) -> Callable[[Apply], Apply]:
-    """Register an operation."""
+    """Register an operation.
+
+    Args:
+        name: the name.
+        n_draws: random numbers that it needs for each image.
+
+    Raises:
+        InputError: the name is taken.
+    """
 
     def add(apply: Apply) -> Apply:
         if name in OPERATIONS:
-            raise ValueError(f"operation {name!r} is registered twice")
+            raise taken_name("operation", name)
         OPERATIONS[name] = Operation(apply, n_draws)
         return apply
 

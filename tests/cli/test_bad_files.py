@@ -240,20 +240,12 @@ def test_an_experiment_that_is_none(lab_with_run: Lab) -> None:
 
 
 def test_options_of_execution(lab: Lab) -> None:
-    options = (
-        "--config",
-        lab.root / "config.yaml",
-        "--data",
-        lab.root / "data",
-        "--output",
-        lab.root / "run",
-    )
     for option, value, said in (
         ("--loader", "trch", "unknown value 'trch' (key loader); did you mean 'torch'?"),
         ("--num-workers", "many", "num_workers='many' is not valid"),
         ("--test-batch-size", "0", "test_batch_size='0' is not valid"),
     ):
-        check_sentence(lab.command("train", *options, option, value), "train", said)
+        check_sentence(lab.train(options=(option, value)), "train", said)
 
 
 # --- places ---------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def test_every_operation_can_be_configured() -> None:
     assert set(OPERATIONS) == set(configured.OPERATIONS)
     for name, args in configured.OPERATIONS.items():
         assert args.random == (OPERATIONS[name].n_draws > 0)
-    with pytest.raises(ValueError, match="registered twice"):
+    with pytest.raises(ValueError, match="is taken"):
         operation("flip", 1)(OPERATIONS["flip"].apply)
 
 

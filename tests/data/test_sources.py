@@ -64,7 +64,7 @@ def test_every_configured_data_set_has_a_source() -> None:
 
 
 def test_a_source_cannot_be_registered_twice() -> None:
-    with pytest.raises(ValueError, match="registered twice"):
+    with pytest.raises(ValueError, match="is taken"):
         register("digits")(SOURCES["digits"])
 
 

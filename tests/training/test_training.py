@@ -133,15 +133,7 @@ def test_what_cannot_be_trained_is_one_sentence(lab: Lab, training: dict[str, An
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_one_sentence(lab: Lab) -> None:
-    options = (
-        "--config",
-        lab.root / "config.yaml",
-        "--data",
-        lab.root / "data",
-        "--output",
-        lab.root / "run",
-    )
-    outcome = lab.command("train", *options, "--accelerator", "gpu")
+    outcome = lab.train(options=("--accelerator", "gpu"))
     assert outcome.status == 2
     assert outcome.said == (
         "dynvision train: execution.accelerator=gpu, but torch finds no GPU here; set it to auto or cpu\n"
@@ -160,15 +152,7 @@ def test_a_calm_log(trained_lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_wandb_logs_offline_beside_the_csv(lab: Lab, trained_lab: Lab) -> None:
-    options = (
-        "--config",
-        lab.root / "config.yaml",
-        "--data",
-        lab.root / "data",
-        "--output",
-        lab.root / "run",
-    )
-    outcome = lab.command("train", *options, "--loader", "torch", "--logger", "wandb")
+    outcome = lab.train(options=("--logger", "wandb"))
     assert outcome.status == 0, outcome.said
     assert len(list((lab.root / "run" / "wandb").glob("offline-run-*/*.wandb"))) == 1
     assert pd.read_csv(lab.root / "run" / "training.csv")["epoch"].tolist() == [1, 2, 3]
@@ -180,17 +164,7 @@ def test_wandb_online_without_an_account_is_one_sentence(lab: Lab, monkeypatch: 
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(lab.root))
     monkeypatch.setenv("NETRC", str(lab.root / "none"))
-    options = (
-        "--config",
-        lab.root / "config.yaml",
-        "--data",
-        lab.root / "data",
-        "--output",
-        lab.root / "run",
-    )
-    outcome = lab.command(
-        "train", *options, "--loader", "torch", "--logger", "wandb", "--wandb-mode", "online"
-    )
+    outcome = lab.train(options=("--logger", "wandb", "--wandb-mode", "online"))
     assert outcome.status == 2
     assert outcome.said.splitlines()[-1].startswith("dynvision train: W&B cannot log online (")
     assert "set execution.wandb_mode: offline" in outcome.said and "Traceback" not in outcome.said

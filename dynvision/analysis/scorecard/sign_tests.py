@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from dynvision.analysis.scorecard.protocol import Protocol
-from dynvision.errors import InputError
+from dynvision.errors import taken_name
 
 GROEN = "Groen et al. (2022) J Neurosci 42:7562"
 BRANDS = "Brands et al. (2024) PLOS Comput Biol"
@@ -74,7 +74,7 @@ def register(
         InputError: the name is taken.
     """
     if name in SIGN_TESTS:
-        raise InputError(f"the sign test {name!r} exists; choose another name")
+        raise taken_name("sign test", name)
 
     def add(statistic: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         SIGN_TESTS[name] = SignTest(name, question, protocol, of, statistic, source)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from dynvision.config.section import Section, key, validate
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, taken_name, unknown_name
 
 Show = Literal["blank", "image", "mask"]
 MaskKind = Literal["phasescrambled", "gaussian", "gaussiancorr", "uniform"]
@@ -77,7 +77,7 @@ def register(name: str) -> Callable[[S], S]:
 
     def add(stimulus: S) -> S:
         if name in STIMULI:
-            raise InputError(f"the stimulus name {name!r} is taken; choose another")
+            raise taken_name("stimulus", name)
         STIMULI[name] = stimulus
         return stimulus
 

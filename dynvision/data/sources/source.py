@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
+from dynvision.errors import taken_name
 
 
 class ImageSource(ABC):
@@ -47,12 +48,16 @@ SOURCES: dict[str, Callable[[ImagesConfig], ImageSource]] = {}
 def register(
     *names: str,
 ) -> Callable[[Callable[[ImagesConfig], ImageSource]], Callable[[ImagesConfig], ImageSource]]:
-    """Register a source under one or several names: a class or function that makes it from an `ImagesConfig`."""
+    """Register a source under one or several names: a class or function that makes it from an `ImagesConfig`.
+
+    Raises:
+        InputError: a name is taken.
+    """
 
     def add(make: Callable[[ImagesConfig], ImageSource]) -> Callable[[ImagesConfig], ImageSource]:
         for name in names:
             if name in SOURCES:
-                raise ValueError(f"source {name!r} is registered twice")
+                raise taken_name("data set", name)
             SOURCES[name] = make
         return make
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dynvision.errors import InputError
+from dynvision.errors import taken_name
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def register(name: str) -> Callable[[NoiseFunction], NoiseFunction]:
 
     def add(function: NoiseFunction) -> NoiseFunction:
         if name in NOISES:
-            raise InputError(f"the noise name {name!r} is taken; choose another")
+            raise taken_name("noise", name)
         NOISES[name] = function
         return function
 
