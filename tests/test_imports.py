@@ -111,6 +111,7 @@ LIGHT = (
     "dynvision.runs",
     "dynvision.files",
     "dynvision.units",
+    "dynvision.inference",
     "dynvision.cli",
 )
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dynvision.errors import InputError
 from dynvision.inference.config import DeviceConfig
 
 
@@ -42,9 +43,17 @@ def order_channels_last(network: nn.Module) -> bool:
 
 
 def quantize_linear(network: nn.Module) -> nn.Module:
-    """A copy of a network with 8-bit weights in its linear layers; their inputs are quantised as they come."""
-    from torch.ao.quantization import quantize_dynamic
+    """A copy of a network with 8-bit weights in its linear layers; their inputs are quantised as they come.
 
+    Raises:
+        InputError: this torch does not offer it any more.
+    """
+    try:
+        from torch.ao.quantization import quantize_dynamic
+    except ImportError:
+        raise InputError(
+            f"optimization.enable_quantization=True, which torch {torch.__version__} does not offer; set it to False"
+        ) from None
     return quantize_dynamic(network, {nn.Linear}, dtype=torch.qint8)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,12 @@ def test_quantisation_rounds_the_weights_of_linear_layers() -> None:
         model.save_optimized_state("nowhere")
     with pytest.raises(InputError, match="a quantised model are more than tensors"):
         model.load_optimized_state("nowhere")
+
+
+def test_quantisation_that_torch_does_not_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.ao.quantization", None)
+    with pytest.raises(InputError, match="enable_quantization=True, which torch .* does not offer"):
+        plain(optimization={"enable_quantization": True}).optimize_for_inference()
 
 
 def test_threads_are_set_only_if_asked_for() -> None:
