@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dynvision.base.batch_statistics import normalizes_over_batch
 from dynvision.base.block_size import choose_block_steps
-from dynvision.base.frames import Frames, join, merge_frames
+from dynvision.base.frames import Frames, in_pieces, join, merge_frames
 from dynvision.base.operations import Operation
 from dynvision.base.plan import LayerPlan, Plan
 from dynvision.base.scan import Scan, scan_of
@@ -113,7 +113,7 @@ class _Block:
             self._keep(plan, self._scan(plan, scan, signal))
         elif begin < self.end:
             length = plan.lateral_delay or self.end - begin
-            for piece, first, end in _pieces(signal, begin, self.end, length):
+            for piece, first, end in in_pieces(signal, begin, self.end, length):
                 for operation in plan.lateral:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
@@ -274,20 +274,6 @@ class _Block:
     def _tell(self, quantity: str, layer: str, frames: Frames) -> None:
         if quantity in self.watch:
             self.watch[quantity](layer, frames)
-
-
-def _pieces(signal: Frames | None, begin: int, end: int, length: int) -> list[tuple[Frames | None, int, int]]:
-    """The steps from ``begin`` to ``end`` in pieces, each with the part of the signal that is there."""
-    if signal is not None and signal.first == begin:
-        return [(piece, piece.first, piece.end) for piece in signal.cut(length)]
-    bounds = [(first, min(first + length, end)) for first in range(begin, end, length)]
-    return [(_clip(signal, first, last), first, last) for first, last in bounds]
-
-
-def _clip(signal: Frames | None, first: int, end: int) -> Frames | None:
-    if signal is None or signal.first >= end:
-        return None
-    return signal.between(max(first, signal.first), end)
 
 
 def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:

@@ -86,6 +86,30 @@ def join(pieces: Sequence[Frames]) -> Frames:
     return Frames(pieces[0].first, sum(piece.n for piece in pieces), values)
 
 
+def in_pieces(
+    signal: Frames | None, begin: int, end: int, length: int
+) -> list[tuple[Frames | None, int, int]]:
+    """The steps from ``begin`` to ``end`` in pieces of at most ``length``, each with the part of the signal that is there.
+
+    Args:
+        signal: ends at ``end``; None while there is none.
+        begin, end, length: in steps.
+
+    Returns:
+        For each piece its signal or None, its first step, and the step after its last.
+    """
+    if signal is not None and signal.first == begin:
+        return [(piece, piece.first, piece.end) for piece in signal.cut(length)]
+    bounds = [(first, min(first + length, end)) for first in range(begin, end, length)]
+    return [(_clip(signal, first, last), first, last) for first, last in bounds]
+
+
+def _clip(signal: Frames | None, first: int, end: int) -> Frames | None:
+    if signal is None or signal.first >= end:
+        return None
+    return signal.between(max(first, signal.first), end)
+
+
 def merge_frames(x: Frames | None, h: Frames | None, merge: Merge) -> Frames | None:
     """Merge ``h`` into ``x`` where both are there; where one is absent the other passes as it is.
 

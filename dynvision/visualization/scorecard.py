@@ -19,6 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS
 from dynvision.visualization.legend import line_handle
+from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.style import GUIDE, INK, MARKERS, MUTED, Style
 
@@ -79,7 +80,7 @@ def draw_curve(
         at = line["value"]
         colour = colours[str(layer)]
         axes.vlines(at, line["ci_low"], line["ci_high"], color=colour, linewidth=0.9, alpha=0.7)
-        axes.plot(at, line["model"], color=colour, marker="o", markersize=3, zorder=3)
+        axes.plot(at, line["model"], color=colour, marker="o", markersize=3, zorder=3, clip_on=False)
         axes.plot(
             at,
             line["cortex"],
@@ -90,13 +91,15 @@ def draw_curve(
             markerfacecolor="white",
             markersize=4.5,
             alpha=0.9,
+            clip_on=False,
         )
-    measure = MEASURES[str(numbers["name"].iloc[0])]
-    axes.set_ylabel(f"{measure.label}\n({measure.unit})")
+    measure = str(numbers["name"].iloc[0])
+    axes.set_ylabel(measure_label(measure))
     axes.set_xlabel(X_LABELS[str(numbers["protocol"].iloc[0])])
     set_parameter_axis(axes, numbers["value"].to_numpy())
-    top = np.nanmax(numbers[["model", "cortex"]].to_numpy(), initial=0.0)
-    axes.set_ylim(0, 1.1 * top if np.isfinite(top) and top > 0 else 1)
+    drawn = [numbers.rename(columns={"model": "mean", "ci_low": "low", "ci_high": "high"})]
+    drawn.append(pd.DataFrame({"mean": numbers["cortex"]}))
+    set_measure_axis(axes, measure, pd.concat(drawn, ignore_index=True))
 
 
 def draw_ratios(
@@ -181,12 +184,13 @@ def scorecard_figure(card: pd.DataFrame, style: Style) -> Figure:
     if len(single):
         axes = place(MARGIN[0] + QUESTION, top, width - QUESTION - 2 * MARGIN[0], heights[2])
         draw_ratios(axes, single, colours, marks, style)
+    beside = MARGIN[1] + (heights[0] + GAP[1] if curves else 0)  # the curves, which it is about
     handles = [line_handle(f"{style.name(layer)}, network", colours[layer], marker="o") for layer in layers]
     handles += [line_handle(f"{area}, cortex", MUTED, "--", marks[area], filled=False) for area in areas]
     figure.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(1 - 0.55 * MARGIN[0] / width, 1 - MARGIN[1] / height),
+        bbox_to_anchor=(1 - 0.55 * MARGIN[0] / width, 1 - beside / height),
     )
     return figure
 
