@@ -50,6 +50,13 @@ def build_optimizer(
 ) -> Optimizer:
     """An optimiser by its name in ``torch.optim``.
 
+    Args:
+        name: of its class.
+        groups: parameters with their learning rates, as :func:`parameter_groups` makes them.
+        learning_rate: of groups that have none of their own.
+        weight_decay: of all of them.
+        arguments: further arguments of the class.
+
     Raises:
         InputError: torch does not have it, or does not take an argument.
     """

@@ -140,7 +140,15 @@ class Recording:
     def append(
         self, trial: Trial, n_images: int, n_bytes: int, kept: dict[str, Tensor], labels: Tensor
     ) -> None:
-        """Add what a trial left behind."""
+        """Add what a trial left behind.
+
+        Args:
+            trial: its shape: steps, layers and classifier.
+            n_images: images of it that are kept, N.
+            n_bytes: what they take.
+            kept: responses by name, (N, T, ...).
+            labels: (N, T).
+        """
         self.n_steps, self.classifier = trial.n_steps, trial.classifier
         self.n_images += n_images
         self.n_bytes += n_bytes

@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check, and fail if a check does."""
+    """Check, and print a line for each check.
+
+    Raises:
+        InputError: a check failed.
+    """
     if arguments.node is not None:
         from dynvision.doctor.node import look_around
 

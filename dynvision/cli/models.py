@@ -31,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Count or measure, and print, write or check."""
+    """Count or measure, and print, write or check.
+
+    Raises:
+        InputError: a model that is not known, options that contradict each other, or a page that is not true.
+    """
     from dynvision.config.models import MODELS
 
     for name in arguments.names:

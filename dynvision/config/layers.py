@@ -176,7 +176,15 @@ def _typed_text(value: Any) -> Any:
 
 
 def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """One layer of configuration in the names of the schema: ``model: {name, args}`` and short names resolved."""
+    """One layer of configuration in the names of the schema: ``model: {name, args}`` and short names resolved.
+
+    Args:
+        layer: keys and values, as read.
+        origin: where they are from, for errors.
+
+    Raises:
+        InputError: a section that holds no keys, an unknown key of ``model``, or a key that is given twice.
+    """
     values = dict(layer)
     if "model" in values:
         model = values.pop("model") or {}
@@ -220,7 +228,15 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 
 def mapping(value: Any, name: str, origin: str) -> Mapping[str, Any]:
-    """A value that must hold keys and values; nothing is an empty one."""
+    """A value that must hold keys and values; nothing is an empty one.
+
+    Args:
+        value: as read.
+        name, origin: the key that it is of, and where that stands, for errors.
+
+    Raises:
+        InputError: it holds something else.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):

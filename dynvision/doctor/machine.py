@@ -1,4 +1,7 @@
-"""This machine: interpreter, packages, accelerators, configuration and folders."""
+"""This machine: interpreter, packages, accelerators, configuration and folders.
+
+Each check returns what it found, or raises an InputError that says what to do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A cluster: SLURM, what the site file names, and a small job that looks around on a compute node."""
+"""A cluster: SLURM, what the site file names, and a small job that looks around on a compute node.
+
+Each check returns what it found, or raises an InputError that says what to do.
+"""
 
 from __future__ import annotations
 
@@ -80,11 +83,7 @@ def partitions(site: SiteConfig) -> str:
 
 
 def account(site: SiteConfig) -> str:
-    """The account of the site file is one of the user's, where the cluster keeps accounts.
-
-    Raises:
-        InputError: it is not.
-    """
+    """The account of the site file is one of the user's, where the cluster keeps accounts."""
     if not queue.keeps_accounts():
         return "this cluster keeps no accounts" + (f", {site.account} is passed on" if site.account else "")
     format = ("--noheader", "--parsable2", "format=account")
@@ -201,16 +200,19 @@ def _appears(path: Path, within_s: float = 30) -> bool:
 
 
 def compute_node(answer: dict[str, Any]) -> str:
+    """A small job was run and answered."""
     return f"{answer['host']} answered"
 
 
 def environment_there(answer: dict[str, Any]) -> str:
+    """The node can use the environment of the site file."""
     if answer["error"]:
         raise InputError(f"the environment cannot be used on {answer['host']}: {answer['error']}")
     return f"Python {answer['python']}, PyTorch {answer['torch']}, dynvision {answer['dynvision']}"
 
 
 def gpu_there(answer: dict[str, Any], site: SiteConfig) -> str:
+    """A job that asks for a GPU sees one."""
     if not site.gpus:
         return f"not asked for (gpus: false in {SITE_FILE})"
     if not answer["gpus"]:

@@ -78,7 +78,11 @@ def draw_trajectories(
 def draw_unrolling(
     paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
 ) -> Drawn:
-    """Engineering and biological time, of one run."""
+    """Engineering and biological time, of one run.
+
+    Raises:
+        InputError: the run has no engineering time.
+    """
     table = _one_run(paths, comparison, "unrolling")
     if table.empty:
         raise InputError(

@@ -23,7 +23,15 @@ Handle = Line2D | Patch
 def line_handle(
     label: str, colour: str = INK, line: LineStyle = "-", marker: str = "", filled: bool = True
 ) -> Line2D:
-    """A line as it appears in a legend; long labels are broken."""
+    """A line as it appears in a legend.
+
+    Args:
+        label: what it says; long lines are broken.
+        colour: of line and marker.
+        line: style of the line; ``"None"`` for none.
+        marker: its marker; empty for none.
+        filled: whether the marker is.
+    """
     return Line2D(
         [],
         [],
