@@ -17,13 +17,16 @@ def target_device(config: DeviceConfig) -> torch.device:
     Raises:
         InputError: there is no such GPU, or half precision is asked for without one.
     """
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = 0
+    if (
+        config.device_type != "cpu" and torch.cuda.is_available()
+    ):  # to ask CUDA begins it, and forks want it not begun
+        there = torch.cuda.device_count()
     if config.device_type == "cuda" and not there:
         raise InputError("device.device_type=cuda, but torch finds no GPU here; set it to auto or cpu")
-    on_gpu = config.device_type != "cpu" and there > 0
-    if config.use_fp16 and not on_gpu:
+    if config.use_fp16 and not there:
         raise InputError("device.use_fp16=True needs a GPU; set it to False on a CPU")
-    if not on_gpu:
+    if not there:
         return torch.device("cpu")
     if config.device_index >= there:
         raise InputError(

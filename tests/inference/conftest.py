@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from dynvision.config.section import validate
 from dynvision.runs import ResultPaths
 from tests.lab import forked_command
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "model": {
         "name": "DyRCNNx2",
         "args": {"n_timesteps": 5, "t_recurrence": 2, "t_idle": 6, "rctype": "full"},
@@ -42,13 +43,28 @@ def train(results: Path, **changes: object) -> Path:
     return folder
 
 
+BRIEF = {"epochs": 1, "limit_batches": 3, "batch_size": 32}
+VARIANTS: dict[str, dict[str, object]] = {
+    "64": {"training": {**BRIEF, "precision": "64"}},
+    "bf16-mixed": {"training": {**BRIEF, "precision": "bf16-mixed"}},
+    "jpg": {"training": BRIEF, "data": {**SECTIONS["data"], "write_mode": "jpg"}},
+}
+
+
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the run; only to be read."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a run, "plain", and of its variants, all trained before this process has computed much."""
     import pytorch_lightning  # noqa: F401  # once, before all forks
     import sklearn  # noqa: F401
 
-    return train(tmp_path_factory.mktemp("lab") / "results")
+    folder = tmp_path_factory.mktemp("lab")
+    return {name: train(folder / name, **changes) for name, changes in {"plain": {}, **VARIANTS}.items()}
+
+
+@pytest.fixture(scope="session")
+def digits_run(runs: dict[str, Path]) -> Path:
+    """The folder of the run; only to be read."""
+    return runs["plain"]
 
 
 @pytest.fixture

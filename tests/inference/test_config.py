@@ -60,6 +60,7 @@ def test_an_unknown_section() -> None:
     [
         ({"device_type": "auto"}, 0, "cpu"),
         ({"device_type": "cpu"}, 2, "cpu"),
+        ({"device_type": "cpu"}, -1, "cpu"),
         ({"device_type": "auto"}, 2, "cuda:0"),
         ({"device_type": "cuda", "device_index": 1}, 2, "cuda:1"),
         ({"device_type": "cuda"}, 0, "torch finds no GPU here"),
@@ -71,7 +72,11 @@ def test_an_unknown_section() -> None:
 def test_the_device(
     monkeypatch: pytest.MonkeyPatch, device: dict[str, object], n_gpus: int, expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: n_gpus > 0)
+    def is_available() -> bool:
+        assert n_gpus >= 0, "CUDA is not to be asked"
+        return n_gpus > 0
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
     config = InferenceConfig(device=device).device
     if expected.startswith(("cpu", "cuda")):

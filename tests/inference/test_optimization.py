@@ -290,8 +290,12 @@ def test_a_warm_up_that_is_not_possible_is_said(caplog: pytest.LogCaptureFixture
         ({}, 1e-4),
         ({"use_fp16": True}, 2e-2),
         ({"memory_fraction": 0.5}, 1e-4),
-        ({"use_torch_compile": True}, 1e-4),
-        ({"use_torch_compile": True, "compile_mode": "default", "use_fp16": True}, 2e-2),
+        pytest.param({"use_torch_compile": True}, 1e-4, marks=pytest.mark.slow),
+        pytest.param(
+            {"use_torch_compile": True, "compile_mode": "default", "use_fp16": True},
+            2e-2,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_gpu_computes_the_same(digits_run: Path, settings: dict[str, Any], tolerance: float) -> None:

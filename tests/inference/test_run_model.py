@@ -21,7 +21,6 @@ from dynvision.inference import ModelInferenceError, ModelLoadError, RunModel
 from dynvision.inference.precision import precision_of
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights
-from tests.inference.conftest import train
 from tests.inference.toy import cpu
 
 
@@ -84,9 +83,8 @@ def test_outputs_equal_those_of_the_test_to_the_bit(digits_run: Path) -> None:
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("64", torch.float64), ("bf16-mixed", torch.float32)])
-def test_precision_is_that_of_the_training(tmp_path: Path, precision: str, dtype: torch.dtype) -> None:
-    training = {"epochs": 1, "limit_batches": 3, "batch_size": 32, "precision": precision}
-    folder = train(tmp_path / "results", training=training)
+def test_precision_is_that_of_the_training(runs: dict[str, Path], precision: str, dtype: torch.dtype) -> None:
+    folder = runs[precision]
     model = loaded(folder, batch={"batch_size": 32})
     images, labels = test_images(folder)
     assert model.model_info["optimizations"]["precision"] == precision
@@ -161,12 +159,8 @@ def test_what_is_no_image_is_refused(digits_run: Path, given: object, said: str)
     assert model.get_performance_stats()["error_counts"] == {"InputError": 2}
 
 
-def test_jpeg_storage_is_what_the_test_images_went_through(tmp_path: Path) -> None:
-    folder = train(
-        tmp_path / "results",
-        data={"name": "digits", "resolution": 8, "write_mode": "jpg"},
-        training={"epochs": 1, "limit_batches": 1, "batch_size": 8},
-    )
+def test_jpeg_storage_is_what_the_test_images_went_through(runs: dict[str, Path]) -> None:
+    folder = runs["jpg"]
     model = loaded(folder)
     run = read_run_config(folder / "config.yaml")
     shown, _ = next(iter(DataModule(data_folder(folder), run.data, batch_size=8).test_dataloader()))
