@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.layout import condition_blocks
+from dynvision.visualization.style import PAPER
 
 WIDEST = 2.2  # inches: side of a panel
 MOST_NAMES = 12  # classes that are named at the axes
@@ -37,7 +38,7 @@ def draw_confusion(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> Non
     )
     axes.set_ylim(len(matrix), 0)
     axes.set_xlim(0, values.shape[1])
-    axes.set_facecolor("white")
+    axes.set_facecolor(PAPER)
     for spine in axes.spines.values():
         spine.set_visible(True)
     for axis, classes in ((axes.xaxis, matrix.columns), (axes.yaxis, matrix.index)):

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from dynvision.visualization.labels import value_label
 from dynvision.visualization.layout import Block, Grid
-from dynvision.visualization.style import INK, LineStyle
+from dynvision.visualization.style import INK, PAPER, LineStyle
 
 LINE_WIDTH = 1.8
 LABEL_WIDTH = 28  # characters
@@ -39,7 +39,7 @@ def line_handle(
         linestyle=line,
         linewidth=LINE_WIDTH if line == "-" and not marker else LINE_WIDTH / 1.5,
         marker=marker,
-        markerfacecolor=colour if filled else "white",
+        markerfacecolor=colour if filled else PAPER,
         label="\n".join(fill(part, LABEL_WIDTH) for part in label.split("\n")),
     )
 

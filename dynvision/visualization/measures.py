@@ -22,7 +22,7 @@ from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, q
 from dynvision.visualization.legend import add_legend, line_handle
 from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.parameter_axis import set_parameter_axis
-from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, Style
+from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, PAPER, Style
 
 MOST_LINES = 8  # in one panel
 MOST_COLUMNS = 3  # of panels, where conditions share them
@@ -57,7 +57,7 @@ def draw_measure(
         color=colour,
         linestyle=LINE_STYLES[look % len(LINE_STYLES)],
         marker=MARKERS[look % len(MARKERS)],
-        markerfacecolor=colour if look % 2 == 0 else "white",
+        markerfacecolor=colour if look % 2 == 0 else PAPER,
         linewidth=1.8 if emphasis else 1.2,
         zorder=3 if emphasis else 2,
         transform=place,

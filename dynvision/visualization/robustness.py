@@ -18,7 +18,7 @@ from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import add_legend, line_handle
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.performance import set_accuracy_axis
-from dynvision.visualization.style import BAND_ALPHA, LineStyle
+from dynvision.visualization.style import BAND_ALPHA, PAPER, LineStyle
 
 SIZE = (1.9, 1.5)
 NETWORKS: dict[str, tuple[LineStyle, str]] = {
@@ -39,7 +39,7 @@ def draw_quantity(axes: Axes, table: pd.DataFrame, colour: str, network: str) ->
     line = table.sort_values("value")
     value, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("value", "mean", "low", "high"))
     style, marker = NETWORKS[network]
-    filled = colour if network == "as trained" else "white"
+    filled = colour if network == "as trained" else PAPER
     if np.isfinite(low).any():
         axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
     axes.plot(

@@ -21,7 +21,7 @@ from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS
 from dynvision.visualization.legend import line_handle
 from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.parameter_axis import set_parameter_axis
-from dynvision.visualization.style import GUIDE, INK, MARKERS, MUTED, Style
+from dynvision.visualization.style import GUIDE, INK, MARKERS, MUTED, PAPER, VERDICTS, Style
 
 PANEL = (1.75, 1.25)  # inches
 GAP = (0.62, 0.6)
@@ -31,7 +31,6 @@ ROW = 0.2  # inches a sign test
 QUESTION = 2.6  # inches for questions
 CELL = 0.62  # inches for a verdict
 RATIOS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-VERDICTS = {"yes": "#2a7f62", "no": "#b5442e", "unclear": "#c9a227", "not measured": GUIDE}
 X_LABELS = {"contrast": "contrast", "duration": "duration (ms)", "interval": "gap (ms)"}
 
 
@@ -52,7 +51,7 @@ def draw_signs(axes: Axes, signs: pd.DataFrame, layers: Sequence[str], style: St
             colour = VERDICTS[row["verdict"]]
             axes.add_patch(_box(x, y, width, colour))
             text = row["verdict"] if np.isnan(row["model"]) else f"{row['verdict']} {row['model']:+.2f}"
-            ink = INK if row["verdict"] in ("not measured", "unclear") else "white"
+            ink = INK if row["verdict"] in ("not measured", "unclear") else PAPER
             axes.text(x + width / 2, y + 0.5, text, ha="center", va="center", color=ink, fontsize=6.5)
     axes.set_xlim(0, len(layers))
     axes.set_ylim(len(tests), 0)
@@ -88,7 +87,7 @@ def draw_curve(
             linestyle="--",
             linewidth=0.9,
             marker=marks[str(area)],
-            markerfacecolor="white",
+            markerfacecolor=PAPER,
             markersize=4.5,
             alpha=0.9,
             clip_on=False,

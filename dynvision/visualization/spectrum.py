@@ -14,7 +14,7 @@ from matplotlib.patches import Circle
 
 from dynvision.visualization.layout import MOST_COLUMNS, panel_grid, panel_width, wrapped
 from dynvision.visualization.legend import add_legend, line_handle
-from dynvision.visualization.style import GUIDE, MUTED, Style
+from dynvision.visualization.style import GUIDE, MUTED, PAPER, Style
 
 POINTS: dict[str, tuple[str, bool]] = {
     "stimulus": ("where the stimulus holds it", True),
@@ -37,7 +37,7 @@ def draw_spectrum(axes: Axes, table: pd.DataFrame, colour: str, reach: float) ->
     axes.add_patch(Circle((0, 0), 1, facecolor="none", edgecolor=MUTED, linewidth=0.8, linestyle="--"))
     for point, (_, filled) in POINTS.items():
         at_point = table[table["point"] == point]
-        face = colour if filled else "white"
+        face = colour if filled else PAPER
         axes.plot(
             at_point["real"],
             at_point["imag"],

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from dynvision.analysis.stimulus import what_was_shown
-from dynvision.visualization.style import STIMULUS
+from dynvision.visualization.style import PAPER, STIMULUS
 
 BAR_HEIGHT = 0.7  # of the distance between bars
 HATCH = "/" * 8  # of masks
@@ -50,7 +50,7 @@ def stimulus_handles(table: pd.DataFrame) -> list[Patch]:
 
 def _masked(colour: str) -> dict:
     return {
-        "facecolor": "white",
+        "facecolor": PAPER,
         "edgecolor": colour,
         "hatch": HATCH,
         "hatch_linewidth": HATCH_WIDTH,

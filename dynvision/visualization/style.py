@@ -20,6 +20,9 @@ INK = "#222222"
 MUTED = "#6b6b6b"
 STIMULUS = "#8a8a8a"
 GUIDE = "#d4d4d4"
+PAPER = "white"
+VERDICTS = {"yes": "#1b6e7a", "no": "#b5442e", "unclear": "#c9a227", "not measured": GUIDE}  # of sign tests
+PHASES = {"idle": "#f0f0f0", "residual": "#e4ecf4"}  # of a training trial, without stimulus
 BAND_ALPHA = 0.18
 LineStyle = Literal["-", "--", ":", "-.", "None"] | tuple[float, Sequence[float]]
 LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -62,8 +65,8 @@ _LOOK = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "svg.fonttype": "none",
     "svg.hashsalt": "dynvision",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
-from dynvision.visualization.style import Style
+from dynvision.visualization.style import MUTED, Style
 
 SIZE = (1.9, 1.6)
 QUANTITIES: dict[str, str] = {
@@ -55,7 +55,7 @@ def timescales_figure(
         for condition in titles:
             draw_timescales(axes, drawn[drawn["condition"] == condition], layers, colours[condition])
         if quantity == "spectral_radius":
-            axes.axhline(1, color="#6b6b6b", linestyle="--", linewidth=0.8, zorder=0)
+            axes.axhline(1, color=MUTED, linestyle="--", linewidth=0.8, zorder=0)
         highest = np.nanmax(drawn[["mean", "high"]].to_numpy(), initial=0.0)
         lowest = np.nanmin(drawn[["mean", "low"]].to_numpy(), initial=0.0)
         axes.set_ylim(

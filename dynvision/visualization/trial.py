@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from dynvision.visualization.courses import TIME_LABEL
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.save import Drawn
-from dynvision.visualization.style import GUIDE, INK, MUTED, STIMULUS, Style
+from dynvision.visualization.style import GUIDE, INK, MUTED, PHASES, STIMULUS, Style
 
 WIDTH = 6.2  # inches
 ROW_HEIGHT = 0.28
 MOST_FRAMES = 12
 NULL_GREY = 0.5
-PHASE_COLOURS = {"idle": "#f0f0f0", "residual": "#e4ecf4"}
 
 
 class Step(Protocol):
@@ -140,7 +139,7 @@ def _film(
 
 
 def _shade_phases(axes: Axes, table: pd.DataFrame, dt: float) -> None:
-    for phase, colour in PHASE_COLOURS.items():
+    for phase, colour in PHASES.items():
         for span in _spans(table, table["phase"] == phase, dt):
             axes.axvspan(span.start, span.end, color=colour, linewidth=0, zorder=0)
             axes.text(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dynvision.analysis.weights import ORDER
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
-from dynvision.visualization.style import GUIDE, INK, Style
+from dynvision.visualization.style import GUIDE, INK, PAPER, Style
 
 MOST_CONDITIONS = 4  # beside each other
 HALF = 0.42  # half the width of a violin
@@ -40,7 +40,7 @@ def draw_violin(axes: Axes, place: float, table: pd.DataFrame, colour: str, half
         place,
         facts["median"],
         marker="o",
-        color=colour if facts["q05"] == facts["q95"] else "white",
+        color=colour if facts["q05"] == facts["q95"] else PAPER,
         markersize=2.6,
         markeredgecolor=INK,
         markeredgewidth=0.6,

@@ -8,7 +8,7 @@ from dynvision.config import VisualizationConfig
 from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.errors import InputError
 from dynvision.visualization.config_file import read_visualization
-from dynvision.visualization.style import Style
+from dynvision.visualization.style import VERDICTS, Style
 
 # Machado, Oliveira & Fernandes (2009), IEEE TVCG 15:1291, table 1, severity 1, on linear RGB
 PROTANOPIA = [
@@ -50,6 +50,11 @@ def smallest_distance(colours, vision):
 def test_shipped_colours_stay_apart(style, vision, names, least):
     assert set(names) <= set(style.config.palette)
     assert smallest_distance([style.config.palette[name] for name in names], vision) > least
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_verdicts_stay_apart(vision):
+    assert smallest_distance(list(VERDICTS.values()), vision) > 25
 
 
 @pytest.mark.parametrize("vision", VISIONS)
