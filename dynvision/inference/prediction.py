@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dynvision.analysis.reaction_time import reaction_time_confidence_ms
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Class probabilities over time, and what they come to.
 
@@ -26,6 +26,13 @@ class Prediction:
     probabilities: NDArray[np.float64]
     class_names: tuple[str, ...]
     final: int
+
+    def __repr__(self) -> str:
+        n_steps, n_classes = self.probabilities.shape
+        return (
+            f"Prediction({self.class_name!r}, probability {self.probability:.3f}, decision at {self.decision_ms:g} ms; "
+            f"{n_steps} steps, {n_classes} classes)"
+        )
 
     @property
     def label(self) -> int:
