@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from dynvision.visualization.style import PAPER, STIMULUS
 
 BAR_HEIGHT = 0.7  # of the distance between bars
 HATCH = "/" * 8  # of masks
-HATCH_WIDTH = 0.6  # points
+EDGE = 0.6  # points
 
 
 def draw_stimulus(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str], room: int = 1) -> None:
@@ -48,11 +49,5 @@ def stimulus_handles(table: pd.DataFrame) -> list[Patch]:
     return [Patch(color=STIMULUS, linewidth=0, label="image on"), Patch(**_masked(STIMULUS), label="mask on")]
 
 
-def _masked(colour: str) -> dict:
-    return {
-        "facecolor": PAPER,
-        "edgecolor": colour,
-        "hatch": HATCH,
-        "hatch_linewidth": HATCH_WIDTH,
-        "linewidth": HATCH_WIDTH,
-    }
+def _masked(colour: str) -> dict[str, Any]:
+    return {"facecolor": PAPER, "edgecolor": colour, "hatch": HATCH, "linewidth": EDGE}

@@ -49,6 +49,7 @@ _LOOK = {
     "ytick.color": INK,
     "axes.linewidth": 0.7,
     "lines.linewidth": 1.2,
+    "hatch.linewidth": 0.6,
     "lines.markersize": 3.5,
     "lines.solid_capstyle": "round",
     "xtick.major.width": 0.7,
