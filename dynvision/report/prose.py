@@ -13,7 +13,7 @@ from dynvision.config.model import DyRCNNArgs
 from dynvision.report.numbers import count, listing, number, percent, span
 from dynvision.report.results import Measured, Results, Run
 from dynvision.visualization.comparison import MOST_TOGETHER
-from dynvision.visualization.labels import model_parameter_label, value_label
+from dynvision.visualization.labels import model_parameter_label, parameter_name, value_label
 from dynvision.visualization.names import Names
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -77,10 +77,10 @@ def protocol(measured: Measured, names: Names) -> str:
     n_images = int(of_classifier["n_images"].max()) if len(of_classifier) else 0
     values = listing([value_label(value) for value in experiment.values])
     said = {
-        name: _with_unit(getattr(experiment.stimulus, name), name)
+        name: _with_unit(getattr(experiment.stimulus, name), name, names)
         for name in type(experiment.stimulus).model_fields
     }
-    said[experiment.parameter] = _with_unit(values, experiment.parameter)
+    said[experiment.parameter] = _with_unit(values, experiment.parameter, names)
     shown = f"Each of {n_images:,} test images was shown alone, once for each value: "
     if experiment.baseline_ms:
         shown += f"after a blank of {experiment.baseline_ms:g} ms "
@@ -88,12 +88,12 @@ def protocol(measured: Measured, names: Names) -> str:
     noise = experiment.noise
     if noise.type != "none":
         drawn = f"drawn anew every {noise.refresh_ms:g} ms" if noise.refresh_ms else "drawn once a trial"
-        shown += f", with {noise.type} noise ({noise.definition}, {drawn})"
+        shown += f", with {names.name(noise.type)} noise ({noise.definition}, {drawn})"
     if experiment.find_parameter().kind != "stimulus":
-        shown += f", at {names.name(experiment.parameter)} {said[experiment.parameter]}"
+        shown += f", at {parameter_name(experiment.parameter, names)} {said[experiment.parameter]}"
     shown += f". Responses were recorded until {experiment.recorded_ms:g} ms."
     if experiment.model_args:
-        settings = listing([_setting(name, value) for name, value in experiment.model_args.items()])
+        settings = listing([_setting(name, value, names) for name, value in experiment.model_args.items()])
         shown += f" During the test, {settings}."
     return shown
 
@@ -116,7 +116,7 @@ def findings(
     focus = experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
     parameter = experiment.config.parameter
     unit = PARAMETER_UNITS.get(parameter, "")
-    name = names.name(parameter.removesuffix(f"_{unit}") if unit else parameter)
+    name = parameter_name(parameter, names)
     low, high = float(averaged["value"].min()), float(averaged["value"].max())
     start = f"At {name} {low:g}" if low == high else f"From {name} {low:g} to {high:g}"
     sentences = []
@@ -148,16 +148,19 @@ def _percent(fraction: float) -> str:
     return percent(fraction).replace(" ", NO_BREAK)
 
 
-def _with_unit(value: Any, parameter: str) -> str:
-    text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+def _with_unit(value: Any, parameter: str, names: Names) -> str:
+    text = f"{value:g}" if isinstance(value, (int, float)) else names.config.names.get(str(value), str(value))
     return f"{text} {PARAMETER_UNITS.get(parameter, '')}".strip()
 
 
-def _setting(argument: str, value: Any) -> str:
-    field = DyRCNNArgs.model_fields.get(MODEL_ALIASES.get(argument, argument))
+def _setting(argument: str, value: Any, names: Names) -> str:
+    name = MODEL_ALIASES.get(argument, argument)
+    if isinstance(value, bool):
+        return f"{names.name(name)}: {'yes' if value else 'no'}"
+    field = DyRCNNArgs.model_fields.get(name)
     extra = field.json_schema_extra if field is not None else None
     unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-    return f"{argument} = {value} {unit}".strip()
+    return f"{names.name(name)} = {value} {unit}".strip()
 
 
 def _data_sentence(run: Run) -> str:

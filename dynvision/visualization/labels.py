@@ -19,12 +19,18 @@ NO_VALUE = "–"  # a parameter that this condition's model does not have
 PLAIN = ("model.name", "data.name")  # values that say what they are
 
 
+def parameter_name(parameter: str, names: Names) -> str:
+    """What a swept parameter is called, without its unit: ``duration`` of ``duration_ms``."""
+    unit = PARAMETER_UNITS.get(parameter, "")
+    named = parameter in names.config.names or not unit
+    return names.name(parameter if named else parameter.removesuffix(f"_{unit}"))
+
+
 def parameter_label(parameter: str, names: Names) -> str:
     """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
     unit = PARAMETER_UNITS.get(parameter, "")
-    own = parameter in names.config.names or not unit
-    label = names.name(parameter if own else parameter.removesuffix(f"_{unit}"))
-    return f"{label} ({unit})" if unit else label
+    name = parameter_name(parameter, names)
+    return f"{name} ({unit})" if unit else name
 
 
 def at_value(parameter_label: str, value: float) -> str:

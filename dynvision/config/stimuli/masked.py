@@ -49,5 +49,5 @@ class Masked(Stimulus):
     def describe(self, said: Mapping[str, str]) -> str:
         return (
             f"for {said['duration_ms']} at contrast {said['contrast']}, and {said['soa_ms']} after it came a "
-            f"{self.mask} mask for {said['mask_duration_ms']} at contrast {said['mask_contrast']}"
+            f"{said['mask']} mask for {said['mask_duration_ms']} at contrast {said['mask_contrast']}"
         )
