@@ -17,6 +17,7 @@ from dynvision.visualization.labels import model_parameter_label, parameter_name
 from dynvision.visualization.names import Names
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+PLAIN_NUMBERS = ("fraction", "ratio", "contrast")  # units that are not said behind a number
 
 
 def title(results: Results) -> str:
@@ -133,9 +134,8 @@ def findings(
 def _change(means: pd.Series, layer: str, measure: str, low: float, high: float) -> str:
     """How the mean of a measure goes from one value of the parameter to another."""
     facts = MEASURES[measure]
-    write, unit = (
-        (_percent, "") if facts.unit == "fraction" else (number, NO_BREAK + facts.unit.replace(" ", NO_BREAK))
-    )
+    unit = "" if facts.unit in PLAIN_NUMBERS else NO_BREAK + facts.unit.replace(" ", NO_BREAK)
+    write = _percent if facts.unit == "fraction" else number
     first, last = (write(float(means.get((layer, measure, value), float("nan")))) for value in (low, high))
     if low == high:
         return f"{facts.label} is {last}{unit}"

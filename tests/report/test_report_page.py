@@ -16,6 +16,7 @@ from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.errors import InputError
 from dynvision.report import write_report
 from dynvision.report.numbers import number, seconds
+from dynvision.report.prose import NO_BREAK, _change
 from dynvision.runs import ResultPaths
 
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
@@ -283,3 +284,15 @@ def test_it_takes_a_moment(folder, tmp_path):
     start = time.process_time()
     write_report(folder[0], ["contrast", "duration"], folder[1], tmp_path / "report.html")
     assert time.process_time() - start < 3
+
+
+def test_ratios_have_no_unit_behind_them():
+    means = pd.DataFrame(
+        {"layer": "V1", "measure": ["peak_ratio", "peak_ratio", "peak", "peak"], "value": [1.0, 2.0] * 2}
+    ).assign(mean=[0.5, 0.75, 2.0, 3.0])
+    means = means.set_index(["layer", "measure", "value"])["mean"]
+    plain = NO_BREAK.join
+    assert _change(means, "V1", "peak_ratio", 1.0, 2.0) == "later / earlier peak goes from 0.500 to 0.750"
+    assert (
+        _change(means, "V1", "peak", 1.0, 2.0) == f"peak response goes from 2.00 to {plain(['3.00', 'a.u.'])}"
+    )
