@@ -124,15 +124,21 @@ def findings(
     of_values = [name for name in experiment.config.measures if MEASURES[name].scope != "experiment"]
     for label in labels:
         means = averaged[averaged["condition"] == label].set_index(["layer", "measure", "value"])["mean"]
-        changes = [_change(means, focus, measure, low, high) for measure in of_values]
-        accuracy = _change(means, CLASSIFIER_LAYER, "accuracy_peak", low, high)
+        changes = [change_of(means, focus, measure, low, high) for measure in of_values]
+        accuracy = change_of(means, CLASSIFIER_LAYER, "accuracy_peak", low, high)
         sentence = f"{start} {unit}".strip() + f", in {names.name(focus)}, {listing(changes)}; {accuracy}."
         sentences.append((label if len(labels) > 1 else "", sentence))
     return sentences
 
 
-def _change(means: pd.Series, layer: str, measure: str, low: float, high: float) -> str:
-    """How the mean of a measure goes from one value of the parameter to another."""
+def change_of(means: pd.Series, layer: str, measure: str, low: float, high: float) -> str:
+    """How the mean of a measure goes from one value of the parameter to another, in words.
+
+    Args:
+        means: by layer, measure and value.
+        layer, measure: which of them.
+        low, high: the two values; equal for an experiment with one.
+    """
     facts = MEASURES[measure]
     unit = "" if facts.unit in PLAIN_NUMBERS else NO_BREAK + facts.unit.replace(" ", NO_BREAK)
     write = _percent if facts.unit == "fraction" else number

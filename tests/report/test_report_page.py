@@ -16,7 +16,7 @@ from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.errors import InputError
 from dynvision.report import write_report
 from dynvision.report.numbers import number, seconds
-from dynvision.report.prose import NO_BREAK, _change
+from dynvision.report.prose import NO_BREAK, change_of
 from dynvision.runs import ResultPaths
 
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
@@ -292,7 +292,8 @@ def test_ratios_have_no_unit_behind_them():
     ).assign(mean=[0.5, 0.75, 2.0, 3.0])
     means = means.set_index(["layer", "measure", "value"])["mean"]
     plain = NO_BREAK.join
-    assert _change(means, "V1", "peak_ratio", 1.0, 2.0) == "later / earlier peak goes from 0.500 to 0.750"
+    assert change_of(means, "V1", "peak_ratio", 1.0, 2.0) == "later / earlier peak goes from 0.500 to 0.750"
     assert (
-        _change(means, "V1", "peak", 1.0, 2.0) == f"peak response goes from 2.00 to {plain(['3.00', 'a.u.'])}"
+        change_of(means, "V1", "peak", 1.0, 2.0)
+        == f"peak response goes from 2.00 to {plain(['3.00', 'a.u.'])}"
     )
