@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class Shown:
 
 
 class Results:
-    """The files of an experiment, each whole or absent. A thread writes while the network goes on.
+    """The files of an experiment, each whole or absent.
 
     Args:
         responses, performance, units: where they are written.
@@ -53,7 +52,6 @@ class Results:
         shapes: Mapping[str, Sequence[int]],
     ) -> None:
         self._stack = ExitStack()
-        self._writing: Future[None] | None = None
         with ExitStack() as opened:  # closed at once if one of them cannot be opened
             temporary = [opened.enter_context(atomic_path(path)) for path in (responses, performance)]
             self._responses, self._performance = (
@@ -64,8 +62,6 @@ class Results:
             if shapes:
                 path = opened.enter_context(atomic_path(units))
                 self._units = opened.enter_context(closing(UnitWriter(path, shapes, fixed)))
-            self._thread = opened.enter_context(ThreadPoolExecutor(1, thread_name_prefix="results"))
-            opened.callback(self._finish_writing)
             self._stack = opened.pop_all()
 
     def __enter__(self) -> Results:
@@ -77,23 +73,9 @@ class Results:
         self._stack.__exit__(kind, error, trace)
 
     def append(self, shown: Shown, batch: Batch, times: np.ndarray) -> None:
-        """Append a batch in a condition: a row for each (layer,) image and step.
-
-        Raises:
-            OSError: what was appended before could not be written.
-        """
-        self._finish_writing()
-        self._writing = self._thread.submit(self._write, shown, batch, times)
-
-    def _finish_writing(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
-
-    def _write(self, shown: Shown, batch: Batch, times: np.ndarray) -> None:
+        """Append a batch in a condition: a row for each (layer,) image and step."""
         condition, recorder = shown.condition, shown.recorder
-        mean, sd = recorder.mean, recorder.sd
-        layers = list(mean)
+        layers = list(recorder.mean)
         common = {
             "value": np.array(condition.value),
             "time_ms": times,
@@ -107,8 +89,8 @@ class Results:
                 "image": image[None],
                 "label": label[None],
                 "layer": np.array(layers, dtype=object)[:, None, None],
-                "mean": np.stack(list(mean.values())),
-                "sd": np.stack(list(sd.values())),
+                "mean": np.stack(list(recorder.mean.values())),
+                "sd": np.stack(list(recorder.sd.values())),
             },
             (len(layers), len(batch), len(times)),
         )
