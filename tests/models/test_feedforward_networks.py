@@ -167,13 +167,15 @@ def test_torchvision_agrees(name):
         from torchvision import models
     except (ImportError, RuntimeError):
         pytest.skip("torchvision does not import here")
-    theirs = getattr(models, name.lower())(weights=None).eval()
-    ours = create(name, input_dims=(1, 3, 96, 96), n_classes=1000).eval()
+    theirs = getattr(models, name.lower())(weights=None).double().eval()
+    ours = create(name, input_dims=(1, 3, 96, 96), n_classes=1000).double().eval()
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(2, 3, 96, 96)
+    x = torch.randn(2, 3, 96, 96, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(ours(x)[:, 0], theirs(x), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            ours(x)[:, 0], theirs(x), rtol=1e-9, atol=1e-9 * float(theirs(x).abs().max())
+        )
 
 
 def test_the_names_of_the_weights_are_those_of_torchvision():
