@@ -6,7 +6,7 @@ SNAKEMAKE_FILES = Snakefile $(wildcard workflow/rules/*.smk workflow/*.smk)
 CHECKS := check-lint check-format check-types check-snakefiles check-workflow check-spelling check-generated
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-cluster check $(CHECKS) format docs lock clean
+.PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,10 @@ test: install ## run the tests, except slow ones
 test-all: install ## run the tests, slow ones too
 	@echo "test-all: running the tests, except those marked cluster"
 	@$(BIN)/python -m pytest -m "not cluster"
+
+test-gpu: install ## run the tests that need a GPU
+	@echo "test-gpu: running the tests marked gpu"
+	@$(BIN)/python -m pytest -m gpu
 
 test-cluster: install ## run the tests that need a SLURM cluster
 	@echo "test-cluster: running the tests marked cluster"

@@ -1,4 +1,8 @@
-"""Settings of all tests, and a small laboratory for those that train."""
+"""Settings of all tests, and a small laboratory for those that train.
+
+Tests compute on the CPU, on a machine with a GPU as well: many compare bits, and many train in a fork, which cannot use a
+GPU that its parent has asked for. ``pytest -m gpu`` (``make test-gpu``) runs those that are about a GPU.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,17 @@ from pathlib import Path
 # Two threads of torch on a machine with two busy cores wait for each other; sums depend on the number of threads, too.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as the command line has it
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking whether there is a GPU leaves forks able to use it
 
 import pytest  # noqa: E402
 
 from tests.lab import Lab, write_digits  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPUs, unless the tests that need one are asked for."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,9 @@ def _be_child(action: Callable[[], int], log: Path, kill: Kill | None) -> None:
             os.dup2(output, stream)
         sys.stdout = sys.stderr = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.is_available = lambda: False  # to a fork its parent's GPU is of no use
         if kill is not None:
             sys.addaudithook(_killer(kill))
         status = action()
