@@ -20,6 +20,7 @@ from dynvision.errors import InputError
 from dynvision.files import write_text
 
 MANIFEST_NAME = "manifest.json"
+OTHER_FOLDER = "give the folder that 'dynvision convert' has written for this configuration"
 
 
 class BetonRecord(Section):
@@ -127,12 +128,12 @@ def read_manifest(folder: str | Path, config: ImagesConfig | None = None) -> Man
             Manifest, {name: value for name, value in content.items() if name != "counts"}, ""
         )
     except FileNotFoundError:
-        raise InputError(f"{path} is missing; {anew(folder)}") from None
+        raise InputError(f"{path} is missing; {OTHER_FOLDER}") from None
     except (ValueError, AttributeError):  # InputError is a ValueError
         raise InputError(f"{path} is broken or of another version; {anew(folder)}") from None
     differences = _differences(manifest.config, config) if config is not None else ""
     if differences:
-        raise InputError(f"{path} is of other data: {differences}; {anew(folder)}")
+        raise InputError(f"{path} is of other data: {differences}; {OTHER_FOLDER}")
     return manifest
 
 

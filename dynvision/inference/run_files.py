@@ -9,7 +9,7 @@ import yaml
 
 from dynvision.config.run import YAML_LOADER, RunConfig, read_run_config
 from dynvision.config.section import validate
-from dynvision.data.manifest import MANIFEST_NAME, read_manifest
+from dynvision.data.manifest import read_manifest
 from dynvision.data.shown_images import ShownImages, in_header
 from dynvision.errors import InputError
 from dynvision.inference.errors import ModelLoadError
@@ -65,10 +65,6 @@ def _config_in(weights: Path) -> RunConfig:
 
 def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownImages:
     if data is not None:
-        if not (Path(data) / MANIFEST_NAME).is_file():
-            raise InputError(
-                f"data {data} holds no {MANIFEST_NAME}; give the folder that 'dynvision convert' wrote"
-            )
         return read_manifest(data, config.data.images)
     images = in_header(read_header(weights), config.data.images)
     if images is not None:

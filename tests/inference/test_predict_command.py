@@ -69,7 +69,7 @@ def test_decision_is_the_first_time_with_half_the_probability() -> None:
         (lambda call: call | {"image": "nothing.png"}, "input 1: image nothing.png cannot be read"),
         (lambda call: call | {"device": "gpu"}, "unknown value 'gpu' (key device.device_type)"),
         (lambda call: call | {"output": "table.txt"}, "--output table.txt must end in .csv"),
-        (lambda call: call | {"data": "nowhere"}, "nowhere holds no manifest.json"),
+        (lambda call: call | {"data": "nowhere"}, "nowhere/manifest.json is missing; give the folder"),
     ],
 )
 def test_what_cannot_be_answered(

@@ -229,7 +229,7 @@ def test_weights_that_know_nothing_of_images_need_the_data(own_run: Path, tmp_pa
 def test_missing_and_damaged_files(own_run: Path, tmp_path: Path) -> None:
     weights, data = own_run / "model.safetensors", data_folder(own_run)
     refused(tmp_path / "nothing", "nothing do not exist")
-    refused(own_run, "elsewhere holds no manifest.json", data=tmp_path / "elsewhere")
+    refused(own_run, "elsewhere/manifest.json is missing; give the folder", data=tmp_path / "elsewhere")
     weights.write_bytes(weights.read_bytes()[:1000])
     refused(own_run, weights, "cannot be read as safetensors", data=Path(data))
     weights.unlink()
