@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,16 @@ def test_archive_that_writes_elsewhere_is_refused(root: Path, name: str) -> None
         open_source(DataConfig(name="imagenette"))
     assert [path.name for path in root.rglob("*")] == ["imagenette", "imagenette2-320.tgz"]
     assert not Path("/tmp/dynvision-outside.txt").exists()
+
+
+def test_archive_with_links_is_refused(root: Path) -> None:
+    (root / "imagenette").mkdir()
+    with tarfile.open(root / "imagenette" / "imagenette2-320.tgz", "w:gz") as tar:
+        link = tarfile.TarInfo("imagenette2-320/train")
+        link.type, link.linkname = tarfile.SYMTYPE, "/tmp"
+        tar.addfile(link)
+    with pytest.raises(InputError, match="imagenette2-320/train is neither a file nor a folder"):
+        open_source(DataConfig(name="imagenette"))
 
 
 def test_tiny_imagenet_takes_labels_from_its_annotations(root: Path) -> None:
