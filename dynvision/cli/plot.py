@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output-dir", type=Path, metavar="DIR", help="folder for the figures; in the results if absent"
     )
     parser.add_argument(
-        "--visualization", type=Path, metavar="YAML", help="palette, names, order and figures"
+        "--visualization",
+        type=Path,
+        metavar="YAML",
+        help="palette, names, order and figures; as in the workflow of the results folder if absent",
     )
 
 
@@ -75,7 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.visualization.config_file import read_visualization
     from dynvision.visualization.style import Style
 
-    paths, style = ResultPaths(arguments.results), Style(read_visualization(arguments.visualization))
+    paths, style = (
+        ResultPaths(arguments.results),
+        Style(read_visualization(arguments.visualization, arguments.results)),
+    )
     if arguments.training:
         _plot_runs(arguments, paths, style)
     elif arguments.dynamics:

@@ -19,7 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--experiments", nargs="+", required=True, metavar="NAME", help="experiments to report"
     )
     parser.add_argument("--run-ids", nargs="+", required=True, metavar="ID", help="runs to report")
-    parser.add_argument("--visualization", type=Path, metavar="YAML", help="names and order")
+    parser.add_argument(
+        "--visualization",
+        type=Path,
+        metavar="YAML",
+        help="names and order; as in the workflow of the results folder if absent",
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="HTML", help="where to write the report"
     )
@@ -34,5 +39,5 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.report import write_report
     from dynvision.visualization.config_file import read_visualization
 
-    look = read_visualization(arguments.visualization)
+    look = read_visualization(arguments.visualization, arguments.results)
     write_report(arguments.results, arguments.experiments, arguments.run_ids, arguments.output, look)

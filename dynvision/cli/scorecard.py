@@ -41,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="the section 'scorecard' instead; experiments are then taken as they were frozen with the results",
     )
-    parser.add_argument("--visualization", type=Path, metavar="YAML", help="palette, names and order")
+    parser.add_argument(
+        "--visualization",
+        type=Path,
+        metavar="YAML",
+        help="palette, names and order; as in the workflow of the results folder if absent",
+    )
     add_execution_arguments(parser)
 
 
@@ -132,7 +137,7 @@ def _write(
 
     card = score_run(tables, settings.areas_of(finished.config.model.name))
     folder = arguments.results / "scorecard" / finished.config.run_id
-    style = Style(read_visualization(arguments.visualization))
+    style = Style(read_visualization(arguments.visualization, arguments.results))
     text = scorecard_text(card)
     write_table(card, folder / "scorecard.parquet")
     write_text(folder / "scorecard.txt", text)

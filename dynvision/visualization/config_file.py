@@ -9,17 +9,24 @@ from dynvision.config.section import validate
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError
 
-SECTION = "visualization"
+SECTION, OF_RESULTS = "visualization", "visualization.yaml"
 
 
-def read_visualization(path: str | Path | None) -> VisualizationConfig:
-    """Read palette, names and order; None gives the defaults.
+def read_visualization(path: Path | None, results: Path | None = None) -> VisualizationConfig:
+    """Read palette, names and order.
+
+    Args:
+        path: the file; None takes ``visualization.yaml`` of the results folder, which the workflow writes, and where there
+            is none the defaults.
+        results: the results folder.
 
     The keys may stand at the top of the file or below ``visualization:``, as in ``config_visualization.yaml``.
 
     Raises:
         InputError: the file is missing, is not YAML, or has a key that is not known.
     """
+    if path is None and results is not None and (results / OF_RESULTS).is_file():
+        path = results / OF_RESULTS
     if path is None:
         return VisualizationConfig()
     values = read_yaml(path)

@@ -67,6 +67,13 @@ def plot(paths, *words):
     return ["plot", "--results", str(paths.root), *words]
 
 
+def test_plot_draws_as_the_workflow_did(results):
+    paths, _ = results
+    (paths.root / "visualization.yaml").write_text("figures: {default: [responses]}\n")
+    assert main(plot(paths, "--experiment", "contrast")) == 0
+    assert {path.stem for path in paths.figures("contrast").iterdir()} == {"responses", "overview"}
+
+
 def test_plot_writes_three_files_a_figure(results):
     paths, run_ids = results
     assert main(plot(paths, "--experiment", "contrast")) == 0
