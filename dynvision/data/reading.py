@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from dynvision.data.storage import Storage
 
 Sample = tuple[NDArray[np.uint8], int]
 N_THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes and resizes outside Python's lock
+AT_ONCE = 16  # images that a thread reads before it hands them over, which takes the lock
 
 
 def read_images(
@@ -39,18 +41,19 @@ def read_images(
         image, label = source[index]
         return image if storage is None else storage.stored(image, index), label
 
+    each = iter(indices)
     if not n_threads:
-        yield from (read(int(index)) for index in indices)
+        yield from (read(int(index)) for index in each)
         return
-    ahead: deque[Future[Sample]] = deque()
+    ahead: deque[Future[list[Sample]]] = deque()
     with ThreadPoolExecutor(n_threads, thread_name_prefix="read-images") as pool:
         try:
-            for index in indices:
-                ahead.append(pool.submit(read, int(index)))
-                if len(ahead) > 4 * n_threads:
-                    yield ahead.popleft().result()
+            while several := [int(index) for index in islice(each, AT_ONCE)]:
+                ahead.append(pool.submit(lambda those: [read(index) for index in those], several))
+                if len(ahead) > 2 * n_threads:
+                    yield from ahead.popleft().result()
             while ahead:
-                yield ahead.popleft().result()
+                yield from ahead.popleft().result()
         finally:
             for future in ahead:
                 future.cancel()
