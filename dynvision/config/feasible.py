@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from dynvision.config.checkpoint_files import epoch_file
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
 from dynvision.errors import InputError
@@ -77,6 +78,4 @@ def _missing_epochs(
     last = run.training.epochs
     kept = range(checkpoint_every, last + 1, checkpoint_every) if checkpoint_every else range(0)
     epochs = (int(value) for value in experiment.values)
-    return [
-        epoch for epoch in epochs if epoch not in kept and not (folder / f"epoch-{epoch:04d}.ckpt").exists()
-    ]
+    return [epoch for epoch in epochs if epoch not in kept and not (folder / epoch_file(epoch)).exists()]

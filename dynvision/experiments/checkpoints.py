@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynvision.config.checkpoint_files import LAST
 from dynvision.errors import InputError
 
 
@@ -23,7 +24,9 @@ def checkpoint_weights(folder: Path, epoch: int, run_id: str) -> tuple[dict[str,
         InputError: the run kept no checkpoint of that epoch, or its file is damaged or of another run.
     """
     found: dict[int, Path] = {}
-    for path in sorted(folder.glob("*.ckpt")):
+    for path in sorted(
+        set(folder.glob("*.ckpt")) - {folder / LAST}
+    ):  # that one may be of the middle of an epoch
         found.setdefault(int(_read(path)["epoch"]) + 1, path)  # Lightning counts from 0
     if epoch not in found:
         kept = ", ".join(str(number) for number in sorted(found)) or "none"

@@ -10,11 +10,10 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
 from dynvision.training.stopping import MODES
-
-BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,12 +53,7 @@ class NumberedCheckpoint(MovableCheckpoint):
         prefix: str | None = None,
     ) -> str:
         """The path of the checkpoint of an epoch."""
-        return str(numbered(Path(self.dirpath or ""), int(metrics["epoch"]) + 1))
-
-
-def numbered(folder: Path, epoch: int) -> Path:
-    """The checkpoint of an epoch, counted from 1."""
-    return folder / f"epoch-{epoch:04d}.ckpt"
+        return str(Path(self.dirpath or "") / epoch_file(int(metrics["epoch"]) + 1))
 
 
 def keep_best(folder: Path, best_by: str) -> ModelCheckpoint:

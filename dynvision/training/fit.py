@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from dynvision.base import BaseModel
 from dynvision.base.epoch import Epoch
+from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
@@ -20,7 +21,7 @@ from dynvision.errors import InputError
 from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
-from dynvision.training.checkpoints import BEST, LAST, last_checkpoint, numbered
+from dynvision.training.checkpoints import last_checkpoint
 from dynvision.training.devices import end_started_processes, images_per_process, say_processes
 from dynvision.training.log import TrainingLog
 from dynvision.training.pretrained import prepare
@@ -151,9 +152,9 @@ def _epoch(run: RunConfig, execution: ExecutionConfig, data: DataModule) -> Epoc
 
 def _remove_leftovers(run: RunConfig, run_folder: Path, checkpoints: Path) -> None:
     """Remove what a training that was killed while writing has left behind."""
-    every = [numbered(checkpoints, epoch) for epoch in range(1, run.training.epochs + 1)]
+    every = [epoch_file(epoch) for epoch in range(1, run.training.epochs + 1)]
     remove_leftovers(
-        *(run_folder / name for name in OUTPUTS), *(checkpoints / name for name in (BEST, LAST)), *every
+        *(run_folder / name for name in OUTPUTS), *(checkpoints / name for name in (BEST, LAST, *every))
     )
 
 

@@ -92,6 +92,8 @@ def test_the_checkpoint_varies(show: Run, trained_lab: Lab, tmp_path: Path) -> N
         save_weights(model, tmp_path / f"{epoch}" / "model.safetensors", header)
         weights = tmp_path / f"{epoch}" / "model.safetensors"
         expected[epoch] = column(read(show(f"of{epoch}", weights=weights, values=[1.0])))
+    # Of the middle of the third epoch, of a training that goes on.
+    torch.save({**content, "epoch": 2}, folder / "last.ckpt")
     best = tmp_path / "run" / "model.safetensors"
     during = read(show("during", weights=best, parameter="checkpoint", values=[4, 2]))
     for epoch, responses in expected.items():
