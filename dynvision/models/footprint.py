@@ -7,11 +7,12 @@ change in time is computed once. A step is one frame of streaming inference, whi
 
 from __future__ import annotations
 
-import os
-import pickle
+import multiprocessing
 import resource
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,22 +97,13 @@ def timing(name: str) -> Timing:
     Raises:
         InputError: the process has ended before its time.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as process:
         try:
-            os.close(reader)
-            with os.fdopen(writer, "wb") as pipe:
-                pickle.dump(_measure(name), pipe)
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        content = pipe.read()
-    os.waitpid(child, 0)
-    if not content:
-        raise InputError(f"the measurement of {name} ended without a result, perhaps for want of memory")
-    seconds, kilobytes = pickle.loads(content)
+            seconds, kilobytes = process.submit(_measure, name).result()
+        except BrokenProcessPool:
+            raise InputError(
+                f"the measurement of {name} ended without a result, perhaps for want of memory"
+            ) from None
     return Timing(name, seconds * 1e3, kilobytes / 1024)
 
 

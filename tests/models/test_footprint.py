@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from dynvision.cli import main
 from dynvision.config.models import MODELS
+from dynvision.errors import InputError
 from dynvision.models import create
 from dynvision.models.footprint import footprint, timing
 from dynvision.models.model_table import COUNTS, counts_row, read_block, replace_block
@@ -68,10 +71,32 @@ def test_counts_are_the_published_ones(name, gmac):
 
 
 def test_a_measurement_is_positive_and_of_the_model_alone():
-    measured = timing("DyRCNNx2")
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(n_threads + 1)
+    try:
+        measured = timing("DyRCNNx2")
+        assert torch.get_num_threads() == n_threads + 1  # nothing has changed here
+    finally:
+        torch.set_num_threads(n_threads)
     assert measured.milliseconds > 0
     assert 0 < measured.megabytes < 100
-    assert torch.get_num_threads() >= 1  # nothing has changed here
+
+
+def test_an_error_in_a_measurement_is_its_own(monkeypatch):
+    def fail(name):
+        raise RuntimeError("a layer of another size")
+
+    monkeypatch.setattr("dynvision.models.footprint._typical", fail)
+    with pytest.raises(RuntimeError, match="a layer of another size"):
+        timing("DyRCNNx2")
+
+
+def test_a_measurement_that_is_killed_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(
+        "dynvision.models.footprint._typical", lambda name: os.kill(os.getpid(), signal.SIGKILL)
+    )
+    with pytest.raises(InputError, match="DyRCNNx2 ended without a result"):
+        timing("DyRCNNx2")
 
 
 def test_the_command_prints_writes_and_checks(tmp_path, capsys):
