@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dynvision.cli.look import add_look_argument, look_from
 from dynvision.config.figures import (
     DYNAMICS_FIGURES,
     EXPERIMENT_FIGURES,
@@ -54,12 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="folder for the figures; in the results if absent"
     )
-    parser.add_argument(
-        "--visualization",
-        type=Path,
-        metavar="YAML",
-        help="palette, names, order and figures; as in the workflow of the results folder if absent",
-    )
+    add_look_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -75,13 +71,9 @@ def run(arguments: argparse.Namespace) -> None:
         if name not in known:
             raise unknown_name("figure", name, known, key="--figures")
     from dynvision.runs import ResultPaths
-    from dynvision.visualization.config_file import read_visualization
     from dynvision.visualization.style import Style
 
-    paths, style = (
-        ResultPaths(arguments.results),
-        Style(read_visualization(arguments.visualization, arguments.results)),
-    )
+    paths, style = ResultPaths(arguments.results), Style(look_from(arguments))
     if arguments.training:
         _plot_runs(arguments, paths, style)
     elif arguments.dynamics:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dynvision.cli.look import add_look_argument, look_from
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -19,12 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--experiments", nargs="+", required=True, metavar="NAME", help="experiments to report"
     )
     parser.add_argument("--run-ids", nargs="+", required=True, metavar="ID", help="runs to report")
-    parser.add_argument(
-        "--visualization",
-        type=Path,
-        metavar="YAML",
-        help="names and order; as in the workflow of the results folder if absent",
-    )
+    add_look_argument(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="HTML", help="where to write the report"
     )
@@ -37,7 +34,6 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a configuration, a table or a figure is missing or broken.
     """
     from dynvision.report import write_report
-    from dynvision.visualization.config_file import read_visualization
 
-    look = read_visualization(arguments.visualization, arguments.results)
+    look = look_from(arguments)
     write_report(arguments.results, arguments.experiments, arguments.run_ids, arguments.output, look)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dynvision.cli.execution import add_execution_arguments, execution_from
 from dynvision.cli.finished_run import FinishedRun, add_run_arguments, find_run
+from dynvision.cli.look import add_look_argument, look_from
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,12 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="the section 'scorecard' instead; experiments are then taken as they were frozen with the results",
     )
-    parser.add_argument(
-        "--visualization",
-        type=Path,
-        metavar="YAML",
-        help="palette, names and order; as in the workflow of the results folder if absent",
-    )
+    add_look_argument(parser)
     add_execution_arguments(parser)
 
 
@@ -130,14 +126,13 @@ def _write(
     from dynvision.analysis.scorecard import score_run, scorecard_text
     from dynvision.files import write_text
     from dynvision.visualization.captions import scorecard_caption
-    from dynvision.visualization.config_file import read_visualization
     from dynvision.visualization.save import Drawn, save_figure
     from dynvision.visualization.scorecard import scorecard_figure
     from dynvision.visualization.style import Style
 
     card = score_run(tables, settings.areas_of(finished.config.model.name))
     folder = arguments.results / "scorecard" / finished.config.run_id
-    style = Style(read_visualization(arguments.visualization, arguments.results))
+    style = Style(look_from(arguments))
     text = scorecard_text(card)
     write_table(card, folder / "scorecard.parquet")
     write_text(folder / "scorecard.txt", text)
