@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from dynvision.inference.tuned_model import TunedModel
 logger = logging.getLogger(__name__)
 
 
-class BaseModel(TunedModel, ABC):
+class BaseModel(TunedModel):
     """A model that answers. Threads may share it: one prediction is computed at a time.
 
     Args:

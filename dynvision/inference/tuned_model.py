@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from dynvision.inference.statistics import Statistics
 logger = logging.getLogger(__name__)
 
 
-class TunedModel:
+class TunedModel(ABC):
     """The half of `BaseModel` that knows no inputs: the network, its device, and its optimisation.
 
     Args:
@@ -58,9 +59,9 @@ class TunedModel:
         self._lock = threading.RLock()
         self._tensors: weakref.WeakValueDictionary[Any, Tensor] = weakref.WeakValueDictionary()
 
+    @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs of preprocessed inputs."""
-        raise NotImplementedError
 
     @property
     def is_loaded(self) -> bool:
