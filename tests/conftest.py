@@ -7,6 +7,7 @@ GPU that its parent has asked for. ``pytest -m gpu`` (``make test-gpu``) runs th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.lab import Lab, write_digits  # noqa: E402
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hide the GPUs, unless the tests that need one are asked for."""
-    if config.option.markexpr != "gpu":
+    if not re.search(r"(?<!not )\bgpu\b", config.option.markexpr):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
