@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "dynvision"
 # From the bottom to the top; a part imports from parts below it, and from itself.
 LAYERS = (
     ("errors",),
+    ("registry",),
     ("units", "files", "gpus"),
     ("config",),
     ("functional", "runs", "device", "resources"),

@@ -1,0 +1,121 @@
+"""Names for the things a user can choose: one registry for each concept, all of this one class.
+
+    losses = Registry("loss", key="training.loss", package="dynvision.losses")
+
+    @losses.register("EnergyLoss")
+    class EnergyLoss(...): ...
+
+    losses["EnergyLoss"]       the definition
+    losses["EnergyLos"]        InputError: unknown loss 'EnergyLos' (key training.loss); did you mean 'EnergyLoss'?
+
+A definition is registered where it is written, so a new one is one file. The files of a registry's `package` are imported
+at the first look-up and at no other time. A definition that is costly to import is registered by its place,
+``"package.module:Name"``, and imported when it is looked up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from dynvision.errors import taken_name, unknown_name
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A mapping from names to definitions, in the order of registration.
+
+    Args:
+        concept: what a name stands for, as in error messages, e.g. ``"loss"``.
+        key: configuration key that holds such a name; shown in error messages.
+        package: package whose modules register definitions when they are imported.
+    """
+
+    def __init__(self, concept: str, key: str = "", package: str = "") -> None:
+        self.concept, self.key, self.package = concept, key, package
+        self._definitions: dict[str, T | str] = {}
+        self._aliases: dict[str, str] = {}
+        self._imported = not package
+
+    def register(self, name: str, *aliases: str) -> Callable[[D], D]:
+        """Return a decorator that registers a definition by its name.
+
+        Args:
+            name: the name in configurations and tables.
+            aliases: further names that mean the same; they are accepted, and listed nowhere.
+
+        Raises:
+            InputError: a name is taken.
+        """
+
+        def decorate(definition: D) -> D:
+            self.add(name, definition, *aliases)  # type: ignore[arg-type]
+            return definition
+
+        return decorate
+
+    def add(self, name: str, definition: T | str, *aliases: str) -> None:
+        """Register a definition, or the place of one, ``"package.module:Name"``.
+
+        Raises:
+            InputError: a name is taken.
+        """
+        for new in (name, *aliases):
+            if new in self._definitions or new in self._aliases:
+                raise taken_name(self.concept, new)
+        self._definitions[name] = definition
+        self._aliases.update(dict.fromkeys(aliases, name))
+
+    def remove(self, name: str) -> None:
+        """Remove a definition and its aliases, e.g. after a test."""
+        del self._definitions[name]
+        self._aliases = {alias: of for alias, of in self._aliases.items() if of != name}
+
+    def canonical(self, name: str) -> str:
+        """Return the name that a definition is registered by, of any of its names.
+
+        Raises:
+            InputError: no definition has that name; the message has the nearest one.
+        """
+        self._import_package()
+        name = self._aliases.get(name, name)
+        if name not in self._definitions:
+            raise unknown_name(self.concept, name, (*self._definitions, *self._aliases), key=self.key or None)
+        return name
+
+    def __getitem__(self, name: str) -> T:
+        """Return a definition by any of its names.
+
+        Raises:
+            InputError: no definition has that name; the message has the nearest one.
+        """
+        name = self.canonical(name)
+        definition = self._definitions[name]
+        if isinstance(definition, str):
+            module, _, attribute = definition.partition(":")
+            definition = self._definitions[name] = getattr(importlib.import_module(module), attribute)
+        return definition  # type: ignore[return-value]
+
+    def __contains__(self, name: object) -> bool:
+        self._import_package()
+        return name in self._definitions or name in self._aliases
+
+    def __iter__(self) -> Iterator[str]:
+        self._import_package()
+        return iter(self._definitions)
+
+    def __len__(self) -> int:
+        self._import_package()
+        return len(self._definitions)
+
+    def _import_package(self) -> None:
+        if self._imported:
+            return
+        self._imported = True  # first, since the files themselves may look something up
+        package: Any = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
