@@ -33,12 +33,12 @@ from dynvision.base import Frames, TemporalBase  # noqa: E402
 from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch  # noqa: E402
-from dynvision.experiments.noise import PixelScale  # noqa: E402
 from dynvision.experiments.progress import Progress  # noqa: E402
 from dynvision.experiments.protocol import conditions, times_ms  # noqa: E402
 from dynvision.experiments.results import Results  # noqa: E402
 from dynvision.experiments.run import Session  # noqa: E402
 from dynvision.models import create  # noqa: E402
+from dynvision.noise import PixelScale  # noqa: E402
 
 CONFIG = Path(__file__).parent.parent / "config"
 SHOWN_IN = re.compile(r"conditions in ([\d.]+) s$")

@@ -15,10 +15,10 @@ from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.models import MODELS, register
 from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args, to_yaml
-from dynvision.config.stimuli import Stimulus
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
+from dynvision.stimuli.stimulus import Stimulus
 
 __all__ = [
     "DATASETS",

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationInfo, field_validator, model_validator
+from pydantic_core import CoreSchema
 
 from dynvision.config.groups import ALL, Classes, class_list, resolve_group
 from dynvision.config.measures import DEFAULT_MEASURES, MEASURES
-from dynvision.config.noise import NoiseConfig
 from dynvision.config.parameter import Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
-from dynvision.config.stimuli import STIMULI, Span, Stimulus, read_stimulus
 from dynvision.config.trial import trial_spans
 from dynvision.errors import InputError, unknown_name
+from dynvision.noise.blend import NoiseConfig
+from dynvision.stimuli.stimulus import STIMULI, Span, Stimulus, read_stimulus
 from dynvision.units import ms_to_steps
 
-if TYPE_CHECKING:
-    AnyStimulus = Stimulus
-else:
-    AnyStimulus = Annotated[Union[tuple(STIMULI.values())], Field(discriminator="type")]  # noqa: UP007
+
+class _OneOfTheStimuli:
+    """The JSON schema of a stimulus: any of the registered ones."""
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"oneOf": [handler(stimulus.__pydantic_core_schema__) for stimulus in STIMULI.values()]}
+
+
+AnyStimulus = Annotated[SerializeAsAny[Stimulus], _OneOfTheStimuli()]
 
 TestGroup = str | Classes | dict[str, Classes]
 PARAMETER_UNITS: dict[str, str] = {name: parameter.unit for name, parameter in all_parameters().items()}

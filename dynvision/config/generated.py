@@ -14,15 +14,15 @@ from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.losses import LOSSES
 from dynvision.config.models import MODELS
-from dynvision.config.noise import NoiseConfig
 from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section
-from dynvision.config.stimuli import STIMULI
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig
 from dynvision.errors import InputError
 from dynvision.files import write_text
+from dynvision.noise.blend import NoiseConfig
+from dynvision.stimuli.stimulus import STIMULI
 
 HEADER = """\
 # Every default, with its unit. Generated from the schemas: edit a value to change it for all your runs, or better, put the

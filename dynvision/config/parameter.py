@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any, Literal
 
 from dynvision.config.models import MODELS
-from dynvision.config.noise import NoiseConfig
 from dynvision.config.section import Section
-from dynvision.config.stimuli import STIMULI, Stimulus
 from dynvision.errors import InputError, unknown_name
+from dynvision.noise.blend import NoiseConfig
+from dynvision.stimuli.stimulus import STIMULI, Stimulus
 
 Kind = Literal["stimulus", "noise", "model", "checkpoint"]
 CHECKPOINT = "checkpoint"

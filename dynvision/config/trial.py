@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dynvision.config.stimuli import Span, Stimulus
 from dynvision.errors import InputError
+from dynvision.stimuli.stimulus import Span, Stimulus
 
 NEGLIGIBLE_MS = 1e-9  # what is left over when decimal fractions are added
 

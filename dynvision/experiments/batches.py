@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from dynvision.data.loader import ImageLoader
-from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.screen import Screen
+from dynvision.noise import PixelScale
 
 
 @dataclass(frozen=True)

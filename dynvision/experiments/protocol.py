@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.noise import NoiseConfig
-from dynvision.config.stimuli import Span
+from dynvision.noise.blend import NoiseConfig
+from dynvision.stimuli import Span
 from dynvision.units import ms_to_steps
 
 

@@ -16,7 +16,6 @@ from dynvision.data import DataModule
 from dynvision.device import choose_device
 from dynvision.experiments.batches import Batch, each_batch, pixel_scale
 from dynvision.experiments.network import load_network, network_settings
-from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.outcomes import outcomes
 from dynvision.experiments.progress import Progress
 from dynvision.experiments.protocol import Condition, condition, times_ms
@@ -25,6 +24,7 @@ from dynvision.experiments.room import Room
 from dynvision.experiments.trial import layer_shapes, run_conditions
 from dynvision.experiments.units import images_within
 from dynvision.files import remove_leftovers
+from dynvision.noise import PixelScale
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from dynvision.base import Frames
-from dynvision.experiments.blend import blend, mask_of
-from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.protocol import Condition, Stretch, TimedNoise
 from dynvision.functional.counter_random import random_key
+from dynvision.noise import PixelScale
+from dynvision.noise.blend import blend, mask_of
 
 BLOCK_BYTES = 64 * 2**20  # of the frames of dynamic noise that exist at once
 MASK_STREAM = 0x6D61736B

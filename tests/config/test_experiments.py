@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.noise import NoiseConfig
 from dynvision.config.parameter import all_parameters, stimulus_parameters
 from dynvision.config.section import validate
-from dynvision.config.stimuli import STIMULI, Span, read_stimulus
-from dynvision.config.stimuli.stimulus import register
 from dynvision.config.trial import trial_spans
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
+from dynvision.noise.blend import NoiseConfig
 from dynvision.runs import plan_workflow
+from dynvision.stimuli import STIMULI, Span, Stimulus, read_stimulus
+from dynvision.stimuli.stimulus import register
 
 
 def experiment(**values: Any) -> ExperimentConfig:
@@ -274,3 +274,15 @@ def test_a_name_is_taken_once() -> None:
 
 def test_a_span_is_blank_unless_said_otherwise() -> None:
     assert Span(4.0) == Span(4.0, "blank")
+
+
+def test_a_stimulus_without_words_of_its_own_has_generated_ones() -> None:
+    class Ramp(Stimulus):
+        type: str = "ramp"
+        rise_ms: float = 5.0
+
+        def spans(self) -> tuple[Span, ...]:
+            return (Span(self.rise_ms, "image", self.contrast),)
+
+    said = {"type": "ramp", "contrast": "1", "rise_ms": "5 ms"}
+    assert Ramp().describe(said) == "in a stimulus of type ramp with contrast 1, rise 5 ms"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.noise import NoiseConfig
-from dynvision.config.stimuli import STIMULI
 from dynvision.config.workflow import load_workflow_config
-from dynvision.experiments.noise import NOISES
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES
+from dynvision.noise import NOISES
+from dynvision.noise.blend import NoiseConfig
+from dynvision.stimuli import STIMULI
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")

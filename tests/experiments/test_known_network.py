@@ -16,11 +16,11 @@ from dynvision.analysis import measure_responses
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.progress import Progress
 from dynvision.experiments.protocol import conditions, times_ms
 from dynvision.experiments.results import Results
 from dynvision.experiments.run import Session
+from dynvision.noise import PixelScale
 from tests.experiments.leaky_chain import TAU, LeakyChain
 
 VALUES = {5: 1.0, 2: 0.4, 9: 0.8}  # grey value of each flat image by its index

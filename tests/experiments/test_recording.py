@@ -12,12 +12,12 @@ from torch import Tensor
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
-from dynvision.experiments.noise import PixelScale
 from dynvision.experiments.protocol import Condition, Stretch, conditions
 from dynvision.experiments.recorder import ResponseRecorder
 from dynvision.experiments.screen import BLOCK_BYTES, Screen
 from dynvision.experiments.trial import run_conditions
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
+from dynvision.noise import PixelScale
 from tests.textbook_loop import textbook_loop
 
 

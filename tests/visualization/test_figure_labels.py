@@ -1,7 +1,6 @@
 """What parameters and conditions are called."""
 
 import re
-from typing import get_args
 
 import pytest
 
@@ -9,9 +8,9 @@ from dynvision.analysis import MEASURES, group_runs
 from dynvision.config.data import DataConfig
 from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.config.models import MODELS
-from dynvision.config.noise import NoiseConfig
 from dynvision.config.parameter import all_parameters
 from dynvision.config.training import TrainingConfig
+from dynvision.noise import NOISES
 from dynvision.runs import run_config
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
@@ -37,7 +36,7 @@ def test_every_parameter_that_can_be_shown_reads_as_words(style):
         words = set(re.findall(r"[^\W\d]+", label.partition(" (")[0]))
         coded = {word for word in words if word in CODE or (len(word) == 1 and word.isascii())}
         assert not coded, f"{name} is shown as {label!r}; give it a name in config_visualization.yaml"
-    values = {*RECURRENCE_TYPES, *get_args(NoiseConfig.model_fields["type"].annotation)}
+    values = {*RECURRENCE_TYPES, "none", *NOISES}
     assert set(style.config.names) <= {*shown, *values}, "a name of something that does not exist"
 
 

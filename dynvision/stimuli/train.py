@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dynvision.config.section import key
-from dynvision.config.stimuli.stimulus import Span, Stimulus, register
+from dynvision.stimuli.stimulus import Span, Stimulus, register
 
 
 @register("train")

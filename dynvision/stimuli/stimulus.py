@@ -7,12 +7,13 @@ Times are durations in ms, contrasts are about the mean grey of the pixels. Noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from dynvision.config.section import Section, key, validate
-from dynvision.errors import InputError, taken_name, unknown_name
+from dynvision.errors import InputError, unknown_name
+from dynvision.registry import Registry
 
 Show = Literal["blank", "image", "mask"]
 MaskKind = Literal["phasescrambled", "gaussian", "gaussiancorr", "uniform"]
@@ -56,32 +57,22 @@ class Stimulus(Section):
         raise NotImplementedError
 
     def describe(self, said: Mapping[str, str]) -> str:
-        """The stimulus in words, to follow "the image came on at 0 ms, ".
+        """Return the stimulus in words, to follow "the image came on at 0 ms, ".
+
+        The words here are made of the keys; a stimulus may have better ones.
 
         Args:
             said: each key's value as text with its unit, or the values that it takes.
         """
-        raise NotImplementedError
+        keys = [
+            f"{name.removesuffix('_ms')} {said[name]}" for name in type(self).model_fields if name in said
+        ]
+        keys = [text for text in keys if not text.startswith("type ")]
+        return f"in a stimulus of type {self.type} with {', '.join(keys)}"
 
 
-STIMULI: dict[str, type[Stimulus]] = {}
-S = TypeVar("S", bound=type[Stimulus])
-
-
-def register(name: str) -> Callable[[S], S]:
-    """Make a stimulus known by the name that configurations use.
-
-    Raises:
-        InputError: the name is taken.
-    """
-
-    def add(stimulus: S) -> S:
-        if name in STIMULI:
-            raise taken_name("stimulus", name)
-        STIMULI[name] = stimulus
-        return stimulus
-
-    return add
+STIMULI: Registry[type[Stimulus]] = Registry("stimulus", key="stimulus.type", package="dynvision.stimuli")
+register = STIMULI.register  # @register("name"); the name is the stimulus.type of configurations
 
 
 def read_stimulus(values: object, where: str = "stimulus") -> Stimulus:

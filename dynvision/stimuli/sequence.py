@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dynvision.config.section import Section, key
-from dynvision.config.stimuli.stimulus import MaskKind, Show, Span, Stimulus, register
 from dynvision.errors import InputError
+from dynvision.stimuli.stimulus import MaskKind, Show, Span, Stimulus, register
 
 
 class Part(Section):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dynvision.config.section import key
-from dynvision.config.stimuli.stimulus import Span, Stimulus, register
+from dynvision.stimuli.stimulus import Span, Stimulus, register
 
 
 @register("pair")

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dynvision.config.section import key
-from dynvision.config.stimuli.stimulus import MaskKind, Span, Stimulus, register
 from dynvision.errors import InputError
+from dynvision.stimuli.stimulus import MaskKind, Span, Stimulus, register
 
 
 @register("masked")
