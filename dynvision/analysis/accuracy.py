@@ -1,7 +1,7 @@
 """What the classifier gets right, in time.
 
     accuracy(t)      = part of the images whose guess at t is their label
-    accuracy_peak    = max over t >= 0 of accuracy(t)
+    accuracy_peak    = max over t > 0 of accuracy(t)
     accuracy_mean_on = mean of accuracy(t) over the samples with the stimulus on
 
 Each function returns one number an image whose mean over images is the measure, so that one bootstrap over

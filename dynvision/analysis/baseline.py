@@ -1,6 +1,6 @@
 """What a response is before the stimulus.
 
-    baseline = mean of r(t) over t < 0          above = r(t) - baseline
+    baseline = mean of r(t) over t <= 0          above = r(t) - baseline
 
 Without a sample before onset nothing is subtracted. Networks with biases are active without a stimulus; what cortex
 does is reported as the change from this activity.
@@ -21,7 +21,7 @@ def above_baseline(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
         time_ms: times in ms, (T,).
 
     Returns:
-        (..., number of samples at or after onset), float64.
+        (..., number of samples after onset), float64.
     """
     after = after_onset(time_ms)
     recorded = response[..., after].astype(np.float64)

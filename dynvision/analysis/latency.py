@@ -1,6 +1,6 @@
 """When a response begins.
 
-    onset_latency_ms = min { t >= 0 : |r(t) - baseline| > max(k SD, f h) }
+    onset_latency_ms = min { t > 0 : |r(t) - baseline| > max(k SD, f h) }
 
 baseline and SD are of the samples before onset, k = 3, and h is the largest deviation from the baseline after onset.
 The floor f h, f = 1/1000, keeps rounding from counting as a response in networks without noise. A layer's latency thus

@@ -1,6 +1,6 @@
 """Height and time of the maximum of a response.
 
-    peak            = max r(t)                                   over 0 <= t <= end of the record
+    peak            = max r(t)                                   over 0 < t <= end of the record
     time_to_peak_ms = min { t : r(t) >= peak - 1e-6 |peak| }     over the same times
 
 Nothing is subtracted, smoothed or interpolated: both are read off the samples. The tolerance makes the time

@@ -1,7 +1,7 @@
 """When a network is sure enough to answer.
 
-    reaction_time_confidence_ms = min { t >= 0 : max_k p_k(t) >= 1/2 }
-    reaction_time_entropy_ms    = min { t >= 0 : H(t) <= 1 bit },  H = -sum_k p_k log2 p_k
+    reaction_time_confidence_ms = min { t > 0 : max_k p_k(t) >= 1/2 }
+    reaction_time_entropy_ms    = min { t > 0 : H(t) <= 1 bit },  H = -sum_k p_k log2 p_k
 
 p are the softmax probabilities of the classes. Half the probability on one class, and the entropy of two equally
 likely classes. An image for which the threshold is never met has no reaction time and is left out of the mean; `n_images`

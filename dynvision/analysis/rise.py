@@ -1,6 +1,6 @@
 """How fast a response rises.
 
-    rise_time_ms = min { t >= 0 : r(t) - baseline >= 0.9 (max r - baseline) }        interpolated linearly between samples
+    rise_time_ms = min { t > 0 : r(t) - baseline >= 0.9 (max r - baseline) }        interpolated linearly between samples
 
 For a response that overshoots it is a little before its time to peak. For one that rises to a plateau, whose maximum can be
 anywhere on it, it still says how fast it got there.

@@ -1,6 +1,6 @@
 """When the stimulus was on, and when a mask was.
 
-A sample at t with the stimulus on counts until t + dt, so a stimulus of 40 ms lasts from 0 to 40 whatever dt is.
+A sample at t with the stimulus on stands for [t - dt, t), so a stimulus of 40 ms lasts from 0 to 40 whatever dt is.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def stimulus_periods(table: pd.DataFrame, column: str = "stimulus_on") -> pd.Dat
         edges = np.diff(np.concatenate([[0], on, [0]]))
         time_ms = of_value["time_ms"].to_numpy()
         for first, behind in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-            rows.append((value, time_ms[first], time_ms[behind - 1] + dt))
+            rows.append((value, time_ms[first] - dt, time_ms[behind - 1]))
     return pd.DataFrame(rows, columns=["value", "start_ms", "end_ms"])
 
 

@@ -1,8 +1,8 @@
 """A response added up over time.
 
-    summed_response = dt * sum of r(t_k)     over 0 <= t_k <= end of the record, dt the sampling interval in ms
+    summed_response = dt * sum of r(t_k)     over 0 < t_k <= end of the record, dt the sampling interval in ms
 
-The rectangle rule: a sample stands for the dt that follows it. No baseline is subtracted and nothing is
+The rectangle rule: a sample stands for the dt that ends with it. No baseline is subtracted and nothing is
 normalised; the values of runs with different dt are comparable because of the factor dt.
 
 Source: ours, after the summed response of Zhou et al. (2018), J Neurosci 38:691, without their normalisation.

@@ -1,4 +1,9 @@
-"""The times at which a response was recorded: evenly spaced, 0 is stimulus onset."""
+"""The times at which a response was recorded: evenly spaced, 0 is stimulus onset.
+
+A sample is labelled by the end of its step: the sample at t has integrated the input of [t - dt, t). The one at 0 knows
+nothing of the stimulus yet, the first that can differ is that at dt, and the last with the stimulus on is that at its
+offset.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ RELATIVE_TOLERANCE = 1e-4  # of a step: absorbs times that were stored in single
 
 
 def sample_interval(time_ms: np.ndarray) -> float:
-    """The spacing of the samples in ms. A sample at t stands for the time from t to t + spacing.
+    """The spacing of the samples in ms. A sample at t stands for the time from t - spacing to t.
 
     Args:
         time_ms: times of the samples in ms, ascending, (T,).
@@ -32,12 +37,14 @@ def sample_interval(time_ms: np.ndarray) -> float:
 
 
 def after_onset(time_ms: np.ndarray) -> np.ndarray:
-    """Which samples lie at or after stimulus onset, (T,) of bool.
+    """Return which samples have integrated the input after stimulus onset, those at t > 0, (T,) of bool.
 
     Raises:
         InputError: none does.
     """
-    after = time_ms >= -1e-6
+    after = time_ms > 1e-6
     if not after.any():
-        raise InputError(f"the record ends at {time_ms.max():g} ms, before stimulus onset at 0 ms")
+        raise InputError(
+            f"the record ends at {time_ms.max():g} ms, and no sample is later than stimulus onset at 0 ms"
+        )
     return after

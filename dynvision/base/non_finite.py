@@ -52,7 +52,7 @@ class ActivityCheck:
 
     def where(self, dt: float) -> str:
         """The layer and the time in words; empty while all is finite."""
-        return "" if self.layer is None else f"layer {self.layer} at {steps_to_ms(self.step, dt):g} ms"
+        return "" if self.layer is None else f"layer {self.layer} at {steps_to_ms(self.step + 1, dt):g} ms"
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ def response_table(recording: Recording, layer: str, dt: float) -> pd.DataFrame:
     n_images, n_steps = guess.shape
     columns = {
         "sample": np.repeat(np.arange(n_images), n_steps),
-        "time_ms": np.tile([steps_to_ms(t, dt) for t in range(n_steps)], n_images),
+        "time_ms": np.tile([steps_to_ms(t + 1, dt) for t in range(n_steps)], n_images),
         "label": recording.labels.flatten().numpy(),
         "guess": guess.flatten().numpy(),
         "confidence": confidence.flatten().numpy(),

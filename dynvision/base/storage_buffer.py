@@ -113,8 +113,9 @@ class StorageBuffer(Recordable):
             stage: as for :meth:`recording`.
 
         Returns:
-            Columns sample, time_ms (0 at stimulus onset), label (-1 where it is not scored), guess, confidence (probability
-            of the guess), and logit_0, logit_1, ... or for a layer the mean and sd over units of |r|.
+            Columns sample, time_ms (end of the step; 0 is the start of the presentation), label (-1 where it is not
+            scored), guess, confidence (probability of the guess), and logit_0, logit_1, ... or for a layer the mean and sd
+            over units of |r|.
 
         Raises:
             InputError: nothing is stored, or not that layer.

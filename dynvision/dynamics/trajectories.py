@@ -90,7 +90,7 @@ def layer_trajectories(
         if n:
             _, state = model.advance(Frames(0, n, frame, constant=True), state, plan, observe)
             offset += n
-    time_ms = np.round((np.arange(n_steps) - before) * dt, 9)
+    time_ms = np.round((np.arange(1, n_steps + 1) - before) * dt, 9)
     rows = []
     for layer in model.chain:
         if layer in kept:
@@ -128,7 +128,7 @@ def _rows(
             "image": np.repeat(np.asarray(indices), each),
             "label": np.repeat(np.asarray(labels), each),
             "time_ms": np.tile(np.repeat(time_ms, n), batch),
-            "stimulus_on": np.tile(np.repeat((time_ms >= 0) & (time_ms < duration_ms - 1e-9), n), batch),
+            "stimulus_on": np.tile(np.repeat((time_ms > 1e-9) & (time_ms < duration_ms + 1e-9), n), batch),
             "component": np.tile(np.arange(1, n + 1), batch * n_steps),
             "score": scores.ravel(),
             "explained": np.tile(explained, batch * n_steps),

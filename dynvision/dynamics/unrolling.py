@@ -80,7 +80,7 @@ def compare_unrollings(model: TemporalBase, images: Tensor, n_steps: int) -> pd.
             pd.DataFrame(
                 {
                     "layer": layer,
-                    "time_ms": np.arange(shift, n_steps) * model.dt,
+                    "time_ms": np.arange(shift + 1, n_steps + 1) * model.dt,
                     "biological": np.abs(slow).mean(axis=(1, 2)),
                     "engineering": np.abs(fast).mean(axis=(1, 2)),
                     "largest_difference": np.abs(slow - fast).max(axis=(1, 2)),

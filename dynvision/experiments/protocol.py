@@ -96,7 +96,7 @@ def _stretch(span: Span, n_steps: int) -> Stretch:
 
 
 def times_ms(experiment: ExperimentConfig, dt: float) -> list[float]:
-    """Time of every recorded step in ms from stimulus onset."""
+    """Return the time of every recorded sample in ms from stimulus onset: that of the end of its step."""
     before = ms_to_steps(experiment.baseline_ms, dt, "baseline_ms")
     total = ms_to_steps(experiment.recorded_ms, dt, "recorded_ms")
-    return [round(k * dt, 9) for k in range(-before, total)]  # 0.3 ms, not 0.30000000000000004 ms
+    return [round(k * dt, 9) for k in range(1 - before, total + 1)]  # 0.3 ms, not 0.30000000000000004 ms

@@ -4,11 +4,13 @@ responses    run_id experiment parameter value image label layer time_ms stimulu
 performance  run_id experiment parameter value image label time_ms stimulus_on shown
              guess correct confidence label_confidence label_rank entropy_bits
 
-One row for each value, image, (layer) and step; time 0 is stimulus onset and the idle time is not recorded.
+One row for each value, image, (layer) and step; time 0 is stimulus onset, a sample is labelled by the end of its step, and
+the idle time is not recorded.
 
     value         of the parameter; true is 1 and false is 0
     image         index of the image in its source
-    stimulus_on   the image is on, be it at contrast 0
+    time_ms       end of the step: the state that has integrated its input
+    stimulus_on   the image is on in the step, be it at contrast 0
     shown         what is on the screen: blank, image or mask
     mean, sd      over the units of the layer, of |r|, in the model's own unit
     guess         the most probable class, also in blank periods; correct if it is the label

@@ -70,10 +70,10 @@ class TrialStep(NamedTuple):
     """One step of a trial.
 
     Attributes:
-        time_ms: since the first stimulus onset.
+        time_ms: end of the step, since the first stimulus onset.
         phase: ``idle`` (not recorded), ``presentation`` or ``residual``.
         sees_image: whether the network is shown the image at this step, and not the null input.
-        scored_frame_ms: time of the frame whose label is compared with the output of this step; None where no label
+        scored_frame_ms: end of the step whose frame's label is compared with the output of this step; None where no label
             counts.
     """
 
@@ -115,10 +115,10 @@ class TrialCourse:
             counts = 0 <= frame < n and self.scored[frame]
             steps.append(
                 TrialStep(
-                    (step - onset) * self.dt,
+                    (step + 1 - onset) * self.dt,
                     phase,
                     0 <= step < n and self.on[step],
-                    (frame - onset) * self.dt if counts else None,
+                    (frame + 1 - onset) * self.dt if counts else None,
                 )
             )
         return steps

@@ -146,7 +146,7 @@ class RunModel(BaseModel):
         shown = network.trial_course(shuffle=False).on
         onset = shown.index(True) if True in shown else 0
         self._final = int(scored[-1]) if len(scored) else n_steps - 1
-        self._time_ms = np.array([round((step - onset) * network.dt, 9) for step in range(n_steps)])
+        self._time_ms = np.array([round((step + 1 - onset) * network.dt, 9) for step in range(n_steps)])
         return n_steps
 
     def _create_dummy_input(self) -> Tensor:

@@ -42,7 +42,7 @@ def set_time_axis(grid: Grid, time_ms: np.ndarray) -> None:
     dt = float(np.min(np.diff(time_ms))) if len(time_ms) > 1 else 1.0
     for block in grid.blocks:
         for axes in [*block.panels.ravel(), *block.strips]:
-            axes.set_xlim(time_ms[0], time_ms[-1] + dt)
+            axes.set_xlim(time_ms[0] - dt, time_ms[-1])
         for axes in block.panels.ravel():
             mark_onset(axes)
         block.hide_inner_labels()

@@ -25,7 +25,10 @@ def draw_trajectory(axes: Axes, table: pd.DataFrame, colour: str) -> None:
     on = table["stimulus_on"].to_numpy(dtype=bool)
     axes.plot(table[1], table[2], color=colour, linewidth=0.8, alpha=DIM)
     axes.plot(table.loc[on, 1], table.loc[on, 2], color=colour, linewidth=1.3)
-    start = table.loc[on].head(1)
+    before = table[
+        table["time_ms"] <= 0
+    ]  # the state at onset is the last sample that the stimulus has not reached
+    start = before.tail(1) if len(before) else table.head(1)
     axes.plot(start[1], start[2], marker="o", color=colour, markersize=3)
 
 

@@ -92,7 +92,7 @@ def trial_figure(table: pd.DataFrame, dt: float, image: NDArray[np.float32] | No
         scale = before / figure.get_figheight()  # panels keep their size below the film
         axes.set_position((place.x0, place.y0 * scale, place.width, place.height * scale))
     rows = {"image on": "sees_image", "label counts": "label_counts"}
-    start, end = float(table["time_ms"].iloc[0]), float(table["time_ms"].iloc[-1]) + dt
+    start, end = float(table["time_ms"].iloc[0]) - dt, float(table["time_ms"].iloc[-1])
     for axes, (label, column) in zip(grid.panels[:, 0], rows.items(), strict=True):
         _shade_phases(axes, table, dt)
         for span in _spans(table, table[column], dt):
@@ -152,4 +152,4 @@ def _spans(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Span]:
     times, flags = table["time_ms"].to_numpy(dtype=float), holds.to_numpy(dtype=bool)
     edges = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return [Span(float(times[a]), float(times[b - 1]) + dt) for a, b in zip(starts, ends, strict=True)]
+    return [Span(float(times[a]) - dt, float(times[b - 1])) for a, b in zip(starts, ends, strict=True)]

@@ -50,7 +50,7 @@ def example_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Responses and performance of one run, in the columns that experiments write."""
     rng = np.random.default_rng(seed)
-    time_ms = np.arange(-2 * dt, recorded_ms, dt)
+    time_ms = np.arange(-1, round(recorded_ms / dt) + 1) * dt
     labels = np.arange(n_images) % N_CLASSES
     gain = rng.gamma(20, 1 / 20, n_images)
     pulse = adapting_pulse if adapting else leaky_pulse
@@ -58,8 +58,8 @@ def example_tables(
     for value in values:
         contrast = value if parameter == "contrast" else 1.0
         on_ms = {"duration_ms": value, "soa_ms": SOAS[0]}.get(parameter, duration_ms)
-        on = (time_ms >= 0) & (time_ms < on_ms - 1e-9)
-        masked = (time_ms >= value) & (time_ms < value + MASK_MS) if parameter == "soa_ms" else None
+        on = (time_ms > 0) & (time_ms <= on_ms + 1e-9)
+        masked = (time_ms > value) & (time_ms <= value + MASK_MS) if parameter == "soa_ms" else None
         strength = contrast**0.7
         for index, layer in enumerate(layers):
             shape = pulse(time_ms - index * DELAY_MS, on_ms, tau / (0.3 + 0.7 * contrast)) * 0.8**index

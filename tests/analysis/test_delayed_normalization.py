@@ -81,7 +81,7 @@ def test_noise_of_a_hundredth_moves_the_fit_little():
 
 
 def test_layers_and_draws_are_fitted_apart_and_silence_is_not():
-    time = np.arange(-10, 1000, 2.0)
+    time = np.arange(-8, 1001, 2.0)
     amplitude = np.pad(pulses(), ((0, 0), (5, 0)))
     models = [DelayedNormalization(*HUMAN_AREAS[area]) for area in ("V1-V3", "LOTC")]
     layers = np.stack(

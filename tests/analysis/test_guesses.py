@@ -19,14 +19,14 @@ def performance():
     for value, guesses in GUESSES.items():
         for image, (label, of_image) in enumerate(zip(LABELS, guesses, strict=True)):
             for step, guess in enumerate(of_image):
-                time_ms = 2.0 * step - 2
+                time_ms = 2.0 * step
                 rows.append(
                     (
                         value,
                         image,
                         label,
                         time_ms,
-                        time_ms >= 0,
+                        time_ms > 0,
                         guess,
                         guess == label,
                         CONFIDENCE[value][image][step],
@@ -38,10 +38,10 @@ def performance():
 
 def test_confusions_at_the_best_moment(performance):
     table = confusions(performance).set_index(["value", "label", "guess"])
-    # At 0.5, one of three is right at 0 ms and at 2 ms: the earlier counts. At 1.0 all are right at 2 ms.
-    assert table.loc[0.5, "time_ms"].unique().tolist() == [0.0] and table.loc[
+    # At 0.5, one of three is right at 2 ms and at 4 ms: the earlier counts. At 1.0 all are right at 4 ms.
+    assert table.loc[0.5, "time_ms"].unique().tolist() == [2.0] and table.loc[
         1.0, "time_ms"
-    ].unique().tolist() == [2.0]
+    ].unique().tolist() == [4.0]
     assert table.loc[0.5].loc[0]["mean"].tolist() == [0.5, 0.5, 0.0]
     assert table.loc[0.5].loc[2]["mean"].tolist() == [1.0, 0.0, 0.0]
     assert table.loc[1.0].loc[0]["mean"].tolist() == [1.0, 0.0, 0.0]
@@ -64,7 +64,7 @@ def test_guesses_in_time_at_the_highest_value(performance):
 def test_best_moments(performance):
     table = best_moments(performance).set_index(["quantity", "value"])
     assert table.loc["accuracy"]["mean"].tolist() == pytest.approx([1 / 3, 1.0])
-    assert table.loc["time_ms"]["mean"].tolist() == [0.0, 2.0]
+    assert table.loc["time_ms"]["mean"].tolist() == [2.0, 4.0]
     assert table.loc["confidence"]["mean"].tolist() == pytest.approx([0.4, 0.8])
     assert table.loc["time_ms"]["ci_low"].isna().all()
     assert table.loc[("accuracy", 1.0), ["ci_low", "ci_high"]].tolist() == [1.0, 1.0]

@@ -34,7 +34,7 @@ def test_measures_are_means_over_images():
     metrics = measure_responses(responses, performance, ["peak", "summed_response"]).set_index(
         ["value", "layer", "measure"]
     )
-    after = responses[responses["time_ms"] >= 0]
+    after = responses[responses["time_ms"] > 0]
     by_image = after.groupby(["value", "layer", "image"], observed=True)["mean"]
     peaks = by_image.max().groupby(["value", "layer"], observed=True).mean()
     sums = 2.0 * by_image.sum().groupby(["value", "layer"], observed=True).mean()
@@ -86,7 +86,7 @@ def test_measures_over_conditions_are_of_the_mean_response():
     responses, performance = example_tables(parameter="duration_ms", values=DURATIONS, adapting=True)
     metrics = measure_responses(responses, performance, ["peak", "r_double", "summation_exponent"])
     assert set(metrics["measure"]) == {"peak", "r_double", "accuracy_peak", "accuracy_mean_on"}
-    after = responses[responses["time_ms"] >= 0]  # zero before onset, so that no baseline is subtracted
+    after = responses[responses["time_ms"] > 0]  # zero before onset, so that no baseline is subtracted
     mean = after.groupby(["layer", "value"], observed=True)["mean"].sum()
     doubling = metrics[metrics["measure"] == "r_double"].set_index(["layer", "value"])
     for layer in LAYERS:
@@ -123,7 +123,7 @@ def test_reaction_times_are_measured_where_an_experiment_asks_for_them():
     responses, performance = example_tables(values=(1.0,))
     metrics = measure_responses(responses, performance, ["reaction_time_confidence_ms"])
     reaction = metrics[metrics["measure"] == "reaction_time_confidence_ms"].squeeze()
-    first = performance.query("time_ms >= 0 and confidence >= 0.5")["time_ms"].min()
+    first = performance.query("time_ms > 0 and confidence >= 0.5")["time_ms"].min()
     assert reaction["layer"] == CLASSIFIER_LAYER and reaction["mean"] == first
     with pytest.raises(InputError, match="lacks the column entropy_bits"):
         measure_responses(responses, performance, ["reaction_time_entropy_ms"])
@@ -170,7 +170,7 @@ def test_stimulus_periods_last_as_long_as_the_stimulus():
 
 def test_two_pulses_are_two_periods_and_no_stimulus_is_none():
     on = [False, True, False, True, True, False]
-    table = pd.DataFrame({"value": 1.0, "time_ms": np.arange(6) * 2.0 - 2, "stimulus_on": on})
+    table = pd.DataFrame({"value": 1.0, "time_ms": np.arange(6) * 2.0, "stimulus_on": on})
     silent = table.assign(value=2.0, stimulus_on=False)
     periods = stimulus_periods(pd.concat([table, silent]))
     assert periods.to_numpy().tolist() == [[1.0, 0.0, 2.0], [1.0, 4.0, 8.0]]

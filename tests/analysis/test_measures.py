@@ -64,11 +64,11 @@ def test_summed_leaky_pulse_is_height_times_duration():
 
 def test_summed_response_is_the_rectangle_rule_after_onset():
     response = np.array([9.0, 9.0, 1.0, 2.0, 3.0])
-    assert summed_response(response, np.array([-4.0, -2.0, 0.0, 2.0, 4.0])) == 2.0 * (1 + 2 + 3)
+    assert summed_response(response, np.array([-2.0, 0.0, 2.0, 4.0, 6.0])) == 2.0 * (1 + 2 + 3)
 
 
 def test_what_happens_before_onset_does_not_count():
-    response = np.where(TIME < 0, 100.0, leaky_pulse(TIME, 20.0, 5.0))
+    response = np.where(TIME <= 0, 100.0, leaky_pulse(TIME, 20.0, 5.0))
     assert time_to_peak_ms(response, TIME) == 20.0
     assert peak(response, TIME) < 1
 
@@ -102,7 +102,7 @@ def test_diverged_response_has_no_time_to_peak():
 )
 def test_scaling_a_response_scales_height_and_sum_and_keeps_time(values, factor, n_before):
     response = np.array(values)
-    time = np.arange(len(values)) - float(n_before)
+    time = np.arange(len(values)) + 1 - float(n_before)
     scaled = factor * response
     assert peak(scaled, time) == pytest.approx(factor * peak(response, time))
     assert summed_response(scaled, time) == pytest.approx(factor * summed_response(response, time))
@@ -113,7 +113,7 @@ def test_scaling_a_response_scales_height_and_sum_and_keeps_time(values, factor,
 
 def test_leading_axes_are_kept():
     response = np.random.default_rng(0).random((2, 3, 4, len(TIME)))
-    on = (TIME >= 0) & (TIME < 20)
+    on = (TIME > 0) & (TIME <= 20)
     for measure in MEASURES.values():
         if measure.of == "responses" and measure.scope == "trace":
             given = {"response": response, "time_ms": TIME, "stimulus_on": np.stack([on, on])}
@@ -128,13 +128,13 @@ def test_times_that_cannot_be_used_are_said():
     with pytest.raises(InputError, match="not evenly spaced"):
         summed_response(np.zeros(3), np.array([0.0, 1.0, 3.0]))
     with pytest.raises(InputError, match="single time"):
-        summed_response(np.zeros(1), np.array([0.0]))
-    with pytest.raises(InputError, match="before stimulus onset"):
-        peak(np.zeros(2), np.array([-4.0, -2.0]))
+        summed_response(np.zeros(1), np.array([2.0]))
+    with pytest.raises(InputError, match="no sample is later than stimulus onset"):
+        peak(np.zeros(2), np.array([-2.0, 0.0]))
 
 
 def test_accuracies_by_hand():
-    time = np.array([-1.0, 0.0, 1.0, 2.0])
+    time = np.array([0.0, 1.0, 2.0, 3.0])
     correct = np.array(
         [[[1, 0, 1, 0], [1, 0, 1, 1], [1, 1, 0, 0]]], dtype=bool
     )  # over images: 3/3, 1/3, 2/3, 1/3

@@ -12,14 +12,14 @@ from dynvision.analysis.subadditivity import r_double, summation_exponent, summe
 from tests.analysis.example_tables import leaky_pulse
 
 DURATIONS = np.array([16.0, 32, 64, 128, 256, 512])
-TIME = np.arange(-10, 1000, 2.0)
+TIME = np.arange(-8, 1001, 2.0)
 
 
 def boxes(heights, widths=None):
     """Responses that are constant for a time, (V, 1, T): their sum is known."""
     widths = np.full(len(heights), 100.0) if widths is None else widths
     shape = [
-        np.where((TIME >= 0) & (width > TIME), height, 0.0)
+        np.where((TIME > 0) & (width >= TIME), height, 0.0)
         for height, width in zip(heights, widths, strict=True)
     ]
     return 0.7 + np.stack(shape)[:, None]
@@ -53,7 +53,7 @@ def pulse_pairs(gaps, pulse_ms=20.0):
     on = np.zeros((len(gaps), len(TIME)), bool)
     for row, gap in zip(on, gaps, strict=True):
         for onset in (0.0, pulse_ms + gap):
-            row |= (onset <= TIME) & (onset + pulse_ms > TIME)
+            row |= (onset < TIME) & (onset + pulse_ms >= TIME)
     return on
 
 
@@ -83,13 +83,13 @@ def test_recovery_takes_trials_with_one_pulse_where_there_are_some():
     second = 0.5 * leaky_pulse(TIME - 70, 20.0, 400.0)
     response = np.stack([one + second, one])[:, None]
     on = pulse_pairs([50.0, 50.0])
-    on[1] = (TIME >= 0) & (TIME < 20)
+    on[1] = (TIME > 0) & (TIME <= 20)
     ratios = recovery(response, TIME, on)[:, 0]
     np.testing.assert_allclose(ratios, [0.5, np.nan], rtol=1e-9)
 
 
 def test_recovery_without_pairs_has_no_value():
-    on = np.broadcast_to((TIME >= 0) & (TIME < 20), (2, len(TIME)))
+    on = np.broadcast_to((TIME > 0) & (TIME <= 20), (2, len(TIME)))
     assert np.isnan(recovery(boxes([1, 2]), TIME, on)).all()
 
 

@@ -24,11 +24,11 @@ GAPS = np.array([16.0, 64, 256, 1000])
 
 def sampled(onsets_and_offsets, amplitudes, dt):
     """Responses of the model, integrated every 0.25 ms and sampled every dt; time, stimulus and amplitude there."""
-    fine = np.arange(-40, 8000) * 0.25
+    fine = np.arange(-39, 8001) * 0.25
     amplitude = np.zeros((len(onsets_and_offsets), len(fine)))
     for row, pulses, height in zip(amplitude, onsets_and_offsets, amplitudes, strict=True):
         for onset, offset in pulses:
-            row[(fine >= onset) & (fine < offset)] = height
+            row[(fine > onset) & (fine <= offset)] = height
     every = round(dt / 0.25)
     response = MODEL.response(amplitude, 0.25)[:, None, ::every]
     return response, fine[::every], amplitude[:, ::every] > 0, amplitude[:, ::every]

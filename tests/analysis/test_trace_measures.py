@@ -17,13 +17,13 @@ from dynvision.analysis.width import fwhm_ms
 from dynvision.errors import InputError
 from tests.analysis.example_tables import leaky_pulse
 
-TIME = np.arange(-20, 200, 2.0)
+TIME = np.arange(-18, 201, 2.0)
 
 
 def test_baseline_is_the_mean_before_onset():
-    response = np.where(TIME < 0, np.where(TIME < -10, 1.0, 3.0), 7.0)
+    response = np.where(TIME <= 0, np.where(TIME <= -10, 1.0, 3.0), 7.0)
     np.testing.assert_allclose(above_baseline(response, TIME), 5.0)
-    assert (above_baseline(response[TIME >= 0], TIME[TIME >= 0]) == 7.0).all()  # nothing before onset
+    assert (above_baseline(response[TIME > 0], TIME[TIME > 0]) == 7.0).all()  # nothing up to onset
 
 
 @pytest.mark.parametrize("delay", [0.0, 6.0, 24.0])
@@ -36,10 +36,10 @@ def test_latency_of_a_delayed_response_is_the_delay(delay):
 
 def test_latency_waits_until_the_response_leaves_the_noise():
     generator = np.random.default_rng(1)
-    noise = np.where(TIME < 0, generator.normal(0, 0.1, len(TIME)), 0.0)
+    noise = np.where(TIME <= 0, generator.normal(0, 0.1, len(TIME)), 0.0)
     ramp = np.clip(TIME, 0, None) / 100
-    threshold = noise[TIME < 0].mean() + 3 * noise[TIME < 0].std()
-    expected = TIME[(TIME >= 0) & (ramp > threshold)][0]
+    threshold = noise[TIME <= 0].mean() + 3 * noise[TIME <= 0].std()
+    expected = TIME[(TIME > 0) & (ramp > threshold)][0]
     assert onset_latency_ms(noise + ramp, TIME) == expected > 20
 
 
@@ -76,14 +76,14 @@ def test_only_the_hump_of_the_peak_counts_and_a_step_has_no_width():
     assert np.isnan(fwhm_ms(np.where(TIME > 20, 1.0, 0.0), TIME))
     assert np.isnan(fwhm_ms(np.zeros(len(TIME)), TIME))
     from_start = np.array([1.0, 0.8, 0.2, 0.0])
-    assert fwhm_ms(from_start, np.arange(4.0)) == pytest.approx(1.5)
+    assert fwhm_ms(from_start, np.arange(1, 5.0)) == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("base", [0.0, 0.5])
 def test_sustained_ratio_by_hand(base):
-    on = (TIME >= 0) & (TIME < 100)
+    on = (TIME > 0) & (TIME <= 100)
     response = base + np.where(on, 1 + 3 * np.exp(-np.clip(TIME, 0, None) / 20), 0)
-    expected = (1 + 3 * math.exp(-98 / 20)) / 4
+    expected = (1 + 3 * math.exp(-100 / 20)) / (1 + 3 * math.exp(-2 / 20))
     assert sustained_ratio(response[None], TIME, on[None]) == pytest.approx([expected])
     assert sustained_ratio(np.where(on, 1.0, 0.0)[None], TIME, on[None]) == [1.0]
     assert np.isnan(sustained_ratio(response[None], TIME, np.zeros((1, len(TIME)), bool)))
@@ -112,7 +112,7 @@ def peak_ratio_of_dynvision_01(response, min_delay):
 def test_peak_ratio_is_that_of_dynvision_01(values, dt):
     response = np.array(values, float)
     expected = peak_ratio_of_dynvision_01(values, round(10 / dt))
-    assert peak_ratio(response, np.arange(len(values)) * dt) == pytest.approx(expected)
+    assert peak_ratio(response, np.arange(1, len(values) + 1) * dt) == pytest.approx(expected)
 
 
 def test_peak_ratio_does_not_depend_on_dt():
@@ -135,8 +135,8 @@ def test_reaction_times_by_hand():
 
 
 def test_records_that_end_before_onset_are_said():
-    with pytest.raises(InputError, match="before stimulus onset"):
-        onset_latency_ms(np.zeros(2), np.array([-4.0, -2.0]))
+    with pytest.raises(InputError, match="no sample is later than stimulus onset"):
+        onset_latency_ms(np.zeros(2), np.array([-2.0, 0.0]))
 
 
 @pytest.mark.parametrize("base", [0.0, 2.0])
@@ -150,6 +150,6 @@ def test_rise_time_of_a_leaky_unit(base):
 
 
 def test_rise_time_at_the_borders():
-    assert rise_time_ms(np.where(TIME >= 0, 1.0, 0.0), TIME) == 0
+    assert rise_time_ms(np.where(TIME > 0, 1.0, 0.0), TIME) == 2
     assert np.isnan(rise_time_ms(np.ones(len(TIME)), TIME))
     assert np.isnan(rise_time_ms(np.where(TIME >= 10, 0.0, 1.0), TIME))

@@ -67,14 +67,14 @@ def test_gradients_that_are_not_finite_are_named(value):
 @pytest.mark.parametrize("value", NOT_FINITE)
 @pytest.mark.parametrize("block_steps", [None, 1, 4])
 def test_first_activity_that_is_not_finite_is_named_with_its_time(value, block_steps):
-    """A value enters A at step 3 and reaches B two steps and C four steps later: A at 6 ms is the first."""
+    """A value enters A at step 3 and reaches B two steps and C four steps later: A at 8 ms is the first."""
     model = MonitoredChain(input_dims=(8, 1, 1, 1), t_feedforward=4.0, block_steps=block_steps)
     video = torch.zeros(2, 8, 1, 1, 1, dtype=torch.float64)
     model._check_activity(video, raise_error=True)
     video[1, 3] = value
-    with pytest.raises(InputError, match="activity: layer A at 6 ms is not finite"):
+    with pytest.raises(InputError, match="activity: layer A at 8 ms is not finite"):
         model._check_activity(video, raise_error=True)
-    with pytest.warns(UserWarning, match="layer A at 6 ms"):
+    with pytest.warns(UserWarning, match="layer A at 8 ms"):
         model._check_activity(video)
 
 

@@ -182,7 +182,7 @@ def test_table_of_the_outputs_row_by_row():
     ]
     assert len(table) == 2 * N_STEPS
     assert table["sample"].tolist() == [0] * N_STEPS + [1] * N_STEPS
-    assert table["time_ms"].tolist() == [2.0 * t for t in range(N_STEPS)] * 2
+    assert table["time_ms"].tolist() == [2.0 * (t + 1) for t in range(N_STEPS)] * 2
     assert table["label"].tolist() == labels.flatten().tolist()
     for row in (0, 7, N_STEPS + 3):
         values = logits[row // N_STEPS, row % N_STEPS].numpy()
@@ -205,8 +205,8 @@ def test_rows_of_a_layer_line_up_with_those_of_the_outputs(resolution):
     assert list(layer) == ["sample", "time_ms", "label", "guess", "confidence", "mean", "sd"]
     shared = ["sample", "time_ms", "label", "guess", "confidence"]
     assert layer[shared].equals(outputs[shared])
-    assert (layer.loc[layer["time_ms"] < 4.0, "mean"] == 0).all()
-    assert (layer.loc[layer["time_ms"] >= 4.0, "mean"] > 0).all()
+    assert (layer.loc[layer["time_ms"] <= 4.0, "mean"] == 0).all()
+    assert (layer.loc[layer["time_ms"] > 4.0, "mean"] > 0).all()
     with pytest.raises(InputError, match="unknown stored layer 'V4'.*allowed: IT, V1, V2, classifier"):
         model.get_dataframe("V4")
 

@@ -42,16 +42,16 @@ def test_a_trial_is_printed_step_by_step(tmp_path: Path, capsys: pytest.CaptureF
     assert "pattern 011, reaction time 2 ms" in said
     lines = [" ".join(line.split()) for line in said.splitlines()[4:]]
     assert lines == [
-        "-8 idle null -",
         "-6 idle null -",
-        "-4 presentation null -",
+        "-4 idle null -",
         "-2 presentation null -",
-        "0 presentation image -",
+        "0 presentation null -",
         "2 presentation image -",
         "4 presentation image -",
-        "6 presentation image of the frame at 2 ms",
-        "8 residual null of the frame at 4 ms",
+        "6 presentation image -",
+        "8 presentation image of the frame at 4 ms",
         "10 residual null of the frame at 6 ms",
+        "12 residual null of the frame at 8 ms",
     ]
 
 
@@ -87,7 +87,7 @@ def test_the_figure_shows_an_image_of_the_batch(
     assert capsys.readouterr().out.endswith(f"{figures}/trial.csv\n")
     assert sorted(path.name for path in figures.iterdir()) == ["trial.csv", "trial.png", "trial.svg"]
     table = pd.read_csv(figures / "trial.csv")
-    assert table["time_ms"].tolist() == [0, 2, 4]
+    assert table["time_ms"].tolist() == [2, 4, 6]
     assert table["sees_image"].all() and table["label_counts"].all()
     pixels = np.asarray(Image.open(figures / "trial.png").convert("L"))
     assert pixels.std() > 20  # a digit is in it

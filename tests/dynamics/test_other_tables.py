@@ -60,8 +60,8 @@ def test_one_leaky_unit_has_one_component_which_is_its_response():
     first = table[table["component"] == 1]
     assert first["explained"].iloc[0] == pytest.approx(1.0)
     time = first["time_ms"].to_numpy()
-    steps = np.clip(time / DT + 1, 0, 20)
-    late = np.clip(time / DT + 1 - 20, 0, None)
+    steps = np.clip(time / DT, 0, 20)
+    late = np.clip(time / DT - 20, 0, None)
     response = (1 - (1 - DT / TAU) ** steps) * (1 - DT / TAU) ** late
     expected = 3 * (response - response.mean())  # nine equal pixels are one unit vector of length 3
     np.testing.assert_allclose(

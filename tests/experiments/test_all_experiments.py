@@ -60,8 +60,8 @@ def test_experiment(kept: Lab, name: str) -> None:
     assert len(performance) == N_TEST_IMAGES * len(experiment.values) * n_steps
     assert len(responses) == 2 * len(performance)
     assert set(performance["value"]) == {float(value) for value in experiment.values}
-    assert performance["time_ms"].min() == -experiment.baseline_ms
-    assert performance["time_ms"].max() == experiment.recorded_ms - dt
+    assert performance["time_ms"].min() == dt - experiment.baseline_ms
+    assert performance["time_ms"].max() == experiment.recorded_ms
     for value in experiment.values:
         on = performance[performance["value"] == float(value)].groupby("time_ms")["stimulus_on"].first()
         shown = [span.duration_ms for span in experiment.trial(value) if span.show == "image"]

@@ -62,16 +62,16 @@ def step_response(drive: np.ndarray, dt: float) -> np.ndarray:
 
 def test_the_tables_are_exactly_the_expected_ones(tmp_path: Path) -> None:
     responses, performance = tables(tmp_path, **CONTRAST)
-    time = np.arange(-4, 60, 2.0)
-    on = (time >= 0) & (time < 20)
+    time = np.arange(-2, 61, 2.0)
+    on = (time > 0) & (time <= 20)
     expected_responses, expected_performance = [], []
     for value in (0.5, 1.0):
         for (image, grey), label in zip(VALUES.items(), (0, 1, 0), strict=True):
             amplitude = value * grey
             # A in closed form: it charges while the stimulus is on and decays afterwards
-            charged = amplitude * (1 - np.exp(-(time + 2) / TAU))
-            decays = amplitude * (1 - math.exp(-20 / TAU)) * np.exp(-(time + 2 - 20) / TAU)
-            a = np.where(time < 0, 0.0, np.where(on, charged, decays))
+            charged = amplitude * (1 - np.exp(-time / TAU))
+            decays = amplitude * (1 - math.exp(-20 / TAU)) * np.exp(-(time - 20) / TAU)
+            a = np.where(time <= 0, 0.0, np.where(on, charged, decays))
             b = step_response(a, 2.0)
             common = {
                 "run_id": "known",
@@ -126,16 +126,14 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 def test_the_time_grid_does_not_change_what_is_measured(name: str, tmp_path: Path) -> None:
     """A leaky unit under a constant drive is solved exactly: the state at a time is the same on every grid.
 
-    The state in the row of a step is that at the end of the step. B hears of A at the end of a step, too, which is what
+    A row is labelled by the end of its step. B hears of A at the end of a step, too, which is what
     remains of the grid: a shift of less than dt, so that B agrees to first order.
     """
     (coarse, guesses), (fine, finer_guesses) = (
         tables(tmp_path / str(dt), dt=dt, **PROTOCOLS[name]) for dt in (2.0, 1.0)
     )
-    state = [table[table["layer"] == "A"].copy() for table in (coarse, fine)]
-    for table, dt in zip(state, (2.0, 1.0), strict=True):
-        table["end_ms"] = table["time_ms"] + dt
-    both = state[0].merge(state[1], on=["value", "image", "end_ms"], suffixes=("", "_fine"))
+    state = [table[table["layer"] == "A"] for table in (coarse, fine)]
+    both = state[0].merge(state[1], on=["value", "image", "time_ms"], suffixes=("", "_fine"))
     assert len(both) == len(state[0])
     assert both["mean"].to_numpy() == pytest.approx(both["mean_fine"].to_numpy(), abs=1e-6)
     names = ("time_to_peak_ms", "peak", "summed_response")
@@ -149,3 +147,17 @@ def test_the_time_grid_does_not_change_what_is_measured(name: str, tmp_path: Pat
     assert old["summed_response"].to_numpy() == pytest.approx(new["summed_response"].to_numpy(), rel=0.08)
     of_a = [table.xs("A", level="layer") for table in (old, new)]
     assert of_a[0]["peak"].to_numpy() == pytest.approx(of_a[1]["peak"].to_numpy(), rel=1e-6)
+
+
+def test_nothing_moves_before_the_stimulus(tmp_path: Path) -> None:
+    """A sample is labelled by the end of its step: at t a leaky unit is at 1 - exp(-t / tau), at onset still at rest."""
+    responses, performance = tables(tmp_path, **{**CONTRAST, "values": [1.0]})
+    one = responses[(responses["layer"] == "A") & (responses["image"] == 5)].set_index("time_ms")["mean"]
+    assert (one[one.index <= 0] == 0).all() and one.index.min() == -2
+    for t in (2.0, 10.0, 20.0):
+        assert one[t] == pytest.approx(1 - math.exp(-t / TAU), rel=1e-6)
+    assert one.idxmax() == 20  # the last sample with the stimulus on is that at its offset
+    on = performance[performance["stimulus_on"]]["time_ms"]
+    assert (on.min(), on.max()) == (2, 20)
+    rest = performance[(performance["time_ms"] <= 0) & (performance["image"] == 5)]["label_confidence"]
+    assert rest.nunique() == 1

@@ -36,7 +36,7 @@ def test_durations() -> None:
 def test_no_baseline() -> None:
     (shown,) = conditions(experiment(baseline_ms=0, stimulus={"duration_ms": 6}), dt=2)
     assert shown.stretches[0] == Stretch(3, 1.0)
-    assert times_ms(experiment(baseline_ms=0), 2)[0] == 0
+    assert times_ms(experiment(baseline_ms=0), 2)[0] == 2
 
 
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1, 2])
@@ -46,22 +46,22 @@ def test_stimulus_is_on_from_0_for_its_duration_on_every_grid(dt: float) -> None
     for condition in conditions(protocol, dt):
         assert len(times) == condition.n_steps == len(condition.stimulus_on) == round(24 / dt)
         on = [time for time, shown in zip(times, condition.stimulus_on, strict=True) if shown]
-        assert on[0] == 0
-        assert on[-1] == pytest.approx(condition.value - dt)
+        assert on[0] == dt
+        assert on[-1] == pytest.approx(condition.value)
         assert len(on) == round(condition.value / dt)
-    assert times[0] == -4 and times[-1] == pytest.approx(20 - dt)
+    assert times[0] == pytest.approx(dt - 4) and times[-1] == 20
 
 
 def test_times_are_decimal() -> None:
     short = experiment(baseline_ms=0.3, recorded_ms=0.4, stimulus={"duration_ms": 0.3})
     assert times_ms(short, 0.1) == [
-        -0.3,
         -0.2,
         -0.1,
         0.0,
         0.1,
         0.2,
         0.3,
+        0.4,
     ]
 
 

@@ -16,7 +16,7 @@ from dynvision.data import read_manifest
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES
 from tests.lab import Lab
 
-TIMES = [float(time) for time in range(-4, 20, 2)]
+TIMES = [2.0 * step for step in range(-1, 11)]
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +73,18 @@ def test_what_the_tables_are_of(responses: pd.DataFrame, performance: pd.DataFra
 
 def test_the_stimulus_is_on_from_0_to_6_ms(responses: pd.DataFrame, performance: pd.DataFrame) -> None:
     for table in (responses, performance):
-        assert np.array_equal(table["stimulus_on"], table["time_ms"].between(0, 6, inclusive="left"))
+        assert np.array_equal(table["stimulus_on"], table["time_ms"].between(0, 6, inclusive="right"))
 
 
 def test_before_the_stimulus_all_images_are_alike(responses: pd.DataFrame) -> None:
-    before = responses[responses["time_ms"] < 0].groupby(["layer", "time_ms"], observed=True)["mean"]
+    before = responses[responses["time_ms"] <= 0].groupby(["layer", "time_ms"], observed=True)["mean"]
     assert (before.max() - before.min()).max() == 0
-    during = responses[responses["time_ms"] == 4].groupby("layer", observed=True)["mean"]
+    during = responses[responses["time_ms"] == 6].groupby("layer", observed=True)["mean"]
     assert (during.max() - during.min()).min() > 0
 
 
 def test_more_contrast_is_a_larger_response(responses: pd.DataFrame) -> None:
-    at = responses[(responses["layer"] == "layer1") & (responses["time_ms"] == 4)]
+    at = responses[(responses["layer"] == "layer1") & (responses["time_ms"] == 6)]
     weak, strong = (at[at["value"] == value].set_index("image")["mean"] for value in (0.25, 1.0))
     assert (strong > weak).all()
 
@@ -141,7 +141,7 @@ def test_the_accuracy_is_that_of_the_test(trained_lab: Lab, lab_with_run: Lab) -
     )
     performance = pq.read_table(lab_with_run.root / "tables" / "performance.parquet").to_pandas()
     summary = json.loads((trained_lab.root / "run" / "test.json").read_text())
-    last = performance[performance["time_ms"] == 4]
+    last = performance[performance["time_ms"] == 6]
     assert last["correct"].mean() == pytest.approx(summary["test_accuracy"])
     assert performance["correct"].mean() == pytest.approx(summary["test_accuracy_over_time"])
 
@@ -152,5 +152,5 @@ def test_another_grid_is_the_same_time(lab_with_run: Lab) -> None:
     assert lab_with_run.show(finer, tables="finer").status == 0
     table = pq.read_table(lab_with_run.root / "finer" / "performance.parquet").to_pandas()
     one = table[(table["value"] == 1) & (table["image"] == table["image"].iloc[0])]
-    assert one["time_ms"].tolist() == [float(time) for time in range(-4, 20)]
-    assert one.loc[one["stimulus_on"], "time_ms"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert one["time_ms"].tolist() == [float(time) for time in range(-3, 21)]
+    assert one.loc[one["stimulus_on"], "time_ms"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]

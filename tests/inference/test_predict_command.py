@@ -55,10 +55,10 @@ def test_decision_is_the_first_time_with_half_the_probability() -> None:
     from dynvision.inference import Prediction
 
     p = np.array([[0.5, 0.5], [0.4, 0.6], [0.9, 0.1]])
-    prediction = Prediction(np.array([-2.0, 0.0, 2.0]), p, ("a", "b"), 2)
-    assert (prediction.class_name, prediction.probability, prediction.decision_ms) == ("a", 0.9, 0.0)
-    assert repr(prediction) == "Prediction('a', probability 0.900, decision at 0 ms; 3 steps, 2 classes)"
-    never = Prediction(np.array([0.0]), np.array([[0.4, 0.3, 0.3]]), ("a", "b", "c"), 0)
+    prediction = Prediction(np.array([0.0, 2.0, 4.0]), p, ("a", "b"), 2)
+    assert (prediction.class_name, prediction.probability, prediction.decision_ms) == ("a", 0.9, 2.0)
+    assert repr(prediction) == "Prediction('a', probability 0.900, decision at 2 ms; 3 steps, 2 classes)"
+    never = Prediction(np.array([2.0]), np.array([[0.4, 0.3, 0.3]]), ("a", "b", "c"), 0)
     assert np.isnan(never.decision_ms)
 
 

@@ -77,7 +77,7 @@ def test_outputs_equal_those_of_the_test_to_the_bit(digits_run: Path) -> None:
     answer = model.predict(pixels[0])
     p = expected.logits[0].double().softmax(-1).numpy()
     assert answer.probabilities == pytest.approx(p, abs=1e-6)
-    assert answer.time_ms.tolist() == [2.0 * step for step in range(len(p))]
+    assert answer.time_ms.tolist() == [2.0 * (step + 1) for step in range(len(p))]
     assert answer.final == int(np.flatnonzero((expected.labels[0] != expected.ignore_index).numpy())[-1])
     assert answer.class_name == str(p[answer.final].argmax())
 

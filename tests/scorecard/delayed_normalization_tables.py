@@ -24,10 +24,10 @@ PROTOCOLS = ("contrast", "duration", "interval")
 
 def amplitudes(protocol: str, dt: float = DT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values (V,), times in ms (T,) and contrast of the stimulus at each (V, T)."""
-    time = np.arange(-10, 1200 if protocol == "interval" else 1000, dt)
+    time = np.arange(-10, 1200 if protocol == "interval" else 1000, dt) + dt
 
     def pulse(onset: float, duration: float) -> np.ndarray:
-        return ((time >= onset) & (time < onset + duration)).astype(float)
+        return ((time > onset) & (time <= onset + duration)).astype(float)
 
     if protocol == "contrast":
         values, shown = CONTRASTS, [contrast * pulse(0, 500) for contrast in CONTRASTS]

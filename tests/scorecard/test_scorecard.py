@@ -117,7 +117,9 @@ def test_numbers_of_a_feedforward_chain_are_known(feedforward):
     np.testing.assert_allclose(numbers["recovery"], 1)
     np.testing.assert_allclose(numbers["r_double"], 1)
     assert numbers["sustained_ratio", "V1", "V1", 1.0] == 1
-    assert (numbers["time_to_peak_ms"] == 0).all() and (numbers["onset_latency_ms"] == 0).all()
+    assert (numbers["time_to_peak_ms"] == 1).all() and (
+        numbers["onset_latency_ms"] == 1
+    ).all()  # the first sample, at dt
     summed = numbers["summed_normalized"].xs(("V1", "V1"))
     np.testing.assert_allclose(summed[[17.0, 533.0]], [17 / 533, 1])
     assert numbers["summation_exponent"].iloc[0] == pytest.approx(1)

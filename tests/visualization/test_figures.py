@@ -93,7 +93,7 @@ def test_bars_show_the_different_durations(example, run, name):
 
 def test_two_pulses_are_two_bars():
     on = [False, True, False, True, True, False]
-    table = pd.DataFrame({"value": 3.0, "time_ms": np.arange(6) * 2.0 - 2, "stimulus_on": on})
+    table = pd.DataFrame({"value": 3.0, "time_ms": np.arange(6) * 2.0, "stimulus_on": on})
     axes = Figure().add_subplot()
     draw_stimulus(axes, table, {})
     assert bars(axes) == [(0.0, 2.0), (4.0, 8.0)]

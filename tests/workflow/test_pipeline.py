@@ -98,7 +98,7 @@ def test_every_test_image_once_in_every_condition(done: Workflow) -> None:
     test = read_manifest(folder).test
     for name, layers in (("performance", 1), ("responses", 2)):
         for experiment, run_id, table in tables(done, name):
-            times = np.arange(-2.0, LAST_MS[experiment] + 1, 2.0)
+            times = np.arange(0.0, LAST_MS[experiment] + 3, 2.0)
             values = EXPERIMENTS[experiment]
             keys = ["value", "image", "time_ms", *(["layer"] if name == "responses" else [])]
             assert not table.duplicated(keys).any()
@@ -108,7 +108,7 @@ def test_every_test_image_once_in_every_condition(done: Workflow) -> None:
             assert np.array_equal(np.sort(table["time_ms"].unique()), times)
             assert table["run_id"].unique().tolist() == [run_id]
             length = table["value"] if experiment == "duration" else 40
-            assert np.array_equal(table["stimulus_on"], (table["time_ms"] >= 0) & (table["time_ms"] < length))
+            assert np.array_equal(table["stimulus_on"], (table["time_ms"] > 0) & (table["time_ms"] <= length))
 
 
 def test_measures_are_those_of_the_responses(done: Workflow) -> None:
@@ -118,7 +118,7 @@ def test_measures_are_those_of_the_responses(done: Workflow) -> None:
         assert set(DEFAULT_MEASURES) <= set(metrics["measure"])
         assert sorted(metrics["value"].unique()) == EXPERIMENTS[experiment]
         assert metrics["n_images"].eq(6).all()
-        after = responses[experiment, run_id].query("time_ms >= 0")
+        after = responses[experiment, run_id].query("time_ms > 0")
         courses = after.pivot_table(
             index=["value", "layer", "image"], columns="time_ms", values="mean", observed=True
         )
