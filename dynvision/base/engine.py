@@ -13,16 +13,18 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynvision.base.batch_statistics import normalizes_over_batch
 from dynvision.base.block_size import choose_block_steps
 from dynvision.base.frames import Frames, in_pieces, join, merge_frames
 from dynvision.base.operations import Operation
+from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan
 from dynvision.base.scan import Scan, scan_of
 from dynvision.base.state import ModelState, Trace
 from dynvision.base.watch import INSIDE_SCAN, Watch, shifted
+from dynvision.functional.max_pool import max_pool
 from dynvision.functional.merge import MERGES
 from dynvision.functional.recurrent_scan import recurrent_scan
 from dynvision.functional.resize import resize_nearest
@@ -47,23 +49,30 @@ def advance(
     """
     outputs: list[Frames] = []
     once = Once()
+    padding = PaddedChannels() if plan.padded else None
+    channels = true_channels(plan.layers[-1]) if plan.padded else None
     done = 0
     while done < frames.n:
         rest = frames.between(frames.first + done, frames.end)
         longest = block_steps or choose_block_steps(plan, rest, state)
         block = rest.head(min(longest, plan.longest_block or longest)).shifted(state.age - rest.first)
         shift = done - block.first
-        output, state = _run_block(plan, block, state, once, shifted(watch or {}, shift))
+        output, state = _run_block(plan, block, state, once, shifted(watch or {}, shift), padding)
         if output is not None:
-            outputs.append(output.shifted(shift))
+            outputs.append(without_padding(output, channels).shifted(shift))
         done += block.n
     return outputs, state
 
 
 def _run_block(
-    plan: Plan, frames: Frames, state: ModelState, once: Once, watch: Watch
+    plan: Plan,
+    frames: Frames,
+    state: ModelState,
+    once: Once,
+    watch: Watch,
+    padding: PaddedChannels | None,
 ) -> tuple[Frames | None, ModelState]:
-    run = _Block(state, frames, once, watch)
+    run = _Block(state, frames, once, watch, padding)
     signal: Frames | None = frames
     for layer in plan.layers:
         signal = run.layer(layer, signal)
@@ -95,7 +104,10 @@ class Once:
 class _Block:
     """One block of time under way."""
 
-    def __init__(self, state: ModelState, frames: Frames, once: Once, watch: Watch) -> None:
+    def __init__(
+        self, state: ModelState, frames: Frames, once: Once, watch: Watch, padding: PaddedChannels | None
+    ) -> None:
+        self.padding = padding
         self.first, self.end, self.frames = frames.first, frames.end, frames
         self.once, self.watch = once, watch
         self.traces = dict(state.traces)
@@ -130,37 +142,41 @@ class _Block:
         module: Any = operation.module
         if operation.kind == "connect":
             h = self._heard(module.source, module.delay_steps, first, end)
-            return merge_frames(x, h and self._apply(plan, operation, module.transform, h), module.merge)
+            transform = self.padding.transform(module) if self.padding else module.transform
+            return merge_frames(x, h and self._apply(plan, operation, transform, h), module.merge)
         if operation.kind == "recur":
             h = self._heard(plan.name, module.delay_steps, first, end)
             if h is None:
                 return x
             h = self._apply(plan, operation, module.recurrent_signal, h)
-            self._tell("recurrent", plan.name, h)
+            self._tell("recurrent", plan, h)
             return _merge_recurrent(module, x, h)
         if operation.kind == "begin":
             return self._begin(module, x, first, end)
         if x is None:
             return None
         if operation.kind == "first_stage":
-            x = self._apply(plan, operation, module.first_stage, x)
+            stage = self.padding.first_stage(module) if self.padding else module.first_stage
+            x = self._apply(plan, operation, stage, x)
             if module.conv2 is None:
-                self._tell("conv", plan.name, x)
+                self._tell("conv", plan, x)
             return x
         if operation.kind == "second_stage":
-            x = self._apply(plan, operation, module.second_stage, x)
-            self._tell("conv", plan.name, x)
+            stage = self.padding.second_stage(module) if self.padding else module.second_stage
+            x = self._apply(plan, operation, stage, x)
+            self._tell("conv", plan, x)
             return x
         if operation.kind == "timed":
             return self._timed(plan, operation, x)
         if operation.kind == "stateful":
             return self._own_state(plan, operation, x)
         if operation.kind == "record":
-            self._tell("state", plan.name, x)
+            self._tell("state", plan, x)
             return x
-        x = self._apply(plan, operation, module, x)
+        pools = type(module) is nn.MaxPool2d
+        x = self._apply(plan, operation, functools.partial(max_pool, module) if pools else module, x)
         if operation.name == "layer":
-            self._tell("conv", plan.name, x)
+            self._tell("conv", plan, x)
         return x
 
     def _apply(
@@ -213,6 +229,7 @@ class _Block:
 
     def _scan(self, plan: LayerPlan, scan: Scan, z: Frames) -> Frames:
         """The layer's state over a stretch, recurrence included, as one operation."""
+        recurrence = self.padding.recurrence(scan.recurrence) if self.padding else scan.recurrence
         history = (
             None
             if scan.recurrence is None
@@ -225,7 +242,7 @@ class _Block:
             self._trace(plan.name).last() if history is None else None,
             scan.solver.gain(),
             scan.rectified,
-            scan.recurrence,
+            recurrence,
             None if history is None else history.folded(),
         )
         return Frames(z.first, z.n, r)
@@ -245,7 +262,7 @@ class _Block:
     def _one_step(self, plan: LayerPlan, operation: Operation, y: Tensor, r: Tensor | None, t: int) -> Tensor:
         module: Any = operation.module
         if operation.kind == "solve":
-            self._tell("drive", plan.name, Frames(t, 1, y))
+            self._tell("drive", plan, Frames(t, 1, y))
             drives = (y, *self.drives.get(plan.name, ()))[: module.history + 1]
             if plan.drive_history:
                 self.drives[plan.name] = drives[: plan.drive_history]
@@ -269,11 +286,13 @@ class _Block:
     def _keep(self, plan: LayerPlan, activity: Frames) -> None:
         self.traces[plan.name] = self._trace(plan.name).append(activity)
         if plan.recorded:
-            self._tell("state", plan.name, activity)
+            self._tell("state", plan, activity)
 
-    def _tell(self, quantity: str, layer: str, frames: Frames) -> None:
+    def _tell(self, quantity: str, plan: LayerPlan, frames: Frames) -> None:
         if quantity in self.watch:
-            self.watch[quantity](layer, frames)
+            if self.padding:
+                frames = without_padding(frames, true_channels(plan))
+            self.watch[quantity](plan.name, frames)
 
 
 def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:

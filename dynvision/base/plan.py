@@ -51,6 +51,25 @@ class Plan:
     horizon: dict[str, int]  # how far back each layer's activity is read, in steps
     longest_block: int | None  # bound by the shortest feedback delay
     settled: int  # age after which every signal has arrived everywhere
+    padded: bool = False  # whether maps have channels of zeros beside theirs
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for plans that compute the same on the same modules."""
+        layers = tuple(
+            (
+                layer.name,
+                tuple(
+                    tuple((operation.name, operation.kind, id(operation.module)) for operation in part)
+                    for part in (layer.block, layer.lateral, layer.step, layer.output)
+                ),
+                layer.recorded,
+                layer.start,
+                layer.delay,
+            )
+            for layer in self.layers
+        )
+        return (*layers, self.longest_block, self.padded)
 
 
 def make_plan(

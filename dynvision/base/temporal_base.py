@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,16 +22,18 @@ from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
 from dynvision.base.batch_statistics import running_statistics
+from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance
 from dynvision.base.frames import Frames
 from dynvision.base.logits import gather_logits
 from dynvision.base.operations import check_operations
+from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan, make_plan
 from dynvision.base.published_weights import PublishedWeights
 from dynvision.base.recording import Recordable, Trial
 from dynvision.base.state import ModelState
 from dynvision.base.stretches import every, stretches
-from dynvision.base.watch import Observer, Watch, joined, shifted
+from dynvision.base.watch import INSIDE_SCAN, Observer, Watch, joined, shifted
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
 from dynvision.units import ms_to_steps
@@ -66,6 +69,8 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         block_steps: steps that are computed at once; None chooses by device and size. It changes speed, not results.
         checkpoint_segments: parts of a trial whose activity is computed again in the backward pass instead of kept; 0 keeps
             everything. With sqrt(T) parts the memory of training grows with sqrt(T). It changes no result.
+        cuda_graphs: on a GPU, capture a trial that comes again in the same shape and replay it, except with
+            ``checkpoint_segments`` (:mod:`dynvision.base.cuda_graphs`). It changes speed, not results.
 
     Raises:
         InputError: an argument that no class of the model knows, or a value that is not possible.
@@ -89,6 +94,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         non_input_value: float = 0.0,
         block_steps: int | None = None,
         checkpoint_segments: int = 0,
+        cuda_graphs: bool = True,
         **kwargs: Any,
     ) -> None:
         reject_unknown_arguments(type(self), kwargs)
@@ -102,6 +108,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         self.feedforward_only, self.without_skip = feedforward_only, without_skip
         self.non_input_value = float(non_input_value)
         self.block_steps, self.checkpoint_segments = block_steps, checkpoint_segments
+        self.cuda_graphs, self._graphs = cuda_graphs, CudaGraphs()
         self.idle_steps = ms_to_steps(self.t_idle, self.dt, "t_idle")
         self.layer_names: Sequence[str] = ()
         self.layer_operations: Sequence[str] = DEFAULT_OPERATIONS
@@ -221,8 +228,6 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         x = self._as_video(x_0)
         n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]
         plan = self.plan(feedforward_only)
-        state = self.initial_state(x.shape[0], plan)
-        null = self.null_input(x.shape[0])
         on = [True] * n_steps if shown is None else list(shown)
         if len(on) != n_steps:
             raise InputError(f"shown has {len(on)} entries for a presentation of {n_steps} steps")
@@ -230,6 +235,33 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         trial = Trial(x.shape[0], len(on), self.chain, self.classifier_name)
         recorder = self.open_recording(trial, store_responses)
         told = joined(observer, recorder, watch=watch)
+
+        if pads_here(x) and INSIDE_SCAN.isdisjoint(told) and can_pad(plan):
+            plan = replace(plan, padded=True)
+
+        def run(inputs: Sequence[Tensor], told: Watch) -> Tensor:
+            return self._run_trial(inputs[0], on, truncate_steps, plan, told)
+
+        if (
+            x.is_cuda
+            and self.cuda_graphs
+            and not self.checkpoint_segments
+            and not torch.compiler.is_compiling()
+        ):
+            key = (tuple(on), truncate_steps, plan.key)
+            logits = self._graphs.run(self, key, run, (x,), told)
+        else:
+            logits = run((x,), told)
+        if recorder is not None:
+            recorder.finish(logits)
+        return logits
+
+    def _run_trial(
+        self, x: Tensor, on: Sequence[bool], truncate_steps: int, plan: Plan, told: Watch
+    ) -> Tensor:
+        """All steps of a trial, from the idle state; the arguments are those of :meth:`forward`, made explicit."""
+        state = self.initial_state(x.shape[0], plan)
+        null = self.null_input(x.shape[0])
         outputs: list[Tensor] = []
         recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
         cuts = {*every(truncate_steps, len(on))}
@@ -247,10 +279,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             outputs.append(output)
             if truncate_steps and end % truncate_steps == 0:
                 state = state.detach()
-        logits = torch.cat(outputs, dim=1)
-        if recorder is not None:
-            recorder.finish(logits)
-        return logits
+        return torch.cat(outputs, dim=1)
 
     def advance(
         self,

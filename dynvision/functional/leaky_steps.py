@@ -15,15 +15,21 @@ Rectified = Literal["none", "drive", "state"]
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
+def has_kernel(r: Tensor) -> bool:
+    """Whether these steps run as one kernel, which also adds the bias of the recurrence."""
+    return HAS_TRITON and r.is_cuda and r.dtype != torch.float64
+
+
 def forward(
     z: Tensor,
     h: Tensor | None,
     start: Tensor,
     r: Tensor,
     batch: int,
-    gain: float,
+    gain: float | Tensor,
     rectified: Rectified,
     active: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> None:
     """``r(t)`` of all steps into ``r``: u = z + h, then (1 - g) r(t - 1) + g u, rectified where ``rectified`` says.
 
@@ -33,15 +39,19 @@ def forward(
         start: r before the first step, (B, ...).
         r: receives the result, (n B, ...).
         batch: B.
-        gain: g.
+        gain: g; a tensor has one number, or one for each channel, (C, 1, 1).
         rectified: what is max(., 0): nothing, the drive u, or the new state.
         active: receives where the drive is above 0, (n B, ...) of bool, if it is rectified and a gradient is wanted.
+        bias: of the recurrent signal, (C,), where the kernel adds it (:func:`has_kernel`).
     """
-    if HAS_TRITON and r.is_cuda and r.dtype != torch.float64:
+    if has_kernel(r):
         from dynvision.functional import leaky_steps_triton
 
-        leaky_steps_triton.forward(z, h, start, r, batch, gain, rectified, active)
+        leaky_steps_triton.forward(z, h, start, r, batch, gain, rectified, active, bias)
         return
+    assert bias is None
+    if isinstance(gain, Tensor):
+        gain = gain.to(r.dtype)
     steps = r.split(batch)
     drives = [z] * len(steps) if z.shape[0] == batch else z.split(batch)
     lateral = [None] * len(steps) if h is None else h.split(batch)
@@ -62,33 +72,44 @@ def forward(
 
 def backward(
     grad_r: Tensor,
+    heard: Tensor | None,
     r: Tensor,
     carried: Tensor | None,
     grad_z: Tensor,
+    total: Tensor | None,
     batch: int,
-    gain: float,
+    gain: float | Tensor,
     rectified: Rectified,
     active: Tensor | None = None,
 ) -> Tensor:
     """Backward of :func:`forward`.
 
     Args:
-        grad_r: gradient at r from everything but the next step, (n B, ...).
+        grad_r: gradient at r from outside, (n B, ...).
+        heard: gradient at r through the recurrence, (n B, ...), or None.
         r: the result of :func:`forward`, (n B, ...).
         carried: gradient at the last step from the step after it, (B, ...), or None; overwritten.
         grad_z: receives the gradient at the drive, (n B, ...).
+        total: the sum of that over steps is added to it, (B, ...), or None.
         batch, gain, rectified, active: as in :func:`forward`.
 
     Returns:
         The gradient at the state before the first step, (B, ...).
     """
-    if HAS_TRITON and r.is_cuda and r.dtype != torch.float64:
+    if has_kernel(r):
         from dynvision.functional import leaky_steps_triton
 
-        return leaky_steps_triton.backward(grad_r, r, carried, grad_z, batch, gain, rectified, active)
+        return leaky_steps_triton.backward(
+            grad_r, heard, r, carried, grad_z, total, batch, gain, rectified, active
+        )
+    if isinstance(gain, Tensor):
+        gain = gain.to(r.dtype)
     where = [None] * (len(r) // batch) if active is None else active.split(batch)
-    steps = list(zip(grad_r.split(batch), r.split(batch), grad_z.split(batch), where, strict=True))
-    for grad, state, out, above in reversed(steps):
+    lateral = [None] * (len(r) // batch) if heard is None else heard.split(batch)
+    steps = list(zip(grad_r.split(batch), lateral, r.split(batch), grad_z.split(batch), where, strict=True))
+    for grad, signal, state, out, above in reversed(steps):
+        if signal is not None:
+            grad = grad + signal
         at_y = grad if carried is None else carried.add_(grad)
         if rectified == "state":
             at_y = torch.ops.aten.threshold_backward(at_y, state, 0.0)
@@ -96,5 +117,7 @@ def backward(
         carried = at_y - out  # (1 - g) a(t)
         if above is not None:
             out.mul_(above)
+        if total is not None:
+            total.add_(out)
     assert carried is not None
     return carried

@@ -14,6 +14,7 @@ from torch import Tensor
 from dynvision.functional.leaky_steps import Rectified
 
 BLOCK = 1024
+MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
 
 
 @triton.jit
@@ -24,9 +25,14 @@ def _forward(
     r,
     active,
     units,
-    n,
     z_stride,
     gain,
+    bias,
+    channels,
+    inner,
+    N: tl.constexpr,
+    GAIN: tl.constexpr,
+    BIAS: tl.constexpr,
     LATERAL: tl.constexpr,
     RECTIFIED: tl.constexpr,
     ACTIVE: tl.constexpr,
@@ -34,17 +40,26 @@ def _forward(
 ):  # noqa: E501
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < units
+    if GAIN == "number":
+        g = gain
+    elif GAIN == "scalar":
+        g = tl.load(gain)
+    else:
+        g = tl.load(gain + (at // inner) % channels, mask=inside)
+    shift = 0.0
+    if BIAS:
+        shift = tl.load(bias + (at // inner) % channels, mask=inside).to(tl.float32)
     state = tl.load(start + at, mask=inside).to(tl.float32)
-    for k in range(n):
+    for k in tl.static_range(N):
         here = k * units + at
         drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32)
         if LATERAL:
-            drive += tl.load(h + here, mask=inside).to(tl.float32)
+            drive += tl.load(h + here, mask=inside).to(tl.float32) + shift
         if ACTIVE:
             tl.store(active + here, drive > 0, mask=inside)
         if RECTIFIED == "drive":
             drive = tl.maximum(drive, 0.0)
-        state += gain * (drive - state)
+        state += g * (drive - state)
         if RECTIFIED == "state":
             state = tl.maximum(state, 0.0)
         tl.store(r + here, state, mask=inside)
@@ -53,33 +68,53 @@ def _forward(
 @triton.jit
 def _backward(
     grad_r,
+    heard,
     r,
     active,
     carried,
     grad_z,
+    total,
     grad_start,
     units,
-    n,
     gain,
+    channels,
+    inner,
+    N: tl.constexpr,
+    GAIN: tl.constexpr,
+    HEARD: tl.constexpr,
+    TOTAL: tl.constexpr,
     CARRIED: tl.constexpr,
     RECTIFIED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < units
+    if GAIN == "number":
+        g = gain
+    elif GAIN == "scalar":
+        g = tl.load(gain)
+    else:
+        g = tl.load(gain + (at // inner) % channels, mask=inside)
     carry = tl.zeros((BLOCK,), tl.float32)
+    sum_z = tl.zeros((BLOCK,), tl.float32)
     if CARRIED:
         carry = tl.load(carried + at, mask=inside).to(tl.float32)
-    for step in range(n):
-        here = (n - 1 - step) * units + at
+    for step in tl.static_range(N):
+        here = (N - 1 - step) * units + at
         grad = carry + tl.load(grad_r + here, mask=inside).to(tl.float32)
+        if HEARD:
+            grad += tl.load(heard + here, mask=inside).to(tl.float32)
         if RECTIFIED == "state":
             grad = tl.where(tl.load(r + here, mask=inside) > 0, grad, 0.0)
-        heard = gain * grad
+        at_z = g * grad
         if RECTIFIED == "drive":
-            heard = tl.where(tl.load(active + here, mask=inside) != 0, heard, 0.0)
-        tl.store(grad_z + here, heard, mask=inside)
-        carry = (1.0 - gain) * grad
+            at_z = tl.where(tl.load(active + here, mask=inside) != 0, at_z, 0.0)
+        tl.store(grad_z + here, at_z, mask=inside)
+        if TOTAL:
+            sum_z += at_z
+        carry = (1.0 - g) * grad
+    if TOTAL:
+        tl.store(total + at, tl.load(total + at, mask=inside) + sum_z, mask=inside)
     tl.store(grad_start + at, carry, mask=inside)
 
 
@@ -89,12 +124,22 @@ def forward(
     start: Tensor,
     r: Tensor,
     batch: int,
-    gain: float,
+    gain: float | Tensor,
     rectified: Rectified,
     active: Tensor | None,
+    bias: Tensor | None,
 ) -> None:
     """See :func:`dynvision.functional.leaky_steps.forward`."""
     n = r.shape[0] // batch
+    if n > MOST_UNROLLED:
+        for first in range(0, n, MOST_UNROLLED):
+            at = slice(first * batch, (first + MOST_UNROLLED) * batch)
+            parts = (x if x is None or x.shape[0] == batch else x[at] for x in (z, h))
+            above = None if active is None else active[at]
+            forward(*parts, start, r[at], batch, gain, rectified, above, bias)  # type: ignore[arg-type]
+            start = r[at][-batch:]
+        return
+    number, channels, inner, kind = _gain_arguments(gain, r)
     units = r.numel() // n
     z, start = _like(z, r), _like(start, r)
     lateral = r if h is None else _like(h, r)
@@ -109,9 +154,14 @@ def forward(
             r,
             above,
             units,
-            n,
             z_stride,
-            gain,
+            number,
+            number if bias is None else bias.contiguous(),
+            channels,
+            inner,
+            n,
+            kind,
+            bias is not None,
             h is not None,
             rectified,
             active is not None,
@@ -121,16 +171,28 @@ def forward(
 
 def backward(
     grad_r: Tensor,
+    heard: Tensor | None,
     r: Tensor,
     carried: Tensor | None,
     grad_z: Tensor,
+    total: Tensor | None,
     batch: int,
-    gain: float,
+    gain: float | Tensor,
     rectified: Rectified,
     active: Tensor | None,
 ) -> Tensor:
     """See :func:`dynvision.functional.leaky_steps.backward`."""
     n = r.shape[0] // batch
+    if n > MOST_UNROLLED:
+        for first in reversed(range(0, n, MOST_UNROLLED)):
+            at = slice(first * batch, (first + MOST_UNROLLED) * batch)
+            lateral, above = (None if x is None else x[at] for x in (heard, active))
+            carried = backward(
+                grad_r[at], lateral, r[at], carried, grad_z[at], total, batch, gain, rectified, above
+            )
+        assert carried is not None
+        return carried
+    number, channels, inner, kind = _gain_arguments(gain, r)
     units = r.numel() // n
     grad_r = _like(grad_r, r)
     grad_start = torch.empty_like(r[:batch])
@@ -140,19 +202,35 @@ def backward(
     with torch.cuda.device(r.device):
         _backward[grid](
             grad_r,
+            r if heard is None else _like(heard, r),
             r,
             above,
             before,
             grad_z,
+            grad_start if total is None else total,
             grad_start,
             units,
+            number,
+            channels,
+            inner,
             n,
-            gain,
+            kind,
+            heard is not None,
+            total is not None,
             carried is not None,
             rectified,
             BLOCK,
         )
     return grad_start
+
+
+def _gain_arguments(gain: float | Tensor, r: Tensor) -> tuple[float | Tensor, int, int, str]:
+    """The gain as the kernels take it: it, the number of channels, units between two channels, and its kind."""
+    channels_last = r.dim() == 4 and r.is_contiguous(memory_format=torch.channels_last)
+    inner = 1 if channels_last or r.dim() < 3 else r[0, 0].numel()
+    if not isinstance(gain, Tensor):
+        return gain, r.shape[1], inner, "number"
+    return gain.float().contiguous(), r.shape[1], inner, "scalar" if gain.numel() == 1 else "channel"
 
 
 def _like(x: Tensor, r: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dynvision.functional import leaky_steps
+from dynvision.functional.channel_sums import channel_sums
 from dynvision.functional.leaky_steps import Rectified
 
 
@@ -53,7 +54,6 @@ class _Settings:
     padding: tuple[int, ...]
     groups: int
     delay: int
-    gain: float
     rectified: Rectified
     learned: bool
 
@@ -80,7 +80,8 @@ def recurrent_scan(
         batch: number of images, B.
         start: r before the first step, (B, C, H, W); None for a layer that starts, which is zero, and where there is a
             history, whose last step it is.
-        gain: g, between 0 and 1; a scalar tensor where it is learned, which a rectified drive does not allow.
+        gain: g, between 0 and 1; a tensor of one number, or (C, 1, 1) of one for each channel, where it is learned, which a
+            rectified drive does not allow.
         rectified: what is max(., 0): nothing, the drive or the state.
         recurrence: the recurrent convolution, if any.
         history: r of the last steps before the first, oldest first, (m B, C, H, W) with m up to the recurrent delay.
@@ -113,7 +114,6 @@ def recurrent_scan(
         padding,
         groups,
         delay,
-        float(gain.detach() if isinstance(gain, Tensor) else gain),
         rectified,
         learned,
     )
@@ -138,60 +138,71 @@ class _RecurrentScan(torch.autograd.Function):
         drives = torch.empty_like(r) if s.learned else None
         keeps_active = s.rectified == "drive" and any(ctx.needs_input_grad)
         active = torch.empty_like(r, dtype=torch.bool) if keeps_active else None
+        fused = bias if leaky_steps.has_kernel(r) else None  # the kernel adds it on the way
+        added = None if fused is bias else bias
         for first, end, source in _stretches(s, r, history, weight is not None):
-            h = None if source is None else torch.conv2d(source, weight, bias, 1, s.padding, 1, s.groups)  # type: ignore
+            h = None if source is None else torch.conv2d(source, weight, added, 1, s.padding, 1, s.groups)  # type: ignore
             part = z if z.shape[0] == s.batch else z[s.rows(first, end)]
             out = r[s.rows(first, end)]
             if drives is not None:
-                _store_drive(drives[s.rows(first, end)], part, h, s.batch)
+                _store_drive(drives[s.rows(first, end)], part, h, fused, s.batch)
             above = None if active is None else active[s.rows(first, end)]
-            leaky_steps.forward(part, h, state, out, s.batch, s.gain, s.rectified, above)
+            leaky_steps.forward(
+                part, h, state, out, s.batch, gain, s.rectified, above, None if h is None else fused
+            )
             state = r[s.rows(end - 1, end)]
         ctx.settings, ctx.constant = s, z.shape[0] == s.batch and s.n > 1
+        ctx.gain = None if isinstance(gain, Tensor) else gain
         ctx.has_bias = bias is not None
-        ctx.save_for_backward(r, start, weight, history, drives, active)
+        learned = gain if isinstance(gain, Tensor) else None
+        ctx.save_for_backward(r, start, weight, history, drives, active, learned)
         return r
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
-        r, start, weight, history, drives, active = ctx.saved_tensors
+        r, start, weight, history, drives, active, learned = ctx.saved_tensors
+        gain = ctx.gain if learned is None else learned
         s: _Settings = ctx.settings
-        grad_r = grad.clone(memory_format=_format_of(r))
+        precise = torch.promote_types(r.dtype, torch.float32)
+        grad_gain: Tensor | None = None
+        grad = grad.contiguous(memory_format=_format_of(r))
         grad_z = torch.empty_like(r)
-        hears_history = history is not None and ctx.needs_input_grad[5]
-        grad_history = torch.empty_like(history) if hears_history else None
-        grad_gain = torch.zeros((), device=r.device, dtype=torch.promote_types(r.dtype, torch.float32))
+        grad_history = torch.zeros_like(history) if history is not None and ctx.needs_input_grad[5] else None
+        total = torch.zeros_like(r[: s.batch], dtype=precise) if ctx.constant else None
         carried: Tensor | None = None
-        heard = list(_stretches(s, grad_r, grad_history, weight is not None))
-        for first, end, grad_source in reversed(heard):
+        later: dict[
+            int, Tensor
+        ] = {}  # by step: gradient at r through the recurrence that hears it from that step on
+        for first, end, source in reversed(list(_stretches(s, r, history, weight is not None))):
             at = s.rows(first, end)
             above = None if active is None else active[at]
+            heard = _gathered(later, first, end, s)
             carried = leaky_steps.backward(
-                grad_r[at], r[at], carried, grad_z[at], s.batch, s.gain, s.rectified, above
+                grad[at], heard, r[at], carried, grad_z[at], total, s.batch, gain, s.rectified, above
             )
-            if grad_source is not None:
-                grad_heard = _conv_backward(grad_z[at], grad_source, weight, s, (True, False, False))[0]
-                if end > s.delay:
-                    grad_source.add_(grad_heard)
-                else:
-                    grad_source.copy_(grad_heard)  # of the history, each step of which is heard once
+            if source is None or (first < s.delay and grad_history is None):
+                continue
+            grad_source = _conv_backward(grad_z[at], source, weight, s, (True, False, False))[0]
+            if first < s.delay:  # of the history, each step of which is heard once
+                offset = grad_history.shape[0] // s.batch - s.delay  # type: ignore[union-attr]
+                grad_history[s.rows(first + offset, end + offset)].copy_(grad_source)  # type: ignore[index]
+            else:
+                later[first - s.delay] = grad_source
         if grad_history is not None and carried is not None:
-            n_heard = grad_history.shape[0] - max(0, s.delay - s.n) * s.batch
-            grad_history[max(0, n_heard) :].zero_()
             grad_history[-s.batch :].add_(carried)
         if drives is not None:
             before = torch.cat([_last_step(start, history, s), r[: -s.batch]])
-            grad_gain = (grad_z.to(grad_gain.dtype) * (drives - before)).sum() / s.gain
+            grad_gain = (
+                ((grad_z.to(precise) * (drives - before)) / gain).sum_to_size(gain.shape).to(gain.dtype)
+            )
         grad_weight = grad_bias = None
         if weight is not None:
             grad_weight, grad_bias = _recurrent_gradients(ctx, r, history, weight, grad_z, s)
-        if ctx.constant:
-            grad_z = _sum_over_steps(grad_z, s.n)
         return (
-            grad_z,
+            grad_z if total is None else total.to(r.dtype),
             None if start is None else carried,
-            grad_gain if s.learned else None,
+            grad_gain,
             grad_weight,
             grad_bias,
             grad_history,
@@ -224,6 +235,25 @@ def _stretches(
     return found
 
 
+def _gathered(later: dict[int, Tensor], first: int, end: int, s: _Settings) -> Tensor | None:
+    """The gradient that the steps from ``first`` to ``end`` get through the recurrence; zero where nothing hears them."""
+    found = [(at, part) for at, part in later.items() if at < end and at + part.shape[0] // s.batch > first]
+    if not found:
+        return None
+    (at, part), *others = found
+    if not others and at == first and part.shape[0] == (end - first) * s.batch:
+        return part
+    whole = (
+        torch.zeros_like(part[:1])
+        .expand((end - first) * s.batch, *part.shape[1:])
+        .contiguous(memory_format=_format_of(part))
+    )
+    for at, part in found:
+        begin, stop = max(at, first), min(at + part.shape[0] // s.batch, end)
+        whole[s.rows(begin - first, stop - first)] = part[s.rows(begin - at, stop - at)]
+    return whole
+
+
 def _last_step(start: Tensor | None, history: Tensor | None, s: _Settings) -> Tensor:
     """r before the first step."""
     last = start if history is None else history[-s.batch :]
@@ -244,10 +274,9 @@ def _recurrent_gradients(
             parts.append((grad_z[s.rows(first, end)], history[: (end - first) * s.batch]))
     if not parts:
         return torch.zeros_like(weight), torch.zeros_like(weight[:, 0, 0, 0]) if ctx.has_bias else None
-    mask = (False, True, ctx.has_bias)
-    found = [_conv_backward(grad, source, weight, s, mask) for grad, source in parts]
-    weights, biases = [f[1] for f in found], [f[2] for f in found]
-    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0]) if ctx.has_bias else None
+    weights = [_conv_backward(grad, source, weight, s, (False, True, False))[1] for grad, source in parts]
+    biases = [channel_sums(grad) for grad, _ in parts] if ctx.has_bias else []
+    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0]) if biases else None
 
 
 def _conv_backward(
@@ -268,19 +297,13 @@ def _conv_backward(
     )
 
 
-def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, batch: int) -> None:
+def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, bias: Tensor | None, batch: int) -> None:
     steps = out.unflatten(0, (-1, batch))
     steps.copy_(z.unflatten(0, (-1, batch)))
     if h is not None:
         out.add_(h)
-
-
-def _sum_over_steps(x: Tensor, n: int) -> Tensor:
-    """(n B, C, H, W) to (B, C, H, W), walking through memory in its order."""
-    if _format_of(x) == torch.channels_last:
-        rows = x.permute(0, 2, 3, 1)
-        return rows.reshape(n, -1).sum(dim=0).view(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
-    return x.reshape(n, -1).sum(dim=0).view(-1, *x.shape[1:])
+        if bias is not None:
+            out.add_(bias[:, None, None])
 
 
 def _empty_like_rows(z: Tensor, rows: int) -> Tensor:

@@ -7,6 +7,8 @@ import copy
 import pytest
 import torch
 
+from dynvision.base.cuda_graphs import EAGER_CALLS
+from dynvision.functional.max_pool import max_pool
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.textbook_loop import textbook_loop
@@ -46,3 +48,123 @@ def test_kernels_equal_the_loop_and_the_cpu(variant: str) -> None:
         for side in ("loop", "engine"):
             difference = results[side][name].cpu().double() - reference
             assert difference.norm() <= 1e-4 * reference.norm() + 1e-9, (side, name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_graph_equals_the_loop_while_the_weights_change(variant: str, dtype: torch.dtype) -> None:
+    arguments = {"input_dims": (11, 3, 16, 16), "n_classes": 4, **VARIANTS[variant]}
+    model = randomize(create("DyRCNNx4", **arguments), gain=0.5).to("cuda", dtype)
+    reference = copy.deepcopy(model)
+    bound = 1e-10 if dtype == torch.float64 else 1e-5
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        for seed in range(5):
+            x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(seed)).to("cuda", dtype)
+            outputs = model(x)
+            expected = textbook_loop(reference, x.unsqueeze(1).expand(-1, 11, -1, -1, -1))[0]
+            for m, y in ((model, outputs), (reference, expected)):
+                m.zero_grad()
+                y.square().sum().backward()
+            assert (outputs - expected).norm() <= bound * expected.norm()
+            for p, q in zip(model.parameters(), reference.parameters(), strict=True):
+                if q.grad is not None:
+                    assert p.grad is not None
+                    assert (p.grad - q.grad).norm() <= bound * q.grad.norm() + 1e-12
+                with torch.no_grad():
+                    p.add_(0.01)
+                    q.add_(0.01)
+    assert len(model._graphs) == 1
+
+
+def small_network() -> torch.nn.Module:
+    return randomize(create("DyRCNNx2", input_dims=(6, 3, 16, 16), n_classes=4), gain=0.5).cuda()
+
+
+def captured(model: torch.nn.Module, images: torch.Tensor) -> torch.nn.Module:
+    """The model after as many calls as a capture takes."""
+    for _ in range(EAGER_CALLS + 1):
+        model(images).sum().backward()
+    model.zero_grad()
+    assert len(model._graphs) == 1
+    return model
+
+
+def gradients_of(model: torch.nn.Module) -> list[torch.Tensor]:
+    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+def test_two_trials_before_one_backward_pass_are_both_right() -> None:
+    first, second = torch.randn(2, 3, 3, 16, 16, device="cuda")
+    model = captured(small_network(), first)
+    found = []
+    for graphs in (True, False):
+        model.cuda_graphs = graphs
+        model.zero_grad()
+        (model(first).square().sum() + model(second).square().sum()).backward()
+        found.append(gradients_of(model))
+    for with_graph, without in zip(*found, strict=True):
+        torch.testing.assert_close(with_graph, without, rtol=1e-4, atol=1e-6)
+
+
+def test_a_second_backward_pass_and_a_second_derivative_are_computed_without_the_graph() -> None:
+    images = torch.randn(3, 3, 16, 16, device="cuda")
+    model = captured(small_network(), images)
+    weight = model.classifier.weight
+    loss = model(images).square().sum()
+    (once,) = torch.autograd.grad(loss, weight, retain_graph=True)
+    (twice,) = torch.autograd.grad(loss, weight)
+    torch.testing.assert_close(once, twice)
+    loss = model(images).square().sum()
+    (slope,) = torch.autograd.grad(loss, weight, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), weight)
+    assert curvature.norm() > 0
+
+
+def test_outputs_and_observed_activity_are_the_callers_own() -> None:
+    images = [torch.randn(3, 3, 16, 16, device="cuda") for _ in range(3)]
+    model = small_network().eval()
+    kept: list[torch.Tensor] = []
+    with torch.no_grad():
+        outputs = [
+            model(x, observer=lambda layer, frames: kept.append(frames.values)) for x in (*images, *images)
+        ]
+    for early, late in zip(outputs[:3], outputs[3:], strict=True):
+        assert torch.equal(early, late)
+    half = len(kept) // 2
+    assert half and all(torch.equal(a, b) for a, b in zip(kept[:half], kept[half:], strict=True))
+
+
+def test_a_setting_that_was_changed_after_the_capture_is_heard() -> None:
+    images = torch.randn(3, 3, 16, 16, device="cuda")
+    model = captured(small_network(), images)
+    before = model(images)
+    model.tstep_layer1.tau_init = 20.0
+    changed = model(images)
+    model.cuda_graphs = False
+    torch.testing.assert_close(changed, model(images))
+    assert not torch.allclose(before, changed)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (3, 1, 1), (5, 3, 2)])
+def test_max_pooling_equals_that_of_torch_with_ties_and_nan(kernel: int, stride: int, padding: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randint(0, 4, (2, 6, 9, 10), device="cuda").float()
+    x[0, 0, 0, 0] = torch.nan
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    pool = torch.nn.MaxPool2d(kernel, stride, padding)
+    theirs, ours = pool(x), max_pool(pool, x)
+    assert torch.equal(theirs.nan_to_num(99), ours.nan_to_num(99))
+    up = torch.randn_like(theirs)
+    torch.testing.assert_close(torch.autograd.grad(ours, x, up), torch.autograd.grad(theirs, x, up))
+
+
+def test_channels_are_padded_in_sixteen_bits_without_a_trace_outside() -> None:
+    model = randomize(create("DyRCNNx4", input_dims=(9, 3, 16, 16), n_classes=4), gain=0.5).cuda().eval()
+    images = torch.randn(3, 3, 16, 16, device="cuda")
+    seen: dict[str, int] = {}
+    with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+        outputs = model(images, observer=lambda layer, frames: seen.update({layer: frames.values.shape[1]}))
+    assert seen == {"V1": 36, "V2": 64, "V4": 121, "IT": 256}
+    with torch.no_grad():
+        exact = model(images)
+    assert (outputs - exact).norm() < 0.05 * exact.norm()

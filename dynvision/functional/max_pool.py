@@ -1,0 +1,19 @@
+"""Max-pooling as the engine calls it: by a kernel of ours on a GPU where that applies, otherwise by torch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.functional.leaky_steps import HAS_TRITON
+
+
+def max_pool(module: nn.MaxPool2d, x: Tensor) -> Tensor:
+    """``module(x)``, (B, C, H, W) to (B, C, H', W')."""
+    if HAS_TRITON and x.is_cuda and not torch.compiler.is_compiling():
+        from dynvision.functional import max_pool_triton
+
+        if max_pool_triton.can_pool(module, x):
+            sizes = module.kernel_size, module.stride, module.padding
+            return max_pool_triton.max_pool(x, *sizes)  # type: ignore[arg-type]
+    return module(x)  # type: ignore[no-any-return]

@@ -1,0 +1,155 @@
+"""Max-pooling of channels-last maps on a GPU, with one byte of memory for each output instead of torch's eight.
+
+    y(i, j) = max over a, b of x(i s - p + a, j s - p + b),     a, b = 0 .. k - 1, inside the map
+
+For the backward pass the offset a k + b of the maximum is kept. The first maximum in that order is taken, and a NaN is
+larger than any number, as in torch. Backward, each input gathers from the outputs whose window contains it, so nothing is
+added by atomic operations and the result is the same in every run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+BLOCK = 1024
+LARGEST_KERNEL = 15  # whose offsets fit into a byte
+
+
+@triton.jit
+def _forward(
+    x, y, offsets, H, W, OH, OW, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
+    KEEP: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)  # image and row of the output
+    image, i = row // OH, row % OH
+    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < OW * C
+    j, c = at // C, at % C
+    largest = tl.full((BLOCK,), float("-inf"), tl.float32)
+    where = tl.zeros((BLOCK,), tl.int32)
+    for a in tl.static_range(K):
+        u = i * S - P + a
+        for b in tl.static_range(K):
+            v = j * S - P + b
+            here = inside & (u >= 0) & (u < H) & (v >= 0) & (v < W)
+            value = tl.load(x + ((image * H + u) * W + v) * C + c, mask=here, other=float("-inf"))
+            value = value.to(tl.float32)
+            better = here & ((value > largest) | (value != value))
+            largest = tl.where(better, value, largest)
+            where = tl.where(better, a * K + b, where)
+    tl.store(y + row * OW * C + at, largest, mask=inside)
+    if KEEP:
+        tl.store(offsets + row * OW * C + at, where.to(tl.uint8), mask=inside)
+
+
+@triton.jit
+def _backward(
+    grad, offsets, out, H, W, OH, OW, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)  # image and row of the input
+    image, u = row // H, row % H
+    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < W * C
+    v, c = at // C, at % C
+    total = tl.zeros((BLOCK,), tl.float32)
+    for back_i in tl.static_range((K + S - 1) // S):
+        i = (u + P) // S - back_i
+        a = u + P - i * S
+        for back_j in tl.static_range((K + S - 1) // S):
+            j = (v + P) // S - back_j
+            b = v + P - j * S
+            here = inside & (i >= 0) & (i < OH) & (a < K) & (j >= 0) & (j < OW) & (b < K)
+            place = ((image * OH + i) * OW + j) * C + c
+            offset = tl.load(offsets + place, mask=here, other=255).to(tl.int32)
+            value = tl.load(grad + place, mask=here, other=0.0).to(tl.float32)
+            total += tl.where(here & (offset == a * K + b), value, 0.0)
+    tl.store(out + row * W * C + at, total, mask=inside)
+
+
+def can_pool(module: nn.MaxPool2d, x: Tensor) -> bool:
+    """Whether :func:`max_pool` computes this module on these maps."""
+    sizes = (module.kernel_size, module.stride, module.padding)
+    return (
+        x.is_cuda
+        and x.dim() == 4
+        and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and all(isinstance(size, int) for size in sizes)
+        and module.kernel_size <= LARGEST_KERNEL  # type: ignore[operator]
+        and module.dilation == 1
+        and not module.ceil_mode
+        and not module.return_indices
+        and x.shape[1] > 1
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """Max-pooling.
+
+    Args:
+        x: (B, C, H, W) on a GPU, in channels-last layout.
+        kernel, stride, padding: k, s and p in pixels.
+
+    Returns:
+        (B, C, H', W'), in channels-last layout.
+    """
+    return _MaxPool.apply(x, kernel, stride, padding)  # type: ignore[no-any-return]
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, k: int, s: int, p: int) -> Tensor:  # type: ignore[override]
+        batch, channels, height, width = x.shape
+        rows, columns = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1
+        shape = (batch, channels, rows, columns)
+        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        keep = ctx.needs_input_grad[0]
+        offsets = torch.empty_like(y, dtype=torch.uint8) if keep else y
+        grid = (batch * rows, triton.cdiv(columns * channels, BLOCK))
+        with torch.cuda.device(x.device):
+            _forward[grid](x, y, offsets, height, width, rows, columns, channels, k, s, p, keep, BLOCK)
+        if keep:
+            ctx.save_for_backward(offsets)
+        ctx.geometry = (x.shape, k, s, p)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        (offsets,) = ctx.saved_tensors
+        return _MaxPoolBackward.apply(grad, offsets, ctx.geometry), None, None, None
+
+
+class _MaxPoolBackward(torch.autograd.Function):
+    """The gradient, itself differentiable: it is linear in the incoming one, and picks it up where the maxima are."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, offsets: Tensor, geometry: Any) -> Tensor:  # type: ignore[override]
+        shape, k, s, p = geometry
+        batch, channels, height, width = shape
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        out = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+        grid = (batch * height, triton.cdiv(width * channels, BLOCK))
+        with torch.cuda.device(grad.device):
+            _backward[grid](
+                grad, offsets, out, height, width, grad.shape[2], grad.shape[3], channels, k, s, p, BLOCK
+            )
+        ctx.geometry = geometry
+        ctx.save_for_backward(offsets)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        (offsets,) = ctx.saved_tensors
+        (_, _, height, width), k, s, p = ctx.geometry
+        rows, columns = offsets.shape[2:]
+        a, b = offsets.long() // k, offsets.long() % k
+        u = torch.arange(rows, device=grad.device)[:, None] * s - p + a
+        v = torch.arange(columns, device=grad.device) * s - p + b
+        picked = grad.flatten(2).gather(2, (u * width + v).flatten(2)).view(offsets.shape)
+        return picked.contiguous(memory_format=torch.channels_last), None, None

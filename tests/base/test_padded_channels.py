@@ -1,0 +1,71 @@
+"""Maps with channels of zeros beside theirs: the same outputs, activity and gradients, and nothing of it to be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import dynvision.base.temporal_base as temporal_base
+from dynvision.base.frames import Frames
+from dynvision.base.padded_channels import can_pad, padded_width
+from dynvision.models import create
+from tests.base.networks import randomize
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "DyRCNNx4": {},
+    "DyRCNNx8": {},
+    "DyRCNNx2 with feedback": {"feedback": "additive"},
+    "DyRCNNx4 in biological time": {"t_feedforward": 4.0, "t_skip": 10.0, "recurrence_type": "depthwise"},
+    "DyRCNNx4 from an idle state": {"t_idle": 10.0, "recurrence_type": "none"},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_padding_changes_neither_outputs_nor_activity_nor_gradients(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"input_dims": (9, 3, 16, 16), "n_classes": 4, **VARIANTS[variant]}
+    model = randomize(create(variant.split()[0], **arguments), gain=0.5).double()
+    assert can_pad(model.plan())
+    images = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    found = []
+    for padded in (False, True):
+        monkeypatch.setattr(temporal_base, "pads_here", lambda x, padded=padded: padded)
+        activity: dict[str, list[Tensor]] = {}
+
+        def keep(layer: str, frames: Frames, activity: dict[str, list[Tensor]] = activity) -> None:
+            activity.setdefault(layer, []).append(frames.folded().detach())
+
+        model.zero_grad()
+        outputs = model(images, observer=keep)
+        outputs.square().sum().backward()
+        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        layers = {layer: torch.cat(pieces) for layer, pieces in activity.items()}
+        found.append({"outputs": outputs.detach(), **layers, **gradients})
+    plain, padded = found
+    assert plain.keys() == padded.keys()
+    for name, values in plain.items():
+        assert values.shape == padded[name].shape, name
+        assert (values - padded[name]).norm() <= 1e-12 * values.norm(), name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"recurrence_type": "local"},
+        {"train_tau": True},
+        {"divisive_normalization": True},
+        {"supralinearity": 1.5},
+        {"feedback": "multiplicative"},
+    ],
+    ids=str,
+)
+def test_what_does_not_keep_zeros_at_zero_is_not_padded(arguments: dict[str, Any]) -> None:
+    assert not can_pad(create("DyRCNNx4", input_dims=(5, 3, 16, 16), n_classes=4, **arguments).plan())
+
+
+def test_widths_are_those_that_matrix_units_are_fast_at() -> None:
+    assert [padded_width(c) for c in (36, 64, 121, 144, 256, 529)] == [40, 64, 128, 144, 256, 576]
