@@ -134,9 +134,9 @@ def forward(
     if n > MOST_UNROLLED:
         for first in range(0, n, MOST_UNROLLED):
             at = slice(first * batch, (first + MOST_UNROLLED) * batch)
-            parts = (x if x is None or x.shape[0] == batch else x[at] for x in (z, h))
-            above = None if active is None else active[at]
-            forward(*parts, start, r[at], batch, gain, rectified, above, bias)  # type: ignore[arg-type]
+            drive = z if z.shape[0] == batch else z[at]
+            lateral, above = (None if x is None else x[at] for x in (h, active))
+            forward(drive, lateral, start, r[at], batch, gain, rectified, above, bias)
             start = r[at][-batch:]
         return
     number, channels, inner, kind = _gain_arguments(gain, r)
