@@ -34,11 +34,11 @@ from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch  # noqa: E402
 from dynvision.experiments.progress import Progress  # noqa: E402
-from dynvision.experiments.protocol import conditions, times_ms  # noqa: E402
-from dynvision.experiments.results import Results  # noqa: E402
 from dynvision.experiments.run import Session  # noqa: E402
+from dynvision.experiments.writer import ExperimentWriter  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
+from dynvision.trials.protocol import experiment_trials, times_ms  # noqa: E402
 
 CONFIG = Path(__file__).parent.parent / "config"
 SHOWN_IN = re.compile(r"conditions in ([\d.]+) s$")
@@ -96,7 +96,7 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
     images = torch.randn(n, *dims[1:])
     batch = Batch(images, torch.arange(n) % 10, np.arange(n))
     one = torch.ones((1, arguments.channels, 1, 1), device=device)
-    shown = conditions(experiment, model.dt)
+    shown = experiment_trials(experiment, model.dt)
     session = Session(model, shown, PixelScale(0.5 * one, 0.2 * one), 0, Silent(), 0)
     times = np.array(times_ms(experiment, model.dt))
 
@@ -104,7 +104,7 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder, f"{table}.parquet") for table in ("responses", "performance", "units")]
             fixed = {"run_id": name, "experiment": title, "parameter": experiment.parameter}
-            with Results(*paths, fixed, {}) as results:
+            with ExperimentWriter(*paths, fixed, {}) as results:
                 for trial in session.show(batch):
                     results.append(trial, batch, times)
 

@@ -19,12 +19,13 @@ LAYERS = (
     ("registry",),
     ("units", "files", "gpus"),
     ("section", "functional"),
-    ("config", "stimuli", "noise"),
+    ("config", "stimuli", "noise", "trials"),
     ("runs", "device", "resources"),
     ("model_components", "losses", "analysis"),
     ("base", "neurons"),
     ("models", "data"),
-    ("training", "experiments", "dynamics", "inference"),
+    ("training", "experiments", "inference"),
+    ("dynamics",),
     ("visualization",),
     ("report",),
     ("cluster",),
@@ -32,7 +33,7 @@ LAYERS = (
     ("cli",),
 )
 # Definitions that carry their settings: `config` reads these and they read its smaller parts.
-DEFINED_WITH_SETTINGS = {"config", "stimuli", "noise"}
+DEFINED_WITH_SETTINGS = {"config", "stimuli", "noise", "trials"}
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -16,7 +16,7 @@ Periods = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Shown:
+class StimulusPeriods:
     """What was on the screen at one value of the parameter.
 
     Attributes:
@@ -35,7 +35,7 @@ def with_mask(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(mask_on=table["shown"] == "mask" if "shown" in table else False)
 
 
-def what_was_shown(table: pd.DataFrame) -> list[Shown]:
+def what_was_shown(table: pd.DataFrame) -> list[StimulusPeriods]:
     """The periods of image and mask: once if all values of the parameter share them, else for each.
 
     Args:
@@ -52,11 +52,11 @@ def what_was_shown(table: pd.DataFrame) -> list[Shown]:
         for column in ("stimulus_on", "mask_on")
     }
     shown = [
-        Shown(float(value), found["stimulus_on"].get(value, ()), found["mask_on"].get(value, ()))
+        StimulusPeriods(float(value), found["stimulus_on"].get(value, ()), found["mask_on"].get(value, ()))
         for value in sorted(table["value"].unique())
     ]
     alike = len({(one.image, one.mask) for one in shown}) == 1
-    return [Shown(None, shown[0].image, shown[0].mask)] if alike else shown
+    return [StimulusPeriods(None, shown[0].image, shown[0].mask)] if alike else shown
 
 
 def stimulus_periods(table: pd.DataFrame, column: str = "stimulus_on") -> pd.DataFrame:

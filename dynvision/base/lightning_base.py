@@ -1,7 +1,7 @@
 """Training with PyTorch Lightning: presentation, loss, metrics and optimiser of a model.
 
 The images of a batch are shown by the model's presentation pattern; labels count while the stimulus is on and the
-reaction time has passed, R steps later at the output (see ``dynvision.functional.presentation``).
+reaction time has passed, R steps later at the output (see ``dynvision.trials``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from dynvision.base.optimization import build_optimizer, build_schedule, paramet
 from dynvision.base.temporal_base import TemporalBase
 from dynvision.base.watch import Observer
 from dynvision.errors import InputError
-from dynvision.functional.presentation import TrialCourse, shuffled_by, timed_labels, trial_course
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
+from dynvision.trials.presentation import presentation_trial, shuffled_by
+from dynvision.trials.segment import Trial, timed_labels
 from dynvision.units import ms_to_steps
 
 
@@ -185,9 +186,7 @@ class LightningBase(pl.LightningModule):
         course = self.trial_course(shuffle, x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else None)
         return Presentation(list(course.on), course.labels(labels, self.non_label_index))
 
-    def trial_course(
-        self, shuffle: bool, n_timesteps: int | None = None, batch: int | None = None
-    ) -> TrialCourse:
+    def trial_course(self, shuffle: bool, n_timesteps: int | None = None, batch: int | None = None) -> Trial:
         """What the network sees in a trial, and which of its outputs are scored.
 
         Args:
@@ -199,7 +198,7 @@ class LightningBase(pl.LightningModule):
         generator = None
         if shuffle and self.shuffle_presentation_pattern:
             generator = shuffled_by(self.presentation_seed, self.global_step if batch is None else batch)
-        return trial_course(
+        return presentation_trial(
             self.data_presentation_pattern,
             n_timesteps or model.n_timesteps,
             model.dt,

@@ -23,8 +23,8 @@ NOT_SCORED = -1  # label of a step that does not count, or whose label nobody to
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A trial that is about to run.
+class TrialShape:
+    """The shape of a trial that is about to run.
 
     Attributes:
         n_images: B.
@@ -42,7 +42,7 @@ class Trial:
 class Recordable:
     """A model whose trials can be recorded. What records is added by :class:`dynvision.base.StorageBuffer`."""
 
-    def open_recording(self, trial: Trial, store_responses: bool) -> TrialRecorder | None:
+    def open_recording(self, trial: TrialShape, store_responses: bool) -> TrialRecorder | None:
         """What listens to a trial that is about to run; None if nothing does.
 
         Raises:
@@ -113,7 +113,7 @@ class Recording:
         self._trials: list[tuple[int, dict[str, Tensor]]] = []
         self._labels: list[Tensor] = []
 
-    def open(self, trial: Trial, labels: Tensor | None = None) -> TrialRecorder | None:
+    def open(self, trial: TrialShape, labels: Tensor | None = None) -> TrialRecorder | None:
         """A recorder for a trial; None when nothing more fits.
 
         Args:
@@ -138,7 +138,7 @@ class Recording:
         return TrialRecorder(self, trial, room, labels)
 
     def append(
-        self, trial: Trial, n_images: int, n_bytes: int, kept: dict[str, Tensor], labels: Tensor
+        self, trial: TrialShape, n_images: int, n_bytes: int, kept: dict[str, Tensor], labels: Tensor
     ) -> None:
         """Add what a trial left behind.
 
@@ -187,7 +187,7 @@ class Recording:
 class TrialRecorder:
     """The engine's observer of one trial."""
 
-    def __init__(self, recording: Recording, trial: Trial, room: int, labels: Tensor | None) -> None:
+    def __init__(self, recording: Recording, trial: TrialShape, room: int, labels: Tensor | None) -> None:
         self.recording, self.trial, self.n_images = recording, trial, room
         self._labels = labels
         self._kept: dict[str, Tensor] = {}

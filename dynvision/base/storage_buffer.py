@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from dynvision.base.recording import Recordable, Recording, Trial, TrialRecorder
+from dynvision.base.recording import Recordable, Recording, TrialRecorder, TrialShape
 from dynvision.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class StorageBuffer(Recordable):
 
     # --- keeping ----------------------------------------------------------------------------------------------------
 
-    def open_recording(self, trial: Trial, store_responses: bool) -> TrialRecorder | None:
+    def open_recording(self, trial: TrialShape, store_responses: bool) -> TrialRecorder | None:
         """What records a trial that is about to run, if responses are wanted and there is room."""
         if not (store_responses or self.store_responses):
             return None

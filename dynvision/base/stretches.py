@@ -8,27 +8,27 @@ Axes: B batch, T frames, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from torch import Tensor
 
 from dynvision.base.frames import Frames
+from dynvision.trials import Trial
 
 
-def stretches(
-    x: Tensor, null: Tensor, shown: Sequence[bool], cuts: Collection[int]
-) -> Iterator[tuple[int, Frames]]:
+def stretches(x: Tensor, null: Tensor, trial: Trial, cuts: Collection[int]) -> Iterator[tuple[int, Frames]]:
     """What is on the screen from stretch to stretch.
 
     Args:
         x: videos (B, T, C, H, W), or images (B, 1, C, H, W) that stand still.
         null: the null input, (B, C, H, W).
-        shown: whether the input is on at each step of the trial; elsewhere the null input is.
+        trial: its segments say where the input is on; elsewhere the null input is.
         cuts: steps before which a stretch ends, besides those at which the input goes on or off.
 
     Yields:
         The first step of a stretch, and its frames on a clock of their own that begins with 0.
     """
+    shown = trial.visible
     bounds = [0, *(t for t in range(1, len(shown)) if shown[t] != shown[t - 1] or t in cuts)]
     for first, end in zip(bounds, [*bounds[1:], len(shown)], strict=True):
         if not shown[first]:

@@ -30,12 +30,13 @@ from dynvision.base.operations import check_operations
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan, make_plan
 from dynvision.base.published_weights import PublishedWeights
-from dynvision.base.recording import Recordable, Trial
+from dynvision.base.recording import Recordable, TrialShape
 from dynvision.base.state import ModelState
 from dynvision.base.stretches import every, stretches
 from dynvision.base.watch import INSIDE_SCAN, Observer, Watch, joined, shifted
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
+from dynvision.trials.presentation import shown_trial
 from dynvision.units import ms_to_steps
 
 DEFAULT_OPERATIONS = (
@@ -231,9 +232,9 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         on = [True] * n_steps if shown is None else list(shown)
         if len(on) != n_steps:
             raise InputError(f"shown has {len(on)} entries for a presentation of {n_steps} steps")
-        on += [False] * self.n_residual_timesteps
-        trial = Trial(x.shape[0], len(on), self.chain, self.classifier_name)
-        recorder = self.open_recording(trial, store_responses)
+        trial = shown_trial(on, self.n_residual_timesteps, self.dt)
+        shape = TrialShape(x.shape[0], trial.n_steps, self.chain, self.classifier_name)
+        recorder = self.open_recording(shape, store_responses)
         told = joined(observer, recorder, watch=watch)
 
         if pads_here(x) and INSIDE_SCAN.isdisjoint(told) and can_pad(plan):
@@ -264,10 +265,10 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         null = self.null_input(x.shape[0])
         outputs: list[Tensor] = []
         recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
-        cuts = {*every(truncate_steps, len(on))}
+        cuts = {*every(truncate_steps, trial.n_steps)}
         if recompute:
-            cuts |= {*every(-(-len(on) // self.checkpoint_segments), len(on))}
-        for first, frames in stretches(x, null, on, cuts):
+            cuts |= {*every(-(-trial.n_steps // self.checkpoint_segments), trial.n_steps)}
+        for first, frames in stretches(x, null, trial, cuts):
             end = first + frames.n
             if recompute:
                 state = state.compact(plan.horizon)

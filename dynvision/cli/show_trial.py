@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dynvision.base import BaseModel
     from dynvision.config.run import RunConfig
-    from dynvision.functional.presentation import TrialCourse
+    from dynvision.trials import Trial
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(path)
 
 
-def describe(config: RunConfig, course: TrialCourse) -> str:
+def describe(config: RunConfig, course: Trial) -> str:
     """A trial as text: its parameters and a line for each step."""
     args = config.model.args
     idle, shown, residual = (

@@ -13,10 +13,9 @@ from dynvision.config.groups import ALL, Classes, class_list, resolve_group
 from dynvision.config.measures import DEFAULT_MEASURES, MEASURES
 from dynvision.config.parameter import Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
-from dynvision.config.trial import trial_spans
 from dynvision.errors import InputError, unknown_name
 from dynvision.noise.blend import NoiseConfig
-from dynvision.stimuli.stimulus import STIMULI, Span, Stimulus, read_stimulus
+from dynvision.stimuli.stimulus import STIMULI, Span, Stimulus, read_stimulus, trial_spans
 from dynvision.units import ms_to_steps
 
 

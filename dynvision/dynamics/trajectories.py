@@ -15,7 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dynvision.base import Frames, TemporalBase
+from dynvision.base import TemporalBase
+from dynvision.experiments.trial import run_trials
+from dynvision.trials import IMAGE, Segment, Trial
 from dynvision.units import ms_to_steps
 
 N_COMPONENTS = 3
@@ -72,29 +74,13 @@ def layer_trajectories(
             "recorded_ms": recorded_ms,
         }.items()
     )
-    n_steps = before + total
-    kept: dict[str, np.ndarray] = {}
-    offset = 0
-
-    def observe(layer: str, frames: Frames) -> None:
-        activity = frames.folded().unflatten(0, (-1, batch)).transpose(0, 1).flatten(2).float().cpu().numpy()
-        if layer not in kept:
-            kept[layer] = np.zeros((batch, n_steps, activity.shape[2]), np.float32)
-        first = offset + frames.first
-        kept[layer][:, first : first + frames.n] = activity
-
-    plan = model.plan()
-    state = model.initial_state(batch, plan)
-    null = model.null_input(batch)
-    for n, frame in ((before, null), (on, images), (total - on, null)):
-        if n:
-            _, state = model.advance(Frames(0, n, frame, constant=True), state, plan, observe)
-            offset += n
-    time_ms = np.round((np.arange(1, n_steps + 1) - before) * dt, 9)
+    trial = Trial((Segment(before), Segment(on, IMAGE), Segment(total - on)), dt, onset=before)
+    ((_, recorder, _),) = run_trials(model, images, [trial], n_kept=batch)
+    kept, time_ms, n_steps = recorder.units, np.array(trial.times_ms), trial.n_steps
     rows = []
     for layer in model.chain:
         if layer in kept:
-            scores, explained = principal_scores(kept[layer].reshape(batch * n_steps, -1))
+            scores, explained = principal_scores(kept[layer].reshape(batch * n_steps, -1).astype(np.float32))
             rows.append(
                 _rows(
                     layer,
@@ -103,7 +89,7 @@ def layer_trajectories(
                     labels,
                     indices,
                     time_ms,
-                    duration_ms,
+                    np.array(trial.stimulus_on),
                 )
             )
     table = pd.concat(rows, ignore_index=True)
@@ -118,7 +104,7 @@ def _rows(
     labels: Sequence[int],
     indices: Sequence[int],
     time_ms: np.ndarray,
-    duration_ms: float,
+    stimulus_on: np.ndarray,
 ) -> pd.DataFrame:
     batch, n_steps, n = scores.shape
     each = n_steps * n
@@ -128,7 +114,7 @@ def _rows(
             "image": np.repeat(np.asarray(indices), each),
             "label": np.repeat(np.asarray(labels), each),
             "time_ms": np.tile(np.repeat(time_ms, n), batch),
-            "stimulus_on": np.tile(np.repeat((time_ms > 1e-9) & (time_ms < duration_ms + 1e-9), n), batch),
+            "stimulus_on": np.tile(np.repeat(stimulus_on, n), batch),
             "component": np.tile(np.arange(1, n + 1), batch * n_steps),
             "score": scores.ravel(),
             "explained": np.tile(explained, batch * n_steps),

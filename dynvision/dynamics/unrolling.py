@@ -17,9 +17,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dynvision.base import Frames, TemporalBase
+from dynvision.base import TemporalBase
 from dynvision.errors import InputError
+from dynvision.experiments.trial import run_trials
 from dynvision.model_components.connection import Connection
+from dynvision.trials import IMAGE, Segment, Trial
 
 
 def engineering_twin(model: TemporalBase) -> TemporalBase:
@@ -95,16 +97,9 @@ def compare_unrollings(model: TemporalBase, images: Tensor, n_steps: int) -> pd.
 
 def _run(model: TemporalBase, images: Tensor, n_steps: int) -> dict[str, np.ndarray]:
     """Activity by layer, (T, B, U); zero before a layer starts."""
-    kept: dict[str, np.ndarray] = {}
-
-    def observe(layer: str, frames: Frames) -> None:
-        activity = frames.folded().unflatten(0, (-1, len(images))).flatten(2).cpu().numpy()
-        if layer not in kept:
-            kept[layer] = np.zeros((n_steps, *activity.shape[1:]), activity.dtype)
-        kept[layer][frames.first : frames.end] = activity
-
-    plan = model.plan()
-    model.advance(
-        Frames(0, n_steps, images, constant=True), model.initial_state(len(images), plan), plan, observe
-    )
-    return kept
+    trial = Trial((Segment(n_steps, IMAGE),), model.dt)
+    ((_, recorder, _),) = run_trials(model, images, [trial], n_kept=len(images))
+    return {
+        layer: activity.reshape(*activity.shape[:2], -1).swapaxes(0, 1)
+        for layer, activity in recorder.units.items()
+    }

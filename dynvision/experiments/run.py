@@ -14,17 +14,17 @@ from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule
 from dynvision.device import choose_device
-from dynvision.experiments.batches import Batch, each_batch, pixel_scale
+from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
 from dynvision.experiments.network import load_network, network_settings
-from dynvision.experiments.outcomes import outcomes
 from dynvision.experiments.progress import Progress
-from dynvision.experiments.protocol import Condition, condition, times_ms
-from dynvision.experiments.results import Results, Shown
-from dynvision.experiments.room import Room
-from dynvision.experiments.trial import layer_shapes, run_conditions
+from dynvision.experiments.tables import outcomes
+from dynvision.experiments.trial import layer_shapes, run_trials
 from dynvision.experiments.units import images_within
+from dynvision.experiments.writer import ExperimentWriter, TrialRecord
 from dynvision.files import remove_leftovers
 from dynvision.noise import PixelScale
+from dynvision.trials import Trial
+from dynvision.trials.protocol import experiment_trial, times_ms
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,17 @@ def run_experiment(
     room = Room(execution.test_batch_size)
     model = load_network(run, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)
-    with Results(files.responses, files.performance, files.units, fixed, shapes) as results:
+    with ExperimentWriter(files.responses, files.performance, files.units, fixed, shapes) as writer:
         for index, network in enumerate(networks):
             if index:
                 model = load_network(run, network, data, files.weights).to(device)
-            conditions = [condition(experiment, value, model.dt) for value in network.values]
-            session = Session(model, conditions, scale, n_kept, progress, index * n_images)
+            trials = [experiment_trial(experiment, value, model.dt) for value in network.values]
+            session = Session(model, trials, scale, n_kept, progress, index * n_images)
             times = np.array(times_ms(experiment, model.dt))
             for batch in each_batch(loader, n_images):
-                for part, trials in room.each_part(batch, session.show):
-                    for shown in trials:
-                        results.append(shown, part, times)
+                for part, records in room.each_part(batch, session.show):
+                    for record in records:
+                        writer.append(record, part, times)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Session:
 
     Attributes:
         model: in eval mode.
-        conditions: in which each image is shown.
+        trials: in which each image is shown.
         scale: of the images' pixels.
         n_kept: images of which every unit is kept.
         progress: is told of every condition.
@@ -117,24 +117,24 @@ class Session:
     """
 
     model: TemporalBase
-    conditions: list[Condition]
+    trials: list[Trial]
     scale: PixelScale
     n_kept: int
     progress: Progress
     n_before: int
 
-    def show(self, part: Batch) -> list[Shown]:
-        """Show images in every condition."""
+    def show(self, part: Batch) -> list[TrialRecord]:
+        """Show images in every trial."""
         n_kept = min(max(self.n_kept - part.first, 0), len(part))
-        done = self.n_before + part.first * len(self.conditions)
-        trials = []
-        for case, recorder, logits in run_conditions(
-            self.model, part.on_screen(self.scale), self.conditions, n_kept
+        done = self.n_before + part.first * len(self.trials)
+        records = []
+        for trial, recorder, logits in run_trials(
+            self.model, part.on_screen(self.scale), self.trials, n_kept
         ):
-            trials.append(Shown(case, recorder, outcomes(logits, part.labels)))
+            records.append(TrialRecord(trial, recorder, outcomes(logits, part.labels)))
             done += len(part)
             self.progress.at(done)
-        return trials
+        return records
 
 
 def kept_units(

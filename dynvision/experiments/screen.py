@@ -1,15 +1,14 @@
-"""What is on the screen, a block of steps at a time, so that no trial is ever in memory as a whole.
+"""What is on the screen in a trial, a block of steps at a time, so that no trial is ever in memory as a whole.
 
-    x(t) = null input                         blank
-    x(t) = c x                                the image at contrast c about the mean grey
+    x(t) = null input, or the picture of the segment's content         (:mod:`dynvision.trials.content`)
     x(t) = blend(c x, noise of draw k(t))     k(t) = floor((t - onset) / refresh), or 0 for static noise
-    x(t) = c m                                a mask m, the same in every condition
 
 Random numbers depend on (seed, image, value, draw) alone, not on the batch.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,82 +17,128 @@ import torch
 from torch import Tensor
 
 from dynvision.base import Frames
-from dynvision.experiments.protocol import Condition, Stretch, TimedNoise
 from dynvision.functional.counter_random import random_key
-from dynvision.noise import PixelScale
-from dynvision.noise.blend import blend, mask_of
+from dynvision.noise import PixelScale, blend
+from dynvision.trials import Segment, TimedNoise, Trial, View
 
-BLOCK_BYTES = 64 * 2**20  # of the frames of dynamic noise that exist at once
-MASK_STREAM = 0x6D61736B
+BLOCK_BYTES = 64 * 2**20  # of the frames that exist at once, where they differ from step to step
 
 
 @dataclass(frozen=True)
-class Screen:
-    """A batch of images that can be shown.
-
-    Attributes:
-        images: normalised, (B, C, H, W).
-        indices: which images they are, int64, (B,).
-        scale: of their pixels.
-    """
-
-    images: Tensor
-    indices: Tensor
-    scale: PixelScale
+class Screen(View):
+    """A batch of images that can be shown in trials."""
 
     @classmethod
     def of(cls, images: Tensor, device: torch.device) -> Screen:
-        """Images that are known by their place in the batch, with pixels that need no scale."""
+        """Return images that are known by their place in the batch, with pixels that need no scale."""
         one = torch.ones((1, images.shape[1], 1, 1), device=device)
         return cls(images.to(device), torch.arange(len(images), device=device), PixelScale(0 * one, one))
 
-    def frames(self, condition: Condition, null: Tensor) -> Iterator[Frames]:
-        """What is shown in a condition, in turn; each begins at step 0 of a clock of its own.
+    def frames(self, trial: Trial, null: Tensor) -> Iterator[Frames]:
+        """Yield what is shown in the recorded part of a trial, in turn; each begins at step 0 of a clock of its own.
 
         Args:
-            condition: the condition.
+            trial: the trial.
             null: the null input, (B, C, H, W).
         """
         step = 0
-        for stretch in condition.stretches:
-            if stretch.contrast is None:
-                yield Frames(0, stretch.n_steps, null, constant=True)
-            elif stretch.mask:
-                key = random_key(MASK_STREAM, self.indices)
-                mask = mask_of(self.images, stretch.mask, key, self.scale) * stretch.contrast
-                yield Frames(0, stretch.n_steps, mask, constant=True)
-            elif condition.noise is None:
-                yield Frames(0, stretch.n_steps, self.images * stretch.contrast, constant=True)
+        # The segments of one part of a stimulus are short: they run in blocks, with the same result.
+        for segments in _parts(trial):
+            n_steps = sum(segment.n_steps for segment in segments)
+            if trial.noise is not None and any(segment.content.takes_noise for segment in segments):
+                yield from self._noisy(segments, step - trial.onset_step, trial.value, trial.noise)
+            elif len(segments) == 1:
+                yield Frames(0, n_steps, self._picture(segments[0], null), constant=True)
             else:
-                yield from self._noisy(stretch, step, condition.value, condition.noise)
-            step += stretch.n_steps
+                for block in self._blocks(segments):
+                    pictures = [self._picture(segment, null) for segment in block]
+                    shown = [
+                        picture
+                        for picture, segment in zip(pictures, block, strict=True)
+                        for _ in range(segment.n_steps)
+                    ]
+                    yield Frames(0, len(shown), torch.cat(shown))
+            step += n_steps
 
-    def _noisy(self, stretch: Stretch, step: int, value: float, noise: TimedNoise) -> Iterator[Frames]:
-        assert stretch.contrast is not None
-        if not noise.refresh_steps or noise.config.ssnr == 1:
-            image = self._with_draws(stretch.contrast, value, noise, torch.zeros(1, dtype=torch.int64))
-            yield Frames(0, stretch.n_steps, image, constant=True)
-            return
-        longest = max(1, BLOCK_BYTES // (self.images.nbytes or 1))
-        for first in range(step, step + stretch.n_steps, longest):
-            steps = torch.arange(first, min(first + longest, step + stretch.n_steps))
-            draws, repeats = torch.unique_consecutive(
-                (steps - noise.onset_step) // noise.refresh_steps, return_counts=True
-            )
-            images = self._with_draws(stretch.contrast, value, noise, draws)
+    def _picture(self, segment: Segment, null: Tensor) -> Tensor:
+        return null if segment.is_null else segment.content.picture(self, segment.contrast)
+
+    @property
+    def _longest(self) -> int:
+        """How many steps of different frames may exist at once."""
+        return max(1, BLOCK_BYTES // (self.images.nbytes or 1))
+
+    def _blocks(self, segments: list[Segment]) -> Iterator[list[Segment]]:
+        """Yield segments in groups of as many steps as may exist at once, long ones cut."""
+        block: list[Segment] = []
+        room = self._longest
+        for segment in segments:
+            left = segment.n_steps
+            while left:
+                n = min(left, room)
+                block.append(Segment(n, segment.content, segment.contrast, segment.scored))
+                left, room = left - n, room - n
+                if not room:
+                    yield block
+                    block, room = [], self._longest
+        if block:
+            yield block
+
+    def _noisy(
+        self, segments: list[Segment], since_onset: int, value: float, noise: TimedNoise
+    ) -> Iterator[Frames]:
+        """Yield images with noise.
+
+        Args:
+            segments: what they are.
+            since_onset: steps from stimulus onset to the first of them.
+            value: of the parameter.
+            noise: the noise.
+        """
+        static = not noise.refresh_steps or noise.config.ssnr == 1
+        for segment in segments:
+            picture = segment.content.picture(self, 1.0)
+            if static:
+                image = self._with_draws(
+                    picture, segment.contrast, value, noise, torch.zeros(1, dtype=torch.int64)
+                )
+                yield Frames(0, segment.n_steps, image, constant=True)
+            else:
+                yield from self._drawn_anew(picture, segment, since_onset, value, noise)
+            since_onset += segment.n_steps
+
+    def _drawn_anew(
+        self, picture: Tensor, segment: Segment, since_onset: int, value: float, noise: TimedNoise
+    ) -> Iterator[Frames]:
+        end = since_onset + segment.n_steps
+        for first in range(since_onset, end, self._longest):
+            steps = torch.arange(first, min(first + self._longest, end))
+            draws, repeats = torch.unique_consecutive(steps // noise.refresh_steps, return_counts=True)
+            images = self._with_draws(picture, segment.contrast, value, noise, draws)
             by_step = images.unflatten(0, (len(draws), -1)).repeat_interleave(
                 repeats.to(images.device), dim=0
             )
             yield Frames(0, len(steps), by_step.flatten(0, 1))
 
-    def _with_draws(self, contrast: float, value: float, noise: TimedNoise, draws: Tensor) -> Tensor:
-        """The images with several draws of noise, (n B, C, H, W), draw by draw."""
-        device = self.images.device
+    def _with_draws(
+        self, picture: Tensor, contrast: float, value: float, noise: TimedNoise, draws: Tensor
+    ) -> Tensor:
+        """Return the images with several draws of noise, (n B, C, H, W), draw by draw."""
+        device = picture.device
         key = random_key(noise.config.seed, self.indices, _bits(value), draws.to(device)[:, None]).flatten()
-        images = self.images.repeat(len(draws), 1, 1, 1)
+        images = picture.repeat(len(draws), 1, 1, 1)
         return blend(images, contrast, noise.config, key, self.scale)
 
 
+def _parts(trial: Trial) -> Iterator[list[Segment]]:
+    """Yield the recorded segments, those of one part of a stimulus together."""
+    numbered = enumerate(trial.recorded)
+    for _, part in itertools.groupby(
+        numbered, key=lambda at: -1 - at[0] if at[1].part is None else at[1].part
+    ):
+        yield [segment for _, segment in part]
+
+
 def _bits(value: float) -> int:
-    """A number's 64 bits as a whole number, so that each value has noise of its own, wherever it is in a list."""
+    """Return a number's 64 bits as a whole number, so that each value has noise of its own, wherever it is in a list."""
     return int(struct.unpack("<q", struct.pack("<d", value))[0])

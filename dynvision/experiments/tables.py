@@ -16,7 +16,7 @@ the idle time is not recorded.
     guess         the most probable class, also in blank periods; correct if it is the label
     confidence    its probability by softmax; label_confidence: that of the label
     label_rank    1 if the label is the guess; the label is among the k most probable classes where label_rank <= k
-    entropy_bits  of the probabilities, 0 (certain) to log2 of the number of classes
+    entropy_bits  of the probabilities, H = - sum_k p_k log2 p_k, 0 (certain) to log2 of the number of classes
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from torch import Tensor
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
@@ -87,3 +89,32 @@ class TableWriter:
 def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
     """A column that holds one name throughout."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([name]))
+
+
+def outcomes(logits: Tensor, label: Tensor) -> dict[str, np.ndarray]:
+    """Columns of the table of performance.
+
+    Args:
+        logits: outputs, (B, T, K).
+        label: class of each image, (B,).
+
+    Returns:
+        (B, T) by column name. Among equally probable classes the first is the more probable one, as in a guess.
+    """
+    logits = logits.float()
+    log_p = logits.log_softmax(dim=-1)
+    p = log_p.exp()
+    of_label = label.to(logits.device)[:, None, None].expand(*logits.shape[:2], 1)
+    own = p.gather(-1, of_label)
+    before = torch.arange(logits.shape[-1], device=logits.device) < of_label
+    rank = 1 + ((p > own) | ((p == own) & before)).sum(dim=-1)
+    confidence, guess = p.max(dim=-1)
+    columns = {
+        "guess": guess,
+        "correct": guess == of_label[..., 0],
+        "confidence": confidence,
+        "label_confidence": own[..., 0],
+        "label_rank": rank,
+        "entropy_bits": -(p * log_p).sum(dim=-1) / np.log(2),
+    }
+    return {name: values.cpu().numpy() for name, values in columns.items()}

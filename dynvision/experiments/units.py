@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.recorder import ResponseRecorder
 from dynvision.experiments.tables import KEYS, name_column
+from dynvision.experiments.trial import ResponseRecorder
 
 BYTES = 4  # of a float32
 SHAPES = b"shapes"
@@ -77,7 +77,7 @@ class UnitWriter:
                 "image": np.repeat(batch.indices[:n_images], n_steps),
                 "label": np.repeat(batch.labels[:n_images].numpy(), n_steps),
                 "time_ms": np.tile(times, n_images),
-                "units": pa.ListArray.from_arrays(offsets, pa.array(activity.reshape(-1))),
+                "units": pa.ListArray.from_arrays(offsets, pa.array(activity.reshape(-1), type=pa.float32())),
             }
             arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
             self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))

@@ -34,7 +34,7 @@ from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
 
 
-class Trial(nn.Module):
+class TrialNetwork(nn.Module):
     """A network in the trial of its test: images (B, C, H, W) in, outputs of every step (B, T, K) out."""
 
     def __init__(self, network: TrainableModel) -> None:
@@ -84,7 +84,7 @@ class RunModel(BaseModel):
             header = load_run_weights(network, files.weights, run.run_id)
         except InputError as error:
             raise ModelLoadError(str(error)) from None
-        self.model = Trial(network.eval().to(self.device))  # type: ignore[arg-type]
+        self.model = TrialNetwork(network.eval().to(self.device))  # type: ignore[arg-type]
         self.run, self._images, self._precision = run, images, precision
         self._transform = transform_of(images, "test", run.data, run.seed)
         self._compiled, self.optimizations = None, {"precision": name}
@@ -143,9 +143,9 @@ class RunModel(BaseModel):
             outputs = network.respond((self._precision.convert_input(blank), labels), shuffle=False)
         n_steps = outputs.logits.shape[1]
         scored = np.flatnonzero((outputs.labels[0] != outputs.ignore_index).cpu().numpy())
-        shown = network.trial_course(shuffle=False).on
-        onset = shown.index(True) if True in shown else 0
+        trial = network.trial_course(shuffle=False)
         self._final = int(scored[-1]) if len(scored) else n_steps - 1
+        onset = trial.onset_step  # a network with a forward of its own has outputs of another number
         self._time_ms = np.array([round((step + 1 - onset) * network.dt, 9) for step in range(n_steps)])
         return n_steps
 

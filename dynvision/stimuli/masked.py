@@ -16,6 +16,7 @@ from typing import Literal
 from dynvision.config.section import key
 from dynvision.errors import InputError
 from dynvision.stimuli.stimulus import MaskKind, Span, Stimulus, register
+from dynvision.trials.content import IMAGE, Mask
 
 
 @register("masked")
@@ -40,9 +41,9 @@ class Masked(Stimulus):
                 f"stimulus.soa_ms={self.soa_ms:g} ms is before the image ends at stimulus.duration_ms="
                 f"{self.duration_ms:g} ms; raise soa_ms or lower duration_ms"
             )
-        image = Span(self.duration_ms, "image", self.contrast, "stimulus.duration_ms")
+        image = Span(self.duration_ms, IMAGE, self.contrast, "stimulus.duration_ms")
         mask = Span(
-            self.mask_duration_ms, "mask", self.mask_contrast, "stimulus.mask_duration_ms", self.mask, True
+            self.mask_duration_ms, Mask(self.mask), self.mask_contrast, "stimulus.mask_duration_ms", True
         )
         return (image, Span(gap, key="stimulus.soa_ms - stimulus.duration_ms"), mask)
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from dynvision.config.section import key
 from dynvision.stimuli.stimulus import Span, Stimulus, register
+from dynvision.trials.content import IMAGE
 
 
 @register("pair")
@@ -26,8 +27,8 @@ class Pair(Stimulus):
     gap_ms: float = key(10.0, "blank between the two", "ms", ge=0)
 
     def spans(self) -> tuple[Span, ...]:
-        first = Span(self.duration_ms, "image", self.contrast, "stimulus.duration_ms")
-        second = Span(self.duration_ms, "image", self.contrast, "stimulus.duration_ms", may_be_late=True)
+        first = Span(self.duration_ms, IMAGE, self.contrast, "stimulus.duration_ms")
+        second = Span(self.duration_ms, IMAGE, self.contrast, "stimulus.duration_ms", may_be_late=True)
         return (first, Span(self.gap_ms, key="stimulus.gap_ms"), second)
 
     def describe(self, said: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from dynvision.config.section import key
 from dynvision.stimuli.stimulus import Span, Stimulus, register
+from dynvision.trials.content import IMAGE
 
 
 @register("pulse")
@@ -20,7 +21,7 @@ class Pulse(Stimulus):
     duration_ms: float = key(40.0, "how long the image is on", "ms", gt=0)
 
     def spans(self) -> tuple[Span, ...]:
-        return (Span(self.duration_ms, "image", self.contrast, "stimulus.duration_ms"),)
+        return (Span(self.duration_ms, IMAGE, self.contrast, "stimulus.duration_ms"),)
 
     def describe(self, said: Mapping[str, str]) -> str:
         return f"for {said['duration_ms']}, at contrast {said['contrast']}"

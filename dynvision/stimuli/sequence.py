@@ -11,6 +11,7 @@ from typing import Literal
 from dynvision.config.section import Section, key
 from dynvision.errors import InputError
 from dynvision.stimuli.stimulus import MaskKind, Show, Span, Stimulus, register
+from dynvision.trials.content import NAMED, Mask
 
 
 class Part(Section):
@@ -42,10 +43,9 @@ class Sequence(Stimulus):
         return tuple(
             Span(
                 part.duration_ms,
-                part.show,
+                Mask(self.mask) if part.show == "mask" else NAMED[part.show],
                 part.contrast * self.contrast,
                 f"stimulus.parts[{index}].duration_ms",
-                self.mask if part.show == "mask" else "",
             )
             for index, part in enumerate(self.parts)
         )

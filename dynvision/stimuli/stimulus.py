@@ -1,6 +1,7 @@
 """What a stimulus is: a configuration section that says, in ms from its onset, what is on the screen.
 
-    spans()    [image 10 ms] [blank 4 ms] [image 10 ms]        then blank, until the record ends
+    spans()    [image 10 ms] [blank 4 ms] [image 10 ms]
+    a trial    [baseline_ms: blank] [the spans, from time 0] [blank until recorded_ms]
 
 Times are durations in ms, contrasts are about the mean grey of the pixels. Nothing here knows pixels or steps.
 """
@@ -8,36 +9,57 @@ Times are durations in ms, contrasts are about the mean grey of the pixels. Noth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry
+from dynvision.trials.content import NAMED, NULL, Content
 
 Show = Literal["blank", "image", "mask"]
 MaskKind = Literal["phasescrambled", "gaussian", "gaussiancorr", "uniform"]
+NEGLIGIBLE_MS = 1e-9  # what is left over when decimal fractions are added
+
+
+class Modulation(Protocol):
+    """How contrast changes in the course of a span."""
+
+    def at(self, time_ms: float) -> float:
+        """Return the factor of the contrast at a time from the beginning of the span."""
+        ...
 
 
 @dataclass(frozen=True)
 class Span:
-    """Something that is on the screen for a while.
+    """Something that is on the screen for a while, in ms.
 
     Attributes:
         duration_ms: how long.
-        show: the null input, the image, or a mask made of noise.
+        content: what is on, or a word for it: ``blank``, ``image`` or ``mask``.
         contrast: amplitude about the mean grey; of no meaning for a blank.
         key: the configuration key that the duration comes from, for errors.
-        mask: kind of noise of a mask.
         may_be_late: it may begin when the record has ended, and is then not shown.
+        modulation: of the contrast in time; None keeps it.
     """
 
     duration_ms: float
-    show: Show = "blank"
+    content: Content = NULL
     contrast: float = 1.0
     key: str = "recorded_ms"
-    mask: str = ""
     may_be_late: bool = False
+    modulation: Modulation | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.content, str):
+            if self.content not in NAMED:
+                raise unknown_name("content", self.content, NAMED, key=self.key)
+            object.__setattr__(self, "content", NAMED[self.content])
+
+    @property
+    def show(self) -> str:
+        """The word for what is on: ``blank``, ``image``, ``other``, ``mask``, ``film``."""
+        return self.content.shown
 
 
 class Stimulus(Section):
@@ -89,3 +111,35 @@ def read_stimulus(values: object, where: str = "stimulus") -> Stimulus:
     if name not in STIMULI:
         raise unknown_name("stimulus", name, STIMULI, key=f"{where}.type")
     return validate(STIMULI[name], {**values, "type": name}, where)
+
+
+def trial_spans(stimulus: Stimulus, baseline_ms: float, recorded_ms: float) -> tuple[Span, ...]:
+    """Return everything that is on the screen while a trial is recorded.
+
+    Args:
+        stimulus: what is shown from time 0 on.
+        baseline_ms: blank before that.
+        recorded_ms: when the record ends; blanks are cut there, and so is what may be late and begins only then.
+
+    Raises:
+        InputError: the record ends before the stimulus does.
+    """
+    spans = [Span(baseline_ms, key="baseline_ms")] if baseline_ms > NEGLIGIBLE_MS else []
+    passed = 0.0
+    for span in stimulus.spans():
+        left = recorded_ms - passed
+        if left <= NEGLIGIBLE_MS and (span.show == "blank" or span.may_be_late):
+            continue
+        if span.show == "blank" and span.duration_ms > left:
+            span = replace(span, duration_ms=left, key="recorded_ms")
+        passed += span.duration_ms
+        if passed > recorded_ms + NEGLIGIBLE_MS:
+            raise InputError(
+                f"recorded_ms={recorded_ms:g} ms ends before the stimulus does, which needs at least {passed:g} ms; "
+                "raise recorded_ms"
+            )
+        if span.duration_ms > NEGLIGIBLE_MS:
+            spans.append(span)
+    if recorded_ms - passed > NEGLIGIBLE_MS:
+        spans.append(Span(recorded_ms - passed, key="recorded_ms"))
+    return tuple(spans)

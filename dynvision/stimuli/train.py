@@ -10,6 +10,7 @@ from typing import Literal
 
 from dynvision.config.section import key
 from dynvision.stimuli.stimulus import Span, Stimulus, register
+from dynvision.trials.content import IMAGE
 
 
 @register("train")
@@ -24,7 +25,7 @@ class Train(Stimulus):
     n_pulses: int = key(4, "how often the image is shown", ge=1)
 
     def spans(self) -> tuple[Span, ...]:
-        pulse = Span(self.duration_ms, "image", self.contrast, "stimulus.duration_ms")
+        pulse = Span(self.duration_ms, IMAGE, self.contrast, "stimulus.duration_ms")
         gap = Span(self.gap_ms, key="stimulus.gap_ms")
         return (pulse, *(gap, pulse) * (self.n_pulses - 1))
 

@@ -36,7 +36,7 @@ class Step(Protocol):
     def scored_frame_ms(self) -> float | None: ...
 
 
-class Span(NamedTuple):
+class Period(NamedTuple):
     """A stretch of time in ms in which something stays as it is."""
 
     start: float
@@ -95,7 +95,7 @@ def trial_figure(table: pd.DataFrame, dt: float, image: NDArray[np.float32] | No
     start, end = float(table["time_ms"].iloc[0]) - dt, float(table["time_ms"].iloc[-1])
     for axes, (label, column) in zip(grid.panels[:, 0], rows.items(), strict=True):
         _shade_phases(axes, table, dt)
-        for span in _spans(table, table[column], dt):
+        for span in _periods(table, table[column], dt):
             axes.axvspan(span.start, span.end, color=STIMULUS if column == "sees_image" else INK, linewidth=0)
         axes.set_xlim(start, end)
         axes.set_ylim(0, 1)
@@ -140,16 +140,16 @@ def _film(
 
 def _shade_phases(axes: Axes, table: pd.DataFrame, dt: float) -> None:
     for phase, colour in PHASES.items():
-        for span in _spans(table, table["phase"] == phase, dt):
+        for span in _periods(table, table["phase"] == phase, dt):
             axes.axvspan(span.start, span.end, color=colour, linewidth=0, zorder=0)
             axes.text(
                 (span.start + span.end) / 2, 0.5, phase, ha="center", va="center", color=MUTED, fontsize=6.5
             )
 
 
-def _spans(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Span]:
+def _periods(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Period]:
     """The stretches of time in which something holds."""
     times, flags = table["time_ms"].to_numpy(dtype=float), holds.to_numpy(dtype=bool)
     edges = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return [Span(float(times[a]) - dt, float(times[b - 1])) for a, b in zip(starts, ends, strict=True)]
+    return [Period(float(times[a]) - dt, float(times[b - 1])) for a, b in zip(starts, ends, strict=True)]

@@ -9,8 +9,9 @@ import torch
 
 from dynvision.base import BaseModel
 from dynvision.errors import InputError
-from dynvision.functional.presentation import scored_steps, stretch_pattern, timed_labels
 from dynvision.losses import ActivityLoss, CrossEntropyLoss, Outputs
+from dynvision.trials.presentation import scored_steps, stretch_pattern
+from dynvision.trials.segment import timed_labels
 from tests.base.networks import Chain, randomize, recorded
 from tests.base.test_time import Small, images
 from tests.textbook_loop import textbook_loop

@@ -9,13 +9,12 @@ import pytest
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.parameter import all_parameters, stimulus_parameters
 from dynvision.config.section import validate
-from dynvision.config.trial import trial_spans
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.noise.blend import NoiseConfig
 from dynvision.runs import plan_workflow
 from dynvision.stimuli import STIMULI, Span, Stimulus, read_stimulus
-from dynvision.stimuli.stimulus import register
+from dynvision.stimuli.stimulus import register, trial_spans
 
 
 def experiment(**values: Any) -> ExperimentConfig:
@@ -89,7 +88,11 @@ def test_contrasts_of_the_parts() -> None:
     masked = read_stimulus(
         {"type": "masked", "contrast": 0.3, "mask_contrast": 0.6, "mask": "gaussian"}
     ).spans()
-    assert [(span.show, span.contrast, span.mask) for span in masked if span.show != "blank"] == [
+    assert [
+        (span.show, span.contrast, getattr(span.content, "kind", ""))
+        for span in masked
+        if span.show != "blank"
+    ] == [
         ("image", 0.3, ""),
         ("mask", 0.6, "gaussian"),
     ]

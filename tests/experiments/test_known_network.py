@@ -17,10 +17,10 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.progress import Progress
-from dynvision.experiments.protocol import conditions, times_ms
-from dynvision.experiments.results import Results
 from dynvision.experiments.run import Session
+from dynvision.experiments.writer import ExperimentWriter
 from dynvision.noise import PixelScale
+from dynvision.trials.protocol import experiment_trials, times_ms
 from tests.experiments.leaky_chain import TAU, LeakyChain
 
 VALUES = {5: 1.0, 2: 0.4, 9: 0.8}  # grey value of each flat image by its index
@@ -40,11 +40,11 @@ def tables(folder: Path, dt: float = 2.0, **config: Any) -> tuple[pd.DataFrame, 
     images = torch.tensor([*VALUES.values()], dtype=torch.float64).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
     batch = Batch(images, torch.tensor([0, 1, 0]), np.array([*VALUES]))
     one = torch.ones((1, 1, 1, 1), dtype=torch.float64)
-    shown = conditions(experiment, dt)
+    shown = experiment_trials(experiment, dt)
     session = Session(model, shown, PixelScale(0 * one, one), 0, Progress("", 10**6, ""), 0)
     paths = [folder / f"{name}.parquet" for name in ("responses", "performance", "units")]
     fixed = {"run_id": "known", "experiment": "test", "parameter": experiment.parameter}
-    with Results(*paths, fixed, {}) as results:
+    with ExperimentWriter(*paths, fixed, {}) as results:
         for trial in session.show(batch):
             results.append(trial, batch, np.array(times_ms(experiment, dt)))
     responses, performance = (pq.read_table(path).to_pandas() for path in paths[:2])

@@ -18,7 +18,7 @@ from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import read_manifest
 from dynvision.errors import InputError
-from dynvision.experiments import room as room_module
+from dynvision.experiments import batches as room_module
 from dynvision.experiments import run as run_module
 from dynvision.experiments.run import ExperimentFiles, run_experiment
 from dynvision.experiments.units import images_within, read_units
@@ -186,7 +186,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     """The memory suffices for two images; the tables are whole, and each image is in them once."""
     expected = read(show())
     capsys.readouterr()
-    real = run_module.run_conditions
+    real = run_module.run_trials
 
     def small_memory(model: Any, screen: Any, shown: Any, n_kept: int) -> Any:
         for number, result in enumerate(real(model, screen, shown, n_kept)):
@@ -194,7 +194,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(
                 raise torch.OutOfMemoryError("no more memory")
             yield result
 
-    monkeypatch.setattr(run_module, "run_conditions", small_memory)
+    monkeypatch.setattr(run_module, "run_trials", small_memory)
     monkeypatch.setattr(room_module.torch.cuda, "empty_cache", lambda: None)
     halved = read(show("halved"))
     said = capsys.readouterr().out.splitlines()
@@ -207,7 +207,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     def no_memory(*_: Any) -> Any:
         raise torch.OutOfMemoryError("no more memory")
 
-    monkeypatch.setattr(run_module, "run_conditions", no_memory)
+    monkeypatch.setattr(run_module, "run_trials", no_memory)
     with pytest.raises(InputError, match="does not suffice for a single image"):
         show("failed")
     assert not list(tmp_path.glob("failed/*"))

@@ -9,7 +9,8 @@ import pytest
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.errors import InputError
-from dynvision.experiments.protocol import Condition, Stretch, conditions, times_ms
+from dynvision.trials import Trial
+from dynvision.trials.protocol import experiment_trials, times_ms
 
 
 def experiment(**values: Any) -> ExperimentConfig:
@@ -17,25 +18,39 @@ def experiment(**values: Any) -> ExperimentConfig:
     return validate(ExperimentConfig, {**defaults, **values}, "")
 
 
-def test_contrasts() -> None:
-    shown = conditions(experiment(stimulus={"duration_ms": 6}, parameter="contrast", values=[0.25, 1]), dt=2)
-    assert shown == [
-        Condition(0.25, (Stretch(2), Stretch(3, 0.25), Stretch(7))),
-        Condition(1.0, (Stretch(2), Stretch(3, 1.0), Stretch(7))),
+def parts(trial: Trial) -> tuple[float, list[tuple[Any, ...]]]:
+    """The value of a trial, and of each segment what is shown, its steps, and the contrast unless it is blank."""
+    return trial.value, [
+        (s.content.shown, s.n_steps) if s.is_null else (s.content.shown, s.n_steps, s.contrast)
+        for s in trial.segments
     ]
 
 
+def test_contrasts() -> None:
+    shown = experiment_trials(
+        experiment(stimulus={"duration_ms": 6}, parameter="contrast", values=[0.25, 1]), dt=2
+    )
+    assert [parts(trial) for trial in shown] == [
+        (0.25, [("blank", 2), ("image", 3, 0.25), ("blank", 7)]),
+        (1.0, [("blank", 2), ("image", 3, 1.0), ("blank", 7)]),
+    ]
+    assert [segment.scored for segment in shown[0].segments] == [False, True, False]
+    assert shown[0].onset_step == 2
+
+
 def test_durations() -> None:
-    shown = conditions(experiment(stimulus={"contrast": 0.5}, parameter="duration_ms", values=[2, 20]), dt=2)
-    assert shown == [
-        Condition(2.0, (Stretch(2), Stretch(1, 0.5), Stretch(9))),
-        Condition(20.0, (Stretch(2), Stretch(10, 0.5))),
+    shown = experiment_trials(
+        experiment(stimulus={"contrast": 0.5}, parameter="duration_ms", values=[2, 20]), dt=2
+    )
+    assert [parts(trial) for trial in shown] == [
+        (2.0, [("blank", 2), ("image", 1, 0.5), ("blank", 9)]),
+        (20.0, [("blank", 2), ("image", 10, 0.5)]),
     ]
 
 
 def test_no_baseline() -> None:
-    (shown,) = conditions(experiment(baseline_ms=0, stimulus={"duration_ms": 6}), dt=2)
-    assert shown.stretches[0] == Stretch(3, 1.0)
+    (shown,) = experiment_trials(experiment(baseline_ms=0, stimulus={"duration_ms": 6}), dt=2)
+    assert parts(shown)[1][0] == ("image", 3, 1.0)
     assert times_ms(experiment(baseline_ms=0), 2)[0] == 2
 
 
@@ -43,7 +58,8 @@ def test_no_baseline() -> None:
 def test_stimulus_is_on_from_0_for_its_duration_on_every_grid(dt: float) -> None:
     protocol = experiment(parameter="duration_ms", values=[2, 6, 14])
     times = times_ms(protocol, dt)
-    for condition in conditions(protocol, dt):
+    for condition in experiment_trials(protocol, dt):
+        assert times == condition.times_ms
         assert len(times) == condition.n_steps == len(condition.stimulus_on) == round(24 / dt)
         on = [time for time, shown in zip(times, condition.stimulus_on, strict=True) if shown]
         assert on[0] == dt
@@ -66,7 +82,7 @@ def test_times_are_decimal() -> None:
 
 
 def test_a_contrast_of_zero_is_a_stimulus() -> None:
-    (shown,) = conditions(experiment(stimulus={"duration_ms": 6}, values=[0]), dt=2)
+    (shown,) = experiment_trials(experiment(stimulus={"duration_ms": 6}, values=[0]), dt=2)
     assert shown.stimulus_on == [False] * 2 + [True] * 3 + [False] * 7
 
 
@@ -88,4 +104,4 @@ def test_a_contrast_of_zero_is_a_stimulus() -> None:
 )
 def test_what_is_off_the_grid_is_an_error(values: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        conditions(experiment(**values), dt=2)
+        experiment_trials(experiment(**values), dt=2)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
-from dynvision.experiments.protocol import Condition, Stretch, conditions
-from dynvision.experiments.recorder import ResponseRecorder
 from dynvision.experiments.screen import BLOCK_BYTES, Screen
-from dynvision.experiments.trial import run_conditions
+from dynvision.experiments.trial import ResponseRecorder, run_trials
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
 from dynvision.noise import PixelScale
+from dynvision.trials import IMAGE, Segment, Trial
+from dynvision.trials.protocol import experiment_trials
 from tests.textbook_loop import textbook_loop
 
 
@@ -44,13 +44,13 @@ def model(request: pytest.FixtureRequest) -> DyRCNN:
     return made.eval()
 
 
-def video(condition: Condition, images: Tensor, null: Tensor) -> Tensor:
+def video(condition: Trial, images: Tensor, null: Tensor) -> Tensor:
     """What is shown, (B, T, C, H, W)."""
 
     def frames() -> Iterator[Tensor]:
-        for stretch in condition.stretches:
-            for _ in range(stretch.n_steps):
-                yield null if stretch.contrast is None else images * stretch.contrast
+        for segment in condition.segments:
+            for _ in range(segment.n_steps):
+                yield null if segment.is_null else images * segment.contrast
 
     return torch.stack(list(frames()), dim=1)
 
@@ -64,9 +64,9 @@ PROTOCOLS = {
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_responses_and_outputs_equal_the_textbook_loop(model: DyRCNN, protocol: str) -> None:
     values = {"baseline_ms": 4, "recorded_ms": 20, **PROTOCOLS[protocol]}
-    shown = conditions(validate(ExperimentConfig, values, ""), model.dt)
+    shown = experiment_trials(validate(ExperimentConfig, values, ""), model.dt)
     images = torch.randn(4, 2, 9, 9)
-    results = list(run_conditions(model, images, shown))
+    results = list(run_trials(model, images, shown))
     assert [condition.value for condition, _, _ in results] == [condition.value for condition in shown]
     for condition, recorder, logits in results:
         with torch.no_grad():
@@ -88,9 +88,9 @@ def test_responses_and_outputs_equal_the_textbook_loop(model: DyRCNN, protocol: 
 
 def test_responses_equal_a_loop_over_single_steps(model: DyRCNN) -> None:
     """The same with ``model.step``, as a user would do it."""
-    condition = Condition(0.5, (Stretch(2), Stretch(3, 0.5), Stretch(4)))
+    condition = Trial((Segment(2), Segment(3, IMAGE, 0.5), Segment(4)), 2.0, 0.5)
     images = torch.randn(2, 2, 9, 9)
-    ((_, recorder, logits),) = run_conditions(model, images, [condition])
+    ((_, recorder, logits),) = run_trials(model, images, [condition])
     frames = video(condition, images, model.null_input(2))
     state = model.initial_state(2)
     with torch.no_grad():
@@ -105,8 +105,8 @@ def test_responses_equal_a_loop_over_single_steps(model: DyRCNN) -> None:
 
 
 def test_the_response_to_a_blank_does_not_depend_on_the_image(model: DyRCNN) -> None:
-    blank = Condition(0.0, (Stretch(9),))
-    ((_, recorder, logits),) = run_conditions(model, torch.randn(3, 2, 9, 9), [blank])
+    blank = Trial((Segment(9),), 2.0, 0.0)
+    ((_, recorder, logits),) = run_trials(model, torch.randn(3, 2, 9, 9), [blank])
     for layer in model.layer_names:
         assert np.ptp(recorder.mean[layer], axis=0).max() == 0
     assert torch.equal(logits[0], logits[1])
@@ -116,14 +116,14 @@ def test_contrast_zero_is_mean_grey_and_not_the_blank(model: DyRCNN) -> None:
     """The null input of this network is 0.3; an image of contrast 0 is 0 everywhere."""
     images = torch.randn(2, 2, 9, 9)
     shown = [
-        Condition(0.0, (Stretch(4, 0.0),)),
-        Condition(0.0, (Stretch(4),)),
-        Condition(0.0, (Stretch(4, 1.0),)),
+        Trial((Segment(4, IMAGE, 0.0),), 2.0, 0.0),
+        Trial((Segment(4),), 2.0, 0.0),
+        Trial((Segment(4, IMAGE, 1.0),), 2.0, 0.0),
     ]
     zero, blank, grey = (
         recorder.mean["layer1"]
         for pixels, condition in zip((images, images, torch.zeros_like(images)), shown, strict=True)
-        for _, recorder, _ in run_conditions(model, pixels, [condition])
+        for _, recorder, _ in run_trials(model, pixels, [condition])
     )
     assert np.array_equal(zero, grey)
     assert not np.allclose(zero, blank)
@@ -131,16 +131,16 @@ def test_contrast_zero_is_mean_grey_and_not_the_blank(model: DyRCNN) -> None:
 
 def test_conditions_do_not_remember_each_other(model: DyRCNN) -> None:
     images = torch.randn(2, 2, 9, 9)
-    shown = [Condition(c, (Stretch(1), Stretch(3, c), Stretch(2))) for c in (1.0, 0.5, 1.0)]
-    first, _, third = (recorder.mean["layer2"] for _, recorder, _ in run_conditions(model, images, shown))
+    shown = [Trial((Segment(1), Segment(3, IMAGE, c), Segment(2)), 2.0, c) for c in (1.0, 0.5, 1.0)]
+    first, _, third = (recorder.mean["layer2"] for _, recorder, _ in run_trials(model, images, shown))
     assert np.array_equal(first, third)
 
 
 def test_batches_do_not_matter(model: DyRCNN) -> None:
     images = torch.randn(5, 2, 9, 9)
-    condition = Condition(1.0, (Stretch(2), Stretch(3, 1.0), Stretch(2)))
-    ((_, together, _),) = run_conditions(model, images, [condition])
-    alone = [next(iter(run_conditions(model, image[None], [condition])))[1] for image in images]
+    condition = Trial((Segment(2), Segment(3, IMAGE, 1.0), Segment(2)), 2.0, 1.0)
+    ((_, together, _),) = run_trials(model, images, [condition])
+    alone = [next(iter(run_trials(model, image[None], [condition])))[1] for image in images]
     for layer in model.layer_names:
         rows = np.concatenate([recorder.mean[layer] for recorder in alone])
         assert together.mean[layer] == pytest.approx(rows, rel=1e-4, abs=1e-6)
@@ -155,14 +155,14 @@ def test_a_layer_that_has_not_started_is_zero() -> None:
 NOISY = {"type": "gaussian", "ssnr": 0.4, "refresh_ms": 4, "seed": 5}
 
 
-def noisy_condition(**changes: Any) -> Condition:
+def noisy_condition(**changes: Any) -> Trial:
     values = {
         "baseline_ms": 4,
         "recorded_ms": 24,
         "stimulus": {"duration_ms": 18},
         "noise": {**NOISY, **changes},
     }
-    return conditions(validate(ExperimentConfig, values, ""), dt=2.0)[0]
+    return experiment_trials(validate(ExperimentConfig, values, ""), dt=2.0)[0]
 
 
 def screen_of(images: Tensor, indices: list[int]) -> Screen:
@@ -170,7 +170,7 @@ def screen_of(images: Tensor, indices: list[int]) -> Screen:
     return Screen(images, torch.tensor(indices), PixelScale(0.5 * one, 0.2 * one))
 
 
-def steps_of(screen: Screen, condition: Condition) -> Tensor:
+def steps_of(screen: Screen, condition: Trial) -> Tensor:
     """All that is shown, (T, B, C, H, W)."""
     null = torch.full_like(screen.images, 0.3)
     return torch.stack([step for frames in screen.frames(condition, null) for step in frames.steps()])
@@ -207,7 +207,7 @@ def test_600_steps_of_224_px_do_not_exist_at_once() -> None:
     """Each block is made when it is asked for, and takes no more than its bound."""
     screen = screen_of(torch.randn(2, 3, 224, 224), [0, 1])
     values = {"recorded_ms": 1200, "stimulus": {"duration_ms": 1200}, "noise": {**NOISY, "refresh_ms": 2}}
-    (condition,) = conditions(validate(ExperimentConfig, values, ""), dt=2.0)
+    (condition,) = experiment_trials(validate(ExperimentConfig, values, ""), dt=2.0)
     blocks = screen.frames(condition, torch.zeros_like(screen.images))
     first = [next(blocks) for _ in range(3)]
     assert max(frames.values.nbytes for frames in first) <= BLOCK_BYTES
@@ -229,7 +229,7 @@ def test_noise_depends_on_image_value_draw_and_seed_and_not_on_the_batch() -> No
 
 def test_two_values_have_noise_of_their_own() -> None:
     values = {"parameter": "contrast", "values": [0.5, 1.0], "stimulus": {"duration_ms": 8}, "noise": NOISY}
-    low, high = conditions(validate(ExperimentConfig, values, ""), dt=2.0)
+    low, high = experiment_trials(validate(ExperimentConfig, values, ""), dt=2.0)
     screen = screen_of(torch.randn(1, 1, 6, 6), [0])
     noise = [steps_of(screen, c)[1] - c.value * screen.images for c in (low, high)]
     assert not torch.allclose(noise[0], noise[1])
@@ -239,7 +239,7 @@ def test_two_values_have_noise_of_their_own() -> None:
 def test_a_mask_follows_the_image_and_is_the_same_in_every_condition() -> None:
     stimulus = {"type": "masked", "duration_ms": 4, "mask_duration_ms": 6, "mask_contrast": 0.5}
     values = {"parameter": "soa_ms", "values": [6, 10, 40], "recorded_ms": 40, "stimulus": stimulus}
-    early, late, never = conditions(validate(ExperimentConfig, values, ""), dt=2.0)
+    early, late, never = experiment_trials(validate(ExperimentConfig, values, ""), dt=2.0)
     screen = screen_of(torch.randn(2, 1, 6, 6), [0, 1])
     masks = [steps_of(screen, early)[4], steps_of(screen, late)[6]]
     assert torch.equal(masks[0], masks[1])
@@ -254,7 +254,7 @@ def test_noisy_trials_equal_the_textbook_loop(model: DyRCNN) -> None:
     images = torch.randn(2, 2, 9, 9)
     screen = screen_of(images, [0, 1])
     condition = noisy_condition()
-    ((_, recorder, logits),) = run_conditions(model, screen, [condition])
+    ((_, recorder, logits),) = run_trials(model, screen, [condition])
     shown = torch.cat(
         [f.folded().unflatten(0, (f.n, -1)) for f in screen.frames(condition, model.null_input(2))]
     )

@@ -14,10 +14,10 @@ from dynvision.analysis.scorecard import SCORECARD_COLUMNS, score_run, scorecard
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.outcomes import outcomes
-from dynvision.experiments.protocol import condition, times_ms
-from dynvision.experiments.results import Results, Shown
-from dynvision.experiments.trial import run_conditions
+from dynvision.experiments.tables import outcomes
+from dynvision.experiments.trial import run_trials
+from dynvision.experiments.writer import ExperimentWriter, TrialRecord
+from dynvision.trials.protocol import experiment_trial, times_ms
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardChain
 
@@ -40,10 +40,10 @@ def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
     for name in names:
         experiment, paths = EXPERIMENTS[name], [folder / f"{name}_{part}.parquet" for part in ("r", "p", "u")]
         fixed = {"run_id": "network", "experiment": name, "parameter": experiment.parameter}
-        cases = [condition(experiment, value, model.dt) for value in experiment.values]
-        with Results(*paths, fixed, {}) as results:
-            for case, recorder, logits in run_conditions(model, batch.images, cases):
-                kept = Shown(case, recorder, outcomes(logits, batch.labels))
+        cases = [experiment_trial(experiment, value, model.dt) for value in experiment.values]
+        with ExperimentWriter(*paths, fixed, {}) as results:
+            for case, recorder, logits in run_trials(model, batch.images, cases):
+                kept = TrialRecord(case, recorder, outcomes(logits, batch.labels))
                 results.append(kept, batch, np.array(times_ms(experiment, model.dt)))
         tables[name.removesuffix("_ecog")] = read_responses(paths[0])
     return tables

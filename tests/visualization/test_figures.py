@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from dynvision.analysis.stimulus import Shown, what_was_shown
+from dynvision.analysis.stimulus import StimulusPeriods, what_was_shown
 from dynvision.config.figures import EXPERIMENT_FIGURES
 from dynvision.visualization.experiment_figures import FIGURES
 from dynvision.visualization.measure_axis import set_measure_axis
@@ -97,7 +97,7 @@ def test_two_pulses_are_two_bars():
     axes = Figure().add_subplot()
     draw_stimulus(axes, table, {})
     assert bars(axes) == [(0.0, 2.0), (4.0, 8.0)]
-    assert what_was_shown(table) == [Shown(None, ((0.0, 2.0), (4.0, 8.0)))]
+    assert what_was_shown(table) == [StimulusPeriods(None, ((0.0, 2.0), (4.0, 8.0)))]
 
 
 @pytest.mark.parametrize("name", ["responses", "performance", "dynamics"])

@@ -12,29 +12,29 @@ from typing import Any
 import numpy as np
 
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.protocol import Condition
-from dynvision.experiments.recorder import ResponseRecorder
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
+from dynvision.experiments.trial import ResponseRecorder
 from dynvision.experiments.units import UnitWriter
 from dynvision.files import atomic_path
+from dynvision.trials import Trial
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A batch shown in a condition.
+class TrialRecord:
+    """A batch shown in a trial.
 
     Attributes:
-        condition: the condition.
+        trial: the trial.
         recorder: what the layers did.
         outcomes: what the outputs said, (B, T) by column.
     """
 
-    condition: Condition
+    trial: Trial
     recorder: ResponseRecorder
     outcomes: dict[str, np.ndarray]
 
 
-class Results:
+class ExperimentWriter:
     """The files of an experiment, each whole or absent.
 
     Args:
@@ -64,7 +64,7 @@ class Results:
                 self._units = opened.enter_context(closing(UnitWriter(path, shapes, fixed)))
             self._stack = opened.pop_all()
 
-    def __enter__(self) -> Results:
+    def __enter__(self) -> ExperimentWriter:
         return self
 
     def __exit__(
@@ -72,15 +72,15 @@ class Results:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def append(self, shown: Shown, batch: Batch, times: np.ndarray) -> None:
-        """Append a batch in a condition: a row for each (layer,) image and step."""
-        condition, recorder = shown.condition, shown.recorder
+    def append(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
+        """Append a batch in a trial: a row for each (layer,) image and step."""
+        trial, recorder = record.trial, record.recorder
         layers = list(recorder.mean)
         common = {
-            "value": np.array(condition.value),
+            "value": np.array(trial.value),
             "time_ms": times,
-            "stimulus_on": np.array(condition.stimulus_on),
-            "shown": np.array(condition.shown, dtype=object),
+            "stimulus_on": np.array(trial.stimulus_on),
+            "shown": np.array(trial.shown, dtype=object),
         }
         image, label = batch.indices[:, None], batch.labels.numpy()[:, None]
         self._responses.append(
@@ -95,7 +95,7 @@ class Results:
             (len(layers), len(batch), len(times)),
         )
         self._performance.append(
-            {**common, "image": image, "label": label, **shown.outcomes}, (len(batch), len(times))
+            {**common, "image": image, "label": label, **record.outcomes}, (len(batch), len(times))
         )
         if self._units is not None and recorder.units:
-            self._units.append(condition.value, recorder, batch, times)
+            self._units.append(trial.value, recorder, batch, times)

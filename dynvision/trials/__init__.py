@@ -1,0 +1,21 @@
+"""The one timeline: a trial as segments, for training, experiments, inference, dynamics and figures."""
+
+from dynvision.trials.content import IMAGE, NULL, Content, Image, Mask, Null, Other, View
+from dynvision.trials.presentation import presentation_trial
+from dynvision.trials.segment import Segment, TimedNoise, Trial, TrialStep
+
+__all__ = [
+    "IMAGE",
+    "NULL",
+    "Content",
+    "Image",
+    "Mask",
+    "Null",
+    "Other",
+    "Segment",
+    "TimedNoise",
+    "Trial",
+    "TrialStep",
+    "View",
+    "presentation_trial",
+]

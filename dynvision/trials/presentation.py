@@ -1,0 +1,109 @@
+"""The trial of the training: a presentation pattern as segments.
+
+step t takes symbol floor(t P / T)          P symbols over T steps
+symbol 1 shows the image, symbol 0 the null input, which has no label
+a step is scored if the image is on and its onset is at least the reaction time ago
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dynvision.trials.content import IMAGE, NULL
+from dynvision.trials.segment import Segment, Trial
+
+if TYPE_CHECKING:
+    import torch
+
+
+def presentation_trial(
+    pattern: str,
+    n_timesteps: int,
+    dt: float,
+    reaction_steps: int = 0,
+    idle_steps: int = 0,
+    residual_steps: int = 0,
+    generator: torch.Generator | None = None,
+) -> Trial:
+    """Return the trial of the training.
+
+    Args:
+        pattern: symbols 0 and 1, stretched over the presentation.
+        n_timesteps: T, steps of the presentation.
+        dt: integration step in ms.
+        reaction_steps: steps after each onset at which no label counts.
+        idle_steps: steps of null input before the presentation, which are not recorded.
+        residual_steps: R, steps of null input after it.
+        generator: permutes the symbols of the pattern first; None leaves them in their order.
+    """
+    on = stretch_pattern(pattern, n_timesteps, generator)
+    return shown_trial(on, residual_steps, dt, scored_steps(on, reaction_steps), idle_steps)
+
+
+def shown_trial(
+    on: Sequence[bool],
+    residual_steps: int,
+    dt: float,
+    scored: Sequence[bool] | None = None,
+    idle_steps: int = 0,
+) -> Trial:
+    """Return the trial in which the image is on at given steps.
+
+    Args:
+        on: whether it is, at each step of the presentation.
+        residual_steps: R, steps of null input after it.
+        dt: integration step in ms.
+        scored: whether the label counts, at each step; None scores every step.
+        idle_steps: steps of null input before, which are not recorded.
+    """
+    segments = [Segment(idle_steps, phase="idle")] if idle_steps else []
+    counts = [True] * len(on) if scored is None else scored
+    for (shown, counted), steps in itertools.groupby(zip(on, counts, strict=True)):
+        n_steps = sum(1 for _ in steps)
+        segments.append(Segment(n_steps, IMAGE if shown else NULL, scored=counted))
+    segments += [Segment(residual_steps, phase="residual")] if residual_steps else []
+    return Trial(tuple(segments), dt)
+
+
+def stretch_pattern(pattern: str, n_timesteps: int, generator: torch.Generator | None = None) -> list[bool]:
+    """Return whether the stimulus is on at each step.
+
+    Args:
+        pattern: symbols 0 and 1.
+        n_timesteps: T, length of the presentation in steps.
+        generator: if given, the symbols are permuted with it first.
+
+    Returns:
+        T booleans.
+    """
+    symbols = [symbol == "1" for symbol in pattern]
+    if generator is not None:
+        import torch
+
+        symbols = [symbols[i] for i in torch.randperm(len(symbols), generator=generator).tolist()]
+    return [symbols[t * len(symbols) // n_timesteps] for t in range(n_timesteps)]
+
+
+def scored_steps(on: Sequence[bool], reaction_steps: int) -> list[bool]:
+    """Return the steps whose label counts: the stimulus is on, and its onset is at least the reaction time ago.
+
+    Args:
+        on: whether the stimulus is on at each step.
+        reaction_steps: reaction time in steps, >= 0.
+    """
+    scored, since_onset = [], 0
+    for t, shown in enumerate(on):
+        since_onset = 0 if shown and (t == 0 or not on[t - 1]) else since_onset + 1
+        scored.append(shown and since_onset >= reaction_steps)
+    return scored
+
+
+def shuffled_by(seed: int, batch: int) -> torch.Generator:
+    """Return the generator that permutes the pattern of a training batch, by the number of batches before it."""
+    import numpy as np
+    import torch
+
+    mixed = np.random.SeedSequence([seed, batch]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))  # torch uses 32 bits of a seed, no more
