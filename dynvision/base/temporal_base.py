@@ -36,6 +36,7 @@ from dynvision.base.stretches import every, stretches
 from dynvision.base.watch import INSIDE_SCAN, Observer, Watch, joined, shifted
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
+from dynvision.trials import Trial
 from dynvision.trials.presentation import shown_trial
 from dynvision.units import ms_to_steps
 
@@ -241,7 +242,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             plan = replace(plan, padded=True)
 
         def run(inputs: Sequence[Tensor], told: Watch) -> Tensor:
-            return self._run_trial(inputs[0], on, truncate_steps, plan, told)
+            return self._run_trial(inputs[0], trial, truncate_steps, plan, told)
 
         if (
             x.is_cuda
@@ -249,7 +250,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             and not self.checkpoint_segments
             and not torch.compiler.is_compiling()
         ):
-            key = (tuple(on), truncate_steps, plan.key)
+            key = (tuple(trial.visible), truncate_steps, plan.key)
             logits = self._graphs.run(self, key, run, (x,), told)
         else:
             logits = run((x,), told)
@@ -257,9 +258,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             recorder.finish(logits)
         return logits
 
-    def _run_trial(
-        self, x: Tensor, on: Sequence[bool], truncate_steps: int, plan: Plan, told: Watch
-    ) -> Tensor:
+    def _run_trial(self, x: Tensor, trial: Trial, truncate_steps: int, plan: Plan, told: Watch) -> Tensor:
         """All steps of a trial, from the idle state; the arguments are those of :meth:`forward`, made explicit."""
         state = self.initial_state(x.shape[0], plan)
         null = self.null_input(x.shape[0])
