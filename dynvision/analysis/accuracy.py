@@ -73,4 +73,4 @@ def chance_level(labels: np.ndarray, guesses: np.ndarray) -> float:
     Args:
         labels, guesses: numbers of classes, of any shape.
     """
-    return 1.0 / len(np.union1d(labels, guesses))
+    return 1.0 / len(np.union1d(labels, guesses[guesses >= 0]))  # -1 is no guess

@@ -99,13 +99,13 @@ def _count(performance: pd.DataFrame) -> tuple:
     columns = ("label", "guess", "stimulus_on", "mask_on")
     cube = to_cube(with_mask(performance), ("value", "image", "time_ms"), columns)
     label, guess = cube.data["label"][0, :, 0], cube.data["guess"]
-    classes = np.union1d(label, guess)
+    classes = np.union1d(label, guess[guess >= 0])  # -1 is no guess
     n_classes = len(classes)
     row, column = np.searchsorted(classes, label), np.searchsorted(classes, guess)
     n_values, _, n_times = guess.shape
     value, time = np.arange(n_values)[:, None, None], np.arange(n_times)
     flat = ((value * n_classes + row[None, :, None]) * n_classes + column) * n_times + time
-    counts = np.bincount(flat.ravel(), minlength=n_values * n_classes**2 * n_times)
+    counts = np.bincount(flat[guess >= 0], minlength=n_values * n_classes**2 * n_times)
     n_images = np.bincount(row, minlength=n_classes)
     return counts.reshape(n_values, n_classes, n_classes, n_times), classes, n_images, cube
 

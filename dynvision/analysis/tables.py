@@ -46,7 +46,13 @@ TRAINING_COLUMNS = (
     "learning_rate",
     "seconds",
 )
-MAY_BE_MISSING = ("mean", "ci_low", "ci_high")
+MAY_BE_MISSING = (  # a network whose activity explodes has no number there
+    "mean",
+    "ci_low",
+    "ci_high",
+    "confidence",
+    "entropy_bits",
+)
 
 
 def read_responses(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationInfo, field
 from pydantic_core import CoreSchema
 
 from dynvision.config.groups import ALL, Classes, class_list, resolve_group
-from dynvision.config.measures import DEFAULT_MEASURES, MEASURES
+from dynvision.config.measures import DEFAULT_MEASURES, DEFINED_FOR, MEASURES, NOT_OF_A_LAYER
 from dynvision.config.parameter import Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
@@ -110,7 +110,35 @@ class ExperimentConfig(Section):
             if self.values.count(value) > 1:
                 raise InputError(f"values has {value:g} twice; list every value once")
             self.trial(value)
+        shown = [f"{value:g}" for value in self.values]
+        for value, text in zip(self.values, shown, strict=True):
+            if shown.count(text) > 1:
+                raise InputError(
+                    f"values has {value!r} and another that is {text} to six digits, as figures write it; "
+                    "leave one out or move them apart"
+                )
+        self._measures_are_defined()
         return self
+
+    def _measures_are_defined(self) -> None:
+        """Check that each measure holds for what varies, and that one of them is of a layer."""
+        for measure in self.measures:
+            varies, fewest = DEFINED_FOR.get(measure, (self.parameter, 0))
+            if self.parameter != varies:
+                raise InputError(
+                    f"measure {measure!r} is of experiments that vary {varies}, not {self.parameter}; "
+                    f"remove it from measures, or set parameter: {varies}"
+                )
+            if sum(value > 0 for value in self.values) < fewest:
+                raise InputError(
+                    f"measure {measure!r} needs at least {fewest} values of {varies} above 0, and values has "
+                    f"{', '.join(f'{value:g}' for value in self.values)}; add values or remove it from measures"
+                )
+        if not set(self.measures) - set(NOT_OF_A_LAYER):
+            given = ", ".join(self.measures) or "none"
+            raise InputError(
+                f"measures ({given}) has no measure of a layer at each value, which figures show; add one, e.g. peak"
+            )
 
     def on(self, data_names: Iterable[str], groups: Mapping[str, Mapping[str, Any]]) -> ExperimentConfig:
         """The experiment with the classes of its group written out for each data set.
@@ -122,7 +150,11 @@ class ExperimentConfig(Section):
         Raises:
             InputError: a data set has no group of that name.
         """
-        if self.group == ALL or isinstance(self.group, Mapping):
+        if self.group == ALL:
+            return self
+        if isinstance(self.group, Mapping):
+            for name in {*data_names} & {*self.group}:
+                resolve_group(name, self.group[name], f"group.{name}", groups)
             return self
         classes = {name: resolve_group(name, self.group, "group", groups) for name in data_names}
         return self.model_copy(update={"group": classes})
@@ -179,7 +211,12 @@ class ExperimentConfig(Section):
         noise = self.at(value).noise
         if noise.type != "none":
             ms_to_steps(noise.refresh_ms, dt, f"{where}noise.refresh_ms")
-        ms_to_steps(self.recorded_ms, dt, f"{where}recorded_ms")
+        recorded = ms_to_steps(self.recorded_ms, dt, f"{where}recorded_ms")
+        if recorded < 2:
+            raise InputError(
+                f"{where}recorded_ms={self.recorded_ms:g} ms is a record of {recorded} step of dt={dt:g} ms after onset; "
+                f"record at least {2 * dt:g} ms"
+            )
         return [
             ms_to_steps(
                 span.duration_ms, dt, where + span.key, minimum_ms=0.0 if span.show == "blank" else dt

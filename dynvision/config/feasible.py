@@ -27,7 +27,7 @@ def check_on_models(name: str, experiment: ExperimentConfig, models: Iterable[Mo
     steps: set[float] = set()
     for trained in models:
         for args in given if varies else given[:1]:
-            changed = changed_in_test(trained.args, args)
+            changed = changed_in_test(trained.args, args, experiment.parameter)
             try:
                 steps.add(resolve_model_args(trained.name, {**trained.args, **changed}).dt)
             except InputError as error:

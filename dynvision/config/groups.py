@@ -51,6 +51,12 @@ GROUPS: dict[str, dict[str, Classes]] = {
 }  # fmt: skip
 
 
+N_CLASSES = {
+    "digits": 10, "mnist": 10, "fashionmnist": 10, "cifar10": 10, "cifar100": 100, "imagenette": 10, "tinyimagenet": 200,
+    "imagenet": 1000,
+}  # fmt: skip
+
+
 def resolve_group(
     data_name: str, given: Any, where: str, own: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Classes:
@@ -68,11 +74,23 @@ def resolve_group(
     if given is None or given == ALL or given == [] or given == ():
         return ()
     if isinstance(given, (list, tuple)):
-        return class_list(given, where)
+        return _of_data(data_name, class_list(given, where), where)
     known = {**GROUPS.get(data_name, {}), **((own or {}).get(data_name) or {})}
     if str(given) not in known:
         raise unknown_name(f"group of {data_name}", given, [ALL, *known], key=where)
-    return class_list(known[str(given)], f"groups.{data_name}.{given}")
+    where = f"groups.{data_name}.{given}"
+    return _of_data(data_name, class_list(known[str(given)], where), where)
+
+
+def _of_data(data_name: str, classes: Classes, where: str) -> Classes:
+    """Return classes after checking that the data set, where its size is known, has those given by index."""
+    n_classes = N_CLASSES.get(data_name)
+    for index in classes:
+        if n_classes is not None and isinstance(index, int) and index >= n_classes:
+            raise InputError(
+                f"{where}: {data_name} has no class {index}; its {n_classes} classes are 0 to {n_classes - 1}"
+            )
+    return classes
 
 
 def class_list(given: Any, where: str) -> Classes:

@@ -29,4 +29,22 @@ MEASURES: dict[str, str] = {
     "reaction_time_confidence_ms": "time at which the probability of one class reaches one half",
     "reaction_time_entropy_ms": "time at which the entropy of the classes falls to that of two",
 }
+# The experiments in which a measure is defined: the parameter that must vary, and how many of its values must be above 0.
+DEFINED_FOR: dict[str, tuple[str, int]] = {
+    "c50": ("contrast", 2),
+    **dict.fromkeys(("naka_rushton_rmax", "naka_rushton_c50", "naka_rushton_n"), ("contrast", 3)),
+    "r_double": ("duration_ms", 2),
+    "summation_exponent": ("duration_ms", 2),
+    "recovery": ("gap_ms", 1),
+    "mean_recovery": ("gap_ms", 1),
+}
+# Measures of the classifier's outputs and of all values together, which draw nothing for a layer at a value.
+NOT_OF_A_LAYER = (
+    "reaction_time_confidence_ms",
+    "reaction_time_entropy_ms",
+    "summation_exponent",
+    "mean_recovery",
+    "c50",
+    *(name for name in MEASURES if name.startswith(("naka_rushton_", "dn_"))),
+)
 DEFAULT_MEASURES = ("time_to_peak_ms", "peak", "summed_response")

@@ -20,6 +20,18 @@ from dynvision.stimuli.stimulus import STIMULI, Stimulus
 
 Kind = Literal["stimulus", "noise", "model", "checkpoint"]
 CHECKPOINT = "checkpoint"
+# Arguments of models that act in training alone: an experiment has its own trial, trained weights and no loss.
+ONLY_IN_TRAINING = {
+    "n_timesteps": "an experiment has its own trial; vary duration_ms or recorded_ms",
+    "data_presentation_pattern": "an experiment has its own trial; set stimulus",
+    "shuffle_presentation_pattern": "an experiment has its own trial; set stimulus",
+    "loss_reaction_time": "a test has no loss",
+    "non_label_index": "a test has no loss",
+    "truncated_bptt_timesteps": "a test has no gradient",
+    "max_weight_init": "the weights of a test are the trained ones",
+    "checkpoint_segments": "a test has no gradient",
+    "block_steps": "it changes speed and no result",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ def _numbers(section: type[Section], kind: Kind, allowed: tuple[Any, ...]) -> di
 
 def stimulus_parameters(stimulus: type[Stimulus]) -> dict[str, Parameter]:
     """The parameters of one kind of stimulus by name."""
-    return _numbers(stimulus, "stimulus", (float, int))
+    return _numbers(stimulus, "stimulus", (float, int, bool))
 
 
 def all_parameters() -> dict[str, Parameter]:
@@ -89,6 +101,8 @@ def find_parameter(
     if name not in known:
         raise unknown_name("experiment parameter", name, known, key="parameter")
     parameter = known[name]
+    if name in ONLY_IN_TRAINING:
+        raise InputError(f"parameter {name!r} changes nothing in a test: {ONLY_IN_TRAINING[name]}")
     if parameter.kind == "stimulus":
         owners = [kind for kind, section in STIMULI.items() if name in section.model_fields]
         raise InputError(

@@ -53,14 +53,22 @@ def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:
     return resolved
 
 
-def changed_in_test(trained: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a test changes in a model's arguments: what it says, and what only the loss knows, which a test has none of.
+def changed_in_test(trained: Mapping[str, Any], given: Mapping[str, Any], varied: str = "") -> dict[str, Any]:
+    """Return the arguments of a model that a test changes.
+
+    These are the given ones, without a reaction time, since a test has no loss. An idle time is never shortened: a model
+    that was trained from a longer rest, as CordsNet from its spontaneous activity, keeps it, unless the idle time is what
+    varies.
 
     Args:
         trained: arguments that the model was trained with.
         given: arguments that the test gives.
+        varied: the argument that varies in the test, if it is one.
     """
-    return {**{name: 0.0 for name in ("loss_reaction_time",) if name in trained}, **given}
+    changed = {**{name: 0.0 for name in ("loss_reaction_time",) if name in trained}, **given}
+    if "t_idle" in given and varied != "t_idle":
+        changed["t_idle"] = max(float(given["t_idle"]), float(trained.get("t_idle", 0.0)))
+    return changed
 
 
 class RunConfig(Section):

@@ -30,19 +30,24 @@ class NetworkSetting:
         model_args: arguments that apply instead of the run's.
         checkpoint: epoch whose weights are used; None for the best ones.
         values: values of the parameter.
+        varied: the parameter.
     """
 
     model_args: dict[str, Any]
     checkpoint: int | None
     values: tuple[bool | float, ...]
+    varied: str = ""
 
 
 def network_settings(experiment: ExperimentConfig) -> list[NetworkSetting]:
     """The networks of an experiment, in the order of its values."""
     if experiment.find_parameter().kind in ("stimulus", "noise"):
-        return [NetworkSetting(experiment.model_args, None, experiment.values)]
+        return [NetworkSetting(experiment.model_args, None, experiment.values, experiment.parameter)]
     settings = [(value, experiment.at(value)) for value in experiment.values]
-    return [NetworkSetting(setting.model_args, setting.checkpoint, (value,)) for value, setting in settings]
+    return [
+        NetworkSetting(setting.model_args, setting.checkpoint, (value,), experiment.parameter)
+        for value, setting in settings
+    ]
 
 
 def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weights: Path) -> TemporalBase:
@@ -57,7 +62,7 @@ def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weig
     Raises:
         InputError: the weights are of another run, or not those of this model.
     """
-    changed = changed_in_test(run.model.args, setting.model_args)
+    changed = changed_in_test(run.model.args, setting.model_args, setting.varied)
     model = build_model(run, data.input_shape, data.n_classes, changed)
     if setting.checkpoint is None:
         load_run_weights(model, weights, run.run_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
 from dynvision.experiments.network import load_network, network_settings
 from dynvision.experiments.progress import Progress
 from dynvision.experiments.tables import outcomes
-from dynvision.experiments.trial import layer_shapes, run_trials
+from dynvision.experiments.trial import ResponseRecorder, layer_shapes, run_trials
 from dynvision.experiments.units import images_within
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord
 from dynvision.files import remove_leftovers
@@ -114,6 +114,7 @@ class Session:
         n_kept: images of which every unit is kept.
         progress: is told of every condition.
         n_before: trials that are done when the session begins.
+        exploded: values at which some activity was not finite.
     """
 
     model: TemporalBase
@@ -122,6 +123,7 @@ class Session:
     n_kept: int
     progress: Progress
     n_before: int
+    exploded: set[float] = field(default_factory=set)
 
     def show(self, part: Batch) -> list[TrialRecord]:
         """Show images in every trial."""
@@ -132,9 +134,22 @@ class Session:
             self.model, part.on_screen(self.scale), self.trials, n_kept
         ):
             records.append(TrialRecord(trial, recorder, outcomes(logits, part.labels)))
+            self._log_not_finite(trial, recorder)
             done += len(part)
             self.progress.at(done)
         return records
+
+    def _log_not_finite(self, trial: Trial, recorder: ResponseRecorder) -> None:
+        """Log once a value where activity stops being a number; it is measured up to there."""
+        found = recorder.first_not_finite()
+        if found is not None and trial.value not in self.exploded:
+            self.exploded.add(trial.value)
+            layer, step = found
+            print(
+                f"{self.progress.what}: at value {trial.value:g} the activity of layer {layer} is not finite from "
+                f"{trial.times_ms[step]:g} ms on; tables have no number there, and no guess",
+                flush=True,
+            )
 
 
 def kept_units(

@@ -13,7 +13,8 @@ the idle time is not recorded.
     stimulus_on   the image is on in the step, be it at contrast 0
     shown         what is on the screen: blank, image or mask
     mean, sd      over the units of the layer, of |r|, in the model's own unit
-    guess         the most probable class, also in blank periods; correct if it is the label
+    guess         the most probable class, also in blank periods; correct if it is the label. Outputs that are not finite
+                  guess nothing: -1, never correct, without confidence, label_rank one more than there are classes
     confidence    its probability by softmax; label_confidence: that of the label
     label_rank    1 if the label is the guess; the label is among the k most probable classes where label_rank <= k
     entropy_bits  of the probabilities, H = - sum_k p_k log2 p_k, 0 (certain) to log2 of the number of classes
@@ -31,6 +32,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+NO_GUESS = -1  # of outputs that are not finite: not-a-number is never a class
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
 _IMAGE = [("image", pa.int32()), ("label", pa.int32())]
@@ -109,12 +111,16 @@ def outcomes(logits: Tensor, label: Tensor) -> dict[str, np.ndarray]:
     before = torch.arange(logits.shape[-1], device=logits.device) < of_label
     rank = 1 + ((p > own) | ((p == own) & before)).sum(dim=-1)
     confidence, guess = p.max(dim=-1)
+    known = logits.isfinite().all(dim=-1)
+    guess = guess.where(known, torch.full_like(guess, NO_GUESS))
+    rank = rank.where(known, torch.full_like(rank, logits.shape[-1] + 1))
+    own, confidence = (values.where(known, torch.nan) for values in (own[..., 0], confidence))
     columns = {
         "guess": guess,
         "correct": guess == of_label[..., 0],
         "confidence": confidence,
-        "label_confidence": own[..., 0],
+        "label_confidence": own,
         "label_rank": rank,
-        "entropy_bits": -(p * log_p).sum(dim=-1) / np.log(2),
+        "entropy_bits": (-(p * log_p).sum(dim=-1) / np.log(2)).where(known, torch.nan),
     }
     return {name: values.cpu().numpy() for name, values in columns.items()}

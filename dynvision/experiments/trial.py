@@ -51,6 +51,15 @@ class ResponseRecorder:
                 self.units[layer] = np.zeros((self._n_kept, self._n_steps, *kept.shape[2:]), kept.dtype)
             self.units[layer][:, at] = kept
 
+    def first_not_finite(self) -> tuple[str, int] | None:
+        """Return the layer and step at which activity is first NaN or infinite; None if it never is."""
+        found = []
+        for place, (layer, mean) in enumerate(self.mean.items()):
+            bad = np.flatnonzero(~np.isfinite(mean).all(axis=0))
+            if len(bad):
+                found.append((int(bad[0]), place, layer))
+        return (min(found)[2], min(found)[0]) if found else None
+
 
 @torch.inference_mode()
 def run_trials(

@@ -89,8 +89,8 @@ class ExperimentWriter:
                 "image": image[None],
                 "label": label[None],
                 "layer": np.array(layers, dtype=object)[:, None, None],
-                "mean": np.stack(list(recorder.mean.values())),
-                "sd": np.stack(list(recorder.sd.values())),
+                "mean": _finite(np.stack(list(recorder.mean.values()))),
+                "sd": _finite(np.stack(list(recorder.sd.values()))),
             },
             (len(layers), len(batch), len(times)),
         )
@@ -99,3 +99,8 @@ class ExperimentWriter:
         )
         if self._units is not None and recorder.units:
             self._units.append(trial.value, recorder, batch, times)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Return values with NaN for infinity, which no measure could use."""
+    return np.where(np.isfinite(values), values, np.nan).astype(values.dtype)

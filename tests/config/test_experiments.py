@@ -8,6 +8,7 @@ import pytest
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.parameter import all_parameters, stimulus_parameters
+from dynvision.config.run import changed_in_test
 from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
@@ -179,6 +180,40 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "text as a value": ({"values": ["high"]}, "values: 'high' is neither a number nor true or false"),
     "a value twice": ({"values": [1, 0.5, 1.0]}, "values has 1 twice"),
     "no values": ({"values": []}, "values is empty"),
+    "values alike in figures": (
+        {"values": [0.1, 0.1000001]},
+        "values has 0.1 and another that is 0.1 to six digits",
+    ),
+    "a c50 without contrasts": (
+        {"values": [0], "measures": ["peak", "c50"]},
+        "'c50' needs at least 2 values of contrast",
+    ),
+    "a c50 of durations": (
+        {"parameter": "duration_ms", "values": [10, 20], "measures": ["peak", "c50"]},
+        "measure 'c50' is of experiments that vary contrast, not duration_ms",
+    ),
+    "a Naka-Rushton fit of two contrasts": (
+        {"values": [0.5, 1], "measures": ["peak", "naka_rushton_n"]},
+        "'naka_rushton_n' needs at least 3 values of contrast",
+    ),
+    "a doubling of contrasts": (
+        {"values": [0.5, 1], "measures": ["peak", "r_double"]},
+        "that vary duration_ms",
+    ),
+    "recovery without gaps": ({"values": [0.5, 1], "measures": ["peak", "recovery"]}, "that vary gap_ms"),
+    "no measure": ({"measures": []}, "measures (none) has no measure of a layer"),
+    "no measure of a layer": (
+        {"measures": ["reaction_time_entropy_ms"]},
+        "measures (reaction_time_entropy_ms) has no measure of a layer",
+    ),
+    "length of the presentation": (
+        {"parameter": "n_timesteps", "values": [10, 20]},
+        "parameter 'n_timesteps' changes nothing in a test: an experiment has its own trial",
+    ),
+    "initial weights": (
+        {"parameter": "max_weight_init", "values": [0.1, 1]},
+        "the weights of a test are the trained",
+    ),
     "too long": (
         {"stimulus": {"duration_ms": 61}},
         "recorded_ms=60 ms ends before the stimulus does, which needs at least 61 ms",
@@ -197,6 +232,34 @@ def test_what_is_wrong_is_one_sentence(values: dict[str, Any], said: str) -> Non
     with pytest.raises(InputError) as error:
         experiment(**values)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [
+        ({"group": [99]}, "experiments.mine: group: digits has no class 99; its 10 classes are 0 to 9"),
+        ({"group": {"digits": [3, 10]}}, "experiments.mine: group.digits: digits has no class 10"),
+        (
+            {"stimulus": {"duration_ms": 2}, "baseline_ms": 0, "recorded_ms": 2},
+            "recorded_ms=2 ms is a record of 1 step of dt=2 ms after onset; record at least 4 ms",
+        ),
+    ],
+    ids=str,
+)
+def test_what_would_fail_after_hours_is_refused_at_planning(
+    config_dir: str, mine: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        plan_workflow(config_dir, {"experiments": {"mine": mine}, "experiment": "mine"})
+    assert said in str(error.value)
+
+
+def test_an_experiment_does_not_shorten_a_network_s_rest() -> None:
+    """CordsNet is trained from 200 ms of spontaneous activity; an experiment with t_idle 40 keeps them."""
+    assert changed_in_test({"t_idle": 200.0}, {"t_idle": 40}) == {"t_idle": 200.0}
+    assert changed_in_test({"t_idle": 0.0}, {"t_idle": 40}) == {"t_idle": 40.0}
+    assert changed_in_test({"t_idle": 200.0}, {"t_idle": 0}, varied="t_idle") == {"t_idle": 0}
+    assert changed_in_test({"t_idle": 200.0}, {"feedforward_only": True}) == {"feedforward_only": True}
 
 
 def test_an_experiment_like_another(config_dir: str) -> None:
