@@ -1,0 +1,27 @@
+"""A network's responses beside recordings of brains and the behaviour of observers. Arrays in, tables out; nothing knows torch."""
+
+from __future__ import annotations
+
+from dynvision.recordings.behaviour import compare_behaviour, read_trials
+from dynvision.recordings.compare import compare
+from dynvision.recordings.data import read_bids_derivatives, read_recording
+from dynvision.recordings.responses import (
+    labelled_responses,
+    open_responses,
+    to_evoked,
+    to_netcdf,
+    to_temporal_dataset,
+)
+
+__all__ = [
+    "compare",
+    "compare_behaviour",
+    "labelled_responses",
+    "open_responses",
+    "read_bids_derivatives",
+    "read_recording",
+    "read_trials",
+    "to_evoked",
+    "to_netcdf",
+    "to_temporal_dataset",
+]

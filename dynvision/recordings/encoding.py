@@ -1,0 +1,96 @@
+"""Ridge encoding: recordings predicted from a network's units, scored on images that were left out.
+
+    w = argmin |y - X w|^2 + alpha |w|^2          X, y centred on the training images
+
+Outer folds give the predictions; inside each, inner folds choose alpha for each channel and time. One singular value
+decomposition serves all alphas, channels and times. Score: Pearson correlation of prediction and recording over all images.
+Source: Hoerl & Kennard (1970), Technometrics 12:55; nested cross-validation: Varma & Simon (2006), BMC Bioinformatics 7:91.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynvision.errors import InputError
+
+ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 6, 9))
+
+
+def encode(
+    x: np.ndarray,
+    y: np.ndarray,
+    alphas: Sequence[float] = ALPHAS,
+    n_folds: int = 5,
+    n_inner: int = 4,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return how well units predict channels, at every pair of times.
+
+    Args:
+        x: the network, (images, units, model times).
+        y: the recording, (images, channels, brain times).
+        alphas: strengths of regularisation to choose from, in units of the variance of a unit.
+        n_folds, n_inner: outer and inner folds.
+        seed: of the assignment of images to folds.
+
+    Returns:
+        Pearson correlation over images, averaged over channels: (model times, brain times).
+
+    Raises:
+        InputError: other images, or too few of them for the folds.
+    """
+    if len(x) != len(y):
+        raise InputError(f"encoding needs the same images: the network has {len(x)}, the recording {len(y)}")
+    if len(x) < 2 * n_folds:
+        raise InputError(f"{len(x)} images are too few for {n_folds} folds; give at least {2 * n_folds}")
+    folds = assign_folds(len(x), n_folds, seed)
+    targets = y.reshape(len(y), -1).astype(float)
+    scores = []
+    for step in range(x.shape[2]):
+        predicted = np.empty_like(targets)
+        for fold in range(n_folds):
+            train, test = folds != fold, folds == fold
+            predicted[test] = _fit_predict(
+                x[train, :, step], targets[train], x[test, :, step], alphas, n_inner, seed
+            )
+        scores.append(pearson(predicted, targets).reshape(y.shape[1:]))
+    with np.errstate(invalid="ignore"):
+        return np.nanmean(np.stack(scores), axis=1)  # type: ignore[no-any-return]
+
+
+def ridge_predictions(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
+    """Return predictions of ridge regression with an intercept for every alpha: (alphas, new images, targets).
+
+    Equal to ``sklearn.linear_model.Ridge(alpha)``.
+    """
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    u, s, vt = np.linalg.svd(x - x_mean, full_matrices=False)
+    projected, new = u.T @ (y - y_mean), (x_new - x_mean) @ vt.T
+    return np.stack([new @ ((s / (s**2 + alpha))[:, None] * projected) + y_mean for alpha in alphas])
+
+
+def assign_folds(n: int, n_folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each of n images, folds of sizes that differ by at most one."""
+    return np.random.default_rng(seed).permutation(np.arange(n) % n_folds)
+
+
+def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return correlations over the first axis; not-a-number where one of the two is constant."""
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(axis=0) / (np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0))  # type: ignore[no-any-return]
+
+
+def _fit_predict(
+    x: np.ndarray, y: np.ndarray, x_new: np.ndarray, alphas: Sequence[float], n_inner: int, seed: int
+) -> np.ndarray:
+    strengths = np.asarray(alphas) * max(float(x.var(axis=0).mean()), np.finfo(float).tiny)
+    inner = assign_folds(len(x), n_inner, seed + 1)
+    errors = np.zeros((len(strengths), y.shape[1]))
+    for fold in range(n_inner):
+        train, test = inner != fold, inner == fold
+        errors += np.square(ridge_predictions(x[train], y[train], x[test], strengths) - y[test]).sum(axis=1)
+    best = errors.argmin(axis=0)
+    return ridge_predictions(x, y, x_new, strengths)[best, :, np.arange(y.shape[1])].T

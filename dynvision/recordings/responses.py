@@ -1,0 +1,281 @@
+"""Responses as labelled arrays: an xarray Dataset with one convention for networks and for recordings.
+
+    response (presentation, unit, time_ms)        float32
+        presentation  image, label, condition     which image, its class, value of the experiment's parameter
+        unit          layer, channel, row, column of a network;  area, subject, electrode of a recording
+        time_ms       from stimulus onset; a sample is labelled by the end of its step
+
+An experiment's file of units is read when values are asked for, and only the rows and units that are asked for: a hundred
+thousand units of two hundred times fit, since they never have to be in memory together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from dynvision.errors import InputError, unknown_name
+from dynvision.files import atomic_path
+
+if TYPE_CHECKING:
+    import xarray
+
+DIMENSIONS = ("presentation", "unit", "time_ms")
+SHAPES = b"shapes"
+KEYS = ("value", "image", "label", "layer", "time_ms")
+KEEP_OPEN = 4  # row groups that are kept decoded, for slices that lie beside each other
+
+
+def labelled_responses(
+    values: Any,
+    time_ms: Sequence[float],
+    presentation: Mapping[str, Any],
+    unit: Mapping[str, Any],
+    **attributes: Any,
+) -> xarray.Dataset:
+    """Return responses with their labels.
+
+    Args:
+        values: (presentation, unit, time), an array or anything that xarray wraps.
+        time_ms: (time,), ms from stimulus onset, ascending.
+        presentation: coordinates by name, each (presentation,); ``image`` is needed for comparisons.
+        unit: coordinates by name, each (unit,).
+        attributes: attributes of the Dataset, e.g. ``run_id``.
+
+    Raises:
+        InputError: coordinates of another length than the axis, or times that do not ascend.
+    """
+    import xarray
+
+    sizes = dict(zip(DIMENSIONS, np.shape(values), strict=True))
+    times = np.asarray(time_ms, dtype=float)
+    if len(times) != sizes["time_ms"] or np.any(np.diff(times) <= 0):
+        raise InputError(
+            f"time_ms has {len(times)} values for {sizes['time_ms']} times; they must be as many, and ascend"
+        )
+    coordinates: dict[str, Any] = {"time_ms": times}
+    for dimension, given in (("presentation", presentation), ("unit", unit)):
+        for name, labels in given.items():
+            if len(labels) != sizes[dimension]:
+                raise InputError(
+                    f"coordinate {name!r} has {len(labels)} values for {sizes[dimension]} along {dimension}"
+                )
+            coordinates[name] = (dimension, np.asarray(labels))
+    dataset = xarray.Dataset({"response": (DIMENSIONS, values)}, coords=coordinates, attrs=attributes)
+    dataset["time_ms"].attrs["units"] = "ms"
+    return dataset
+
+
+def open_responses(
+    run: str | Path,
+    experiment: str = "",
+    layers: Sequence[str] | None = None,
+    n_units: int | None = None,
+    seed: int = 0,
+    results: str | Path = "results",
+) -> xarray.Dataset:
+    """Open the units that an experiment recorded (``save_responses: unit``), without reading their activity.
+
+    Args:
+        run: a run's id, or the path of a file ``units.parquet``.
+        experiment: name of the experiment.
+        layers: layers to open; None opens all.
+        n_units: units of each layer, drawn without replacement; None takes all of them.
+        seed: fixes the draw; a layer's units depend on the seed and the layer alone.
+        results: folder of results.
+
+    Returns:
+        The Dataset described above, lazy: values are read when they are asked for.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or it has no such layer.
+    """
+    from xarray.core import indexing
+
+    path = (
+        Path(run)
+        if str(run).endswith(".parquet")
+        else Path(results) / "experiments" / experiment / run / "units.parquet"
+    )
+    source = UnitFile(path, layers, n_units, seed)
+    values = indexing.LazilyIndexedArray(_lazy(source))
+    return labelled_responses(values, source.times, source.presentation, source.unit, **source.attributes)
+
+
+class UnitFile:
+    """A Parquet file of units as one array (presentation, unit, time).
+
+    Attributes:
+        shape: of the array.
+        times: ms, ascending.
+        presentation, unit: coordinates by name.
+        attributes: ``run_id``, ``experiment`` and ``parameter``.
+    """
+
+    def __init__(self, path: Path, layers: Sequence[str] | None, n_units: int | None, seed: int) -> None:
+        self.path = path
+        try:
+            self._file = pq.ParquetFile(path)
+            shapes = json.loads((self._file.schema_arrow.metadata or {})[SHAPES])
+            keys = self._file.read(columns=[*KEYS, "run_id", "experiment", "parameter"]).to_pandas()
+        except FileNotFoundError:
+            raise InputError(
+                f"there are no units in {path}; run the experiment with save_responses: unit, and name it here"
+            ) from None
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path} is not a file of units: {' '.join(str(error).split())}") from None
+        for layer in layers or ():
+            if layer not in shapes:
+                raise unknown_name("layer", layer, shapes, key="layers")
+        self.layers = list(layers or shapes)
+        self._chosen = {name: _draw(name, int(np.prod(shapes[name])), n_units, seed) for name in self.layers}
+        self._sizes = {name: int(np.prod(shapes[name])) for name in self.layers}
+        self.times = np.unique(keys["time_ms"].to_numpy(dtype=float))
+        shown = (
+            keys[["value", "image", "label"]].drop_duplicates().sort_values(["value", "image"], kind="stable")
+        )
+        self.presentation = {
+            "image": shown["image"].to_numpy(),
+            "label": shown["label"].to_numpy(),
+            "condition": shown["value"].to_numpy(dtype=float),
+        }
+        self.unit = _unit_coordinates(self._chosen, shapes)
+        self.attributes = {name: str(keys[name].iloc[0]) for name in ("run_id", "experiment", "parameter")}
+        self.shape = (len(shown), len(self.unit["layer"]), len(self.times))
+        self._starts = np.cumsum([0, *(len(self._chosen[name]) for name in self.layers)])
+        rows = shown.reset_index(drop=True).reset_index(names="row").set_index(["value", "image"])["row"]
+        keys["row"] = rows.loc[list(zip(keys["value"], keys["image"], strict=True))].to_numpy()
+        keys["column"] = np.searchsorted(self.times, keys["time_ms"].to_numpy(dtype=float))
+        counts = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+        keys["group"] = np.repeat(np.arange(len(counts)), counts)
+        keys["at"] = np.concatenate([np.arange(count) for count in counts])
+        self._index = {str(name): part for name, part in keys.groupby("layer", observed=True)}
+        self._open: dict[int, np.ndarray] = {}
+
+    def read(self, presentations: np.ndarray, units: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return the values at the given places along the three axes; zero where a layer had not started."""
+        out = np.zeros((len(presentations), len(units), len(times)), dtype=np.float32)
+        row_of = np.full(self.shape[0], -1)
+        row_of[presentations] = np.arange(len(presentations))
+        time_of = np.full(self.shape[2], -1)
+        time_of[times] = np.arange(len(times))
+        for i, layer in enumerate(self.layers):
+            inside = np.flatnonzero((units >= self._starts[i]) & (units < self._starts[i + 1]))
+            if not len(inside) or layer not in self._index:
+                continue
+            columns = self._chosen[layer][units[inside] - self._starts[i]]
+            wanted = self._index[layer]
+            wanted = wanted[(row_of[wanted["row"]] >= 0) & (time_of[wanted["column"]] >= 0)]
+            for group, part in wanted.groupby("group"):
+                activity = self._decode(int(group), self._sizes[layer])[part["at"].to_numpy()]
+                rows, steps = row_of[part["row"]], time_of[part["column"]]
+                out[rows[:, None], inside[None, :], steps[:, None]] = activity[:, columns]
+        return out
+
+    def _decode(self, group: int, size: int) -> np.ndarray:
+        if group not in self._open:
+            while len(self._open) >= KEEP_OPEN:
+                self._open.pop(next(iter(self._open)))
+            column = self._file.read_row_group(group, columns=["units"])["units"].combine_chunks()
+            self._open[group] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, size)
+        return self._open[group]
+
+
+def to_netcdf(dataset: xarray.Dataset, path: str | Path) -> None:
+    """Write responses as NetCDF 4, whole or not at all.
+
+    Args:
+        dataset: responses.
+        path: the file, ``*.nc``.
+    """
+    with atomic_path(path) as temporary:
+        dataset.load().to_netcdf(temporary, engine="h5netcdf")
+
+
+def to_temporal_dataset(dataset: xarray.Dataset) -> Any:
+    """Return the responses as an rsatoolbox ``TemporalDataset``, (presentation, unit, time); it needs rsatoolbox."""
+    from rsatoolbox.data import TemporalDataset
+
+    return TemporalDataset(
+        dataset["response"].values.astype(float),
+        descriptors={name: str(value) for name, value in dataset.attrs.items()},
+        obs_descriptors=_descriptors(dataset, "presentation"),
+        channel_descriptors=_descriptors(dataset, "unit"),
+        time_descriptors={"time": dataset["time_ms"].values / 1000.0},
+    )
+
+
+def to_evoked(dataset: xarray.Dataset, by: str = "layer") -> Any:
+    """Return the mean over presentations as an MNE ``EvokedArray``, one channel for each value of a unit's label.
+
+    Args:
+        dataset: responses on an even grid of times.
+        by: coordinate of the units to average over, e.g. ``layer`` or ``area``.
+
+    Raises:
+        InputError: times that are not evenly spaced, or no such coordinate.
+    """
+    import mne
+
+    if by not in dataset.coords:
+        raise unknown_name("coordinate", by, [str(name) for name in dataset.coords], key="by")
+    steps = np.diff(dataset["time_ms"].values)
+    if len(steps) and np.ptp(steps) > 1e-6:
+        raise InputError("MNE needs evenly spaced times; select a part of the record that has one time step")
+    means = dataset["response"].mean("presentation").groupby(by).mean("unit")
+    info = mne.create_info([str(name) for name in means[by].values], 1000.0 / float(steps[0]), "misc")
+    values = means.transpose(by, "time_ms").values
+    return mne.EvokedArray(
+        values, info, tmin=float(dataset["time_ms"][0]) / 1000.0, nave=dataset.sizes["presentation"]
+    )
+
+
+def _descriptors(dataset: xarray.Dataset, dimension: str) -> dict[str, list[Any]]:
+    names = [name for name, values in dataset.coords.items() if values.dims == (dimension,)]
+    return {str(name): list(dataset[name].values) for name in names}
+
+
+def _draw(layer: str, size: int, n_units: int | None, seed: int) -> np.ndarray:
+    if n_units is None or n_units >= size:
+        return np.arange(size)
+    random = np.random.default_rng([seed, *layer.encode()])
+    return np.sort(random.choice(size, n_units, replace=False))
+
+
+def _unit_coordinates(
+    chosen: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, np.ndarray]:
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ("layer", "channel", "row", "column")}
+    for layer, units in chosen.items():
+        places = np.unravel_index(units, [*shapes[layer], *[1] * (3 - len(shapes[layer]))])
+        found["layer"].append(np.full(len(units), layer, dtype=object))
+        for name, values in zip(("channel", "row", "column"), places, strict=True):
+            found[name].append(values)
+    joined = {name: np.concatenate(parts) for name, parts in found.items()}
+    return {**joined, "layer": joined["layer"].astype(str)}
+
+
+def _lazy(source: UnitFile) -> Any:
+    """The file as an array that xarray can index before anything is read."""
+    from xarray.backends import BackendArray
+    from xarray.core import indexing
+
+    class LazyUnits(BackendArray):
+        shape, dtype = source.shape, np.dtype(np.float32)
+
+        def __getitem__(self, key: Any) -> Any:
+            return indexing.explicit_indexing_adapter(
+                key, self.shape, indexing.IndexingSupport.OUTER, self._values
+            )
+
+        def _values(self, key: tuple[Any, ...]) -> np.ndarray:
+            places = [np.arange(n)[k] for n, k in zip(self.shape, key, strict=True)]
+            values = source.read(*(np.atleast_1d(place) for place in places))
+            return values[tuple(0 if np.ndim(place) == 0 else slice(None) for place in places)]
+
+    return LazyUnits()

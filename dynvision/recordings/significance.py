@@ -1,0 +1,110 @@
+"""Which parts of a course or of a map of times exceed chance, and how far apart in time a network and a brain are.
+
+Cluster-based permutation: neighbouring times above a threshold are a cluster, its mass the sum of its values. Its p is the
+fraction of permutations whose largest cluster is at least as heavy, the observed one counted among them.
+Source: Maris & Oostenveld (2007), J Neurosci Methods 164:177.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynvision.errors import InputError
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of a map.
+
+    Attributes:
+        labels: of the map's shape, 0 outside of clusters, then 1, 2, ...
+        p: of each cluster, in their order.
+    """
+
+    labels: np.ndarray
+    p: np.ndarray
+
+    def significant(self, alpha: float = 0.05) -> np.ndarray:
+        """Return where a cluster of p below alpha is, of the map's shape."""
+        return np.isin(self.labels, 1 + np.flatnonzero(self.p < alpha))  # type: ignore[no-any-return]
+
+
+def permutation_clusters(
+    observed: np.ndarray,
+    permuted: Callable[[np.random.Generator], np.ndarray],
+    n_permutations: int = 1000,
+    quantile: float = 0.95,
+    seed: int = 0,
+) -> Clusters:
+    """Find clusters of a map that are heavier than chance.
+
+    Args:
+        observed: a course (T,) or a map (S, T).
+        permuted: returns a map of chance, of the same shape, e.g. with the images of one side shuffled.
+        n_permutations: maps of chance.
+        quantile: of chance at each place above which a value belongs to a cluster.
+        seed: of the permutations.
+
+    Raises:
+        InputError: fewer permutations than the quantile resolves.
+    """
+    if n_permutations < 1 / (1 - quantile):
+        raise InputError(f"n_permutations={n_permutations} is too few for a quantile of {quantile:g}")
+    random = np.random.default_rng(seed)
+    chance = np.stack([permuted(random) for _ in range(n_permutations)])
+    threshold = np.nanquantile(chance, quantile, axis=0)
+    labels, masses = _clusters(observed, threshold)
+    heaviest = np.array([max(_clusters(one, threshold)[1], default=0.0) for one in chance])
+    p = [(1 + np.sum(heaviest >= mass)) / (1 + n_permutations) for mass in masses]
+    return Clusters(labels, np.array(p))
+
+
+def sign_flip_clusters(maps: np.ndarray, n_permutations: int = 1000, seed: int = 0) -> Clusters:
+    """Find clusters where the mean over subjects is above 0, by flipping the signs of subjects.
+
+    Args:
+        maps: (subjects, T) or (subjects, S, T), of at least 5 subjects.
+        n_permutations, seed: as for :func:`permutation_clusters`.
+    """
+    if len(maps) < 5:
+        raise InputError(f"{len(maps)} subjects have too few signs to flip for p below .05; give at least 5")
+
+    def flipped(random: np.random.Generator) -> np.ndarray:
+        return np.tensordot(random.choice([-1.0, 1.0], len(maps)), maps, axes=1) / len(maps)  # type: ignore[no-any-return]
+
+    return permutation_clusters(maps.mean(axis=0), flipped, n_permutations, seed=seed)
+
+
+def best_lag_ms(scores: np.ndarray, model_ms: np.ndarray, brain_ms: np.ndarray) -> float:
+    """Return by how much the brain follows the network, in ms.
+
+    The lag whose diagonal has the highest mean score, among lags whose diagonal covers at least half of the shorter record.
+
+    Args:
+        scores: (model times, brain times).
+        model_ms, brain_ms: the times, on grids of one common step.
+
+    Returns:
+        ms; not-a-number if no score is finite.
+    """
+    step = float(np.median(np.diff(model_ms if len(model_ms) > 1 else brain_ms)))
+    lags = np.round((brain_ms[None, :] - model_ms[:, None]) / step).astype(int)
+    enough = min(len(model_ms), len(brain_ms)) / 2
+    best, found = -np.inf, float("nan")
+    for lag in np.unique(lags):
+        values = scores[lags == lag]
+        values = values[np.isfinite(values)]
+        if len(values) >= enough and values.mean() > best:
+            best, found = values.mean(), lag * step
+    return float(found)
+
+
+def _clusters(values: np.ndarray, threshold: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    from scipy import ndimage
+
+    above = np.nan_to_num(values, nan=-np.inf) > threshold
+    labels, n = ndimage.label(above)
+    return labels, [float(values[labels == label].sum()) for label in range(1, n + 1)]

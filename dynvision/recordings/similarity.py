@@ -1,0 +1,166 @@
+"""Representational similarity in time: dissimilarities of conditions, how alike two of them are, and their noise ceiling.
+
+    d(i, j)      correlation     1 - r(x_i, x_j)
+                 euclidean       |x_i - x_j|^2 / P
+                 crossnobis      mean over pairs of different folds a, b of (x_i - x_j)_a . (x_i - x_j)_b / P
+    RDM(t)       all pairs i < j at one time;  a film is RDMs at every time, (T, pairs)
+    alike(s, t)  correlation, Spearman correlation or cosine of a model's RDM(s) and a brain's RDM(t)
+
+P units or channels. Every pair of times is one matrix product of normalised films, so a million comparisons take seconds.
+Source: Kriegeskorte, Mur & Bandettini (2008), Front Syst Neurosci 2:4; Walther et al. (2016), NeuroImage 137:188 (crossnobis);
+Nili et al. (2014), PLoS Comput Biol 10:e1003553 (noise ceiling); Kornblith et al. (2019), ICML (CKA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dynvision.errors import InputError
+from dynvision.registry import Registry
+
+Distance = Callable[[np.ndarray], np.ndarray]
+DISTANCES: Registry[Distance] = Registry("distance", key="distance")
+SCORES: Registry[Callable[[np.ndarray], np.ndarray]] = Registry("score", key="score")
+
+
+@DISTANCES.register("correlation")
+def correlation_distances(x: np.ndarray) -> np.ndarray:
+    """Return 1 - r of all pairs: (T, N, P) to (T, pairs); not-a-number where a pattern does not vary over units."""
+    centred = x - x.mean(axis=2, keepdims=True)
+    norms = np.linalg.norm(centred, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = centred / norms
+    return _upper(1.0 - unit @ unit.swapaxes(1, 2))
+
+
+@DISTANCES.register("euclidean")
+def euclidean_distances(x: np.ndarray) -> np.ndarray:
+    """Return squared Euclidean distances over the number of units, (T, N, P) to (T, pairs)."""
+    gram = x @ x.swapaxes(1, 2)
+    square = np.diagonal(gram, axis1=1, axis2=2)
+    return _upper(square[:, :, None] + square[:, None, :] - 2 * gram) / x.shape[2]
+
+
+def crossnobis_distances(folds: np.ndarray) -> np.ndarray:
+    """Return cross-validated squared distances: unbiased, so zero on average where there is no difference.
+
+    Args:
+        folds: (F, T, N, P), independent measurements of the same conditions, F at least 2; noise-normalised by the caller.
+
+    Returns:
+        (T, pairs).
+
+    Raises:
+        InputError: one fold.
+    """
+    n = len(folds)
+    if n < 2:
+        raise InputError(
+            "crossnobis distances need at least two repetitions of every image; use correlation or euclidean"
+        )
+    # The sum over pairs of different folds is that over all pairs without those of a fold with itself.
+    total = euclidean_distances(folds.sum(axis=0))
+    own = sum(euclidean_distances(fold) for fold in folds)
+    return (total - own) / (n * (n - 1))  # type: ignore[no-any-return]
+
+
+@SCORES.register("correlation")
+def centred_unit(films: np.ndarray) -> np.ndarray:
+    """Return RDMs centred and of length one, (..., pairs): products of two are Pearson correlations."""
+    return _unit(films - films.mean(axis=-1, keepdims=True))
+
+
+@SCORES.register("spearman")
+def ranked_unit(films: np.ndarray) -> np.ndarray:
+    """Return ranks (ties averaged) centred and of length one: products of two are Spearman correlations."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(films, axis=-1)
+    ranks[np.isnan(films).any(axis=-1)] = np.nan
+    return centred_unit(ranks)
+
+
+@SCORES.register("cosine")
+def plain_unit(films: np.ndarray) -> np.ndarray:
+    """Return RDMs of length one: products of two are cosines."""
+    return _unit(films)
+
+
+def rdm_film(x: np.ndarray, distance: str = "correlation") -> np.ndarray:
+    """Return the RDMs of responses at every time.
+
+    Args:
+        x: (conditions, units, times); or (repetitions, conditions, units, times) for ``crossnobis``.
+        distance: a name in :data:`DISTANCES`, or ``crossnobis``.
+
+    Returns:
+        (times, pairs), pairs in the order of the upper triangle, row by row.
+    """
+    if distance == "crossnobis":
+        return crossnobis_distances(np.moveaxis(np.asarray(x, dtype=float), 3, 1))
+    return DISTANCES[distance](np.moveaxis(np.asarray(x, dtype=float), 2, 0))
+
+
+def compare_films(model: np.ndarray, brain: np.ndarray, score: str = "spearman") -> np.ndarray:
+    """Return the score of every pair of times: films (S, pairs) and (T, pairs) to (S, T)."""
+    if model.shape[-1] != brain.shape[-1]:
+        raise InputError(
+            f"RDMs of {model.shape[-1]} and {brain.shape[-1]} pairs of images cannot be compared"
+        )
+    normalise = SCORES[score]
+    return normalise(model) @ normalise(brain).T
+
+
+def noise_ceiling(films: np.ndarray, score: str = "spearman") -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper noise ceiling at every time.
+
+    Lower: mean score of each film with the mean of the others. Upper: with the mean of all. Films are normalised before
+    they are averaged, as the score does it (Nili et al. 2014).
+
+    Args:
+        films: (R, T, pairs), of R at least 2 repetitions, halves or subjects.
+        score: a name in :data:`SCORES`.
+
+    Returns:
+        Lower and upper bound, (T,) each; not-a-number for a single film.
+    """
+    n = len(films)
+    if n < 2:
+        return np.full(films.shape[1], np.nan), np.full(films.shape[1], np.nan)
+    normalise = SCORES[score]
+    unit = normalise(films)
+    total = unit.sum(axis=0)
+    upper = (unit * _unit_of(normalise, total / n)).sum(axis=-1).mean(axis=0)
+    lower = np.mean(
+        [(own * _unit_of(normalise, (total - own) / (n - 1))).sum(axis=-1) for own in unit], axis=0
+    )
+    return lower, upper
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return linear centred kernel alignment of every pair of times: (N, P, S) and (N, Q, T) to (S, T), between 0 and 1."""
+    left, right = _centred_grams(x), _centred_grams(y)
+    return _unit(left) @ _unit(right).T
+
+
+def _centred_grams(x: np.ndarray) -> np.ndarray:
+    maps = np.moveaxis(np.asarray(x, dtype=float), 2, 0)
+    maps = maps - maps.mean(axis=1, keepdims=True)
+    return (maps @ maps.swapaxes(1, 2)).reshape(len(maps), -1)
+
+
+def _upper(square: np.ndarray) -> np.ndarray:
+    rows, columns = np.triu_indices(square.shape[1], 1)
+    return square[:, rows, columns]
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _unit_of(normalise: Callable[[np.ndarray], np.ndarray], mean: np.ndarray) -> np.ndarray:
+    # A mean of ranks is not ranked again: rsatoolbox does not do so either.
+    return _unit(mean - mean.mean(axis=-1, keepdims=True)) if normalise is not plain_unit else _unit(mean)
