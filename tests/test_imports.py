@@ -21,6 +21,7 @@ LAYERS = (
     ("section", "functional"),
     ("config", "stimuli", "noise", "trials"),
     ("runs", "device", "resources"),
+    ("recordings",),
     ("model_components", "losses", "analysis"),
     ("base", "neurons"),
     ("models", "data"),

@@ -16,6 +16,7 @@ from dynvision.analysis.tables import (
     read_training,
     write_table,
 )
+from dynvision.recordings.responses import open_responses
 
 __all__ = [
     "CLASSIFIER_LAYER",
@@ -29,6 +30,7 @@ __all__ = [
     "find_measure",
     "group_runs",
     "measure_responses",
+    "open_responses",
     "read_experiment",
     "read_metrics",
     "read_performance",

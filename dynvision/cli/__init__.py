@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "show-trial": "show what a network sees in a trial, and which labels count",
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
+    "compare": "compare a network in time with a recording in time",
     "predict": "what a trained run says about images, and when",
     "dynamics": "spectra, time scales and trajectories of one trained run",
     "scorecard": "compare trained runs with cortex",

@@ -1,4 +1,4 @@
-"""A network's responses beside recordings of brains and the behaviour of observers. Arrays in, tables out; nothing knows torch."""
+"""A network's responses beside recordings of brains and the behaviour of observers. Arrays in, tables out."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     layer area model_ms brain_ms score ceiling_low ceiling_high significant
 
-The images that both sides know are used, under their names or numbers. Every layer meets every area. The lag of a layer and an
-area is that of the best diagonal (:func:`dynvision.recordings.significance.best_lag_ms`).
+The images that both sides know are used, under their names or numbers. Every layer meets every area. The lag of a layer
+and an area is that of the best diagonal (:func:`dynvision.recordings.significance.best_lag_ms`), and not-a-number where no cluster of scores exceeds chance.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def compare(
             scores, chance, ceiling = _score(x, y, repeated[:, :, chosen], method, distance, score, seed)
             significant = _significant(scores, chance, len(x), n_permutations, seed)
             rows.append(_table(layer, area, model, mean, scores, ceiling, significant))
-            lags.append(_lag(layer, area, model, mean, scores))
+            known = not n_permutations or bool(significant.any())
+            lags.append(_lag(layer, area, model, mean, scores, known))
     if not rows:
         raise InputError("no layer is paired with an area; check the names in pairs, layers and areas")
     return Comparison(pd.concat(rows, ignore_index=True), pd.DataFrame(lags))
@@ -221,14 +222,14 @@ def _table(
 
 
 def _lag(
-    layer: str, area: str, model: xarray.Dataset, brain: xarray.Dataset, scores: np.ndarray
+    layer: str, area: str, model: xarray.Dataset, brain: xarray.Dataset, scores: np.ndarray, known: bool
 ) -> dict[str, object]:
     model_ms, brain_ms = model["time_ms"].values, brain["time_ms"].values
     best = np.unravel_index(np.nanargmax(scores), scores.shape) if np.isfinite(scores).any() else (0, 0)
     return {
         "layer": layer,
         "area": area,
-        "lag_ms": best_lag_ms(scores, model_ms, brain_ms),
+        "lag_ms": best_lag_ms(scores, model_ms, brain_ms) if known else float("nan"),
         "best_score": float(scores[best]),
         "best_model_ms": float(model_ms[best[0]]),
         "best_brain_ms": float(brain_ms[best[1]]),

@@ -60,7 +60,9 @@ def encode(
         return np.nanmean(np.stack(scores), axis=1)  # type: ignore[no-any-return]
 
 
-def ridge_predictions(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
+def ridge_predictions(
+    x: np.ndarray, y: np.ndarray, x_new: np.ndarray, alphas: Sequence[float] | np.ndarray
+) -> np.ndarray:
     """Return predictions of ridge regression with an intercept for every alpha: (alphas, new images, targets).
 
     Equal to ``sklearn.linear_model.Ridge(alpha)``.

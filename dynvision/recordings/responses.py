@@ -33,7 +33,7 @@ KEEP_OPEN = 4  # row groups that are kept decoded, for slices that lie beside ea
 
 def labelled_responses(
     values: Any,
-    time_ms: Sequence[float],
+    time_ms: Sequence[float] | np.ndarray,
     presentation: Mapping[str, Any],
     unit: Mapping[str, Any],
     **attributes: Any,

@@ -7,8 +7,8 @@
     alike(s, t)  correlation, Spearman correlation or cosine of a model's RDM(s) and a brain's RDM(t)
 
 P units or channels. Every pair of times is one matrix product of normalised films, so a million comparisons take seconds.
-Source: Kriegeskorte, Mur & Bandettini (2008), Front Syst Neurosci 2:4; Walther et al. (2016), NeuroImage 137:188 (crossnobis);
-Nili et al. (2014), PLoS Comput Biol 10:e1003553 (noise ceiling); Kornblith et al. (2019), ICML (CKA).
+Source: Kriegeskorte, Mur & Bandettini (2008), Front Syst Neurosci 2:4; Walther et al. (2016), NeuroImage 137:188
+(crossnobis); Nili et al. (2014), PLoS Comput Biol 10:e1003553 (noise ceiling); Kornblith et al. (2019), ICML (CKA).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ UNITS = {
     "show-trial": ("ms",),
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
+    "compare": ("ms",),
     "predict": ("ms", "px"),
     "dynamics": ("ms",),
     "scorecard": ("ms",),

@@ -111,7 +111,9 @@ def test_the_ceiling_bounds_the_true_network_and_noise_lowers_it() -> None:
 
 def test_significance_holds_where_the_network_is_right_and_rarely_elsewhere() -> None:
     model = network()
-    scores = compare(model, recording(model, "IT", 0), n_permutations=100, seed=1).scores
+    found = compare(model, recording(model, "IT", 0), n_permutations=100, seed=1)
+    scores, lags = found.scores, found.lags.set_index("layer")["lag_ms"]
+    assert lags["IT"] == 0 and (np.isnan(lags["V1"]) or scores[scores["layer"] == "V1"]["significant"].any())
     same = scores[(scores["layer"] == "IT") & (scores["model_ms"] == scores["brain_ms"])]
     assert same["significant"].mean() > 0.8
     other = scores[scores["layer"] == "V1"]
