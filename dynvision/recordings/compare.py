@@ -3,7 +3,8 @@
     layer area model_ms brain_ms score ceiling_low ceiling_high significant
 
 The images that both sides know are used, under their names or numbers. Every layer meets every area. The lag of a layer
-and an area is that of the best diagonal (:func:`dynvision.recordings.significance.best_lag_ms`), and not-a-number where no cluster of scores exceeds chance.
+and an area is that of the best diagonal (:func:`dynvision.recordings.significance.best_lag_ms`), and not-a-number where no
+cluster of scores exceeds chance.
 """
 
 from __future__ import annotations
