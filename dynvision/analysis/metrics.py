@@ -20,6 +20,7 @@ from dynvision.analysis import (  # noqa: F401  (registers the measures)
     accuracy,
     contrast_response,
     delayed_normalization,
+    harmonics,
     latency,
     peak,
     peak_ratio,

@@ -1,4 +1,7 @@
-"""``dynvision show-trial``: what a network sees in a trial of its training, and which labels count."""
+"""``dynvision show-trial``: what a network sees in a trial, and which labels count.
+
+Without ``--experiment`` it is a trial of the training; with it, the trials of all values of an experiment.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dynvision.base import BaseModel
+    from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.run import RunConfig
     from dynvision.trials import Trial
 
@@ -21,15 +25,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
         "Printed is a line for each step, with times in ms from the first stimulus onset. With --output the same is drawn "
-        "as trial.png and trial.svg, with trial.csv beside them."
+        "as trial.png and trial.svg, with trial.csv beside them. With --experiment, what is on the screen at each value of "
+        "the parameter is printed, and drawn as pictures, noise and masks included (trials.png)."
     )
     parser.add_argument("--config", type=Path, required=True, metavar="YAML", help="the run's configuration")
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help="an experiment by name, or its frozen YAML file: its trials are shown",
+    )
+    parser.add_argument(
+        "--config-dir",
+        type=Path,
+        default=Path("config"),
+        metavar="DIR",
+        help="folder of the YAML files in which the experiment is (default: config)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the figure")
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="folder that 'dynvision convert' wrote: an image of it is shown, as the training sees it in that batch",
+        help="folder that 'dynvision convert' wrote: an image of it is shown, as the training sees it in that batch, or "
+        "the first test image in an experiment",
     )
     parser.add_argument(
         "--batch",
@@ -52,6 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
     config = read_run_config(arguments.config)
     if arguments.batch < 0:
         raise InputError(f"--batch {arguments.batch} must be 0 or more")
+    if arguments.experiment is not None:
+        _run_experiment(config, arguments)
+        return
     frame = _training_image(config, arguments.data, arguments.batch) if arguments.data else None
     model = _model(config)
     course = model.trial_course(shuffle=True, batch=arguments.batch)
@@ -86,6 +107,89 @@ def describe(config: RunConfig, course: Trial) -> str:
         counts = "-" if step.scored_frame_ms is None else f"of the frame at {step.scored_frame_ms:g} ms"
         sees = "image" if step.sees_image else "null"
         lines.append(f"{step.time_ms:9g}  {step.phase:12}  {sees:5}  {counts}")
+    return "\n".join(lines)
+
+
+def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
+    """Print the trials of an experiment, and draw them if there is a place for that."""
+    from dynvision.analysis.experiment_file import read_experiment
+    from dynvision.config.run import changed_in_test, resolve_model_args
+    from dynvision.config.workflow import load_workflow_config
+    from dynvision.trials.protocol import experiment_trials
+
+    name, look = str(arguments.experiment), arguments.visualization
+    if name.endswith((".yaml", ".yml")):
+        named = read_experiment(Path(name))
+        name, experiment = named.name, named.config
+    else:
+        workflow = load_workflow_config(arguments.config_dir, {"experiment": name})
+        look = workflow.visualization if look is None else look
+        chosen = workflow.selected_experiments()
+        if len(chosen) != 1:
+            raise InputError(f"--experiment {name} is {len(chosen)} experiments; give the name of one")
+        ((name, experiment),) = chosen.items()
+    changed = changed_in_test(config.model.args, experiment.model_args, experiment.parameter)
+    args = resolve_model_args(config.model.name, {**config.model.args, **changed})
+    trials = experiment_trials(experiment, args.dt)
+    print(describe_trials(name, experiment, trials))
+    if arguments.output is None:
+        return
+    from dynvision.config.parameter import all_parameters
+    from dynvision.config.visualization import VisualizationConfig
+    from dynvision.experiments.batches import each_batch, pixel_scale
+    from dynvision.experiments.pictures import example_screen, trial_pictures
+    from dynvision.visualization.config_file import read_visualization
+    from dynvision.visualization.filmstrip import draw_filmstrip
+    from dynvision.visualization.labels import parameter_label
+    from dynvision.visualization.save import save_figure
+    from dynvision.visualization.style import Style
+
+    n_others = max(trial.n_others for trial in trials)
+    data = config.data
+    if arguments.data is None:
+        screen = example_screen((data.n_channels, data.resolution, data.resolution), n_others)
+    else:
+        import torch
+
+        from dynvision.data import DataModule
+
+        module = DataModule(
+            arguments.data, data, batch_size=1, loader="torch", num_workers=1, seed=config.seed
+        )
+        loader = module.test_dataloader(experiment.classes(module.manifest.source))
+        batch = next(iter(each_batch(loader, min(n_others + 1, loader.n_images), n_others)))
+        screen = batch.on_screen(pixel_scale(loader, torch.device("cpu")))
+    rows = [(trial.value, [*trial_pictures(trial, screen, float(args.non_input_value))]) for trial in trials]
+    style = Style(look if isinstance(look, VisualizationConfig) else read_visualization(look))
+    known = experiment.parameter in all_parameters()
+    label = parameter_label(experiment.parameter, style) if known else experiment.parameter
+    for path in save_figure(draw_filmstrip(name, label, rows, style), arguments.output, style):
+        print(path)
+
+
+def describe_trials(name: str, experiment: ExperimentConfig, trials: list[Trial]) -> str:
+    """Return the trials of an experiment as text: for each value what is on the screen, from when to when."""
+    from dynvision.trials import parts_of
+
+    lines = [
+        f"{name}: {experiment.parameter} {', '.join(f'{value:g}' for value in experiment.values)}; "
+        f"-{experiment.baseline_ms:g} to {experiment.recorded_ms:g} ms, dt {trials[0].dt:g} ms",
+        "",
+        f"{'value':>9}  {'from (ms)':>9}  {'to (ms)':>9}  {'shown':6}  contrast",
+    ]
+    for trial in trials:
+        step = -trial.onset_step
+        for part in parts_of(trial):
+            n_steps = sum(segment.n_steps for segment in part)
+            contrasts = sorted({segment.contrast for segment in part})
+            contrast = f"{contrasts[0]:g}" + (f" to {contrasts[-1]:g}" if len(contrasts) > 1 else "")
+            start, end = step * trial.dt, (step + n_steps) * trial.dt
+            noise = (
+                f", {trial.noise.config.type} noise" if trial.noise and part[0].content.takes_noise else ""
+            )
+            said = "-" if part[0].is_null else contrast + noise
+            lines.append(f"{trial.value:9g}  {start:9g}  {end:9g}  {part[0].content.shown:6}  {said}")
+            step += n_steps
     return "\n".join(lines)
 
 

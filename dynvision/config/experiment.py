@@ -118,6 +118,8 @@ class ExperimentConfig(Section):
                     "leave one out or move them apart"
                 )
         self._measures_are_defined()
+        if self.stimulus.type == "film" and self.n_images != 1:
+            raise InputError("a film is the same for every image; set n_images: 1")
         return self
 
     def _measures_are_defined(self) -> None:
@@ -217,6 +219,9 @@ class ExperimentConfig(Section):
                 f"{where}recorded_ms={self.recorded_ms:g} ms is a record of {recorded} step of dt={dt:g} ms after onset; "
                 f"record at least {2 * dt:g} ms"
             )
+        for span in self.trial(value):
+            if span.modulation is not None:
+                span.modulation.check(dt, where)
         return [
             ms_to_steps(
                 span.duration_ms, dt, where + span.key, minimum_ms=0.0 if span.show == "blank" else dt

@@ -26,6 +26,8 @@ MEASURES: dict[str, str] = {
     "dn_sigma": "sigma of the delayed-normalisation fit",
     "dn_latency_ms": "latency of the delayed-normalisation fit",
     "dn_r_squared": "explained variance of the delayed-normalisation fit",
+    "f1": "amplitude of the response at the frequency of a flicker",
+    "f2": "amplitude of the response at twice the frequency of a flicker",
     "reaction_time_confidence_ms": "time at which the probability of one class reaches one half",
     "reaction_time_entropy_ms": "time at which the entropy of the classes falls to that of two",
 }
@@ -35,6 +37,8 @@ DEFINED_FOR: dict[str, tuple[str, int]] = {
     **dict.fromkeys(("naka_rushton_rmax", "naka_rushton_c50", "naka_rushton_n"), ("contrast", 3)),
     "r_double": ("duration_ms", 2),
     "summation_exponent": ("duration_ms", 2),
+    "f1": ("frequency_hz", 1),
+    "f2": ("frequency_hz", 1),
     "recovery": ("gap_ms", 1),
     "mean_recovery": ("gap_ms", 1),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -25,12 +25,14 @@ class Batch:
         labels: class of each, (B,).
         indices: of each in the source, (B,).
         first: how many test images come before them.
+        others: images that follow each of them, (B, K, C, H, W); None where no content needs them.
     """
 
     images: Tensor
     labels: Tensor
     indices: np.ndarray
     first: int = 0
+    others: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -38,16 +40,60 @@ class Batch:
     def part(self, first: int, end: int) -> Batch:
         """The images from ``first`` up to ``end``, or as many as there are."""
         at = slice(first, end)
-        return Batch(self.images[at], self.labels[at], self.indices[at], self.first + first)
+        others = None if self.others is None else self.others[at]
+        return Batch(self.images[at], self.labels[at], self.indices[at], self.first + first, others)
 
     def on_screen(self, scale: PixelScale) -> Screen:
         """The images, ready to be shown where their scale is."""
         device = scale.mean.device
-        return Screen(self.images.to(device), torch.from_numpy(self.indices).to(device), scale)
+        others = None if self.others is None else self.others.to(device)
+        return Screen(self.images.to(device), torch.from_numpy(self.indices).to(device), scale, others)
 
 
-def each_batch(loader: ImageLoader, n_images: int) -> Iterator[Batch]:
-    """The first test images, round robin over the classes, each exactly once."""
+def each_batch(loader: ImageLoader, n_images: int, n_others: int = 0) -> Iterator[Batch]:
+    """Yield the first test images, round robin over the classes, each exactly once.
+
+    Args:
+        loader: of the test images.
+        n_images: how many.
+        n_others: K, how many images that follow each of them are at hand; the first follow the last, and where there are
+            not so many, they come again.
+
+    Raises:
+        InputError: there is no other image.
+    """
+    if not n_others:
+        yield from _batches(loader, n_images)
+        return
+    if n_images < 2:
+        raise InputError("the stimulus shows other images, and the test has a single one; raise n_images")
+    distinct = min(n_others, n_images - 1)
+    for batch in _batches_with_others(loader, n_images, distinct):
+        assert batch.others is not None
+        yield replace(batch, others=batch.others[:, [k % distinct for k in range(n_others)]])
+
+
+def _batches_with_others(loader: ImageLoader, n_images: int, n_others: int) -> Iterator[Batch]:
+    first: list[Tensor] = []  # the images that follow the last ones
+    waiting: list[Batch] = []
+    for batch in _batches(loader, n_images):
+        first.extend(batch.images[: max(0, n_others - len(first))])
+        waiting.append(batch)
+        while len(waiting) > 1 and sum(map(len, waiting[1:])) >= n_others:
+            yield _with_others(waiting.pop(0), [*waiting], n_others)
+    end = Batch(torch.stack(first), torch.zeros(0), np.zeros(n_others, int))
+    while waiting:
+        yield _with_others(waiting.pop(0), [*waiting, end], n_others)
+
+
+def _with_others(batch: Batch, later: list[Batch], n_others: int) -> Batch:
+    """Return a batch with the images that follow each of its own."""
+    row = torch.cat([batch.images, *(other.images for other in later)])[: len(batch) + n_others]
+    others = torch.stack([row[k : k + len(batch)] for k in range(1, n_others + 1)], dim=1)
+    return Batch(batch.images, batch.labels, batch.indices, batch.first, others)
+
+
+def _batches(loader: ImageLoader, n_images: int) -> Iterator[Batch]:
     indices = np.asarray(loader.image_indices)[:n_images]
     done = 0
     for images, labels in loader:

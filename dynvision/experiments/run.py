@@ -97,7 +97,7 @@ def run_experiment(
             trials = [experiment_trial(experiment, value, model.dt) for value in network.values]
             session = Session(model, trials, scale, n_kept, progress, index * n_images)
             times = np.array(times_ms(experiment, model.dt))
-            for batch in each_batch(loader, n_images):
+            for batch in each_batch(loader, n_images, max(trial.n_others for trial in trials)):
                 for part, records in room.each_part(batch, session.show):
                     for record in records:
                         writer.append(record, part, times)

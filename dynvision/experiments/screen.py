@@ -8,7 +8,6 @@ Random numbers depend on (seed, image, value, draw) alone, not on the batch.
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 from dynvision.base import Frames
 from dynvision.functional.counter_random import random_key
 from dynvision.noise import PixelScale, blend
-from dynvision.trials import Segment, TimedNoise, Trial, View
+from dynvision.trials import Segment, TimedNoise, Trial, View, parts_of
 
 BLOCK_BYTES = 64 * 2**20  # of the frames that exist at once, where they differ from step to step
 
@@ -43,7 +42,7 @@ class Screen(View):
         """
         step = 0
         # The segments of one part of a stimulus are short: they run in blocks, with the same result.
-        for segments in _parts(trial):
+        for segments in parts_of(trial):
             n_steps = sum(segment.n_steps for segment in segments)
             if trial.noise is not None and any(segment.content.takes_noise for segment in segments):
                 yield from self._noisy(segments, step - trial.onset_step, trial.value, trial.noise)
@@ -128,15 +127,6 @@ class Screen(View):
         key = random_key(noise.config.seed, self.indices, _bits(value), draws.to(device)[:, None]).flatten()
         images = picture.repeat(len(draws), 1, 1, 1)
         return blend(images, contrast, noise.config, key, self.scale)
-
-
-def _parts(trial: Trial) -> Iterator[list[Segment]]:
-    """Yield the recorded segments, those of one part of a stimulus together."""
-    numbered = enumerate(trial.recorded)
-    for _, part in itertools.groupby(
-        numbered, key=lambda at: -1 - at[0] if at[1].part is None else at[1].part
-    ):
-        yield [segment for _, segment in part]
 
 
 def _bits(value: float) -> int:

@@ -29,6 +29,10 @@ class Modulation(Protocol):
         """Return the factor of the contrast at a time from the beginning of the span."""
         ...
 
+    def check(self, dt: float, where: str) -> None:
+        """Check that steps of dt ms can hold it; `where` is the prefix of the keys in an error."""
+        ...
+
 
 @dataclass(frozen=True)
 class Span:

@@ -2,7 +2,7 @@
 
 from dynvision.trials.content import IMAGE, NULL, Content, Image, Mask, Null, Other, View
 from dynvision.trials.presentation import presentation_trial
-from dynvision.trials.segment import Segment, TimedNoise, Trial, TrialStep
+from dynvision.trials.segment import Segment, TimedNoise, Trial, TrialStep, parts_of
 
 __all__ = [
     "IMAGE",
@@ -17,5 +17,6 @@ __all__ = [
     "Trial",
     "TrialStep",
     "View",
+    "parts_of",
     "presentation_trial",
 ]

@@ -39,6 +39,11 @@ class View:
     scale: PixelScale
     others: Tensor | None = None
 
+    def other(self, place: int) -> Tensor:
+        """Return the images that follow some places later, (B, C, H, W); `place` counts from 1."""
+        assert self.others is not None, "the images that follow are loaded where a content asks for them"
+        return self.others[:, place - 1]
+
 
 @dataclass(frozen=True)
 class Content:
@@ -116,8 +121,7 @@ class Other(Content):
 
     def picture(self, view: View, contrast: float) -> Tensor:
         """Return ``c y``."""
-        assert view.others is not None, "the images that follow are loaded where a content asks for them"
-        return view.others[:, self.place - 1] * contrast
+        return view.other(self.place) * contrast
 
 
 @dataclass(frozen=True)

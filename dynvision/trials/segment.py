@@ -13,6 +13,7 @@ Presentation patterns of the training (:mod:`dynvision.trials.presentation`) and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -198,6 +199,15 @@ class Trial:
                 )
             )
         return steps
+
+
+def parts_of(trial: Trial) -> Iterator[list[Segment]]:
+    """Yield the recorded segments, those of one part of a stimulus together."""
+    numbered = enumerate(trial.recorded)
+    for _, part in itertools.groupby(
+        numbered, key=lambda at: -1 - at[0] if at[1].part is None else at[1].part
+    ):
+        yield [segment for _, segment in part]
 
 
 def timed_labels(labels: Tensor, scored: list[bool], residual_steps: int, ignore_index: int) -> Tensor:

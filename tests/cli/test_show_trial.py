@@ -12,11 +12,15 @@ import pytest
 from PIL import Image
 
 from dynvision.cli import main
+from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, to_yaml
 from dynvision.config.section import validate
+from dynvision.config.workflow import load_workflow_config
+from dynvision.stimuli import STIMULI, Span, Stimulus
 from tests.lab import Lab
 from tests.processes import BIN
 
+CONFIG_DIR = str(Path(__file__).parents[2] / "config")
 TRIAL = {
     "data_presentation_pattern": "011",
     "n_timesteps": 6,
@@ -115,3 +119,95 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert done.stdout.endswith("status 141\n")
+
+
+def shown_parts(said: str) -> list[tuple[str, ...]]:
+    return [
+        tuple(line.split()) for line in said.splitlines()[3:] if line.strip() and not line.startswith("/")
+    ]
+
+
+def test_the_trials_of_an_experiment_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--config", str(write_config(tmp_path / "config.yaml")), "--config-dir", CONFIG_DIR]
+    assert main(["show-trial", *options, "--experiment", "masking"]) == 0
+    parts = shown_parts(capsys.readouterr().out)
+    assert [part for part in parts if part[0] == "40"] == [
+        ("40", "-10", "0", "blank", "-"),
+        ("40", "0", "16", "image", "1"),
+        ("40", "16", "40", "blank", "-"),
+        ("40", "40", "100", "mask", "1"),
+        ("40", "100", "300", "blank", "-"),
+    ]
+    assert [part[3] for part in parts if part[0] == "300"] == ["blank", "image", "blank"]
+    assert main(["show-trial", *options, "--experiment", "maskin"]) == 2
+    assert "unknown experiment 'maskin'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["contrast", "interval", "masking", "poissonnoise", "rsvp", "flicker", "clutter"]
+)
+def test_the_trials_of_an_experiment_are_drawn(
+    name: str, trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each picture is what the experiment shows: the first test image at its contrast, the null input where it is blank."""
+    config, figures = trained_lab.root / "config.yaml", tmp_path / "figures"
+    options = ["--data", str(trained_lab.root / "data"), "--output", str(figures), "--config-dir", CONFIG_DIR]
+    assert main(["show-trial", "--config", str(config), "--experiment", name, *options]) == 0
+    assert capsys.readouterr().out.endswith(f"{figures}/trials.csv\n")
+    table = pd.read_csv(figures / "trials.csv")
+    experiment = load_workflow_config(CONFIG_DIR).experiments[name]
+    assert sorted(table["value"].unique()) == sorted(experiment.values)
+    for _, row in table.groupby("value"):
+        assert row["start_ms"].iloc[0] == -experiment.baseline_ms
+        assert row["end_ms"].iloc[-1] == experiment.recorded_ms
+        assert (row["start_ms"].to_numpy()[1:] == row["end_ms"].to_numpy()[:-1]).all()
+    assert table.loc[table["shown"] == "blank", "mean_pixel"].nunique() <= 1
+    assert np.asarray(Image.open(figures / "trials.png").convert("L")).std() > 20
+    if name == "contrast":
+        images = table[table["shown"] == "image"].set_index("contrast")["mean_pixel"]
+        grey = images[1.0] - (images[1.0] - images[0.1]) / 0.9  # linear in contrast about the mean grey
+        assert images.to_numpy() == pytest.approx(
+            grey + images.index.to_numpy() * (images[1.0] - grey), abs=1e-5
+        )
+    if name == "rsvp":
+        assert (table[table["value"] == 13]["shown"].tolist()[1:6]) == [
+            "other",
+            "other",
+            "image",
+            "other",
+            "other",
+        ]
+
+
+def test_a_stimulus_of_one_s_own_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A frozen experiment with a stimulus from outside the package, which has no words of its own."""
+
+    class Ramp(Stimulus):
+        type: str = "ramp"
+        rise_ms: float = 6.0
+
+        def spans(self) -> tuple[Span, ...]:
+            return tuple(
+                Span(2.0, "image", self.contrast * (k + 1) / 3) for k in range(round(self.rise_ms / 2))
+            )
+
+    STIMULI.add("ramp", Ramp)
+    try:
+        values = {"stimulus": {"type": "ramp"}, "parameter": "rise_ms", "values": [2, 6], "recorded_ms": 20}
+        frozen = tmp_path / "mine.yaml"
+        frozen.write_text(
+            to_yaml({"name": "mine", **validate(ExperimentConfig, values, "").model_dump(mode="json")})
+        )
+        options = [
+            "--config",
+            str(write_config(tmp_path / "config.yaml")),
+            "--output",
+            str(tmp_path / "figures"),
+        ]
+        assert main(["show-trial", *options, "--experiment", str(frozen)]) == 0
+        table = pd.read_csv(tmp_path / "figures" / "trials.csv")
+        assert table.loc[
+            (table["value"] == 6) & (table["shown"] == "image"), "contrast"
+        ].tolist() == pytest.approx([1 / 3, 2 / 3, 1])
+    finally:
+        STIMULI.remove("ramp")
