@@ -34,7 +34,8 @@ NOISES = {
 }
 OTHERS = {
     "responseffonly", "responseintermediate", "stabilityintermediate", "duration", "contrast", "interval", "repetition",
-    "masking", "noise_jang", "contrast_ecog", "duration_ecog", "interval_ecog",
+    "masking", "noise_jang", "contrast_ecog", "duration_ecog", "interval_ecog", "rsvp", "flicker", "flickerreversal",
+    "width", "occlusion", "occlusionffonly", "clutter", "clutterffonly", "adaptation", "adaptationother",
 }  # fmt: skip
 
 
@@ -134,3 +135,17 @@ def test_noise_mixed_and_masks(experiments: dict[str, ExperimentConfig]) -> None
 
 def shown(experiment: ExperimentConfig, value: Any) -> list[tuple[str, float]]:
     return [(span.show, span.duration_ms) for span in experiment.trial(value)]
+
+
+def test_protocols_with_sources(experiments: dict[str, ExperimentConfig]) -> None:
+    """The numbers of the publications that they are named after."""
+    assert experiments["rsvp"].values == (13, 27, 40, 53, 80)  # ms an image, Sorensen et al. 2023
+    assert experiments["flicker"].values == (1, 2, 4, 8, 16)  # Hz; Mullen et al. 2010 have 2 to 16
+    assert experiments["flickerreversal"].stimulus.model_dump()["form"] == "counterphase"
+    assert (
+        experiments["width"].values[0] == 300 and experiments["width"].values[-1] == 1500
+    )  # ms, Gerber et al. 2017
+    same, other = experiments["adaptation"], experiments["adaptationother"]
+    changed = {"like": "adaptation", "stimulus": other.stimulus}
+    assert other == same.model_copy(update=changed)
+    assert other.stimulus.model_dump() == {**same.stimulus.model_dump(), "same_noise": False}
