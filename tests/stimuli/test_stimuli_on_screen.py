@@ -148,12 +148,22 @@ def film(folder: Path, kind: str) -> Path:
             np.stack([np.stack([frame] * 3) / 255 for frame in frames]).astype(np.float32),
         )
         return folder / "film.npy"
+    if kind == "video":
+        av = pytest.importorskip("av")
+        with av.open(str(folder / "film.avi"), "w") as video:
+            stream = video.add_stream("rawvideo", rate=60)
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "rgb24"
+            for level in LEVELS:
+                picture = av.VideoFrame.from_ndarray(np.full((16, 16, 3), level, np.uint8), format="rgb24")
+                video.mux(stream.encode(picture))
+            video.mux(stream.encode())
+        return folder / "film.avi"
     first, *others = [Image.fromarray(frame) for frame in frames]
     first.save(folder / "film.tif", save_all=True, append_images=others)
     return folder / "film.tif"
 
 
-@pytest.mark.parametrize("kind", ["folder", "array", "colour array", "file"])
+@pytest.mark.parametrize("kind", ["folder", "array", "colour array", "file", "video"])
 def test_a_film_is_shown_at_its_rate(kind: str, tmp_path: Path) -> None:
     """60 Hz on a grid of 2 ms: each frame begins within half a step of its time, and nothing adds up."""
     source = film(tmp_path, kind)
