@@ -31,8 +31,8 @@ class StimulusPeriods:
 
 
 def with_mask(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with a column `mask_on`: whether `shown` says mask; never, in tables without that column."""
-    return table.assign(mask_on=table["shown"] == "mask" if "shown" in table else False)
+    """Return a table with `mask_on`: whether `shown` says mask, or another image of a row; never without that column."""
+    return table.assign(mask_on=table["shown"].isin(("mask", "other")) if "shown" in table else False)
 
 
 def what_was_shown(table: pd.DataFrame) -> list[StimulusPeriods]:

@@ -11,11 +11,12 @@ from pydantic_core import CoreSchema
 
 from dynvision.config.groups import ALL, Classes, class_list, resolve_group
 from dynvision.config.measures import DEFAULT_MEASURES, DEFINED_FOR, MEASURES, NOT_OF_A_LAYER
-from dynvision.config.parameter import Parameter, all_parameters, find_parameter
+from dynvision.config.parameter import ONLY_IN_TRAINING, Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
 from dynvision.noise.blend import NoiseConfig
 from dynvision.stimuli.stimulus import STIMULI, Span, Stimulus, read_stimulus, trial_spans
+from dynvision.trials.content import Image, Null
 from dynvision.units import ms_to_steps
 
 
@@ -118,6 +119,9 @@ class ExperimentConfig(Section):
                     "leave one out or move them apart"
                 )
         self._measures_are_defined()
+        for name in self.model_args:
+            if name in ONLY_IN_TRAINING:
+                raise InputError(f"model_args.{name} changes nothing in a test: {ONLY_IN_TRAINING[name]}")
         if self.stimulus.type == "film" and self.n_images != 1:
             raise InputError("a film is the same for every image; set n_images: 1")
         return self
@@ -136,11 +140,37 @@ class ExperimentConfig(Section):
                     f"measure {measure!r} needs at least {fewest} values of {varies} above 0, and values has "
                     f"{', '.join(f'{value:g}' for value in self.values)}; add values or remove it from measures"
                 )
+        recovers = {*self.measures} & {"recovery", "mean_recovery"}
+        if recovers and not self._varies_a_gap():
+            raise InputError(
+                f"measure {min(recovers)!r} is of pairs of pulses whose gap varies, not of the stimulus "
+                f"{self.stimulus.type!r} with {self.parameter}; remove it from measures, or set stimulus.type: pair and "
+                "parameter: gap_ms"
+            )
+        fits = [measure for measure in self.measures if measure.startswith("dn_")]
+        if fits and not all(self._is_a_box(value) for value in self.values):
+            raise InputError(
+                f"measure {fits[0]!r} is fitted to an image that goes on and off at one contrast, and the stimulus "
+                f"{self.stimulus.type!r} shows more; remove it from measures"
+            )
         if not set(self.measures) - set(NOT_OF_A_LAYER):
             given = ", ".join(self.measures) or "none"
             raise InputError(
                 f"measures ({given}) has no measure of a layer at each value, which figures show; add one, e.g. peak"
             )
+
+    def _varies_a_gap(self) -> bool:
+        """Whether each trial has one or two pulses, some have two, and the first pulse is always the same."""
+        trials = [[span for span in self.trial(value) if span.content.is_stimulus] for value in self.values]
+        firsts = {(spans[0].duration_ms, spans[0].contrast) for spans in trials if spans}
+        n_pulses = {len(spans) for spans in trials}
+        return self.find_parameter().kind == "stimulus" and 2 in n_pulses <= {1, 2} and len(firsts) == 1
+
+    def _is_a_box(self, value: bool | float) -> bool:
+        """Whether a trial shows nothing but the image, on and off at one contrast."""
+        spans = [span for span in self.trial(value) if not isinstance(span.content, Null)]
+        alike = all(type(span.content) is Image and span.modulation is None for span in spans)
+        return alike and len({span.contrast for span in spans}) == 1
 
     def on(self, data_names: Iterable[str], groups: Mapping[str, Mapping[str, Any]]) -> ExperimentConfig:
         """The experiment with the classes of its group written out for each data set.

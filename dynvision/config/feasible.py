@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dynvision.config.checkpoint_files import epoch_file
+from dynvision.config.data import FOLDER_PREFIX
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.groups import ALL
 from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
 
 
 def check_on_models(name: str, experiment: ExperimentConfig, models: Iterable[ModelConfig]) -> None:
@@ -35,6 +37,40 @@ def check_on_models(name: str, experiment: ExperimentConfig, models: Iterable[Mo
     for dt in steps:
         for value in experiment.values:
             experiment.steps(value, dt, f"experiments.{name}.")
+
+
+def check_classes(name: str, experiment: ExperimentConfig, runs: Iterable[RunConfig]) -> None:
+    """Check that the classes of an experiment are among those of the data that the runs are trained on.
+
+    Args:
+        name: of the experiment.
+        experiment: the experiment, with the classes of its group written out.
+        runs: the runs.
+
+    Raises:
+        InputError: a class was left out of a run's data, or a folder of images has no such class folder.
+    """
+    for run in runs:
+        classes, trained = experiment.classes(run.data.name), run.data.group
+        for given in classes:
+            known = [own for own in trained if isinstance(own, type(given))] if trained != ALL else []
+            if known and given not in known and len(known) == len(trained):
+                raise InputError(
+                    f"experiments.{name}.group: class {given!r} is not among those of {run.data.name} that the run is "
+                    f"trained on (data.group: {', '.join(map(str, trained))})"
+                )
+        folder = Path(run.data.name.removeprefix(FOLDER_PREFIX))
+        if run.data.name.startswith(FOLDER_PREFIX) and folder.is_dir():
+            root = folder / "test" if (folder / "test").is_dir() else folder
+            folders = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+            for given in classes:
+                if isinstance(given, str) and given not in folders:
+                    raise unknown_name("class", given, folders, key=f"experiments.{name}.group")
+                if isinstance(given, int) and given >= len(folders):
+                    raise InputError(
+                        f"experiments.{name}.group: {folder} has no class {given}; its {len(folders)} classes are 0 to "
+                        f"{len(folders) - 1}"
+                    )
 
 
 def with_checkpoints(

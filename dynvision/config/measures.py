@@ -39,8 +39,6 @@ DEFINED_FOR: dict[str, tuple[str, int]] = {
     "summation_exponent": ("duration_ms", 2),
     "f1": ("frequency_hz", 1),
     "f2": ("frequency_hz", 1),
-    "recovery": ("gap_ms", 1),
-    "mean_recovery": ("gap_ms", 1),
 }
 # Measures of the classifier's outputs and of all values together, which draw nothing for a layer at a value.
 NOT_OF_A_LAYER = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.feasible import check_on_models, with_checkpoints
+from dynvision.config.feasible import check_classes, check_on_models, with_checkpoints
 from dynvision.config.figures import DEFAULT, SWEEP_FIGURES
 from dynvision.config.models import check_module
 from dynvision.config.run import RunConfig
@@ -131,6 +131,7 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
         except InputError as error:
             raise InputError(f"experiments.{name}: {error}") from None
         check_on_models(name, experiment, distinct.values())
+        check_classes(name, experiments[name], runs.values())
     kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
     every = workflow.execution.checkpoint_every
     experiments = with_checkpoints(experiments, kept, every, leave_out=workflow.experiment == ("all",))

@@ -1,4 +1,4 @@
-"""Bars that show when the stimulus is on, and, hatched, when a mask is."""
+"""Bars that show when the stimulus is on, and, hatched, when a mask or another image of a row is."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def stimulus_handles(table: pd.DataFrame) -> list[Patch]:
     """Image and mask as they appear in a legend; none where there is no mask, since a bar then is the stimulus."""
     if "mask_on" not in table or not table["mask_on"].any():
         return []
-    return [Patch(color=STIMULUS, linewidth=0, label="image on"), Patch(**_masked(STIMULUS), label="mask on")]
+    return [
+        Patch(color=STIMULUS, linewidth=0, label="image on"),
+        Patch(**_masked(STIMULUS), label="mask or other image"),
+    ]
 
 
 def _masked(colour: str) -> dict[str, Any]:

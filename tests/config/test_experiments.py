@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.parameter import all_parameters, stimulus_parameters
@@ -220,7 +221,36 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"values": [0.5, 1], "measures": ["peak", "r_double"]},
         "that vary duration_ms",
     ),
-    "recovery without gaps": ({"values": [0.5, 1], "measures": ["peak", "recovery"]}, "that vary gap_ms"),
+    "recovery without gaps": (
+        {"values": [0.5, 1], "measures": ["peak", "recovery"]},
+        "not of the stimulus 'pulse' with contrast; remove it from measures",
+    ),
+    "recovery by contrast": (
+        {"stimulus": {"type": "pair"}, "values": [0.5, 1], "measures": ["peak", "mean_recovery"]},
+        "not of the stimulus 'pair' with contrast",
+    ),
+    "recovery of a train": (
+        {
+            "stimulus": {"type": "train"},
+            "parameter": "gap_ms",
+            "values": [5],
+            "recorded_ms": 100,
+            "measures": ["recovery"],
+        },
+        "measure 'recovery' is of pairs of pulses whose gap varies, not of the stimulus 'train' with gap_ms",
+    ),
+    "a fit to a flicker": (
+        {
+            "stimulus": {"type": "flicker", "duration_ms": 100},
+            "recorded_ms": 100,
+            "measures": ["peak", "dn_n"],
+        },
+        "measure 'dn_n' is fitted to an image that goes on and off at one contrast",
+    ),
+    "an argument without effect": (
+        {"model_args": {"max_weight_init": 1}},
+        "model_args.max_weight_init changes nothing in a test: the weights of a test are the trained ones",
+    ),
     "no measure": ({"measures": []}, "measures (none) has no measure of a layer"),
     "no measure of a layer": (
         {"measures": ["reaction_time_entropy_ms"]},
@@ -272,6 +302,29 @@ def test_what_would_fail_after_hours_is_refused_at_planning(
     with pytest.raises(InputError) as error:
         plan_workflow(config_dir, {"experiments": {"mine": mine}, "experiment": "mine"})
     assert said in str(error.value)
+
+
+def test_a_class_that_the_run_does_not_know_is_refused_at_planning(config_dir: str, tmp_path: Path) -> None:
+    mine = {"mine": {"group": [5]}}
+    asked = {"experiments": mine, "experiment": "mine", "data": {"group": [0, 1]}}
+    with pytest.raises(
+        InputError, match=r"class 5 is not among those of digits that the run is trained on .*0, 1"
+    ):
+        plan_workflow(config_dir, asked)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "1.png")
+    for group, said in (
+        (["catt"], "unknown class 'catt' .*did you mean 'cat'"),
+        ([2], "has no class 2; its 2 classes are 0 to 1"),
+    ):
+        asked = {
+            "experiments": {"mine": {"group": group}},
+            "experiment": "mine",
+            "data_name": f"folder:{tmp_path}",
+        }
+        with pytest.raises(InputError, match=said):
+            plan_workflow(config_dir, asked)
 
 
 def test_an_experiment_does_not_shorten_a_network_s_rest() -> None:

@@ -109,7 +109,7 @@ def test_masks_are_hatched_and_named_in_the_legend(example, run, name):
     hatched = {patch.get_x() for patch in strip.patches if patch.get_hatch()}
     assert hatched == set(SOAS[:-1])
     said = [text.get_text() for legend in drawn.figure.legends for text in legend.get_texts()]
-    assert said[-2:] == ["image on", "mask on"]
+    assert said[-2:] == ["image on", "mask or other image"]
     assert "hatched when a mask is, in the colour of the SOA." in drawn.caption
 
 
@@ -124,7 +124,7 @@ def test_a_mask_that_all_share_is_in_grey(example, run):
 
 def test_without_a_mask_the_legend_does_not_speak_of_it(example, run):
     drawn = draw("responses", example([run()]))
-    assert "mask on" not in [
+    assert "mask or other image" not in [
         text.get_text() for legend in drawn.figure.legends for text in legend.get_texts()
     ]
     assert "mask" not in drawn.caption and not drawn.table["mask_on"].any()
