@@ -160,20 +160,20 @@ class ExperimentConfig(Section):
             )
 
     def _varies_a_gap(self) -> bool:
-        """Whether each trial has one or two pulses, some have two, and the first pulse is always the same."""
+        """Return whether each trial has one or two pulses, some have two, and the first pulse is always the same."""
         trials = [[span for span in self.trial(value) if span.content.is_stimulus] for value in self.values]
         firsts = {(spans[0].duration_ms, spans[0].contrast) for spans in trials if spans}
         n_pulses = {len(spans) for spans in trials}
         return self.find_parameter().kind == "stimulus" and 2 in n_pulses <= {1, 2} and len(firsts) == 1
 
     def _is_a_box(self, value: bool | float) -> bool:
-        """Whether a trial shows nothing but the image, on and off at one contrast."""
+        """Return whether a trial shows nothing but the image, on and off at one contrast."""
         spans = [span for span in self.trial(value) if not isinstance(span.content, Null)]
         alike = all(type(span.content) is Image and span.modulation is None for span in spans)
         return alike and len({span.contrast for span in spans}) == 1
 
     def on(self, data_names: Iterable[str], groups: Mapping[str, Mapping[str, Any]]) -> ExperimentConfig:
-        """The experiment with the classes of its group written out for each data set.
+        """Return the experiment with the classes of its group written out for each data set.
 
         Args:
             data_names: the data sets.
@@ -192,17 +192,17 @@ class ExperimentConfig(Section):
         return self.model_copy(update={"group": classes})
 
     def classes(self, data_name: str) -> Classes:
-        """The classes of a data set that are shown; none stands for all of them."""
+        """Return the classes of a data set that are shown; none stands for all of them."""
         if isinstance(self.group, Mapping):
             return tuple(self.group.get(data_name, ()))
         return resolve_group(data_name, self.group, "group")
 
     def find_parameter(self) -> Parameter:
-        """The parameter that varies."""
+        """Return the parameter that varies."""
         return find_parameter(self.parameter, self.stimulus, self.noise, self.model_args)
 
     def at(self, value: bool | float) -> Setting:
-        """The experiment at one value of its parameter.
+        """Return the experiment at one value of its parameter.
 
         Raises:
             InputError: the value is not possible.
@@ -222,7 +222,7 @@ class ExperimentConfig(Section):
         return Setting(float(value), stimulus, noise, model_args, checkpoint)
 
     def trial(self, value: bool | float) -> tuple[Span, ...]:
-        """What is on the screen at one value of the parameter, baseline included.
+        """Return what is on the screen at one value of the parameter, baseline included.
 
         Raises:
             InputError: the value is not possible, or the record too short for it.
@@ -230,7 +230,7 @@ class ExperimentConfig(Section):
         return trial_spans(self.at(value).stimulus, self.baseline_ms, self.recorded_ms)
 
     def steps(self, value: bool | float, dt: float, where: str = "") -> list[int]:
-        """The number of steps of everything in :meth:`trial`.
+        """Return the number of steps of everything in :meth:`trial`.
 
         Args:
             value: the value of the parameter.

@@ -1,4 +1,4 @@
-"""Whether an experiment can be done on a model, told before anything is planned."""
+"""Whether an experiment can be done on a model, checked before anything is planned."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def with_checkpoints(
     checkpoint_every: int,
     leave_out: bool,
 ) -> dict[str, ExperimentConfig]:
-    """The experiments whose checkpoints the runs keep; most need none.
+    """Return the experiments whose checkpoints the runs keep; most need none.
 
     Args:
         experiments: by name.

@@ -51,7 +51,7 @@ class Parameter:
 
 @cache
 def _numbers(section: type[Section], kind: Kind, allowed: tuple[Any, ...]) -> dict[str, Parameter]:
-    """The keys of a section that hold one number (or truth) each."""
+    """Return the keys of a section that hold one number (or truth) each."""
     found = {}
     for name, field in section.model_fields.items():
         extra = field.json_schema_extra
@@ -62,12 +62,12 @@ def _numbers(section: type[Section], kind: Kind, allowed: tuple[Any, ...]) -> di
 
 
 def stimulus_parameters(stimulus: type[Stimulus]) -> dict[str, Parameter]:
-    """The parameters of one kind of stimulus by name."""
+    """Return the parameters of one kind of stimulus by name."""
     return _numbers(stimulus, "stimulus", (float, int, bool))
 
 
 def all_parameters() -> dict[str, Parameter]:
-    """Every parameter that some experiment can vary, by name."""
+    """Return every parameter that some experiment can vary, by name."""
     parameters: dict[str, Parameter] = {}
     for entry in MODELS.values():
         parameters |= _numbers(entry.args, "model", (float, int, bool))
@@ -81,7 +81,7 @@ def all_parameters() -> dict[str, Parameter]:
 def find_parameter(
     name: str, stimulus: Stimulus, noise: NoiseConfig, model_args: dict[str, Any]
 ) -> Parameter:
-    """The parameter of an experiment by name.
+    """Return the parameter of an experiment by name.
 
     Args:
         name: the name.

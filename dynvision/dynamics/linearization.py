@@ -50,7 +50,7 @@ class LayerMap:
         return sum(x.numel() for x in self.inputs)
 
     def adjoint(self, vector: np.ndarray) -> np.ndarray:
-        """J^T v.
+        """Return J^T v.
 
         Args:
             vector: (n_states,), real.
@@ -77,19 +77,19 @@ class LayerMap:
         return torch.cat([part.reshape(-1) for part in result]).double().cpu().numpy()
 
     def operator(self) -> LinearOperator:
-        """J^T for scipy's eigensolvers."""
+        """Return J^T for scipy's eigensolvers."""
         n = self.n_states
         return LinearOperator((n, n), matvec=self.adjoint, dtype=np.float64)
 
     def dense(self) -> np.ndarray:
-        """J written out, (n_states, n_states): for small layers."""
+        """Return J written out, (n_states, n_states): for small layers."""
         return np.stack([self.adjoint(row) for row in np.eye(self.n_states)])
 
 
 def linearize(
     model: TemporalBase, image: Tensor, n_steps: int, all_active: bool = False
 ) -> Iterator[LayerMap]:
-    """The step of every layer around where an image has brought the network.
+    """Linearise the step of every layer around where an image has brought the network.
 
     Args:
         model: in eval mode; double precision is best.
@@ -116,7 +116,7 @@ def linearize(
 def _pass(
     plan: Plan, layer: LayerPlan, signal: Frames | None, state: ModelState
 ) -> tuple[Frames | None, ModelState]:
-    """One layer's step: what the next layer hears, and the state with this layer's present in it, on the same clock."""
+    """Run one layer's step: return the input of the next layer, and the state with this layer's present, on one clock."""
     alone = replace(plan, layers=(layer,), longest_block=None)
     if signal is None:
         return None, state
@@ -161,7 +161,7 @@ def _map_of(plan: Plan, layer: LayerPlan, signal: Frames, state: ModelState, all
 
 
 def _linear(layer: LayerPlan) -> LayerPlan:
-    """The layer without its rectification from the recurrent merge on."""
+    """Return the layer without its rectification from the recurrent merge on."""
 
     def kept(operations: tuple) -> tuple:
         return tuple(operation for operation in operations if type(operation.module) is not nn.ReLU)

@@ -118,7 +118,7 @@ def analyse_dynamics(
 def load_subject(
     run: RunConfig, weights: Path, data_folder: Path, execution: ExecutionConfig, n_images: int
 ) -> Subject:
-    """The trained network in double precision with its first test images.
+    """Load the trained network in double precision with its first test images.
 
     Args:
         run: the run.
@@ -145,7 +145,7 @@ def load_subject(
 
 
 def timescales(spectrum: pd.DataFrame, autocorrelation: pd.DataFrame) -> pd.DataFrame:
-    """One row a layer: how fast its step forgets, and how long its units remember noise."""
+    """Return one row a layer: how fast its step forgets, and how long its units remember noise."""
     first = spectrum[spectrum["rank"] == 1].set_index(["layer", "point"])
     rows = []
     for layer in spectrum["layer"].cat.categories:
@@ -171,6 +171,6 @@ def timescales(spectrum: pd.DataFrame, autocorrelation: pd.DataFrame) -> pd.Data
 
 
 def no_unrolling() -> pd.DataFrame:
-    """The table of a network that has no engineering twin."""
+    """Return the table of a network that has no engineering twin."""
     numbers = ("time_ms", "biological", "engineering", "largest_difference", "shift_ms")
     return pd.DataFrame({"layer": pd.Series(dtype=str)} | {name: pd.Series(dtype=float) for name in numbers})

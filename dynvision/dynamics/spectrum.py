@@ -1,4 +1,4 @@
-"""Leading eigenvalues of each layer's step, and what they say in ms.
+"""Leading eigenvalues of each layer's step, and their time constants in ms.
 
     lambda = |lambda| exp(i omega dt)
     time_constant_ms = -dt / ln |lambda|            how fast a disturbance decays; negative where it grows
@@ -6,7 +6,7 @@
     stable           : spectral radius max |lambda| < 1
 
 By Arnoldi iteration on J^T (:mod:`dynvision.dynamics.linearization`), so that nothing larger than a few states is kept.
-Where many eigenvalues lie together (slow pools of a normalisation, one a unit), they cannot be told apart to eight digits
+Where many eigenvalues lie together (slow pools of a normalisation, one a unit), they cannot be resolved to eight digits
 in reasonable time; the tolerance is then relaxed and stands beside them.
 
 Source: Lehoucq, Sorensen & Yang (1998), ARPACK Users' Guide.
@@ -34,7 +34,7 @@ POINTS = {"stimulus": False, "all_active": True}
 
 
 def leading_eigenvalues(layer_map: LayerMap, k: int = N_EIGENVALUES) -> tuple[np.ndarray, float]:
-    """The eigenvalues of largest modulus, the largest first.
+    """Return the eigenvalues of largest modulus, the largest first.
 
     Args:
         layer_map: a layer's linearised step.
@@ -65,7 +65,7 @@ def _ordered(values: np.ndarray) -> np.ndarray:
 
 
 def time_constant_ms(eigenvalue: complex, dt: float) -> float:
-    """e-folding time in ms: positive for a decay, negative for growth, infinite between them, 0 for no memory."""
+    """Return the e-folding time in ms: positive for decay, negative for growth, infinite between them, 0 for no memory."""
     modulus = abs(eigenvalue)
     if modulus == 0:
         return 0.0
@@ -76,7 +76,7 @@ def time_constant_ms(eigenvalue: complex, dt: float) -> float:
 def layer_spectra(
     model: TemporalBase, image: Tensor, n_steps: int, image_index: int = 0, k: int = N_EIGENVALUES
 ) -> pd.DataFrame:
-    """The spectrum of every layer, with an image shown and with all units active.
+    """Return the spectrum of every layer, with an image shown and with all units active.
 
     Args:
         model: in eval mode; double precision is best.

@@ -25,7 +25,7 @@ SEED = 20220
 def noise_autocorrelation(
     model: TemporalBase, sd: float = 1.0, n_steps: int = N_STEPS, n_units: int = N_UNITS, seed: int = SEED
 ) -> pd.DataFrame:
-    """Autocorrelation of the responses to noise.
+    """Return the autocorrelation of the responses to noise.
 
     Args:
         model: in eval mode.

@@ -24,7 +24,7 @@ N_COMPONENTS = 3
 
 
 def principal_scores(activity: np.ndarray, n_components: int = N_COMPONENTS) -> tuple[np.ndarray, np.ndarray]:
-    """Scores on the first principal components, and the part of the variance that each explains.
+    """Return scores on the first principal components, and the part of the variance that each explains.
 
     Args:
         activity: (N, U), N observations of U units.

@@ -5,7 +5,7 @@
     r_l(t) biological = r_l(t - l t_feedforward) engineering                            l stages from the input to layer l
 
 The two are equal to float tolerance. That is checked on real images, layer by layer and unit by unit. A network with a skip
-faster than its feedforward path would hear the future in engineering time, and has no such twin.
+faster than its feedforward path would need the future in engineering time, and has no such twin.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dynvision.trials import IMAGE, Segment, Trial
 
 
 def engineering_twin(model: TemporalBase) -> TemporalBase:
-    """A copy of a network without feedforward delays, with the delays of its connections changed to match.
+    """Return a copy of a network without feedforward delays, with the delays of its connections changed to match.
 
     Raises:
         InputError: a skip connection would need a negative delay.
@@ -47,7 +47,7 @@ def engineering_twin(model: TemporalBase) -> TemporalBase:
 
 
 def layer_delays(model: TemporalBase) -> dict[str, int]:
-    """Steps until a layer hears of the input along the chain of layers, by layer."""
+    """Return the steps until the input reaches a layer along the chain of layers, by layer."""
     delays, passed = {}, 0
     for layer in model.chain:
         delays[layer] = passed
@@ -96,7 +96,7 @@ def compare_unrollings(model: TemporalBase, images: Tensor, n_steps: int) -> pd.
 
 
 def _run(model: TemporalBase, images: Tensor, n_steps: int) -> dict[str, np.ndarray]:
-    """Activity by layer, (T, B, U); zero before a layer starts."""
+    """Return the activity by layer, (T, B, U); zero before a layer starts."""
     trial = Trial((Segment(n_steps, IMAGE),), model.dt)
     ((_, recorder, _),) = run_trials(model, images, [trial], n_kept=len(images))
     return {

@@ -38,13 +38,13 @@ class Batch:
         return len(self.indices)
 
     def part(self, first: int, end: int) -> Batch:
-        """The images from ``first`` up to ``end``, or as many as there are."""
+        """Return the images from ``first`` up to ``end``, or as many as there are."""
         at = slice(first, end)
         others = None if self.others is None else self.others[at]
         return Batch(self.images[at], self.labels[at], self.indices[at], self.first + first, others)
 
     def on_screen(self, scale: PixelScale) -> Screen:
-        """The images, ready to be shown where their scale is."""
+        """Return the images as a screen, on the device of their scale."""
         device = scale.mean.device
         others = None if self.others is None else self.others.to(device)
         return Screen(self.images.to(device), torch.from_numpy(self.indices).to(device), scale, others)
@@ -105,7 +105,7 @@ def _batches(loader: ImageLoader, n_images: int) -> Iterator[Batch]:
 
 
 def pixel_scale(loader: ImageLoader, device: torch.device) -> PixelScale:
-    """The normalisation of a loader's images."""
+    """Return the normalisation of a loader's images."""
     mean, scale = (
         torch.tensor(list(values), device=device).view(1, -1, 1, 1) for values in loader.normalization
     )
@@ -160,7 +160,7 @@ class Room:
         self.n_images = n_tried // 2
         torch.cuda.empty_cache()
         print(
-            f"the memory of the GPU does not suffice for {n_tried} images at once; going on with {self.n_images} "
+            f"the memory of the GPU does not suffice for {n_tried} images at once; continuing with {self.n_images} "
             "(execution.test_batch_size)",
             flush=True,
         )

@@ -40,7 +40,7 @@ class NetworkSetting:
 
 
 def network_settings(experiment: ExperimentConfig) -> list[NetworkSetting]:
-    """The networks of an experiment, in the order of its values."""
+    """Return the networks of an experiment, in the order of its values."""
     if experiment.find_parameter().kind in ("stimulus", "noise"):
         return [NetworkSetting(experiment.model_args, None, experiment.values, experiment.parameter)]
     settings = [(value, experiment.at(value)) for value in experiment.values]
@@ -51,7 +51,7 @@ def network_settings(experiment: ExperimentConfig) -> list[NetworkSetting]:
 
 
 def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weights: Path) -> TemporalBase:
-    """The trained network with the model arguments of a test, ready to be tested.
+    """Return the trained network with the model arguments of a test, in eval mode.
 
     Args:
         run: the configuration that it was trained with.
@@ -73,7 +73,7 @@ def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weig
 
 
 def checkpoint_weights(folder: Path, epoch: int, run_id: str) -> tuple[dict[str, Tensor], Path]:
-    """Weights at the end of an epoch, and the file that they are from.
+    """Return the weights at the end of an epoch, and the file that they are from.
 
     Args:
         folder: the run's ``checkpoints/``.

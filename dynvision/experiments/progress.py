@@ -9,12 +9,12 @@ QUIET_S = 20.0  # a log gets a line at most this often
 
 
 class Progress:
-    """Says how many trials are done, and how long the others will take.
+    """Logs how many trials are done, and how long the others will take.
 
     Args:
         what: what is done.
         n_trials: how many there are, one for each image and condition.
-        done: what is said at the end.
+        done: what is logged at the end.
     """
 
     def __init__(self, what: str, n_trials: int, done: str) -> None:
@@ -23,7 +23,7 @@ class Progress:
         self._began = self._said = time.monotonic()
 
     def at(self, n_done: int) -> None:
-        """So many trials are done."""
+        """Log that so many trials are done."""
         now = time.monotonic()
         if n_done >= self.n_trials:
             self._say(f"{self.done} in {now - self._began:.1f} s", last=True)
@@ -38,7 +38,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A duration as one reads it: ``45 s``, ``3 min``, ``2 h 05 min``."""
+    """Return a duration as one reads it: ``45 s``, ``3 min``, ``2 h 05 min``."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -112,7 +112,7 @@ class Session:
         trials: in which each image is shown.
         scale: of the images' pixels.
         n_kept: images of which every unit is kept.
-        progress: is told of every condition.
+        progress: logs every trial.
         n_before: trials that are done when the session begins.
         exploded: values at which some activity was not finite.
     """
@@ -155,7 +155,7 @@ class Session:
 def kept_units(
     experiment: ExperimentConfig, model: TemporalBase, n_images: int
 ) -> tuple[int, dict[str, tuple[int, ...]]]:
-    """Of how many images every unit is kept, and the shape of each layer; 0 and nothing if they are not asked for."""
+    """Return of how many images every unit is kept, and the shape of each layer; 0 and nothing if none is asked for."""
     if experiment.save_responses == "none":
         return 0, {}
     n_steps = len(times_ms(experiment, model.dt))

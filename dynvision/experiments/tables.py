@@ -89,12 +89,12 @@ class TableWriter:
 
 
 def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
-    """A column that holds one name throughout."""
+    """Return a column that holds one name throughout."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([name]))
 
 
 def outcomes(logits: Tensor, label: Tensor) -> dict[str, np.ndarray]:
-    """Columns of the table of performance.
+    """Return columns of the table of performance.
 
     Args:
         logits: outputs, (B, T, K).

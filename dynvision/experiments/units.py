@@ -29,7 +29,7 @@ SHAPES = b"shapes"
 def images_within(
     bound_mb: float, shapes: Mapping[str, Sequence[int]], n_steps: int, n_conditions: int, n_images: int
 ) -> int:
-    """How many images' units can be kept.
+    """Return how many images' units can be kept.
 
     Args:
         bound_mb: the bound in MB (10^6 bytes).
@@ -88,7 +88,7 @@ class UnitWriter:
 
 
 def read_units(path: str | Path, layer: str) -> tuple[pa.Table, np.ndarray]:
-    """The units of a layer.
+    """Read the units of a layer.
 
     Args:
         path: a file ``units.parquet``.

@@ -26,7 +26,7 @@ class TrialRecord:
     Attributes:
         trial: the trial.
         recorder: what the layers did.
-        outcomes: what the outputs said, (B, T) by column.
+        outcomes: columns of the table of performance, (B, T) each.
     """
 
     trial: Trial

@@ -1,4 +1,4 @@
-"""A short image and a mask behind it: backward masking.
+"""A short image and a mask after it: backward masking.
 
     [image duration_ms] [blank] [mask mask_duration_ms]        the mask comes on at soa_ms
 
@@ -21,7 +21,7 @@ from dynvision.trials.content import IMAGE, Mask
 
 @register("masked")
 class Masked(Stimulus):
-    """A short image and a mask behind it."""
+    """A short image and a mask after it."""
 
     type: Literal["masked"] = key(
         "masked", "the image is on for duration_ms; soa_ms after it came on, a mask does"

@@ -1,4 +1,4 @@
-"""What a stimulus is: a configuration section that says, in ms from its onset, what is on the screen.
+"""What a stimulus is: a configuration section with what is on the screen, in ms from its onset.
 
     spans()    [image 10 ms] [blank 4 ms] [image 10 ms]
     a trial    [baseline_ms: blank] [the spans, from time 0] [blank until recorded_ms]
@@ -75,7 +75,7 @@ class Stimulus(Section):
     )
 
     def spans(self) -> tuple[Span, ...]:
-        """What is shown from time 0 on.
+        """Return what is shown from time 0 on.
 
         Raises:
             InputError: keys that contradict each other.
@@ -102,7 +102,7 @@ register = STIMULI.register  # @register("name"); the name is the stimulus.type 
 
 
 def read_stimulus(values: object, where: str = "stimulus") -> Stimulus:
-    """A stimulus from keys and values; without a type it is a pulse.
+    """Return a stimulus from keys and values; without a type it is a pulse.
 
     Raises:
         InputError: an unknown type, an unknown key, or a value that is not possible.

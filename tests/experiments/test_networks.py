@@ -198,8 +198,12 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     monkeypatch.setattr(room_module.torch.cuda, "empty_cache", lambda: None)
     halved = read(show("halved"))
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("the memory of the GPU does not suffice for 6 images at once; going on with 3")
-    assert said[1].startswith("the memory of the GPU does not suffice for 3 images at once; going on with 1")
+    assert said[0].startswith(
+        "the memory of the GPU does not suffice for 6 images at once; continuing with 3"
+    )
+    assert said[1].startswith(
+        "the memory of the GPU does not suffice for 3 images at once; continuing with 1"
+    )
     assert len(halved) == len(expected)
     for value in (0.25, 1.0):
         assert column(halved, value=value) == pytest.approx(column(expected, value=value), rel=1e-4, abs=1e-6)
