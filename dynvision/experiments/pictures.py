@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from dynvision.experiments.screen import Screen
 from dynvision.functional.counter_random import random_key, random_normal
 from dynvision.noise import PixelScale
-from dynvision.trials import Trial, parts_of
+from dynvision.trials import Segment, Trial, parts_of
 
-MOST_OF_A_PART = 4  # pictures of a part that changes from step to step
+MOST_OF_A_PART = 5  # pictures of a part that changes from step to step
 
 
 class TrialPicture(NamedTuple):
-    """A picture of a trial, with times in ms from stimulus onset and pixels (H, W, 3) in 0..1."""
+    """A picture of a trial and when it is on, in ms from stimulus onset; pixels (H, W, 3) in 0..1."""
 
     start_ms: float
     end_ms: float
@@ -43,21 +43,34 @@ def trial_pictures(trial: Trial, screen: Screen, null: float) -> Iterator[TrialP
         done = 0
         while left:
             frames = next(blocks)
-            n_pictures = 1 if frames.constant else min(MOST_OF_A_PART, frames.n)
-            bounds = [round(k * frames.n / n_pictures) for k in range(n_pictures + 1)]
-            steps = frames.steps()
-            for begin, end in zip(bounds, bounds[1:], strict=False):
-                segment = of_step[done + begin]
+            steps, shown = frames.steps(), of_step[done : done + frames.n]
+            chosen = [0] if frames.constant else _chosen(shown)
+            for begin in chosen:
+                end = frames.n if frames.constant else begin + 1
+                while end < frames.n and torch.equal(steps[end], steps[begin]):
+                    end += 1
                 pixels = screen.scale.to_pixels(steps[begin])[0].permute(1, 2, 0).cpu().numpy()
                 yield TrialPicture(
                     (first_step + done + begin) * trial.dt,
                     (first_step + done + end) * trial.dt,
-                    segment.content.shown,
-                    float("nan") if segment.is_null else segment.contrast,
+                    shown[begin].content.shown,
+                    float("nan") if shown[begin].is_null else shown[begin].contrast,
                     np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.float32),
                 )
             done, left = done + frames.n, left - frames.n
         first_step += done
+
+
+def _chosen(shown: list[Segment]) -> list[int]:
+    """Return steps of a part that are worth a picture: where contrast turns, or else evenly spread over the part."""
+    contrast = [segment.contrast for segment in shown]
+    if len(set(contrast)) > 1:
+        slopes = np.diff(contrast)
+        moving = np.flatnonzero(np.abs(slopes) > 1e-9)  # the two steps about an extremum may be alike
+        turned = np.sign(slopes[moving[1:]]) != np.sign(slopes[moving[:-1]])
+        return [0, *(int(k) for k in moving[1:][turned])][:MOST_OF_A_PART]
+    n = min(MOST_OF_A_PART, len(shown))
+    return sorted({round(k * (len(shown) - 1) / max(n - 1, 1)) for k in range(n)})
 
 
 def example_screen(shape: tuple[int, int, int], n_others: int) -> Screen:
