@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import AfterValidator, GetJsonSchemaHandler
 
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
@@ -18,7 +20,29 @@ from dynvision.registry import Registry
 from dynvision.trials.content import NAMED, NULL, Content
 
 Show = Literal["blank", "image", "mask"]
-MaskKind = Literal["phasescrambled", "gaussian", "gaussiancorr", "uniform"]
+
+
+def _mask_kinds() -> list[str]:
+    """Return the kinds of noise that masks can be made of: those that need no image to act on."""
+    from dynvision.noise.kind import NOISES
+
+    return [name for name, kind in NOISES.items() if not kind.signal_dependent]
+
+
+def _known_mask(value: str) -> str:
+    if value not in _mask_kinds():
+        raise unknown_name("noise of a mask", value, _mask_kinds())
+    return value
+
+
+class _MaskSchema:
+    """The JSON schema of a kind of mask: the registered kinds of noise."""
+
+    def __get_pydantic_json_schema__(self, _: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"enum": _mask_kinds(), "type": "string"}
+
+
+MaskKind = Annotated[str, AfterValidator(_known_mask), _MaskSchema()]
 NEGLIGIBLE_MS = 1e-9  # what is left over when decimal fractions are added
 
 

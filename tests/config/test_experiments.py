@@ -251,6 +251,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model_args": {"max_weight_init": 1}},
         "model_args.max_weight_init changes nothing in a test: the weights of a test are the trained ones",
     ),
+    "a mask of photons": (
+        {"stimulus": {"type": "masked", "mask": "poisson"}},
+        "unknown noise of a mask 'poisson'",
+    ),
     "no measure": ({"measures": []}, "measures (none) has no measure of a layer"),
     "no measure of a layer": (
         {"measures": ["reaction_time_entropy_ms"]},

@@ -10,9 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from dynvision.config.section import validate
+from dynvision.errors import InputError
 from dynvision.functional.counter_random import random_key
-from dynvision.noise import NOISES, NoiseRequest, PixelScale
+from dynvision.noise import NOISES, NoiseRequest, PixelScale, register
 from dynvision.noise.blend import NoiseConfig, blend, mask_of
+from dynvision.stimuli import read_stimulus
+from dynvision.trials import Mask
 
 SCALE = PixelScale(
     torch.tensor([0.40, 0.50, 0.45]).view(1, 3, 1, 1), torch.tensor([0.25, 0.30, 0.20]).view(1, 3, 1, 1)
@@ -158,6 +162,29 @@ def test_salt_and_pepper_replace_as_often_as_the_variance_needs() -> None:
     black, white = SCALE.from_pixels(torch.zeros(1)), SCALE.from_pixels(torch.ones(1))
     distance = ((black - x).square() + (white - x).square()).mean() / 2
     assert replaced.float().mean().item() == pytest.approx((x.var(correction=0) / distance).item(), rel=0.01)
+
+
+def test_a_kind_from_outside_the_package_is_noise_and_mask() -> None:
+    @register("checks")
+    def checks(request: NoiseRequest) -> Tensor:
+        """A checkerboard of random polarity."""
+        height, width = request.x.shape[-2:]
+        board = (torch.arange(height)[:, None] + torch.arange(width)) % 2 * 2.0 - 1
+        return board * (request.key % 2 * 2 - 1).view(-1, 1, 1, 1) * request.variance.sqrt()
+
+    try:
+        assert NOISES["checks"].about == "A checkerboard of random polarity."
+        x = images()
+        noise = draws("checks", x, 0.5, n=4) - x
+        assert noise.square().mean().item() == pytest.approx(x.var(correction=0).item(), rel=1e-4)
+        assert read_stimulus({"type": "masked", "mask": "checks"}).spans()[-1].content == Mask("checks")
+        assert "checks" in NoiseConfig.model_json_schema()["properties"]["type"]["enum"]
+        with pytest.raises(InputError, match="the noise name 'checks' is taken"):
+            register("checks")(checks)
+    finally:
+        NOISES.remove("checks")
+    with pytest.raises(InputError, match="unknown noise 'checks'"):
+        validate(NoiseConfig, {"type": "checks"}, "")
 
 
 @pytest.mark.parametrize("kind", KINDS)
