@@ -7,7 +7,8 @@
 
 By Arnoldi iteration on J^T (:mod:`dynvision.dynamics.linearization`), so that nothing larger than a few states is kept.
 Where many eigenvalues lie together (slow pools of a normalisation, one a unit), they cannot be resolved to eight digits
-in reasonable time; the tolerance is then relaxed and stands beside them.
+in reasonable time; the tolerance is then relaxed and stands beside them. A layer whose past reaches back D steps has
+Jordan blocks of size D at 0, whose computed eigenvalues scatter as rounding^(1/D): what is below that is 0.
 
 Source: Lehoucq, Sorensen & Yang (1998), ARPACK Users' Guide.
 """
@@ -29,6 +30,7 @@ N_EIGENVALUES = 6
 DENSE_STATES = 64  # below, the matrix is written out
 TOLERANCES = (1e-8, 1e-4, 1e-2, 1e-1)  # relative, tried in this order
 N_RESTARTS = 12
+ROUNDING = 1e-13
 SEED = 20220
 POINTS = {"stimulus": False, "all_active": True}
 
@@ -45,10 +47,13 @@ def leading_eigenvalues(layer_map: LayerMap, k: int = N_EIGENVALUES) -> tuple[np
     """
     n = layer_map.n_states
     if n <= max(DENSE_STATES, 4 * k):
-        return _ordered(np.linalg.eigvals(layer_map.dense()))[:k], 0.0
+        return _ordered(_without_rounding(np.linalg.eigvals(layer_map.dense()), layer_map))[:k], 0.0
     start = np.random.default_rng(SEED).standard_normal(n)
-    if not layer_map.adjoint(start).any():  # nothing is remembered
-        return np.zeros(k, complex), 0.0
+    vector = start
+    for _ in range(len(layer_map.inputs[0]) + 1):
+        vector = layer_map.adjoint(vector)
+        if not vector.any():  # nothing is remembered for longer than the past is kept: all eigenvalues are 0
+            return np.zeros(k, complex), 0.0
     settings = {"which": "LM", "v0": start, "ncv": min(n, max(4 * k, 40)), "maxiter": N_RESTARTS}
     found = np.zeros(0, complex)
     for tolerance in TOLERANCES:
@@ -57,7 +62,13 @@ def leading_eigenvalues(layer_map: LayerMap, k: int = N_EIGENVALUES) -> tuple[np
             break
         except ArpackNoConvergence as error:
             found = error.eigenvalues
-    return _ordered(found), tolerance
+    return _ordered(_without_rounding(found, layer_map)), tolerance
+
+
+def _without_rounding(values: np.ndarray, layer_map: LayerMap) -> np.ndarray:
+    """Return eigenvalues with 0 for what rounding makes of Jordan blocks at 0."""
+    depth = len(layer_map.inputs[0])
+    return np.where(np.abs(values) > ROUNDING ** (1 / depth), values, 0)
 
 
 def _ordered(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from dynvision.analysis.autocorrelation import autocorrelation, decay_time
 from dynvision.dynamics import compare_unrollings, engineering_twin, layer_trajectories, noise_autocorrelation
 from dynvision.dynamics.trajectories import principal_scores
 from dynvision.errors import InputError
+from dynvision.model_components import EulerStep
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.dynamics.test_spectrum import DT, TAU, OneLayer, image
@@ -37,6 +38,19 @@ def test_a_leaky_layer_remembers_noise_for_its_time_constant():
     course = table["mean"].to_numpy()[:6]
     np.testing.assert_allclose(course, (1 - DT / TAU) ** np.arange(6), atol=0.04)
     expected = -DT / math.log(1 - DT / TAU)
+    assert decay_time(table["mean"].to_numpy(), DT) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("tau", [50.0, 100.0, 200.0])
+def test_the_autocorrelation_time_of_a_slow_layer_is_its_time_constant(tau):
+    """However long a layer remembers: the record is not too short for it."""
+    model = OneLayer("none")
+    model.tstep = EulerStep(DT, tau).double()
+    model = randomize(model, gain=0.5)
+    with torch.no_grad():
+        model.V1.conv.bias.fill_(20.0)
+    table = noise_autocorrelation(model)
+    expected = -DT / math.log(1 - DT / tau)
     assert decay_time(table["mean"].to_numpy(), DT) == pytest.approx(expected, rel=0.1)
 
 

@@ -227,3 +227,16 @@ def test_disturbances_decay_as_the_spectrum_says():
         size = (run(image() + 1e-3) - run(image())).norm(dim=1).numpy()
     slope = np.polyfit(np.arange(60, 140), np.log(size[60:140]), 1)[0]
     assert slope == pytest.approx(math.log(abs(leading)), rel=0.05)
+
+
+@pytest.mark.parametrize("channels", [2, 16])
+@pytest.mark.parametrize("t_recurrence", [2.0, 6.0, 40.0])
+def test_a_silent_layer_remembers_nothing(channels, t_recurrence):
+    """All units are below threshold: J only moves the past on, and all of its eigenvalues are 0."""
+    model = randomize(OneLayer(t_recurrence=t_recurrence, channels=channels), gain=0.5)
+    with torch.no_grad():
+        model.V1.conv.bias.fill_(-100.0)
+    (layer_map,) = linearize(model, image(), 30)
+    values, _ = leading_eigenvalues(layer_map)
+    assert (values == 0).all()
+    assert time_constant_ms(values[0], DT) == 0
