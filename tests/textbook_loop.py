@@ -31,6 +31,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     residual = model.n_residual_timesteps if n_residual is None else n_residual
     frames = [null] * model.idle_steps + list(video.unbind(1)) + [null] * residual
     history = {layer: [] for layer in model.layer_names}  # activity at every step, None before the start
+    heard = {layer: [] for layer in model.layer_names}  # the same, as next layers and connections hear it
     drives = {layer: [] for layer in model.layer_names}
     memory = {}  # states of stateful operations, begun in the order of layers and operations
     for layer in model.layer_names:
@@ -42,16 +43,17 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     outputs = []
     for t, frame in enumerate(frames):
         if t == model.idle_steps:  # the idle state carries no gradient
-            history, drives, memory = cut(history), cut(drives), cut(memory)
+            history, heard, drives, memory = cut(history), cut(heard), cut(drives), cut(memory)
         x = frame
         for layer in model.layer_names:
-            past = history[layer]
+            past, own = history[layer], None  # own: the state, where others hear something else
             delay = model.feedforward_delay_steps(layer)
             for name in model.layer_operations:
                 module = find(model, name, layer)
                 if name == "delay":
-                    past.append(x)
-                    x = past[t - delay] if t >= delay else None
+                    past.append(x if own is None else own)
+                    heard[layer].append(x)
+                    x = heard[layer][t - delay] if t >= delay else None
                 elif module is None or name == "record":
                     continue
                 elif isinstance(module, (RecurrentConnectedConv2d, RecurrentConnection)):
@@ -67,7 +69,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                 elif isinstance(module, Connection):
                     backward = model.layer_names.index(module.source) >= model.layer_names.index(layer)
                     off = model.feedforward_only if backward else model.without_skip
-                    source = history[module.source]
+                    source = heard[module.source]
                     at = t - module.delay_steps
                     x = module(x, source[at] if at >= 0 and not off else None)
                 elif isinstance(module, ZeroStart):
@@ -83,6 +85,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                         seen["drive", layer, t - model.idle_steps] = x
                     x = module(drives[layer][: module.history + 1], past[-1] if past else None)
                 elif isinstance(module, StatefulOperation):
+                    own = x if module.on_output and own is None else own
                     x, memory[layer, name] = module.step(x, memory[layer, name], past[-1] if past else None)
                 else:
                     x = module(x)
@@ -92,7 +95,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     kept = outputs[model.idle_steps :]
     zeros = torch.zeros_like(next(o for o in outputs if o is not None))
     return torch.stack([zeros if o is None else o for o in kept], dim=1), {
-        layer: past[model.idle_steps :] for layer, past in history.items()
+        layer: past[model.idle_steps :] for layer, past in heard.items()
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from dynvision.base.arguments import reject_unknown_arguments
 from dynvision.base.base_model import BaseModel
+from dynvision.config.by_layer import is_by_layer, resolve_by_layer
 from dynvision.config.model import TemporalArgs
 from dynvision.config.section import validate
 
@@ -33,9 +34,24 @@ class ConfiguredModel(BaseModel):
         if len(input_dims) == 4:
             given = {"n_timesteps": input_dims[0], **given}
         self.args: Any = validate(self.schema, given, "")
-        shared = (*TemporalArgs.model_fields, *({"tau"} & self.schema.model_fields.keys()))
+        shared = (*TemporalArgs.model_fields, *({"tau", "without_skip"} & self.schema.model_fields.keys()))
+        self._by_layer: dict[str, dict[str, Any]] = {}
         common = {name: getattr(self.args, name) for name in shared}
         super().__init__(input_dims=input_dims, n_classes=n_classes, **common, **kwargs)
+
+    def numbers_of_layer(self, layer: str) -> dict[str, Any]:
+        """Return every argument that can differ between layers, as it is for one of them.
+
+        Raises:
+            InputError: an argument names a layer that the model does not have.
+        """
+        if not self._by_layer:
+            self._by_layer = {
+                name: resolve_by_layer(getattr(self.args, name), self.chain, field.default, name)
+                for name, field in self.schema.model_fields.items()
+                if is_by_layer(field) or name == "recurrence_type"
+            }
+        return {name: values[layer] for name, values in self._by_layer.items()}
 
     def _scaled(self, channels: int) -> int:
         """A published number of channels times ``width``, where the schema has it."""

@@ -72,7 +72,7 @@ def _run_block(
     watch: Watch,
     padding: PaddedChannels | None,
 ) -> tuple[Frames | None, ModelState]:
-    run = _Block(state, frames, once, watch, padding)
+    run = _Block(plan, state, frames, once, watch, padding)
     signal: Frames | None = frames
     for layer in plan.layers:
         signal = run.layer(layer, signal)
@@ -105,8 +105,15 @@ class _Block:
     """One block of time under way."""
 
     def __init__(
-        self, state: ModelState, frames: Frames, once: Once, watch: Watch, padding: PaddedChannels | None
+        self,
+        plan: Plan,
+        state: ModelState,
+        frames: Frames,
+        once: Once,
+        watch: Watch,
+        padding: PaddedChannels | None,
     ) -> None:
+        self.outputs = {layer.name: layer.heard for layer in plan.layers}
         self.padding = padding
         self.first, self.end, self.frames = frames.first, frames.end, frames
         self.once, self.watch = once, watch
@@ -130,7 +137,7 @@ class _Block:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
                 self._keep(plan, self._stepwise(plan, piece) if plan.step else piece)
-        output = self._heard(plan.name, plan.delay, self.first, self.end)
+        output = self._heard(plan.heard, plan.delay, self.first, self.end)
         for operation in plan.output:
             output = self._folded(plan, operation, output, self.first, self.end)
         return output
@@ -141,7 +148,7 @@ class _Block:
         """One operation on the steps from ``first`` to ``end``, with time folded into the batch."""
         module: Any = operation.module
         if operation.kind == "connect":
-            h = self._heard(module.source, module.delay_steps, first, end)
+            h = self._heard(self.outputs[module.source], module.delay_steps, first, end)
             transform = self.padding.transform(module) if self.padding else module.transform
             return merge_frames(x, h and self._apply(plan, operation, transform, h), module.merge)
         if operation.kind == "recur":
@@ -221,11 +228,9 @@ class _Block:
         return zeros if x is None or opens == end else join([zeros, x.between(opens, end)])
 
     def _own_state(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
-        key, results = (plan.name, operation.name), []
-        for z in x.steps():
-            y, self.operations[key] = operation.module.step(z, self.operations.get(key), None)  # type: ignore[operator]
-            results.append(y)
-        return Frames(x.first, x.n, _stack(results))
+        key, module = (plan.name, operation.name), operation.module
+        y, self.operations[key] = module.run(x.folded(), x.n, self.operations.get(key))  # type: ignore[operator]
+        return Frames(x.first, x.n, y)
 
     def _scan(self, plan: LayerPlan, scan: Scan, z: Frames) -> Frames:
         """The layer's state over a stretch, recurrence included, as one operation."""
@@ -285,6 +290,12 @@ class _Block:
 
     def _keep(self, plan: LayerPlan, activity: Frames) -> None:
         self.traces[plan.name] = self._trace(plan.name).append(activity)
+        for operation in plan.after:
+            heard = self._folded(plan, operation, activity, activity.first, activity.end)
+            assert heard is not None
+            activity = heard
+        if plan.after:
+            self.traces[plan.heard] = self._trace(plan.heard).append(activity)
         if plan.recorded:
             self._tell("state", plan, activity)
 

@@ -49,18 +49,18 @@ class OptionallyRecurrent(ConfiguredModel):
             in_channels: channels of its input.
             channels: channels of its activity, and of the signal between its two stages.
         """
-        args = self.args
-        if args.recurrence_type == "none":
+        args, own = self.args, self.numbers_of_layer(layer)
+        if own["recurrence_type"] == "none":
             return
         recurrence = RecurrentConnection(
             channels,
             in_channels if args.recurrence_target == "input" else channels,
-            args.recurrence_type,
+            own["recurrence_type"],
             args.recurrence_merge,
-            t_recurrence=args.t_recurrence,
+            t_recurrence=own["t_recurrence"],
             dt=args.dt,
             max_weight_init=args.max_weight_init,
         )
         self.add_module(f"addrecurrence_{layer}", recurrence)
         solver = find_solver(args.dynamics_solver)
-        self.add_module(f"tstep_{layer}", solver(args.dt, args.tau, args.train_tau, channels))
+        self.add_module(f"tstep_{layer}", solver(args.dt, own["tau"], args.train_tau, channels))

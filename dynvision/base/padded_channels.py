@@ -133,7 +133,7 @@ def pads_here(x: Tensor) -> bool:
 
 
 def _keeps_zeros(layer: LayerPlan) -> bool:
-    if (layer.lateral or layer.step) and scan_of(layer) is None:
+    if layer.after or ((layer.lateral or layer.step) and scan_of(layer) is None):
         return False
     scan = scan_of(layer)
     if scan is not None and (scan.solver.train_tau or _is_grouped(scan.recurrence)):

@@ -5,6 +5,7 @@ The operations of a layer fall into four stretches:
     block   need nothing of the layer's own activity: run once over a whole block of time
     lateral from the recurrent merge on: run over sub-blocks no longer than the recurrent delay
     step    from the solver to where the state is kept: run step by step
+    after   between the state and what others hear of it, e.g. a normalisation: run over a whole piece of time
     output  after the state is kept, on the delayed activity: run once over a whole block of time
 """
 
@@ -35,12 +36,18 @@ class LayerPlan:
     block: tuple[Operation, ...]
     lateral: tuple[Operation, ...]
     step: tuple[Operation, ...]
+    after: tuple[Operation, ...]
     recorded: bool
     output: tuple[Operation, ...]
     start: int
     delay: int
     lateral_delay: int | None
     drive_history: int
+
+    @property
+    def heard(self) -> str:
+        """The trace that next layers, connections and recordings hear; the layer itself hears that of its name."""
+        return f"{self.name}.output" if self.after else self.name
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Plan:
                 layer.name,
                 tuple(
                     tuple((operation.name, operation.kind, id(operation.module)) for operation in part)
-                    for part in (layer.block, layer.lateral, layer.step, layer.output)
+                    for part in (layer.block, layer.lateral, layer.step, layer.after, layer.output)
                 ),
                 layer.recorded,
                 layer.start,
@@ -127,6 +134,9 @@ def make_plan(
         layers.append(planned)
         starts[layer] = start
         arrival = start + delay
+    for planned in layers:
+        if planned.after:
+            horizon[planned.heard] = horizon[planned.name]
     settled = max(starts.values()) + max([*horizon.values(), *_lengths_of_schedules(layers)]) + 1
     return Plan(tuple(layers), horizon, longest, settled)
 
@@ -136,7 +146,7 @@ def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
     return [
         operation.module.n_steps
         for layer in layers
-        for operation in (*layer.block, *layer.lateral, *layer.step, *layer.output)
+        for operation in (*layer.block, *layer.lateral, *layer.step, *layer.after, *layer.output)
         if isinstance(operation.module, (TimedOperation, ZeroStart))
     ]
 
@@ -181,11 +191,19 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
         raise InputError(f"layer {layer}: the operation 'layer' must come before 'tstep' in layer_operations")
     lateral_delays = [o.module.delay_steps for o in before if o.kind == "recur"]
     solvers = [o.module for o in before if isinstance(o.module, Solver)]
+    after_at = next((i for i, operation in enumerate(before) if _acts_on_output(operation)), len(before))
+    if step_at == len(before):
+        step_at = after_at
+    elif after_at < step_at:
+        raise InputError(
+            f"layer {layer}: a normalisation of the output must come after 'tstep' in layer_operations"
+        )
     return LayerPlan(
         name=layer,
         block=tuple(before[:lateral_at]),
         lateral=tuple(before[lateral_at:step_at]),
-        step=tuple(before[step_at:]),
+        step=tuple(before[step_at:after_at]),
+        after=tuple(before[after_at:]),
         recorded=recorded,
         output=tuple(output),
         start=start,
@@ -202,6 +220,10 @@ def _last_record(found: list[Operation | str]) -> int:
         if isinstance(operation, Operation) and operation.kind == "record"
     ]
     return records[-1] if records else len(found)
+
+
+def _acts_on_output(operation: Operation) -> bool:
+    return isinstance(operation.module, StatefulOperation) and operation.module.on_output
 
 
 def _needs_last_activity(operation: Operation) -> bool:

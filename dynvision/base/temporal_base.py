@@ -34,6 +34,7 @@ from dynvision.base.recording import Recordable, TrialShape
 from dynvision.base.state import ModelState
 from dynvision.base.stretches import every, stretches
 from dynvision.base.watch import INSIDE_SCAN, Observer, Watch, joined, shifted
+from dynvision.config.by_layer import resolve_by_layer
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
 from dynvision.trials import Trial
@@ -63,7 +64,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         n_timesteps: steps of a presentation; by default ``input_dims[0]``.
         dt: integration step in ms.
         tau: time constant in ms, for subclasses to use.
-        t_feedforward: delay from each layer to the next in ms, or one for each layer by name.
+        t_feedforward: delay from each layer to the next in ms; one value, or by layer (:mod:`dynvision.config.by_layer`).
         t_idle: null input before each presentation in ms.
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.
@@ -172,9 +173,12 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
 
     def feedforward_delay_steps(self, layer: str) -> int:
         """Delay from a layer to the next in steps."""
-        if isinstance(self.t_feedforward, Mapping):
-            return ms_to_steps(float(self.t_feedforward[layer]), self.dt, f"t_feedforward[{layer}]")
-        return ms_to_steps(float(self.t_feedforward), self.dt, "t_feedforward")
+        delay = resolve_by_layer(self.t_feedforward, self.chain, 0.0, "t_feedforward")[layer]
+        return ms_to_steps(
+            float(delay),
+            self.dt,
+            f"t_feedforward.{layer}" if isinstance(self.t_feedforward, Mapping) else "t_feedforward",
+        )
 
     @property
     def n_residual_timesteps(self) -> int:
@@ -330,7 +334,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         operations = {
             (layer.name, operation.name): operation.module.start()
             for layer in plan.layers
-            for operation in (*layer.block, *layer.lateral, *layer.step, *layer.output)
+            for operation in (*layer.block, *layer.lateral, *layer.step, *layer.after, *layer.output)
             if isinstance(operation.module, StatefulOperation)
         }
         if not self.idle_steps:

@@ -27,6 +27,8 @@ MODEL_ALIASES: dict[str, str] = {
     "taugrad": "train_tau",
     "tbptt": "truncated_bptt_timesteps",
     "winit": "max_weight_init",
+    "tau_n": "tau_divisive_normalization",
+    "divnorm": "divisive_normalization",
 }
 
 TRAINING_ALIASES: dict[str, str] = {

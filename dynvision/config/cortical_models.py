@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
+from dynvision.config.by_layer import ByLayer, layer_key, numbers_of
 from dynvision.config.model import TemporalArgs
 from dynvision.config.section import key
 from dynvision.errors import InputError
@@ -25,7 +26,7 @@ class CORnetRArgs(CORnetArgs):
     """CORnet-R: areas that add their own last output, and hear the area below in the same step."""
 
     n_timesteps: int = key(5, "length of a presentation in steps of dt", "steps", ge=1)
-    t_recurrence: float = key(2.0, "delay of an area's own output, at least dt", "ms", gt=0)
+    t_recurrence: ByLayer = layer_key(2.0, "delay of an area's own output, at least dt", "ms", gt=0)
 
     @model_validator(mode="after")
     def _groups_share_channels(self) -> CORnetRArgs:
@@ -40,7 +41,7 @@ class CORnetRArgs(CORnetArgs):
 class CORnetRTArgs(CORnetRArgs):
     """CORnet-RT: as CORnet-R, with the output of the area below one step old."""
 
-    t_feedforward: float = key(2.0, "delay from one area to the next", "ms", ge=0)
+    t_feedforward: ByLayer = layer_key(2.0, "delay from one area to the next", "ms", ge=0)
 
 
 class CordsNetArgs(TemporalArgs):
@@ -50,16 +51,18 @@ class CordsNetArgs(TemporalArgs):
     t_idle: float = key(
         200.0, "null input before the presentation, not recorded, without gradient", "ms", ge=0
     )
-    t_feedforward: float = key(2.0, "delay from one area to the next and to the one after", "ms", ge=0)
-    t_recurrence: float = key(2.0, "delay of an area's own activity, at least dt", "ms", gt=0)
-    tau: float = key(10.0, "time constant of every unit", "ms", gt=0)
+    t_feedforward: ByLayer = layer_key(
+        2.0, "delay from one area to the next and to the one after", "ms", ge=0
+    )
+    t_recurrence: ByLayer = layer_key(2.0, "delay of an area's own activity, at least dt", "ms", gt=0)
+    tau: ByLayer = layer_key(10.0, "time constant of every unit", "ms", gt=0)
     width: float = key(1.0, "factor on the published number of channels", gt=0)
 
     @model_validator(mode="after")
     def _euler_can_integrate(self) -> CordsNetArgs:
-        if self.dt > self.tau:
+        if any(self.dt > tau for _, tau in numbers_of(self.tau)):
             raise InputError(
-                f"dt={self.dt:g} ms is larger than tau={self.tau:g} ms, which the Euler solver cannot integrate; "
+                f"dt={self.dt:g} ms is larger than tau={self.tau!r} ms, which the Euler solver cannot integrate; "
                 "lower dt or raise tau"
             )
         return self
@@ -69,13 +72,13 @@ class BLArgs(TemporalArgs):
     """BL: bottom-up and lateral connections."""
 
     n_timesteps: int = key(8, "length of a presentation in steps of dt", "steps", ge=1)
-    t_feedforward: float = key(
+    t_feedforward: ByLayer = layer_key(
         0.0,
         "delay from one layer to the next; 0 unrolls in engineering time, dt in biological time",
         "ms",
         ge=0,
     )
-    t_recurrence: float = key(2.0, "delay of a layer's own activity, at least dt", "ms", gt=0)
+    t_recurrence: ByLayer = layer_key(2.0, "delay of a layer's own activity, at least dt", "ms", gt=0)
     norm_steps: int = key(
         0, "steps with a batch normalisation of their own; 0: as many as a presentation has", "steps", ge=0
     )
@@ -85,4 +88,4 @@ class BLArgs(TemporalArgs):
 class BLTArgs(BLArgs):
     """BLT: bottom-up, lateral and top-down connections."""
 
-    t_feedback: float = key(2.0, "delay from a layer to the one below, at least dt", "ms", gt=0)
+    t_feedback: ByLayer = layer_key(2.0, "delay from a layer to the one below, at least dt", "ms", gt=0)

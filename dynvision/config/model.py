@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
+from dynvision.config.by_layer import ByLayer, check_numbers, is_by_layer, layer_key, numbers_of
 from dynvision.config.section import Section, key
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
 from dynvision.units import ms_to_steps
 
 RecurrenceType = Literal[
@@ -25,6 +26,9 @@ RecurrenceTarget = Literal["output", "middle", "input"]
 Merge = Literal["additive", "multiplicative"]
 DynamicsSolver = Literal["euler", "exponential_euler", "rk4", "liquid"]
 NonlinearityPosition = Literal["state", "drive"]
+Trained = Literal[
+    "tau", "tau.channel", "sigma", "sigma.channel", "normalization_gain", "normalization_gain.channel"
+]
 UnitBias = Literal["none", "spatial", "feature", "scalar"]
 
 RECURRENCE_TYPES: tuple[str, ...] = get_args(RecurrenceType)
@@ -40,7 +44,7 @@ class TemporalArgs(Section):
     dt: float = key(2.0, "integration time step", "ms", gt=0)
     n_timesteps: int = key(20, "length of a presentation in steps of dt", "steps", ge=1)
     t_idle: float = key(0.0, "null input before the presentation, not recorded, without gradient", "ms", ge=0)
-    t_feedforward: float = key(
+    t_feedforward: ByLayer = layer_key(
         0.0, "delay from one layer to the next; 0 is a cascade within a step", "ms", ge=0
     )
     data_presentation_pattern: str = key(
@@ -60,6 +64,15 @@ class TemporalArgs(Section):
         """The family of models that takes these arguments."""
         return cls.__name__.removesuffix("Args")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_by_layer(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        if not is_by_layer(field):
+            return value
+        bounds: Any = field.json_schema_extra["by_layer"]  # type: ignore[index, call-overload]
+        return check_numbers(value, bounds, str(info.field_name))
+
     @field_validator("data_presentation_pattern", mode="before")
     @classmethod
     def _pattern_is_text(cls, value: Any) -> Any:
@@ -70,10 +83,11 @@ class TemporalArgs(Section):
     @model_validator(mode="after")
     def _durations_fit_the_grid(self) -> TemporalArgs:
         for name in type(self).model_fields:
-            value = getattr(self, name)
-            if (name.startswith("t_") or name == "loss_reaction_time") and isinstance(value, float):
-                shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
-                ms_to_steps(value, self.dt, name, minimum_ms=shortest)
+            if not (name.startswith("t_") or name == "loss_reaction_time"):
+                continue
+            shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
+            for layer, value in numbers_of(getattr(self, name)):
+                ms_to_steps(value, self.dt, f"{name}{layer}", minimum_ms=shortest)
         shown = self._longest_stimulus_steps() * self.dt
         if not shown:
             raise InputError(
@@ -99,7 +113,7 @@ class TemporalArgs(Section):
 class RecurrentArgs(TemporalArgs):
     """Leak and recurrence within a layer, common to the models that can have both."""
 
-    tau: float = key(5.0, "time constant of every layer (the starting value with train_tau)", "ms", gt=0)
+    tau: ByLayer = layer_key(5.0, "time constant (the starting value where it is learned)", "ms", gt=0)
     train_tau: bool = key(False, "learn one positive time constant per layer")
     dynamics_solver: DynamicsSolver = key(
         "euler",
@@ -108,12 +122,12 @@ class RecurrentArgs(TemporalArgs):
     nonlinearity_position: NonlinearityPosition = key(
         "state", "state: r = Phi(step(h, z)), as DynVision 0.1; drive: r = step(h, Phi(z)), the rate equation"
     )
-    recurrence_type: RecurrenceType = key(
-        "full", "operator from a layer's delayed activity to its own target"
+    recurrence_type: RecurrenceType | dict[str, RecurrenceType] = key(
+        "full", "operator from a layer's delayed activity to its own target; also by layer"
     )
     recurrence_target: RecurrenceTarget = key("output", "where the recurrent signal enters the layer")
     recurrence_merge: Merge = key("additive", "additive: x + h; multiplicative: x (1 + tanh h)")
-    t_recurrence: float = key(6.0, "delay of the recurrent connection, at least dt", "ms", gt=0)
+    t_recurrence: ByLayer = layer_key(6.0, "delay of the recurrent connection, at least dt", "ms", gt=0)
     max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
 
     @property
@@ -121,13 +135,27 @@ class RecurrentArgs(TemporalArgs):
         """Whether the layers integrate in time."""
         return True
 
+    @field_validator("recurrence_type", mode="before")
+    @classmethod
+    def _types_are_known(cls, value: Any) -> Any:
+        named = value.items() if isinstance(value, dict) else [("", value)]
+        annotation = cls.model_fields["recurrence_type"].annotation
+        allowed = [name for part in get_args(annotation) for name in (get_args(part) or (part,))]
+        allowed = [name for name in allowed if name in RECURRENCE_TYPES] or list(RECURRENCE_TYPES)
+        for layer, name in named:
+            if name not in allowed:
+                key_name = f"model_args.recurrence_type.{layer}" if layer else "model_args.recurrence_type"
+                raise unknown_name("value", name, allowed, key=key_name)
+        return value
+
     @model_validator(mode="after")
     def _euler_can_integrate(self) -> RecurrentArgs:
-        if self.leaks and self.dynamics_solver == "euler" and self.dt > self.tau:
-            raise InputError(
-                f"dt={self.dt:g} ms is larger than tau={self.tau:g} ms, which the Euler solver cannot integrate; "
-                f"lower dt, raise tau, or set dynamics_solver: exponential_euler"
-            )
+        for layer, tau in numbers_of(self.tau):
+            if self.leaks and self.dynamics_solver == "euler" and self.dt > tau:
+                raise InputError(
+                    f"dt={self.dt:g} ms is larger than tau{layer}={tau:g} ms, which the Euler solver cannot integrate; "
+                    f"lower dt, raise tau, or set dynamics_solver: exponential_euler"
+                )
         return self
 
 
@@ -136,34 +164,54 @@ class DyRCNNArgs(RecurrentArgs):
 
     skip: bool = key(True, "skip connections from an earlier to a later layer")
     without_skip: bool = key(False, "silence the skip connections of a model that has them")
-    t_skip: float = key(0.0, "delay of the skip connections", "ms", ge=0)
+    t_skip: ByLayer = layer_key(0.0, "delay of the skip connections; by target layer", "ms", ge=0)
     feedback: Literal["none", "additive", "multiplicative"] = key(
         "none",
         "feedback connections and their merge (true or add: additive; mul: multiplicative; false: none)",
     )
-    t_feedback: float = key(30.0, "delay of the feedback connections, at least dt", "ms", gt=0)
+    t_feedback: ByLayer = layer_key(
+        30.0, "delay of the feedback connections, at least dt; by target layer", "ms", gt=0
+    )
     bias: bool = key(True, "biases in convolutions")
     unit_bias: UnitBias = key(
         "none", "further additive bias on the drive: per unit, per feature or one per layer"
     )
-    supralinearity: float = key(
+    supralinearity: ByLayer = layer_key(
         1.0, "exponent n of k sign(x) |x|^n after the nonlinearity; 1 switches it off", gt=0
     )
-    supralinearity_gain: float = key(0.8, "gain k of the supralinearity", gt=0)
+    supralinearity_gain: ByLayer = layer_key(0.8, "gain k of the supralinearity", gt=0)
     retina: bool = key(
         False, "retinal bottleneck of 18 channels before the first layer (Lindsey et al. 2019)"
     )
     input_adaptation: float = key(0.0, "strength of input gain adaptation; 0 switches it off", ge=0, le=1)
     tau_input_adaptation: float = key(50.0, "time constant of input adaptation", "ms", gt=0)
-    intrinsic_suppression: float = key(
+    intrinsic_suppression: ByLayer = layer_key(
         0.0, "strength b of intrinsic suppression (Vinken et al. 2020); 0 switches it off", ge=0
     )
-    tau_intrinsic_suppression: float = key(50.0, "time constant of the suppression state", "ms", gt=0)
+    tau_intrinsic_suppression: ByLayer = layer_key(50.0, "time constant of the suppression state", "ms", gt=0)
     divisive_normalization: bool = key(
-        False, "divide activity by its own low-pass (delayed normalisation, Groen et al. 2022)"
+        False, "divide a layer's output by its own low-pass (delayed normalisation, Groen et al. 2022)"
     )
-    tau_divisive_normalization: float = key(100.0, "time constant of the normalisation pool", "ms", gt=0)
-    drive_noise: float = key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)
+    tau_divisive_normalization: ByLayer = layer_key(
+        100.0, "time constant of the normalisation pool, tau_n", "ms", gt=0
+    )
+    sigma: ByLayer = layer_key(
+        1.0, "semi-saturation of the normalisation, in units of activity", "a.u.", gt=0
+    )
+    normalization_exponent: ByLayer = layer_key(1.0, "exponent n of the normalisation", ge=1)
+    normalization_gain: ByLayer = layer_key(
+        0.0, "gain of the normalisation; 0 is sigma^n, with which a silent pool changes nothing", ge=0
+    )
+    normalization_pool: Literal["unit", "channel", "layer"] = key(
+        "unit",
+        "what a unit is divided by: its own past, or the mean over a neighbourhood of its channel or all channels",
+    )
+    normalization_size: int = key(0, "side of that neighbourhood, odd; 0 is the whole map", "px", ge=0)
+    train: tuple[Trained, ...] = key(
+        (),
+        "numbers that are learned, one a layer: tau, sigma, normalization_gain; with .channel behind, one a channel",
+    )
+    drive_noise: ByLayer = layer_key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)
 
     @field_validator("feedback", mode="before")
     @classmethod
@@ -176,8 +224,14 @@ class DyRCNNArgs(RecurrentArgs):
     @model_validator(mode="after")
     def _adaptation_is_possible(self) -> DyRCNNArgs:
         for name in ("tau_input_adaptation", "tau_intrinsic_suppression", "tau_divisive_normalization"):
-            if getattr(self, name) < self.dt:
-                raise InputError(
-                    f"{name}={getattr(self, name):g} ms must not be smaller than dt={self.dt:g} ms"
-                )
+            for layer, tau in numbers_of(getattr(self, name)):
+                if tau < self.dt:
+                    raise InputError(f"{name}{layer}={tau:g} ms must not be smaller than dt={self.dt:g} ms")
+        if self.normalization_size and self.normalization_size % 2 == 0:
+            raise InputError(
+                f"normalization_size={self.normalization_size} px must be odd, or 0 for the whole map"
+            )
+        learned = [name for name in self.train if name.partition(".")[0] != "tau"]
+        if learned and not self.divisive_normalization:
+            raise InputError(f"train: {learned[0]} is of the normalisation; set divisive_normalization: true")
         return self

@@ -4,13 +4,13 @@ from dynvision.model_components.batch_norm_per_step import BatchNormPerStep
 from dynvision.model_components.bias import FeatureBias, ScalarBias, SpatialBias, create_bias
 from dynvision.model_components.connection import Connection, Feedback, Pathway, PointwiseConnection, Skip
 from dynvision.model_components.conv import Conv2d
-from dynvision.model_components.divisive_normalization import DivisiveNormalization
 from dynvision.model_components.drive_noise import DriveNoise
 from dynvision.model_components.euler import EulerStep
 from dynvision.model_components.exponential_euler import ExponentialEulerStep
 from dynvision.model_components.input_adaptation import InputAdaptation
 from dynvision.model_components.intrinsic_suppression import IntrinsicSuppression
 from dynvision.model_components.liquid import LiquidStep
+from dynvision.model_components.normalization import DivisiveNormalization
 from dynvision.model_components.recurrence import LocalLateralConnection, SelfConnection
 from dynvision.model_components.recurrent_connection import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d

@@ -14,7 +14,7 @@ class EulerStep(Solver):
     tau_floor_in_dt = 1.0
 
     def __init__(
-        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool = False, n_channels: int = 1
+        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool | str = False, n_channels: int = 1
     ) -> None:
         if dt > tau:
             raise InputError(

@@ -32,7 +32,7 @@ class Solver(nn.Module):
     Args:
         dt: integration step in ms.
         tau: time constant in ms, > 0; the starting value where it is learned.
-        train_tau: learn one positive time constant.
+        train_tau: learn one positive time constant; ``"channel"`` learns one for each channel.
         n_channels: channels of the layer, for a scheme that learns something for each.
 
     Raises:
@@ -43,12 +43,12 @@ class Solver(nn.Module):
     tau_floor_in_dt = 0.0  # a learned time constant stays above this many dt
 
     def __init__(
-        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool = False, n_channels: int = 1
+        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool | str = False, n_channels: int = 1
     ) -> None:
         super().__init__()
         if not tau > 0:
             raise InputError(f"tau={tau:g} ms must be a positive number of ms")
-        self.dt, self.tau_init, self.train_tau = float(dt), float(tau), train_tau
+        self.dt, self.tau_init, self.train_tau = float(dt), float(tau), bool(train_tau)
         self._tau_floor = self.tau_floor_in_dt * self.dt
         self.log_tau: nn.Parameter | None = None
         if train_tau:
@@ -56,11 +56,12 @@ class Solver(nn.Module):
                 raise InputError(
                     f"train_tau needs tau={tau:g} ms to start above {self._tau_floor:g} ms; raise tau"
                 )
-            self.log_tau = nn.Parameter(torch.tensor(math.log(tau - self._tau_floor)))
+            shape = (n_channels, 1, 1) if train_tau == "channel" else ()
+            self.log_tau = nn.Parameter(torch.full(shape, math.log(tau - self._tau_floor)))
 
     @property
     def tau(self) -> float | Tensor:
-        """Time constant in ms; a scalar tensor where it is learned, always positive."""
+        """Time constant in ms; a tensor, () or (C, 1, 1), where it is learned, always positive."""
         return self.tau_init if self.log_tau is None else self._tau_floor + self.log_tau.exp()
 
     @torch.no_grad()
@@ -99,4 +100,4 @@ class Solver(nn.Module):
         return z * g if h is None else h + g * (z - h)
 
     def extra_repr(self) -> str:
-        return f"dt={self.dt:g} ms, tau={float(self.tau):g} ms, train_tau={self.train_tau}"
+        return f"dt={self.dt:g} ms, tau={float(torch.as_tensor(self.tau).mean()):g} ms, train_tau={self.train_tau}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -15,6 +16,9 @@ class StatefulOperation(nn.Module):
     """An operation that carries a state from step to step. The engine keeps the state."""
 
     needs_activity = False  # whether step() wants the layer's own activity one step ago
+    on_output = (
+        False  # whether it acts on what others hear of the layer, and not on what the layer itself remembers
+    )
 
     def start(self) -> Any:
         """The state before the first step of a trial; called once per layer, in the order of the layers."""
@@ -32,3 +36,20 @@ class StatefulOperation(nn.Module):
             The signal and the new state.
         """
         raise NotImplementedError
+
+    def run(self, x: Tensor, n: int, state: Any) -> tuple[Tensor, Any]:
+        """Several steps, for an operation that does not need the layer's activity.
+
+        Args:
+            x: signal at n steps, (n B, C, H, W), time-major.
+            n: number of steps.
+            state: as for :meth:`step`.
+
+        Returns:
+            The signal, (n B, ...), and the state after the last step.
+        """
+        results = []
+        for frame in x.split(len(x) // n):
+            y, state = self.step(frame, state, None)
+            results.append(y)
+        return (results[0] if n == 1 else torch.cat(results)), state

@@ -54,7 +54,12 @@ class BL(ConfiguredModel):
         for k, (published, kernel) in enumerate(LAYERS, start=1):
             name, channels = f"layer{k}", self._scaled(published)
             layer = RecurrentConnectedConv2d(
-                in_channels, channels, kernel, bias=False, t_recurrence=args.t_recurrence, dt=args.dt
+                in_channels,
+                channels,
+                kernel,
+                bias=False,
+                t_recurrence=self.numbers_of_layer(name)["t_recurrence"],
+                dt=args.dt,
             )
             self.add_module(name, layer)
             if k < len(LAYERS):
@@ -74,7 +79,9 @@ class BL(ConfiguredModel):
     ) -> None:
         conv = nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False)
         path = nn.Sequential(nn.Upsample(size), conv)
-        self.add_module(f"addfeedback_{name}", Pathway(above, path, self.args.t_feedback, self.dt))
+        self.add_module(
+            f"addfeedback_{name}", Pathway(above, path, self.numbers_of_layer(name)["t_feedback"], self.dt)
+        )
 
     def _init_parameters(self) -> None:
         """Glorot-uniform weights, as published."""

@@ -32,6 +32,7 @@ class CifarResNet(OptionallyRecurrent):
     n_blocks = 3
 
     def _define_architecture(self) -> None:
+        self.layer_names = list(WIDTHS)
         self.conv1 = Conv2d(self.n_channels, 16, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU()
@@ -44,7 +45,6 @@ class CifarResNet(OptionallyRecurrent):
             channels = width
         self.classifier_name = "fc"
         self.fc = nn.Linear(channels, self.n_classes)
-        self.layer_names = list(WIDTHS)
         self.layer_operations = ("stem", *self.operations(["blocks"], ["layer"]))
         self.module_paths = {
             "stem_layer1": ["conv1", "bn1", "relu"],

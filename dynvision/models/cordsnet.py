@@ -21,6 +21,7 @@ from typing import ClassVar
 from torch import nn
 
 from dynvision.base.configured_model import ConfiguredModel
+from dynvision.config.by_layer import resolve_by_layer
 from dynvision.config.cortical_models import CordsNetArgs
 from dynvision.functional.map_size import size_after
 from dynvision.model_components import (
@@ -75,7 +76,7 @@ class CordsNetR8(ConfiguredModel):
             "begin", "addskip", "layer", "addbias", "nonlin", "tstep", "record", "delay", "addreadout"
         )  # fmt: skip
         self.t_feedforward = {
-            **dict.fromkeys(self.layer_names, self.args.t_feedforward), "layer0": 0.0, last: 0.0
+            **resolve_by_layer(self.args.t_feedforward, self.chain, 0.0, "t_feedforward"), "layer0": 0.0, last: 0.0
         }  # fmt: skip
         channels = [self._scaled(published) for published in CHANNELS]
         conv = WeightNormConv2d(self.n_channels, channels[0], 7, stride=2, padding=3, bias=False)
@@ -93,17 +94,20 @@ class CordsNetR8(ConfiguredModel):
     def _define_area(self, k: int, channels: list[int], in_size: tuple[int, int]) -> tuple[int, int]:
         """Area k with what it hears; returns the size of its maps."""
         args, name = self.args, f"layer{k}"
+        own = self.numbers_of_layer(name)
         size = size_after(in_size, 3, STRIDES[k - 1], 1)
         if k > 1:
             self.add_module(f"begin_{name}", ZeroStart((channels[k - 1], *in_size)))
-            delay = args.t_feedforward if k > 2 else 0.0
+            delay = self.numbers_of_layer(f"layer{k - 1}")["t_feedforward"] if k > 2 else 0.0
             self.add_module(
                 f"addskip_{name}", Pathway(f"layer{k - 2}", self._skip(k, channels), delay, args.dt)
             )
-        self.add_module(name, Area(channels[k - 1], channels[k], STRIDES[k - 1], args.t_recurrence, args.dt))
+        self.add_module(
+            name, Area(channels[k - 1], channels[k], STRIDES[k - 1], own["t_recurrence"], args.dt)
+        )
         self.add_module(f"addbias_{name}", SpatialBias(channels[k], *size))
         self.add_module(f"nonlin_{name}", nn.ReLU())
-        self.add_module(f"tstep_{name}", EulerStep(args.dt, args.tau))
+        self.add_module(f"tstep_{name}", EulerStep(args.dt, own["tau"]))
         return size
 
     @staticmethod

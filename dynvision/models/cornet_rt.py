@@ -18,6 +18,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
+from dynvision.config.by_layer import resolve_by_layer
 from dynvision.config.cortical_models import GROUPS, CORnetRArgs, CORnetRTArgs
 from dynvision.config.model import TemporalArgs
 from dynvision.functional.map_size import size_after
@@ -82,7 +83,10 @@ class CORnetR(ConfiguredModel):
         args = self.args
         self.layer_names = [name for name, *_ in AREAS]
         self.layer_operations = ("input", "begin", "layer", "norm", "nonlin", "record", "delay")
-        self.t_feedforward = {**dict.fromkeys(self.layer_names, args.t_feedforward), "IT": 0.0}
+        self.t_feedforward = {
+            **resolve_by_layer(args.t_feedforward, self.chain, 0.0, "t_feedforward"),
+            "IT": 0.0,
+        }
         deaf = max(1, self.feedforward_delay_steps("V1"))
         in_channels, size = self.n_channels, (self.height, self.width)
         for name, published, kernel, stride in AREAS:
@@ -90,7 +94,9 @@ class CORnetR(ConfiguredModel):
             self.add_module(f"input_{name}", InputStage(in_channels, channels, kernel, stride))
             if name != "V1":
                 self.add_module(f"begin_{name}", ZeroStart((channels, *size), deaf))
-            self.add_module(name, RecurrentSum(channels, args.t_recurrence, args.dt))
+            self.add_module(
+                name, RecurrentSum(channels, self.numbers_of_layer(name)["t_recurrence"], args.dt)
+            )
             self.add_module(f"norm_{name}", nn.GroupNorm(GROUPS, channels))
             in_channels = channels
         self.nonlin = nn.ReLU()

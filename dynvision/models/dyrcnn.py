@@ -15,9 +15,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dynvision.base import BaseModel
+from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.model import DyRCNNArgs
-from dynvision.config.section import validate
 from dynvision.model_components import (
     DivisiveNormalization,
     DriveNoise,
@@ -34,8 +33,8 @@ from dynvision.model_components import (
 from dynvision.models import dynvision_0_1
 
 BEFORE_STEP = ("adapt", "retina", "layer", "addskip", "addfeedback", "addbias", "addnoise", "suppress")
-AFTER_STEP = ("record", "delay", "pool")
-NONLINEAR = ("nonlin", "supralin", "norm")
+AFTER_STEP = ("norm", "record", "delay", "pool")
+NONLINEAR = ("nonlin", "supralin")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Area:
     mid_channels: int | None = None
 
 
-class DyRCNN(BaseModel):
+class DyRCNN(ConfiguredModel):
     """The family's base: areas in a chain, with skip and feedback connections between pairs of them.
 
     A subclass gives ``areas``, ``skips`` and ``feedbacks`` as (source, target) pairs; or it overrides
@@ -72,30 +71,12 @@ class DyRCNN(BaseModel):
         name for name in (*BEFORE_STEP, "supralin", "norm", "pool") if name != "layer"
     )
 
+    schema = DyRCNNArgs
+
     def __init__(
         self, input_dims: Sequence[int] = (20, 3, 32, 32), n_classes: int = 10, **kwargs: Any
     ) -> None:
-        given = {name: kwargs.pop(name) for name in DyRCNNArgs.model_fields if name in kwargs}
-        steps = input_dims[0] if len(input_dims) == 4 else DyRCNNArgs.model_fields["n_timesteps"].default
-        self.args = args = validate(DyRCNNArgs, {"n_timesteps": steps, **given}, "")
-        super().__init__(
-            input_dims=input_dims,
-            n_classes=n_classes,
-            n_timesteps=args.n_timesteps,
-            dt=args.dt,
-            tau=args.tau,
-            t_feedforward=args.t_feedforward,
-            t_idle=args.t_idle,
-            feedforward_only=args.feedforward_only,
-            without_skip=args.without_skip,
-            non_input_value=args.non_input_value,
-            data_presentation_pattern=args.data_presentation_pattern,
-            shuffle_presentation_pattern=args.shuffle_presentation_pattern,
-            loss_reaction_time=args.loss_reaction_time,
-            non_label_index=args.non_label_index,
-            truncated_bptt_timesteps=args.truncated_bptt_timesteps,
-            **kwargs,
-        )
+        super().__init__(input_dims=input_dims, n_classes=n_classes, **kwargs)
 
     @classmethod
     def translate_pretrained_layer_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -130,13 +111,20 @@ class DyRCNN(BaseModel):
                 size = _shrink(size, *area.pool)
         if args.skip:
             for source, target in self.skips:
-                self._connect("addskip", Skip, source, target, shapes, args.t_skip, "additive")
+                self._connect(
+                    "addskip",
+                    Skip,
+                    source,
+                    target,
+                    shapes,
+                    self.numbers_of_layer(target)["t_skip"],
+                    "additive",
+                )
         if args.feedback != "none":
             for source, target in self.feedbacks:
-                self._connect("addfeedback", Feedback, source, target, shapes, args.t_feedback, args.feedback)
+                delay = self.numbers_of_layer(target)["t_feedback"]
+                self._connect("addfeedback", Feedback, source, target, shapes, delay, args.feedback)
         self.nonlin = nn.ReLU()
-        if args.supralinearity != 1:
-            self.supralin = SupraLinearity(args.supralinearity, args.supralinearity_gain)
         self.classifier = nn.Linear(channels, self.n_classes)
         nn.init.trunc_normal_(self.classifier.weight, std=0.004, a=-0.008, b=0.008)
         nn.init.zeros_(self.classifier.bias)
@@ -157,6 +145,7 @@ class DyRCNN(BaseModel):
         self, area: Area, in_channels: int, in_size: tuple[int, int], size: tuple[int, int]
     ) -> None:
         args = self.args
+        own = self.numbers_of_layer(area.name)
         two_stages = area.mid_channels is not None
         target_sizes = {
             "input": in_size,
@@ -169,31 +158,44 @@ class DyRCNN(BaseModel):
             stride=(area.stride, 1) if two_stages else area.stride,
             mid_channels=area.mid_channels,
             bias=args.bias,
-            recurrence_type=args.recurrence_type,
+            recurrence_type=own["recurrence_type"],
             recurrence_target=args.recurrence_target,
             recurrence_merge=args.recurrence_merge,
-            t_recurrence=args.t_recurrence,
+            t_recurrence=own["t_recurrence"],
             dt=args.dt,
             max_weight_init=args.max_weight_init,
             target_size=target_sizes.get(args.recurrence_target),
         )
         self.add_module(area.name, layer)
         solver = find_solver(args.dynamics_solver)
-        self.add_module(f"tstep_{area.name}", solver(args.dt, args.tau, args.train_tau, area.channels))
+        learned = "channel" if "tau.channel" in args.train else args.train_tau or "tau" in args.train
+        self.add_module(f"tstep_{area.name}", solver(args.dt, own["tau"], learned, area.channels))
         bias = create_bias(args.unit_bias, area.channels, *size)
         if bias is not None:
             self.add_module(f"addbias_{area.name}", bias)
-        if args.drive_noise:
-            self.add_module(f"addnoise_{area.name}", DriveNoise(args.drive_noise))
-        if args.intrinsic_suppression:
+        if own["drive_noise"]:
+            self.add_module(f"addnoise_{area.name}", DriveNoise(own["drive_noise"]))
+        if own["intrinsic_suppression"]:
             suppression = IntrinsicSuppression(
-                args.intrinsic_suppression, args.tau_intrinsic_suppression, args.dt
+                own["intrinsic_suppression"], own["tau_intrinsic_suppression"], args.dt
             )
             self.add_module(f"suppress_{area.name}", suppression)
+        if own["supralinearity"] != 1:
+            supralinearity = SupraLinearity(own["supralinearity"], own["supralinearity_gain"])
+            self.add_module(f"supralin_{area.name}", supralinearity)
         if args.divisive_normalization:
-            self.add_module(
-                f"norm_{area.name}", DivisiveNormalization(args.tau_divisive_normalization, args.dt)
+            normalization = DivisiveNormalization(
+                own["tau_divisive_normalization"],
+                args.dt,
+                own["sigma"],
+                own["normalization_exponent"],
+                own["normalization_gain"],
+                args.normalization_pool,
+                args.normalization_size,
+                [name.removeprefix("normalization_") for name in args.train],
+                area.channels,
             )
+            self.add_module(f"norm_{area.name}", normalization)
 
     def _connect(
         self,

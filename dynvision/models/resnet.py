@@ -40,6 +40,7 @@ class ResNet(OptionallyRecurrent):
     depths: tuple[int, int, int, int] = (2, 2, 2, 2)
 
     def _define_architecture(self) -> None:
+        self.layer_names = list(WIDTHS)
         self.conv1 = Conv2d(self.n_channels, 64, 7, 2, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU()
@@ -52,7 +53,6 @@ class ResNet(OptionallyRecurrent):
             channels = width * block.expansion
         self.classifier_name = "fc"
         self.fc = nn.Linear(channels, self.n_classes)
-        self.layer_names = list(WIDTHS)
         self.layer_operations = ("stem", *self.operations(["blocks"], ["layer"]))
         self.module_paths = {
             "stem_layer1": ["conv1", "bn1", "relu", "maxpool"],

@@ -57,7 +57,7 @@ class DelayedNormalizationNetwork(OneUnitChain):
             self.add_module(f"tstep_{layer}", ExponentialEulerStep(self.dt, tau1))
         # The component takes Euler steps: of this time constant they are those of tau2 without an error of discretisation.
         euler = self.dt / -math.expm1(-self.dt / tau2)
-        self.norm_V1 = DivisiveNormalization(euler, self.dt, sigma, n)
+        self.norm_V1 = DivisiveNormalization(euler, self.dt, sigma, n, gain=1.0)
 
 
 class FeedforwardChain(OneUnitChain):

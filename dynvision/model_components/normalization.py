@@ -1,0 +1,116 @@
+"""Delayed divisive normalisation of a layer's output.
+
+    y(t)   the layer's leaky, rectified state: what its leak and its own recurrence hear
+    p(t)   tau_n dp/dt = -p + pool(y),  p(0) = 0         p(t) = p(t - dt) + (dt / tau_n) (pool(y(t)) - p(t - dt))
+    r(t) = g y(t)^n / (sigma^n + p(t)^n)                 what next layers, connections and recordings hear
+
+tau_n in ms; sigma > 0 in units of activity; pool(y): the unit itself, or the mean over a neighbourhood of its channel or
+of all channels. The gain g is sigma^n unless it is given: a silent pool then changes nothing, and a network starts to learn
+as one without normalisation. The pool lags behind the activity: a response overshoots before it settles.
+
+Source: Heeger (1992), Vis Neurosci 9:181; Groen et al. (2022), J Neurosci 42:7562, eqs. 1 to 3, and Zhou et al. (2019),
+PLoS Comput Biol 15:e1007484, with one exponential low-pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dynvision.functional.recurrent_scan import recurrent_scan
+from dynvision.model_components.stateful import StatefulOperation
+
+
+class DivisiveNormalization(StatefulOperation):
+    """Delayed divisive normalisation.
+
+    Args:
+        tau: tau_n in ms, >= dt.
+        dt: integration step in ms.
+        sigma: semi-saturation, > 0, in units of activity.
+        n: exponent, >= 1.
+        gain: g; 0 is sigma^n.
+        pool: ``unit``, ``channel`` or ``layer``.
+        size: side of the neighbourhood in px, odd; 0 is the whole map.
+        learned: which of ``sigma`` and ``gain`` are learned, one number each; with ``.channel`` behind, one a channel.
+        n_channels: channels of the layer.
+    """
+
+    on_output = True
+
+    def __init__(
+        self,
+        tau: float = 100.0,
+        dt: float = 2.0,
+        sigma: float = 1.0,
+        n: float = 1.0,
+        gain: float = 0.0,
+        pool: str = "unit",
+        size: int = 0,
+        learned: Collection[str] = (),
+        n_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        self.rate, self.n, self.pool, self.size = dt / tau, float(n), pool, size
+        self.fixed_sigma, self.fixed_gain = float(sigma), float(gain)
+        self.log_sigma = _learned("sigma", learned, float(sigma), n_channels)
+        # Relative to sigma^n, so that a learned gain and a learned sigma do not pull at each other.
+        self.log_gain = _learned("gain", learned, float(gain) / float(sigma) ** float(n) or 1.0, n_channels)
+
+    @property
+    def sigma(self) -> float | Tensor:
+        """Semi-saturation, > 0: a number, (), or (C, 1, 1)."""
+        return self.fixed_sigma if self.log_sigma is None else self.log_sigma.exp()
+
+    @property
+    def gain(self) -> float | Tensor:
+        """g, >= 0: a number, (), or (C, 1, 1)."""
+        if self.log_gain is not None:
+            return self.log_gain.exp() * self.sigma**self.n
+        return self.fixed_gain or self.sigma**self.n
+
+    def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
+        y = x.clamp_min(0.0)
+        pooled = self._pooled(y)
+        p = self.rate * pooled if state is None else state + self.rate * (pooled - state)
+        return self._normalized(y, p), p
+
+    def run(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All steps at once: the low-pass is a leaky unit, the rest needs no memory."""
+        if n == 1 or torch.compiler.is_compiling():
+            return super().run(x, n, state)
+        y = x.clamp_min(0.0)
+        pooled = self._pooled(y)
+        batch = len(x) // n
+        p = recurrent_scan(pooled, n, batch, state, self.rate, "none")
+        return self._normalized(y, p), p[-batch:]
+
+    def _normalized(self, y: Tensor, p: Tensor) -> Tensor:
+        if self.n == 1.0:
+            return self.gain * y / (self.sigma + p)
+        return self.gain * y**self.n / (self.sigma**self.n + p.clamp_min(0.0) ** self.n)
+
+    def _pooled(self, y: Tensor) -> Tensor:
+        if self.pool == "unit":
+            return y
+        if self.pool == "layer":
+            y = y.mean(dim=1, keepdim=True)
+        if not self.size:
+            return y.mean(dim=(2, 3), keepdim=True)
+        if self.size == 1:
+            return y
+        return F.avg_pool2d(y, self.size, 1, self.size // 2, count_include_pad=False)
+
+    def extra_repr(self) -> str:
+        return f"n={self.n:g}, pool={self.pool}, size={self.size} px"
+
+
+def _learned(name: str, learned: Collection[str], start: float, n_channels: int) -> nn.Parameter | None:
+    """The logarithm of what is learned, of one number or one for each channel; None where it is fixed."""
+    if f"{name}.channel" in learned:
+        return nn.Parameter(torch.full((n_channels, 1, 1), math.log(start)))
+    return nn.Parameter(torch.tensor(math.log(start))) if name in learned else None
