@@ -185,19 +185,17 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
         recorded = bool(before.pop())
     if delayed_at is None and output and output[0].kind == "record":
         recorded = bool(output.pop(0))
-    step_at = next((i for i, operation in enumerate(before) if _needs_last_activity(operation)), len(before))
+    after_at = next((i for i, operation in enumerate(before) if _acts_on_output(operation)), len(before))
+    step_at = next((i for i, operation in enumerate(before) if _needs_last_activity(operation)), after_at)
     lateral_at = next((i for i, operation in enumerate(before) if operation.kind == "recur"), step_at)
     if lateral_at > step_at:
         raise InputError(f"layer {layer}: the operation 'layer' must come before 'tstep' in layer_operations")
-    lateral_delays = [o.module.delay_steps for o in before if o.kind == "recur"]
-    solvers = [o.module for o in before if isinstance(o.module, Solver)]
-    after_at = next((i for i, operation in enumerate(before) if _acts_on_output(operation)), len(before))
-    if step_at == len(before):
-        step_at = after_at
-    elif after_at < step_at:
+    if after_at < step_at:
         raise InputError(
             f"layer {layer}: a normalisation of the output must come after 'tstep' in layer_operations"
         )
+    lateral_delays = [o.module.delay_steps for o in before if o.kind == "recur"]
+    solvers = [o.module for o in before if isinstance(o.module, Solver)]
     return LayerPlan(
         name=layer,
         block=tuple(before[:lateral_at]),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
+from dynvision.config.by_layer import resolve_by_layer
 from dynvision.config.cortical_models import (
     BLArgs,
     BLTArgs,
@@ -48,6 +49,7 @@ class ModelEntry:
     stages: int | None = None
     image: tuple[int, int, int] = (3, 224, 224)
     n_classes: int = 1000
+    layers: tuple[str, ...] = ()
 
 
 MODELS: dict[str, ModelEntry] = {}
@@ -62,6 +64,7 @@ def register(
     stages: int | None = None,
     image: tuple[int, int, int] = (3, 224, 224),
     n_classes: int = 1000,
+    layers: tuple[str, ...] = (),
 ) -> None:
     """Make a model known by name.
 
@@ -72,13 +75,14 @@ def register(
         stages: convolutions in each layer, if all have as many and the first one changes the number of channels.
         image: (C, H, W) of the images that the model was made for.
         n_classes: number of classes that it was made for.
+        layers: names of its layers, in the order of the hierarchy, so that arguments by layer are checked at planning.
 
     Raises:
         InputError: the name is taken.
     """
     if registered_name(name) in MODELS:
         raise InputError(f"the model name {name!r} is taken by {find_model(name).target}")
-    MODELS[name] = ModelEntry(target, args, stages, image, n_classes)
+    MODELS[name] = ModelEntry(target, args, stages, image, n_classes, layers)
 
 
 def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
@@ -100,6 +104,18 @@ def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
             f"recurrence_type={args.recurrence_type} keeps the number of channels, so it cannot reach "
             f"recurrence_target=input; set recurrence_target to output, or recurrence_type to {', '.join(changing)}"
         )
+
+
+def check_layers(entry: ModelEntry, args: TemporalArgs) -> None:
+    """Check that arguments by layer name layers that the model has, where those are known.
+
+    Raises:
+        InputError: naming the layers.
+    """
+    for name in type(args).model_fields if entry.layers else ():
+        value = getattr(args, name)
+        if isinstance(value, dict):
+            resolve_by_layer(value, entry.layers, None, name)
 
 
 def registered_name(name: str) -> str:
@@ -149,20 +165,35 @@ def _placed_models() -> dict[str, str]:
     return placed
 
 
-register("DyRCNNx2", "dynvision.models.dyrcnn:DyRCNNx2", stages=1, image=(1, 28, 28), n_classes=10)
-register("DyRCNNx4", "dynvision.models.dyrcnn:DyRCNNx4", stages=1, image=(3, 64, 64), n_classes=10)
-register("DyRCNNx8", "dynvision.models.dyrcnn:DyRCNNx8", stages=2, n_classes=10)
-register("AlexNet", "dynvision.models.alexnet:AlexNet", AlexNetArgs, stages=1)
+_AREAS = ("V1", "V2", "V4", "IT")
+_STAGES = ("layer1", "layer2", "layer3", "layer4")
+register(
+    "DyRCNNx2",
+    "dynvision.models.dyrcnn:DyRCNNx2",
+    stages=1,
+    image=(1, 28, 28),
+    n_classes=10,
+    layers=_STAGES[:2],
+)
+register(
+    "DyRCNNx4", "dynvision.models.dyrcnn:DyRCNNx4", stages=1, image=(3, 64, 64), n_classes=10, layers=_AREAS
+)
+register("DyRCNNx8", "dynvision.models.dyrcnn:DyRCNNx8", stages=2, n_classes=10, layers=_AREAS)
+_CONVOLUTIONS = tuple(f"conv{number}" for number in range(1, 6))
+register("AlexNet", "dynvision.models.alexnet:AlexNet", AlexNetArgs, stages=1, layers=_CONVOLUTIONS)
 for _depth in (18, 34, 50, 101, 152):
-    register(f"ResNet{_depth}", f"dynvision.models.resnet:ResNet{_depth}", ResNetArgs, stages=2)
+    _target = f"dynvision.models.resnet:ResNet{_depth}"
+    register(f"ResNet{_depth}", _target, ResNetArgs, stages=2, layers=_STAGES)
 for _depth in (20, 32, 44, 56, 110):
     _target = f"dynvision.models.cifar_resnet:ResNet{_depth}"
-    register(f"ResNet{_depth}", _target, CifarResNetArgs, stages=2, image=(3, 32, 32), n_classes=10)
-register("CORnetZ", "dynvision.models.cornet_z:CORnetZ", CORnetArgs)
-register("CORnetR", "dynvision.models.cornet_rt:CORnetR", CORnetRArgs)
-register("CORnetRT", "dynvision.models.cornet_rt:CORnetRT", CORnetRTArgs)
-register("CORnetS", "dynvision.models.cornet_s:CORnetS", CORnetArgs)
-for _name in ("CordsNetR2", "CordsNetR4", "CordsNetR6", "CordsNetR8"):
-    register(_name, f"dynvision.models.cordsnet:{_name}", CordsNetArgs)
-register("BL", "dynvision.models.blt:BL", BLArgs, image=(3, 128, 128), n_classes=565)
-register("BLT", "dynvision.models.blt:BLT", BLTArgs, image=(3, 128, 128), n_classes=565)
+    register(f"ResNet{_depth}", _target, CifarResNetArgs, 2, (3, 32, 32), 10, _STAGES[:3])
+register("CORnetZ", "dynvision.models.cornet_z:CORnetZ", CORnetArgs, layers=_AREAS)
+register("CORnetR", "dynvision.models.cornet_rt:CORnetR", CORnetRArgs, layers=_AREAS)
+register("CORnetRT", "dynvision.models.cornet_rt:CORnetRT", CORnetRTArgs, layers=_AREAS)
+register("CORnetS", "dynvision.models.cornet_s:CORnetS", CORnetArgs, layers=_AREAS)
+for _n in (2, 4, 6, 8):
+    _names = tuple(f"layer{k}" for k in range(_n + 1))
+    register(f"CordsNetR{_n}", f"dynvision.models.cordsnet:CordsNetR{_n}", CordsNetArgs, layers=_names)
+_NAMES = tuple(f"layer{k}" for k in range(1, 8))
+register("BL", "dynvision.models.blt:BL", BLArgs, image=(3, 128, 128), n_classes=565, layers=_NAMES)
+register("BLT", "dynvision.models.blt:BLT", BLTArgs, image=(3, 128, 128), n_classes=565, layers=_NAMES)

@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
 from dynvision.config.model import TemporalArgs
-from dynvision.config.models import OpenArgs, check_recurrence, find_model, registered_name
+from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
 from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
@@ -50,6 +50,7 @@ def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:
         raise InputError(f"model_args must hold keys and values, not {args!r}")
     resolved = validate(entry.args, expand_aliases(args, MODEL_ALIASES, "model_args"), "model_args")
     check_recurrence(name, entry, resolved)
+    check_layers(entry, resolved)
     return resolved
 
 

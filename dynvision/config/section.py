@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -60,9 +61,11 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
         owner = _section_at(schema, location[:-1])
         return str(unknown_name("key", location[-1], owner.model_fields, key=path))
     if detail["type"] == "literal_error":
-        allowed = get_args(_section_at(schema, location[:-1]).model_fields[location[-1]].annotation)
+        allowed = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
         return str(unknown_name("value", detail["input"], allowed, key=path))
     cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, InputError) and where and location and str(cause).startswith(location[-1]):
+        return f"{where}.{cause}"
     if isinstance(cause, InputError):
         return f"{where}: {cause}" if where and where not in str(cause) else str(cause)
     if detail["type"] == "missing":

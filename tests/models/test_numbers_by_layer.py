@@ -1,0 +1,150 @@
+"""Numbers of the dynamics by layer: one value, a mapping, a rule; the same from YAML and from Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from dynvision.config.by_layer import resolve_by_layer
+from dynvision.config.models import MODELS
+from dynvision.config.run import resolve_model_args
+from dynvision.errors import InputError
+from dynvision.models import create
+from tests.base.networks import randomize
+from tests.textbook_loop import textbook_loop
+
+LAYERS = ("V1", "V2", "V4", "IT")
+
+
+def build(name: str = "DyRCNNx4", **arguments: Any) -> torch.nn.Module:
+    return create(name, input_dims=(11, 3, 16, 16), n_classes=4, **arguments)
+
+
+def test_the_three_forms_are_resolved() -> None:
+    assert resolve_by_layer(8.0, LAYERS, 5.0, "tau") == dict.fromkeys(LAYERS, 8.0)
+    assert resolve_by_layer({"V2": 9.0}, LAYERS, 5.0, "tau") == {"V1": 5.0, "V2": 9.0, "V4": 5.0, "IT": 5.0}
+    rule = resolve_by_layer({"first": 10.0, "last": 80.0}, LAYERS, 5.0, "tau")
+    assert list(rule.values()) == pytest.approx([10, 20, 40, 80])
+    arithmetic = resolve_by_layer({"first": 0.0, "last": 30.0}, LAYERS, 5.0, "t_skip")
+    assert list(arithmetic.values()) == pytest.approx([0, 10, 20, 30])
+    with pytest.raises(InputError, match=r"unknown layer 'V3' \(key tau.V3\).*allowed: IT, V1, V2, V4"):
+        resolve_by_layer({"V3": 9.0}, LAYERS, 5.0, "tau")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"tau": {"V1": 8.0, "IT": 30.0}},
+        {"tau": {"first": 6.0, "last": 40.0}, "dynamics_solver": "exponential_euler"},
+        {"t_recurrence": {"V1": 2.0, "V2": 10.0}},
+        {"t_feedforward": {"V1": 4.0, "V4": 2.0}, "t_skip": {"V4": 6.0, "IT": 2.0}},
+        {"feedback": "additive", "t_feedback": {"V1": 6.0, "V2": 4.0}},
+        {"recurrence_type": {"V1": "none", "V2": "depthwise", "IT": "self"}},
+        {"supralinearity": {"V2": 1.5}, "intrinsic_suppression": {"V1": 0.3}},
+        {
+            "divisive_normalization": True,
+            "sigma": {"V1": 0.3},
+            "tau_divisive_normalization": {"first": 20.0, "last": 90.0},
+        },
+        {"divisive_normalization": True, "normalization_pool": "channel", "normalization_size": 3},
+        {
+            "divisive_normalization": True,
+            "normalization_pool": "layer",
+            "normalization_exponent": {"V4": 2.0},
+        },
+        {
+            "divisive_normalization": True,
+            "train": ["tau", "sigma.channel", "normalization_gain"],
+            "t_idle": 6.0,
+        },
+        {"train": ["tau.channel"]},
+        {
+            "divisive_normalization": True,
+            "nonlinearity_position": "drive",
+            "t_skip": 4.0,
+            "feedback": "additive",
+        },
+    ],
+    ids=str,
+)
+def test_outputs_activity_and_gradients_are_those_of_the_textbook_loop(arguments: dict[str, Any]) -> None:
+    model = randomize(build(**arguments), gain=0.5).double()
+    x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    activity: dict[str, list[torch.Tensor]] = {layer: [] for layer in LAYERS}
+    outputs = model(x, observer=lambda layer, frames: activity[layer].extend(frames.steps()))
+    expected, history = textbook_loop(model, x.unsqueeze(1).expand(-1, 11, -1, -1, -1))
+    torch.testing.assert_close(outputs, expected, rtol=1e-10, atol=1e-12)
+    for layer in LAYERS:
+        there = [r for r in history[layer] if r is not None]
+        assert len(there) == len(activity[layer])
+        for ours, theirs in zip(activity[layer], there, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    ours = torch.autograd.grad(outputs.square().sum(), parameters, allow_unused=True)
+    theirs = torch.autograd.grad(expected.square().sum(), parameters, allow_unused=True)
+    for a, b in zip(ours, theirs, strict=True):
+        if b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_a_value_for_all_layers_and_a_mapping_of_it_are_the_same_network() -> None:
+    x = torch.randn(2, 3, 16, 16)
+    outputs = [
+        randomize(build(tau=tau))(x) for tau in (9.0, dict.fromkeys(LAYERS, 9.0), {"first": 9.0, "last": 9.0})
+    ]
+    assert torch.equal(outputs[0], outputs[1]) and torch.allclose(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"tau": {"V1": 1.0}}, r"larger than tau\.V1=1 ms"),
+        ({"tau": {"V1": -3.0}}, r"tau\.V1=-3 is not valid: it must be above 0"),
+        ({"tau": {"V9": 8.0}}, "unknown layer 'V9'"),
+        ({"tau": {"first": 8.0}}, "has first and last, and nothing else"),
+        ({"tau": True}, "must be a number, or numbers by layer"),
+        ({"tau": {}}, "empty mapping"),
+        ({"t_recurrence": {"V2": 3.0}}, r"t_recurrence\.V2=3 ms is not a multiple of dt=2 ms"),
+        ({"recurrence_type": {"V1": "ful"}}, "did you mean 'full'"),
+        ({"train": ["sigma"]}, "divisive_normalization: true"),
+        ({"train": ["taus"]}, "train"),
+        ({"normalization_size": 4}, "must be odd"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_one_sentence_in_yaml_and_in_python(
+    arguments: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        build(**arguments)
+    with pytest.raises(InputError, match=sentence):
+        resolve_model_args("DyRCNNx4", arguments)
+
+
+@pytest.mark.parametrize("name", ["ResNet20", "AlexNet", "CORnetRT", "CordsNetR4", "BL"])
+def test_every_family_with_named_layers_takes_them(name: str) -> None:
+    size = 64 if name == "AlexNet" else 32
+    kwargs: dict[str, Any] = {"width": 0.5} if name in ("CordsNetR4", "BL", "CORnetRT") else {}
+    if name in ("ResNet20", "AlexNet"):
+        kwargs["recurrence_type"] = "depthwise"
+    model = create(name, input_dims=(6, 3, size, size), n_classes=4, **kwargs)
+    last = model.chain[-1]
+    slower = create(name, input_dims=(6, 3, size, size), n_classes=4, **kwargs, t_recurrence={last: 4.0})
+    randomize(model, gain=0.5)
+    randomize(slower, gain=0.5)
+    x = torch.randn(2, 3, size, size)
+    a, b = model.eval()(x), slower.eval()(x)
+    assert not torch.equal(a, b)
+    with pytest.raises(InputError, match="unknown layer 'nowhere'"):
+        create(name, input_dims=(6, 3, size, size), n_classes=4, **kwargs, t_recurrence={"nowhere": 4.0})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_layers_that_planning_knows_are_those_of_the_model(name: str) -> None:
+    if "ResNet" in name and not name.endswith(("18", "20")):
+        pytest.skip("its layers are those of the smallest of its family")
+    size = 64 if name in ("AlexNet", "CordsNetR8") else 32
+    model = create(name, input_dims=(2, 3, size, size), n_classes=4)
+    assert MODELS[name].layers == model.chain
