@@ -20,6 +20,8 @@ MONITOR = (
 class LossConfig(Section):
     """One term of the loss."""
 
+    identifying = ("name",)
+
     name: str = key("CrossEntropyLoss", "loss by name")
     weight: float = key(1.0, "factor of this term in the sum", ge=0)
 

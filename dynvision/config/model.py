@@ -207,8 +207,8 @@ class DyRCNNArgs(RecurrentArgs):
         "what a unit is divided by: its own past, or the mean over a neighbourhood of its channel or all channels",
     )
     normalization_size: int = key(0, "side of that neighbourhood, odd; 0 is the whole map", "px", ge=0)
-    train: tuple[Trained, ...] = key(
-        (),
+    train: list[Trained] = key(
+        [],
         "numbers that are learned, one a layer: tau, sigma, normalization_gain; with .channel behind, one a channel",
     )
     drive_noise: ByLayer = layer_key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import field_validator, model_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
+from dynvision.config.identity import DATA_ID, RUN_ID, SCHEMA_VERSION, VERSION, digest, migrate, path_name
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
 from dynvision.config.section import Section, key, validate
@@ -26,8 +25,17 @@ YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class ModelConfig(Section):
     """A model by name, with every argument resolved."""
 
+    identifying = ("name",)
+
     name: str = key("DyRCNNx4", "model by name, or package.module:Class")
     args: dict[str, Any] = key({}, "arguments of the model")
+
+    def differences(self) -> dict[str, Any]:
+        """Return the name, and the arguments that are not the defaults of the model's schema."""
+        schema = find_model(self.name).args
+        given = validate(schema, self.args, "model_args")
+        own = given.differences()
+        return {"name": self.name, **({"args": own} if own else {})}
 
     @model_validator(mode="before")
     @classmethod
@@ -92,28 +100,25 @@ class RunConfig(Section):
             object.__setattr__(self, "data", data)
         return self
 
+    _stored_ids: dict[str, str] = PrivateAttr(default_factory=dict)
+
     @property
     def run_id(self) -> str:
-        """``{model}_{data}_s{seed}_{hash8}``: readable in front, unique behind."""
+        """``{model}_{data}_s{seed}_{hash8}``: readable in front, unique at the end; that of its file where it has one."""
         model = self.model.name.rpartition(":")[2]
-        return f"{model}_{path_name(self.data.name)}_s{self.seed}_{digest(self)}"
+        own = f"{model}_{path_name(self.data.name)}_s{self.seed}_{digest(self)}"
+        return self._stored_ids.get(RUN_ID, own)
 
     @property
     def data_id(self) -> str:
         """``{data}_s{split seed}_{hash8}``: runs that see the same images in the same split share it."""
-        return f"{path_name(self.data.name)}_s{self.data.split_seed}_{digest(self.data.images)}"
+        own = f"{path_name(self.data.name)}_s{self.data.split_seed}_{digest(self.data.images)}"
+        return self._stored_ids.get(DATA_ID, own)
 
-
-def digest(section: Section) -> str:
-    """Eight hexadecimal digits of the SHA-256 of a section's canonical JSON."""
-    canonical = json.dumps(section.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
-
-
-def path_name(name: str) -> str:
-    """A data set's name as part of a path: ``folder:/my/Cats & dogs`` becomes ``Cats-dogs``."""
-    last = Path(name.partition(":")[2] or name).name
-    return "-".join("".join(c if c.isalnum() else " " for c in last).split()) or "data"
+    def frozen(self) -> dict[str, Any]:
+        """Return what a frozen configuration holds: the version, the ids, and every value."""
+        ids = {VERSION: SCHEMA_VERSION, RUN_ID: self.run_id, DATA_ID: self.data_id}
+        return {**ids, **self.model_dump(mode="json")}
 
 
 def read_run_config(path: str | Path) -> RunConfig:
@@ -124,9 +129,24 @@ def read_run_config(path: str | Path) -> RunConfig:
     """
     values = read_yaml(path)
     try:
-        return validate(RunConfig, values, "")
+        return thaw(values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def thaw(values: Mapping[str, Any]) -> RunConfig:
+    """Return the run of a frozen configuration of this or an older version; its ids are those that it has there.
+
+    Raises:
+        InputError: it is of a newer version, or not a valid configuration.
+    """
+    migrated = migrate(values)
+    ids = {name: str(migrated.pop(name)) for name in (RUN_ID, DATA_ID) if name in migrated}
+    run = validate(RunConfig, migrated, "")
+    stored = {name: value for name, value in ids.items() if getattr(run, name) != value}
+    if stored:
+        run._stored_ids = stored
+    return run
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

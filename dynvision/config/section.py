@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,26 @@ class Section(BaseModel):
     """A group of configuration keys. Unknown keys are errors; values cannot change after validation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    identifying: ClassVar[tuple[str, ...]] = ()  # keys that say what the section is, at their default too
+
+    def differences(self) -> dict[str, Any]:
+        """Return the values that are not the defaults, nested as the section is, as JSON has them."""
+        found: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name in self.identifying or value != field.get_default(call_default_factory=True):
+                difference = _difference(value, self, name)
+                if difference != {} or not isinstance(value, Section):
+                    found[name] = difference
+        return found
+
+
+def _difference(value: Any, section: Section, name: str) -> Any:
+    if isinstance(value, Section):
+        return value.differences()
+    if isinstance(value, (list, tuple)) and any(isinstance(part, Section) for part in value):
+        return [part.differences() for part in value]
+    return section.model_dump(mode="json", include={name})[name]
 
 
 S = TypeVar("S", bound=Section)
@@ -64,7 +84,12 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
         allowed = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
         return str(unknown_name("value", detail["input"], allowed, key=path))
     cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, InputError) and where and location and str(cause).startswith(location[-1]):
+    if (
+        isinstance(cause, InputError)
+        and where
+        and location
+        and str(cause).startswith((f"{location[-1]}=", f"{location[-1]}."))
+    ):
         return f"{where}.{cause}"
     if isinstance(cause, InputError):
         return f"{where}: {cause}" if where and where not in str(cause) else str(cause)

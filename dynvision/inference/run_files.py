@@ -7,8 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from dynvision.config.run import YAML_LOADER, RunConfig, read_run_config
-from dynvision.config.section import validate
+from dynvision.config.run import YAML_LOADER, RunConfig, read_run_config, thaw
 from dynvision.data.manifest import read_manifest
 from dynvision.data.shown_images import ShownImages, in_header
 from dynvision.errors import InputError
@@ -60,7 +59,7 @@ def _config_in(weights: Path) -> RunConfig:
             f"weights {weights} are not of a run: there is no configuration in their header; to begin a training with "
             "them, set training.init_with_pretrained"
         )
-    return validate(RunConfig, yaml.load(header["config"], Loader=YAML_LOADER), "")
+    return thaw(yaml.load(header["config"], Loader=YAML_LOADER))
 
 
 def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownImages:

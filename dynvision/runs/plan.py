@@ -46,8 +46,8 @@ class WorkflowPlan:
             check_writable(folder)
 
     def run_json(self, run_id: str) -> str:
-        """A run's configuration as JSON."""
-        return self.runs[run_id].model_dump_json()
+        """A run's configuration as JSON: what is not by default, so that a new key repeats no run."""
+        return json.dumps(self.runs[run_id].differences())
 
     def experiment_json(self, name: str) -> str:
         """An experiment's configuration and name as JSON."""
@@ -65,7 +65,7 @@ class WorkflowPlan:
 
     def data_json(self, data_id: str) -> str:
         """The configuration of a data folder as JSON."""
-        return self.data[data_id].model_dump_json()
+        return json.dumps(self.data[data_id].differences())
 
     @cached_property
     def data(self) -> dict[str, ImagesConfig]:

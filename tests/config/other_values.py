@@ -41,6 +41,12 @@ MODEL_VALUES: dict[str, Any] = {
     "tau_intrinsic_suppression": 40.0,
     "divisive_normalization": True,
     "tau_divisive_normalization": 80.0,
+    "sigma": 0.5,
+    "normalization_exponent": 2.0,
+    "normalization_gain": 0.5,
+    "normalization_pool": "channel",
+    "normalization_size": 3,
+    "train": ["tau"],
     "drive_noise": 0.1,
 }
 TRAINING_VALUES: dict[str, Any] = {

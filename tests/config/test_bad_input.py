@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "schedule": ({"training": {"scheduler": "StepLr"}}, "(key training.scheduler); did you mean 'StepLR'?"),
     "loss": ({"training": {"loss": "CrossEntropy"}}, "(key training.loss); did you mean 'CrossEntropyLoss'?"),
     "weight of a loss": ({"training": {"loss": {"ActivityLoss": {"weigth": 1}}}}, "did you mean 'weight'?"),
-    "form of a loss": ({"training": {"loss": 5}}, "training: loss=5 is not valid"),
+    "form of a loss": ({"training": {"loss": 5}}, "training.loss=5 is not valid"),
     "no loss": ({"training": {"loss": []}}, "training.loss is empty"),
     "no weight": ({"training": {"loss": {"ActivityLoss": 0}}}, "no term has a weight above 0"),
     "measure": ({"experiments": {"contrast": {"measures": ["pek"]}}}, "did you mean 'peak'?"),
@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "text for a number": ({"model_args": {"tau": "fast"}}, "model_args.tau='fast' is not valid"),
     "infinite": (
         {"model_args": {"tau": "inf"}},
-        "model_args.tau='inf' is not valid: input should be a finite number",
+        "model_args.tau=inf is not valid: it must be a number",
     ),
     "fraction of a step": ({"model_args": {"n_timesteps": 2.5}}, "model_args.n_timesteps=2.5 is not valid"),
     "negative": ({"model_args": {"tau": -5}}, "model_args.tau=-5 is not valid"),

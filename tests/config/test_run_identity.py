@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.config.data import DataConfig, ImagesConfig
+from dynvision.config.identity import SCHEMA_VERSION
 from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TYPES, DyRCNNArgs
-from dynvision.config.run import RunConfig, path_name, read_run_config, to_yaml
-from dynvision.config.section import validate
+from dynvision.config.models import MODELS
+from dynvision.config.run import RunConfig, path_name, read_run_config, thaw, to_yaml
+from dynvision.config.section import key, validate
 from dynvision.config.training import TrainingConfig
+from dynvision.errors import InputError
 from dynvision.runs import flat_parameters
 from tests.config.other_values import DATA_VALUES, IMAGES_VALUES, MODEL_VALUES, NEEDED, TRAINING_VALUES
 
-# These change when a default changes or a key is added, on purpose only: all runs so far are then other runs.
-DEFAULT_RUN_ID = "DyRCNNx4_digits_s1_6acbfdf1"
-DEFAULT_DATA_ID = "digits_s1_2374c3af"
+# These change when a default changes, on purpose only, with the version of the schema: all runs so far are then other runs.
+DEFAULT_RUN_ID = "DyRCNNx4_digits_s1_5d333487"
+DEFAULT_DATA_ID = "digits_s1_70e02775"
+FROZEN = Path(__file__).parent / "frozen"
+IDS = {
+    "version_1.yaml": ("DyRCNNx4_digits_s2_f516514e", "digits_s2_1ca2b263"),
+    "version_2.yaml": ("DyRCNNx4_digits_s2_0525257a", "digits_s2_bcd7588e"),
+}
 
 
 def run_of(**sections: Any) -> RunConfig:
@@ -118,7 +128,7 @@ def test_written_and_read_again_it_is_the_same_run(
 
 def test_a_frozen_run_is_read_from_its_file(tmp_path: Any) -> None:
     run = run_of(model={"args": {"rctype": "self"}}, seed="0003")
-    (tmp_path / "config.yaml").write_text(to_yaml(run))
+    (tmp_path / "config.yaml").write_text(to_yaml(run.frozen()))
     assert read_run_config(tmp_path / "config.yaml").run_id == run.run_id
 
 
@@ -173,3 +183,33 @@ def test_parameters_by_dotted_name() -> None:
     assert flat["run_id"].startswith("DyRCNNx4_digits_s1_")
     assert (flat["model.args.tau"], flat["training.scheduler_args.pct_start"], flat["seed"]) == (5.0, 0.2, 1)
     assert flat["data.split_seed"] == 1
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_frozen_runs_of_every_version_are_read_and_keep_their_ids(name: str) -> None:
+    run = read_run_config(FROZEN / name)
+    assert (run.run_id, run.data_id) == IDS[name]
+    assert run.model.args["tau"] == 9.0 and run.model.args["recurrence_type"] == "self"
+    assert run.training.epochs == 3 and run.seed == 2
+    assert read_run_config(FROZEN / "version_2.yaml").model == run.model
+
+
+def test_a_new_key_with_a_neutral_default_changes_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LaterArgs(DyRCNNArgs):
+        a_new_key: float = key(0.0, "changes nothing unless it is given")
+
+    before, changed = RunConfig().run_id, run_of(model={"args": {"tau": 9.0}}).run_id
+    monkeypatch.setitem(MODELS, "DyRCNNx4", replace(MODELS["DyRCNNx4"], args=LaterArgs))
+    assert RunConfig().run_id == before
+    assert run_of(model={"args": {"tau": 9.0}}).run_id == changed
+    assert run_of(model={"args": {"a_new_key": 1.0}}).run_id != before
+    frozen = read_run_config(FROZEN / "version_2.yaml")
+    assert frozen.run_id == IDS["version_2.yaml"][0] and frozen.model.args["a_new_key"] == 0.0
+
+
+def test_a_configuration_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(InputError, match=f"schema_version={SCHEMA_VERSION + 1} is not known"):
+        thaw({**RunConfig().frozen(), "schema_version": SCHEMA_VERSION + 1})
+    for wrong in ("two", True, 0, None):
+        with pytest.raises(InputError, match="schema_version"):
+            thaw({**RunConfig().frozen(), "schema_version": wrong})
