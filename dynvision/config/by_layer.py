@@ -22,7 +22,7 @@ BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 def layer_key(default: float, description: str, unit: str = "", **bounds: float) -> Any:
     """Return a configuration key whose value may differ between layers; bounds (gt, ge, lt, le) hold for each of them."""
-    extra = {"unit": unit, "by_layer": dict(bounds)}
+    extra: dict[str, Any] = {"unit": unit, "by_layer": dict(bounds)}
     return Field(default=default, description=f"{description}; also by layer", json_schema_extra=extra)
 
 
