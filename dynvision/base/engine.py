@@ -113,7 +113,7 @@ class _Block:
         watch: Watch,
         padding: PaddedChannels | None,
     ) -> None:
-        self.outputs = {layer.name: layer.heard for layer in plan.layers}
+        self.outputs = plan.outputs
         self.padding = padding
         self.first, self.end, self.frames = frames.first, frames.end, frames
         self.once, self.watch = once, watch

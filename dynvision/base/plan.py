@@ -58,6 +58,7 @@ class Plan:
     horizon: dict[str, int]  # how far back each layer's activity is read, in steps
     longest_block: int | None  # bound by the shortest feedback delay
     settled: int  # age after which every signal has arrived everywhere
+    outputs: dict[str, str]  # the trace that others hear, by layer
     padded: bool = False  # whether maps have channels of zeros beside theirs
 
     @property
@@ -138,7 +139,8 @@ def make_plan(
         if planned.after:
             horizon[planned.heard] = horizon[planned.name]
     settled = max(starts.values()) + max([*horizon.values(), *_lengths_of_schedules(layers)]) + 1
-    return Plan(tuple(layers), horizon, longest, settled)
+    outputs = {planned.name: planned.heard for planned in layers}
+    return Plan(tuple(layers), horizon, longest, settled, outputs)
 
 
 def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:

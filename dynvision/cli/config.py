@@ -90,7 +90,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     if not isinstance(values, dict):
         raise InputError(f"the configuration must be a JSON object with keys and values, not {text}")
     if kind == "run":
-        frozen = to_yaml(validate(RunConfig, values, "").frozen())
+        frozen = to_yaml(validate(RunConfig, values, ""))
     elif kind == "data":
         frozen = to_yaml({"data": validate(ImagesConfig, values, "data")})
     elif kind == "visualization":

@@ -187,4 +187,4 @@ def to_yaml(values: Section | Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, Section) else value
+    return value.frozen() if isinstance(value, Section) else value

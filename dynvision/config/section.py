@@ -17,6 +17,10 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
     identifying: ClassVar[tuple[str, ...]] = ()  # keys that say what the section is, at their default too
 
+    def frozen(self) -> dict[str, Any]:
+        """Return every value, as a frozen file holds them."""
+        return self.model_dump(mode="json")
+
     def differences(self) -> dict[str, Any]:
         """Return the values that are not the defaults, nested as the section is, as JSON has them."""
         found: dict[str, Any] = {}

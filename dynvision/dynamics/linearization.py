@@ -121,11 +121,9 @@ def _pass(
     if signal is None:
         return None, state
     outputs, after = advance(alone, signal, state, 1)
-    (*_, present) = after.traces[layer.name].pieces
-    traces = {
-        **state.traces,
-        layer.name: state.traces[layer.name].append(present),
-    }  # later layers may read far back
+    traces = dict(state.traces)  # later layers may read far back
+    for name in {layer.name, layer.heard}:
+        traces[name] = state.traces[name].append(after.traces[name].pieces[-1])
     return (outputs[0] if outputs else None), replace(after, age=state.age, traces=traces)
 
 

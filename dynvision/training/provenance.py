@@ -21,7 +21,7 @@ def provenance(run: RunConfig) -> dict[str, str]:
     """What weights on disk are accompanied by."""
     return {
         "run_id": run.run_id,
-        "config": to_yaml(run.frozen()),
+        "config": to_yaml(run),
         "dynvision": dynvision.__version__,
         "weights": kind_of_weights(run),
     }

@@ -12,7 +12,7 @@ import yaml
 from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
 from dynvision.config.models import MODELS
 from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
-from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.run import RunConfig, thaw, to_yaml
 from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.models import create, list_models
@@ -204,7 +204,7 @@ def test_a_configuration_builds_the_same_model_again(case):
     name, arguments = arguments_of(case)
     run = validate(RunConfig, {"model": {"name": name, "args": {**arguments, "n_timesteps": 2}}}, "")
     text = to_yaml(run)
-    again = validate(RunConfig, yaml.safe_load(text), "")
+    again = thaw(yaml.safe_load(text))
     assert (again, again.run_id) == (run, run.run_id)
     size = SIZES.get(name, 32)
     built = []

@@ -1,0 +1,255 @@
+"""Search for a DyRCNN whose areas respond in time as human visual cortex does.
+
+    python scripts/search_cortical.py --output search --minutes 8 --workers 8 --trials 100000
+    python scripts/search_cortical.py --output search --arguments '{"tau": 20.0}' --seeds 1 2 3
+
+A trial draws numbers of the dynamics, trains the network on the digits, shows *validation* images in the protocols of the
+scorecard, and is scored: signs as in cortex, minus the median distance of times in octaves, minus what accuracy lacks to
+the goal. Half of the trials vary the best networks so far. Each trial is one line of `trials.jsonl`, so that workers and later
+calls share what was found. The test images are not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import math
+import os
+import random
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+GOAL = 0.975  # accuracy on validation images
+TRAINING = {"epochs": 6, "batch_size": 32}
+
+
+def draw(rng: random.Random) -> dict[str, Any]:
+    """A network, anywhere in the space of the search; durations in ms."""
+
+    def log_uniform(low: float, high: float) -> float:
+        return round(math.exp(rng.uniform(math.log(low), math.log(high))), 4)
+
+    first, last = log_uniform(10, 70), log_uniform(15, 90)
+    return {
+        "tau": {"first": first, "last": max(first, last)},
+        "tau_divisive_normalization": {"first": log_uniform(40, 250), "last": log_uniform(60, 500)},
+        "sigma": {"first": log_uniform(0.05, 2), "last": log_uniform(0.05, 4)},
+        "normalization_exponent": {
+            "first": rng.choice([1.0, 1.25, 1.5, 2.0]),
+            "last": rng.choice([1.0, 1.25, 1.5, 2.0]),
+        },
+        "normalization_pool": rng.choice(["unit", "unit", "channel"]),
+        "t_feedforward": rng.choice([4.0, 6.0, 8.0, 10.0, 12.0]),
+        "t_recurrence": rng.choice([4.0, 6.0, 10.0, 20.0]),
+        "recurrence_type": rng.choice(["full", "full", "depthwise", "self", "none"]),
+        "n_timesteps": rng.choice([80, 100, 120]),
+        "loss_reaction_time": rng.choice([0.0, 20.0, 60.0]),
+        "max_weight_init": rng.choice([0.001, 0.01]),
+    }
+
+
+def vary(arguments: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """A network near another one: a few numbers a little different, or drawn again."""
+    varied, again = json.loads(json.dumps(arguments)), draw(rng)
+    for name in rng.sample(sorted(again), rng.randint(1, 4)):
+        value = varied.get(name)
+        if isinstance(value, dict) and rng.random() < 0.8:
+            for end in value:
+                if name != "normalization_exponent":
+                    value[end] = round(value[end] * math.exp(rng.gauss(0, 0.25)), 4)
+                elif rng.random() < 0.5:
+                    value[end] = max(1.0, round(value[end] + rng.choice([-0.25, 0.25]), 2))
+        else:
+            varied[name] = again[name]
+    tau = varied["tau"]
+    tau["last"] = max(tau.values())
+    return varied
+
+
+def evaluate(
+    arguments: dict[str, Any],
+    seed: int,
+    folder: Path,
+    training: dict[str, Any],
+    split: str = "val",
+    images: int = 100,
+) -> dict[str, Any]:
+    """Train and score one network; `split` says which images are shown."""
+    import pandas as pd
+
+    from dynvision.analysis.scorecard import score_run
+    from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.run import RunConfig
+    from dynvision.config.section import validate
+    from dynvision.config.training import ExecutionConfig
+    from dynvision.config.workflow import load_workflow_config
+    from dynvision.data import DataModule
+    from dynvision.data.conversion import convert_dataset
+    from dynvision.experiments.run import ExperimentFiles, run_experiment
+    from dynvision.training.fit import train_run
+
+    values = {
+        "model": {"name": "DyRCNNx4", "args": {"divisive_normalization": True, **arguments}},
+        "training": training,
+        "data": {"split_seed": 1},
+        "seed": seed,
+    }
+    run = validate(RunConfig, values, "")
+    execution = validate(
+        ExecutionConfig, {"loader": "memory", "logger": "none", "test_batch_size": 100}, "execution"
+    )
+    data = folder / "data"
+    if not (data / "manifest.json").exists():
+        convert_dataset(run.data.images, data, "memory")
+    if split == "val":  # before anything is shown
+        DataModule.test_dataloader = lambda self, classes=(): self._split_loader("val")  # type: ignore[method-assign, assignment]
+    run_folder = folder / run.run_id
+    started = time.time()
+    train_run(run, execution, data, run_folder)
+    trained = time.time() - started
+    test = json.loads((run_folder / "test.json").read_text())
+    workflow = load_workflow_config(Path(__file__).parent.parent / "config")
+    tables = {}
+    for protocol, name in workflow.scorecard.experiments.items():
+        experiment = validate(
+            ExperimentConfig, {**workflow.scorecard_experiments()[name].model_dump(), "n_images": images}, ""
+        )
+        files = ExperimentFiles(
+            run_folder / "model.safetensors",
+            data,
+            run_folder / f"{name}.parquet",
+            run_folder / f"{name}_p.parquet",
+        )
+        run_experiment(name, experiment, run, execution, files)
+        tables[protocol] = pd.read_parquet(files.responses)
+        files.performance.unlink()
+        files.responses.unlink()
+    card = score_run(tables, workflow.scorecard.areas_of("DyRCNNx4"))
+    signs = card[card["kind"] == "sign"]
+    ms = card[
+        (card["unit"] == "ms") & card["area"].isin(["V1-V3", "VOTC", "LOTC"]) & card["distance"].notna()
+    ]
+    card.to_csv(run_folder / "scorecard.csv", index=False)
+    n_signs, octaves = int((signs["verdict"] == "yes").sum()), float(ms["distance"].median())
+    accuracy = float(test["test_accuracy"])
+    return {
+        "score": n_signs - 2 * octaves - 100 * max(0.0, GOAL - accuracy),
+        "signs": n_signs,
+        "of": len(signs),
+        "octaves": round(octaves, 3),
+        "accuracy": round(accuracy, 4),
+        "failed": [
+            f"{row.name_}:{row.layer}"
+            for row in signs[signs["verdict"] != "yes"].rename(columns={"name": "name_"}).itertuples()
+        ],
+        "train_s": round(trained, 1),
+        "total_s": round(time.time() - started, 1),
+        "seed": seed,
+        "arguments": arguments,
+        "run": run.run_id,
+    }
+
+
+def known(path: Path) -> list[dict[str, Any]]:
+    """The trials so far, best first."""
+    if not path.exists():
+        return []
+    found = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return sorted((trial for trial in found if "score" in trial), key=lambda trial: -trial["score"])
+
+
+def work(worker: int, options: argparse.Namespace) -> None:
+    """One worker: trials until the time is over."""
+    rng = random.Random(1000 * options.seed + worker)
+    trials = options.output / "trials.jsonl"
+    end = time.time() + 60 * options.minutes
+    for _ in range(options.trials):
+        if time.time() > end:
+            return
+        best = known(trials)[: options.keep]
+        arguments = (
+            vary(rng.choice(best)["arguments"], rng) if best and rng.random() < options.exploit else draw(rng)
+        )
+        record(trials, arguments, 1, options.output / f"worker{worker}", TRAINING, "val", options.images)
+
+
+def record(
+    trials: Path,
+    arguments: dict[str, Any],
+    seed: int,
+    folder: Path,
+    training: dict[str, Any],
+    split: str = "val",
+    images: int = 100,
+) -> None:
+    """Evaluate, and append one line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            found = evaluate(arguments, seed, folder, training, split, images)
+    except Exception:  # a network that cannot be built or trained is a trial, too
+        found = {"error": traceback.format_exc(limit=3)[-400:], "arguments": arguments, "seed": seed}
+    with open(trials, "a") as file:
+        file.write(json.dumps(found) + "\n")
+
+
+def main() -> None:
+    """Start workers, or evaluate given arguments over seeds."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("results/search"))
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--trials", type=int, default=10**6, help="of each worker")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--keep", type=int, default=12, help="best networks that are varied")
+    parser.add_argument(
+        "--exploit", type=float, default=0.6, help="part of the trials that vary a good network"
+    )
+    parser.add_argument("--arguments", help="JSON: evaluate this network instead of searching")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="with --arguments")
+    parser.add_argument("--epochs", type=int, default=TRAINING["epochs"])
+    parser.add_argument(
+        "--split", choices=("val", "test"), default="val", help="with --arguments: images that are shown"
+    )
+    parser.add_argument("--images", type=int, default=100, help="images that are shown in each protocol")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    TRAINING["epochs"] = options.epochs
+    if options.arguments:
+        for seed in options.seeds:
+            record(
+                options.output / "trials.jsonl",
+                json.loads(options.arguments),
+                seed,
+                options.output / "given",
+                TRAINING,
+                options.split,
+                options.images,
+            )
+    elif options.workers == 1:
+        work(0, options)
+    else:
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
+        workers = [context.Process(target=work, args=(k, options)) for k in range(options.workers)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    for trial in known(options.output / "trials.jsonl")[:10]:
+        print(json.dumps(trial), flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    main()
