@@ -21,11 +21,11 @@ def test_definitions_are_found_by_name_and_alias_in_the_order_of_registration() 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one_and_the_key() -> None:
     shapes: Registry[int] = Registry("shape", key="shape.type")
-    shapes.add("square", 4)
+    shapes.add("pentagon", 5)
     with pytest.raises(
-        InputError, match=r"unknown shape 'sqare' \(key shape.type\); did you mean 'square'\?"
+        InputError, match=r"unknown shape 'pentagn' \(key shape.type\); did you mean 'pentagon'\?"
     ):
-        shapes["sqare"]
+        shapes["pentagn"]
 
 
 def test_a_taken_name_is_refused_and_changes_nothing() -> None:

@@ -78,7 +78,8 @@ def _given(values: list[str]) -> dict[str, Any]:
 def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.data import ImagesConfig
     from dynvision.config.experiment import ExperimentConfig
-    from dynvision.config.run import RunConfig, to_yaml
+    from dynvision.config.identity import VERSION
+    from dynvision.config.run import RunConfig, thaw, to_yaml
     from dynvision.config.section import validate
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.files import write_text
@@ -90,7 +91,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     if not isinstance(values, dict):
         raise InputError(f"the configuration must be a JSON object with keys and values, not {text}")
     if kind == "run":
-        frozen = to_yaml(validate(RunConfig, values, ""))
+        frozen = to_yaml(thaw(values) if VERSION in values else validate(RunConfig, values, ""))
     elif kind == "data":
         frozen = to_yaml({"data": validate(ImagesConfig, values, "data")})
     elif kind == "visualization":

@@ -30,7 +30,7 @@ IMAGES_OF_1 = (
 
 def _from_1(values: dict[str, Any]) -> dict[str, Any]:
     """Version 1 named no version and hashed the whole configuration. Its keys and defaults are those of version 2."""
-    if "seed" not in values or "training" not in values:  # of imported weights, which are of no run
+    if not {"model", "data", "training", "seed"} <= set(values):  # of imported weights, which are of no run
         return values
     data = values.get("data") or {}
     images = {name: data[name] for name in IMAGES_OF_1 if name in data}

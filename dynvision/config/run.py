@@ -144,6 +144,11 @@ def thaw(values: Mapping[str, Any]) -> RunConfig:
     ids = {name: str(migrated.pop(name)) for name in (RUN_ID, DATA_ID) if name in migrated}
     run = validate(RunConfig, migrated, "")
     stored = {name: value for name, value in ids.items() if getattr(run, name) != value}
+    if stored and values.get(VERSION) == SCHEMA_VERSION:
+        raise InputError(
+            f"its values are of run {run.run_id}, not of {ids.get(RUN_ID)}, whose id it has; a frozen configuration is not "
+            "edited: change the workflow's configuration, which makes another run"
+        )
     if stored:
         run._stored_ids = stored
     return run
