@@ -5,8 +5,8 @@
 
 A trial draws numbers of the dynamics, trains the network on the digits, shows *validation* images in the protocols of the
 scorecard, and is scored: signs as in cortex, minus the median distance of times in octaves, minus what accuracy lacks to
-the goal. Half of the trials vary the best networks so far. Each trial is one line of `trials.jsonl`, so that workers and later
-calls share what was found. The test images are not looked at.
+the goal. Half of the trials vary the best networks so far. Each trial is one line of `trials.jsonl`, so that workers and
+later calls share what was found. The test images are not looked at.
 """
 
 from __future__ import annotations
