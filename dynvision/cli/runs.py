@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     # As they were frozen: a run of an earlier version is listed too, though it may have keys that are none any more.
     paths = sorted((arguments.results / "runs").glob("*/config.yaml"))
-    rows = [{"run_id": path.parent.name, **flatten(read_yaml(path))} for path in paths]
+    rows = [{"run_id": path.parent.name, **flatten(_parameters(read_yaml(path)))} for path in paths]
     names = list(dict.fromkeys(name for row in rows for name in row if name != "run_id"))
     differing = [name for name in names if len({str(row.get(name)) for row in rows}) > 1]
     columns = ["run_id", *differing]
@@ -41,6 +41,13 @@ def run(arguments: argparse.Namespace) -> None:
         write_text(arguments.output, _csv(rows, columns))
     else:
         sys.stdout.write(_aligned(rows, columns) if sys.stdout.isatty() else _csv(rows, columns))
+
+
+def _parameters(frozen: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a frozen configuration, without what identifies it."""
+    from dynvision.config.identity import DATA_ID, RUN_ID, VERSION
+
+    return {name: value for name, value in frozen.items() if name not in (DATA_ID, RUN_ID, VERSION)}
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
