@@ -28,7 +28,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.engine import processor  # noqa: E402
-from dynvision.base.epoch import Epoch  # noqa: E402
+from dynvision.base.optimization import Epoch  # noqa: E402
 from dynvision.config.run import RunConfig  # noqa: E402
 from dynvision.config.section import validate  # noqa: E402
 from dynvision.data import DataModule  # noqa: E402

@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dynvision.base.core_model import CoreModel, MonitoredModel
-from dynvision.base.dtype_device import DtypeDeviceCoordinator
-from dynvision.base.frames import Frames
+from dynvision.base.core_model import CoreModel, DtypeDeviceCoordinator, MonitoredModel
+from dynvision.base.frames import Frames, ModelState
 from dynvision.base.monitoring import Monitoring
-from dynvision.base.state import ModelState
-from dynvision.base.storage_buffer import StorageBuffer
+from dynvision.base.storage import StorageBuffer
 from dynvision.base.temporal_base import TemporalBase
 
 if TYPE_CHECKING:
-    from dynvision.base.base_model import BaseModel, LightningOnlyModel
-    from dynvision.base.dtype_device_mixin import DtypeDeviceCoordinatorMixin
+    from dynvision.base.base_model import (
+        BaseModel,
+        DtypeDeviceCoordinatorMixin,
+        LightningOnlyModel,
+        MonitoringMixin,
+        StorageBufferMixin,
+    )
     from dynvision.base.lightning_base import LightningBase
-    from dynvision.base.monitoring_mixin import MonitoringMixin
-    from dynvision.base.storage_mixin import StorageBufferMixin
 
 __all__ = [
     "BaseModel",
@@ -39,11 +40,11 @@ __all__ = [
 
 _WITH_LIGHTNING = {
     "BaseModel": "base_model",
-    "DtypeDeviceCoordinatorMixin": "dtype_device_mixin",
+    "DtypeDeviceCoordinatorMixin": "base_model",
     "LightningBase": "lightning_base",
     "LightningOnlyModel": "base_model",
-    "MonitoringMixin": "monitoring_mixin",
-    "StorageBufferMixin": "storage_mixin",
+    "MonitoringMixin": "base_model",
+    "StorageBufferMixin": "base_model",
 }
 
 

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
-from dynvision.base.watch import Watch
+from dynvision.base.observers import Watch
 
 log = logging.getLogger(__name__)
 

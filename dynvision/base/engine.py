@@ -2,32 +2,33 @@
 
 Time is cut into blocks, a block is walked layer by layer, and only what needs the last step's activity runs step by step.
 A block of one step is the textbook loop.
+
+Batch normalisation in training uses the statistics of each step by itself, as the textbook loop does, so that it depends
+neither on the device nor on how time is cut into blocks. The idle state is computed for one null image, of which there are
+no statistics: it uses the running ones, as everything does in eval mode.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from dynvision.base.batch_statistics import normalizes_over_batch
-from dynvision.base.block_size import choose_block_steps
-from dynvision.base.frames import Frames, in_pieces, join, merge_frames
+from dynvision.base.frames import Frames, ModelState, Trace, in_pieces, join, merge_frames
+from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
-from dynvision.base.plan import LayerPlan, Plan
-from dynvision.base.scan import Scan, scan_of
-from dynvision.base.state import ModelState, Trace
-from dynvision.base.watch import INSIDE_SCAN, Watch, shifted
+from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_of
+from dynvision.functional.maps import resize_to_target
 from dynvision.functional.max_pool import max_pool
-from dynvision.functional.merge import MERGES
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.functional.resize import resize_nearest
 from dynvision.model_components.zero_start import ZeroStart
 
 
@@ -41,7 +42,7 @@ def advance(
         frames: the input from step ``state.age`` on.
         state: the state before the first of them.
         block_steps: length of a block, >= 1, or None to choose it by device and size; a feedback delay may shorten it.
-        watch: observers by quantity, each called with a layer's name and a piece of time (:mod:`dynvision.base.watch`).
+        watch: observers by quantity, each called with a layer's name and a piece of time (:mod:`dynvision.base.observers`).
 
     Returns:
         The last layer's output, for the steps at which there is any (first step of ``frames`` is step 0 here), and
@@ -307,13 +308,30 @@ class _Block:
 
 
 def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:
-    size = module.target_size if x is None else (x.values.shape[-2], x.values.shape[-1])
-    if size is not None:
-        h = h.apply(lambda signal: resize_nearest(signal, size))
-    merged = merge_frames(x, h, MERGES[module.recurrence_merge])
+    target = None if x is None else x.values
+    h = h.apply(lambda signal: resize_to_target(signal, target, module.target_size))
+    merged = merge_frames(x, h, module.merge)
     assert merged is not None
     return merged
 
 
 def _stack(steps: Sequence[Tensor]) -> Tensor:
     return steps[0] if len(steps) == 1 else torch.cat(list(steps))
+
+
+def normalizes_over_batch(module: nn.Module) -> bool:
+    """Whether anything in a module is normalised by the statistics of what it is given."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
+
+
+@contextmanager
+def running_statistics(model: nn.Module) -> Iterator[None]:
+    """Normalise by the running statistics."""
+    changed = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    for module in changed:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.training = True

@@ -1,16 +1,20 @@
-"""A stretch of time of one signal, with time folded into the batch.
+"""Signals in time: stretches of frames, the recent activity of layers, the state of a model, and what a trial shows.
 
-Axes: n steps, B batch, C channels, H height, W width. ``values`` is (n B, C, H, W), time-major, or (B, C, H, W) where the
-signal is the same at every step: what needs no memory is then computed once for the whole stretch.
+Axes: n steps, B batch, T frames, C channels, H height, W width. The values of a stretch are (n B, C, H, W), time folded
+into the batch, time-major; or (B, C, H, W) where the signal is the same at every step: what needs no memory is then
+computed once for the whole stretch. States are values: a step returns a new one and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from dynvision.trials import Trial
 
 Merge = Callable[[Tensor, Tensor], Tensor]
 
@@ -137,3 +141,167 @@ def _merge_aligned(x: Frames, h: Frames, merge: Merge) -> Frames:
     else:
         values = merge(x.values.unflatten(0, (x.n, x.batch)), h.values)
     return Frames(x.first, x.n, values.flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The recent activity of one layer, as pieces that follow each other."""
+
+    pieces: tuple[Frames, ...] = ()
+
+    def append(self, piece: Frames) -> Trace:
+        """The trace with one more piece at its end."""
+        return Trace((*self.pieces, piece))
+
+    def between(self, first: int, end: int) -> Frames | None:
+        """Activity from ``first`` up to ``end``, as far as the layer had started; None if it had not."""
+        found = [
+            piece.between(max(first, piece.first), min(end, piece.end))
+            for piece in self.pieces
+            if piece.end > first and piece.first < end
+        ]
+        return join(found) if found else None
+
+    def last(self) -> Tensor | None:
+        """Activity at the newest step, (B, C, H, W); None before the layer has started."""
+        if not self.pieces:
+            return None
+        newest = self.pieces[-1]
+        return newest.values if newest.constant else newest.values[-newest.batch :]
+
+    def bytes_per_step(self) -> int:
+        """Memory of one step; 0 before the layer has started."""
+        newest = self.last()
+        return 0 if newest is None else newest.numel() * newest.element_size()
+
+    def since(self, first: int, shift: int) -> Trace:
+        """Without the pieces that end before ``first``, on a clock shifted by ``shift``."""
+        return Trace(tuple(piece.shifted(shift) for piece in self.pieces if piece.end > first))
+
+    def map(self, function: Any) -> Trace:
+        """With a function applied to the maps of every piece."""
+        return Trace(tuple(piece.apply(function) for piece in self.pieces))
+
+    def compact(self, first: int) -> Trace:
+        """Only the steps from ``first`` on, without holding on to the memory of earlier ones."""
+        kept = [p.between(max(first, p.first), p.end) for p in self.pieces if p.end > first]
+        return Trace(tuple(Frames(p.first, p.n, p.values.clone(), p.constant) for p in kept))
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The state of a whole model.
+
+    Attributes:
+        age: steps since the trial began; it stops counting once every signal has arrived everywhere.
+        batch: number of images, B.
+        traces: recent activity by layer.
+        drives: recent drives by layer, newest first, for solvers that use them.
+        operations: states of stateful operations, by (layer, operation).
+    """
+
+    age: int
+    batch: int
+    traces: dict[str, Trace] = field(default_factory=dict)
+    drives: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    operations: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def map(self, function: Any) -> ModelState:
+        """The state with a function applied to every tensor in it."""
+        return replace(
+            self,
+            traces={name: trace.map(function) for name, trace in self.traces.items()},
+            drives={name: tuple(function(z) for z in drives) for name, drives in self.drives.items()},
+            operations={k: function(s) if isinstance(s, Tensor) else s for k, s in self.operations.items()},
+        )
+
+    def detach(self) -> ModelState:
+        """The state with the gradient cut."""
+        return self.map(torch.Tensor.detach)
+
+    def compact(self, horizon: Mapping[str, int]) -> ModelState:
+        """The state without the memory of steps that nothing reads any more.
+
+        Args:
+            horizon: how far back the activity of each layer is read, in steps.
+        """
+        traces = {name: trace.compact(self.age - horizon[name]) for name, trace in self.traces.items()}
+        return replace(self, traces=traces)
+
+    def expand(self, batch: int) -> ModelState:
+        """The state of one image as that of ``batch`` images.
+
+        Steps of the traces are separated first, since time is folded into the batch.
+        """
+        assert self.batch == 1
+        if batch == 1:
+            return self
+        traces = {
+            name: Trace(
+                tuple(
+                    Frames(piece.first + k, 1, _repeat(step, batch))
+                    for piece in trace.pieces
+                    for k, step in enumerate(piece.steps())
+                )
+            )
+            for name, trace in self.traces.items()
+        }
+        return replace(self.map(lambda x: _repeat(x, batch)), batch=batch, traces=traces)
+
+
+def _repeat(x: Tensor, batch: int) -> Tensor:
+    return x.expand(batch, *x.shape[1:]) if x.shape[0] == 1 else x
+
+
+def stretches(x: Tensor, null: Tensor, trial: Trial, cuts: Collection[int]) -> Iterator[tuple[int, Frames]]:
+    """What is on the screen from stretch to stretch.
+
+    Args:
+        x: videos (B, T, C, H, W), or images (B, 1, C, H, W) that stand still.
+        null: the null input, (B, C, H, W).
+        trial: its segments say where the input is on; elsewhere the null input is.
+        cuts: steps before which a stretch ends, besides those at which the input goes on or off.
+
+    Yields:
+        The first step of a stretch, and its frames on a clock of their own that begins with 0.
+    """
+    shown = trial.visible
+    bounds = [0, *(t for t in range(1, len(shown)) if shown[t] != shown[t - 1] or t in cuts)]
+    for first, end in zip(bounds, [*bounds[1:], len(shown)], strict=True):
+        if not shown[first]:
+            yield first, Frames(0, end - first, null, constant=True)
+        elif x.shape[1] == 1:
+            yield first, Frames(0, end - first, x[:, 0], constant=True)
+        else:
+            yield first, Frames(0, end - first, x[:, first:end].transpose(0, 1).flatten(0, 1))
+
+
+def every(length: int, n: int) -> range:
+    """Steps at which a stretch of ``n`` is cut every ``length`` steps; none for a length of 0."""
+    return range(length, n, length) if length else range(0)
+
+
+def gather_logits(
+    outputs: Sequence[Frames], frames: Frames, read_out: Callable[[Tensor], Tensor], n_classes: int
+) -> Tensor:
+    """Outputs of every step, zero before the first activity has arrived.
+
+    Args:
+        outputs: the last layer's activity at the steps at which there is any, in their order.
+        frames: the input of n steps that they answer to, from step 0 on.
+        read_out: maps (n B, C, H, W) to (n B, K).
+        n_classes: K, where there is no activity to say so.
+
+    Returns:
+        (B, n, K).
+    """
+    logits = []
+    for output in outputs:
+        read = output.apply(read_out)
+        stacked = read.values.unflatten(0, (-1, frames.batch)).transpose(0, 1)
+        logits.append(stacked.expand(-1, output.n, -1) if read.constant else stacked)
+    missing = outputs[0].first if outputs else frames.n
+    if missing:
+        like = logits[0] if logits else frames.values.new_zeros((frames.batch, 1, n_classes))
+        logits.insert(0, like.new_zeros((frames.batch, missing, like.shape[-1])))
+    return torch.cat(logits, dim=1)

@@ -14,12 +14,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from dynvision.base.costs import CostObserver, watch_costs
-from dynvision.base.epoch import Epoch
-from dynvision.base.non_finite import explain_non_finite_loss
-from dynvision.base.optimization import build_optimizer, build_schedule, parameter_groups
+from dynvision.base.monitoring import explain_non_finite_loss
+from dynvision.base.observers import CostObserver, Observer, watch_costs
+from dynvision.base.optimization import Epoch, build_optimizer, build_schedule, parameter_groups
 from dynvision.base.temporal_base import TemporalBase
-from dynvision.base.watch import Observer
 from dynvision.errors import InputError
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
 from dynvision.trials.presentation import presentation_trial, shuffled_by

@@ -1,4 +1,4 @@
-"""The optimiser and the learning rate schedule of a training, from their names in torch.
+"""The optimiser and the learning rate schedule of a training, from their names in torch, and the weight of a batch.
 
 Every schedule moves after every update of the weights. Its lengths are given in epochs and become updates here, and a
 factor an epoch becomes one an update:
@@ -6,12 +6,19 @@ factor an epoch becomes one an update:
     n updates an epoch:    length e -> e n        factor g -> g^(1 / n)
 
 A warm-up of w updates goes before it: (k + 1) / w of the learning rate at update k.
+
+An update is made of k batches. Its gradient is that of the mean over all of its images, so a batch of b images weighs
+
+    k b / N                N images of the k batches; 1 unless the last batches of an epoch are smaller or fewer
+
+which undoes that the gradient of every batch, a mean over its images, is divided by k.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -160,3 +167,28 @@ def _torch_class(module: Any, name: str, base: type, key: str) -> Any:
 def _refused(kind: str, name: str, error: Exception) -> InputError:
     reason = str(error).rstrip(".")
     return InputError(f"{kind}={name} does not take its arguments ({reason}); change training.{kind}_args")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The images that one process is shown in an epoch.
+
+    Attributes:
+        n_images: how many.
+        batch_size: images of every batch but the last.
+        accumulate_batches: k.
+    """
+
+    n_images: int
+    batch_size: int
+    accumulate_batches: int = 1
+
+    def weight(self, batch: int) -> float:
+        """The weight of a batch by its number, counted from 0."""
+        first = batch - batch % self.accumulate_batches
+        together = self._images(first, first + self.accumulate_batches)
+        return self.accumulate_batches * self._images(batch, batch + 1) / together
+
+    def _images(self, first: int, end: int) -> int:
+        """Images of the batches from ``first`` up to ``end``."""
+        return min(end * self.batch_size, self.n_images) - first * self.batch_size

@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
-from dynvision.base.plan import LayerPlan, Plan
-from dynvision.base.scan import scan_of
+from dynvision.base.plan import LayerPlan, Plan, scan_of
+from dynvision.functional.maps import resize_nearest
 from dynvision.functional.recurrent_scan import Recurrence
-from dynvision.functional.resize import resize_nearest
 from dynvision.model_components.connection import PointwiseConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
 

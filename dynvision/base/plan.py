@@ -1,23 +1,32 @@
 """From ``layer_names`` and ``layer_operations`` to what the engine does for each layer.
 
-The operations of a layer fall into four stretches:
+The operations of a layer fall into five stretches:
 
     block   need nothing of the layer's own activity: run once over a whole block of time
     lateral from the recurrent merge on: run over sub-blocks no longer than the recurrent delay
     step    from the solver to where the state is kept: run step by step
     after   between the state and what others hear of it, e.g. a normalisation: run over a whole piece of time
     output  after the state is kept, on the delayed activity: run once over a whole block of time
+
+A layer whose lateral and step parts are a leaky step, at most with a plain recurrence, runs as one operation in time: a
+:func:`~dynvision.functional.recurrent_scan.recurrent_scan`. The length of a block changes speed and memory, never results.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import nn
 
+from dynvision.base.frames import Frames, ModelState
 from dynvision.base.operations import Operation, is_backward, resolve_operations
 from dynvision.errors import InputError, unknown_name
+from dynvision.functional.leaky_steps import Rectified
+from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.bias import Bias
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.recurrent_connection import RecurrentConnection
@@ -230,3 +239,87 @@ def _needs_last_activity(operation: Operation) -> bool:
     return operation.kind == "solve" or (
         isinstance(operation.module, StatefulOperation) and operation.module.needs_activity
     )
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What makes up a layer whose whole temporal part can run as one operation."""
+
+    solver: Solver
+    rectified: Rectified
+    recurrence: Recurrence | None
+
+
+def scan_of(plan: LayerPlan) -> Scan | None:
+    """The scan of a layer with at most an additive convolutional recurrence, a leaky step and one rectification.
+
+    The rectification stands right before or right behind the step; before it, the step must not be learned.
+    """
+    parts = [*plan.lateral, *plan.step]
+    recurrence = None
+    if parts and parts[0].kind == "recur":
+        recurrence = _plain_recurrence(parts.pop(0).module)
+        if recurrence is None:
+            return None
+    rectified: Rectified = "none"
+    if len(parts) == 2:
+        rectified = "drive" if _is_rectification(parts[0]) else "state"
+        rectification = parts.pop(0 if rectified == "drive" else 1)
+        if not _is_rectification(rectification):
+            return None
+    if len(parts) != 1:
+        return None
+    solver: Any = parts[0].module
+    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
+    if not plain or (rectified == "drive" and solver.train_tau):
+        return None
+    return Scan(solver, rectified, recurrence)
+
+
+def _is_rectification(operation: Operation) -> bool:
+    return type(operation.module) is nn.ReLU
+
+
+def _plain_recurrence(module: Any) -> Recurrence | None:
+    """An additive recurrence by one convolution into the drive; None for any other."""
+    conv = module.recurrence
+    plain = isinstance(conv, nn.Conv2d) and type(conv).forward is nn.Conv2d.forward
+    if not plain or module.recurrence_target != "output" or module.recurrence_merge != "additive":
+        return None
+    return Recurrence.of(conv, module.delay_steps)
+
+
+# Image positions (steps x images x height x width) in a block on a GPU: full kernels, and maps that stay within the reach
+# of 32-bit indices and, without gradients, within a few GB for tens of channels.
+MOST_POSITIONS = 2**25
+MOST_POSITIONS_WITHOUT_GRADIENT = 3 * 2**19
+# Bytes of the widest layer's activity in a block: what a CPU's caches hold, and what a GPU has to spare without gradients.
+MOST_BYTES_ON_CPU = 2**23
+MOST_BYTES_WITHOUT_GRADIENT = 2**28
+
+
+def choose_block_steps(plan: Plan, frames: Frames, state: ModelState) -> int:
+    """Length of the next block of a stretch of input.
+
+    On a GPU few large launches win, so a block is as long as memory allows. On a CPU convolutions are the bound and a
+    block must fit the cache: it is the recurrent delay, the longest stretch that needs no cutting inside a layer, or
+    longer where the maps are small, as is known once there was activity.
+    """
+    if frames.n == 1:
+        return 1
+    widest = max([0, *(trace.bytes_per_step() for trace in state.traces.values())])
+    if frames.values.device.type == "cpu":
+        if not any(layer.lateral or layer.step for layer in plan.layers):
+            return frames.n
+        delays = [layer.lateral_delay for layer in plan.layers if layer.lateral_delay is not None]
+        return max(min(delays) if delays else 1, MOST_BYTES_ON_CPU // widest if widest else 0)
+    height, width = frames.values.shape[-2:]
+    positions = frames.batch * height * width
+    if torch.is_grad_enabled():
+        longest = MOST_POSITIONS // positions
+    elif widest:
+        longest = MOST_BYTES_WITHOUT_GRADIENT // widest
+    else:
+        longest = MOST_POSITIONS_WITHOUT_GRADIENT // positions
+    n_blocks = math.ceil(frames.n / max(1, longest))
+    return math.ceil(frames.n / n_blocks)  # blocks of equal length

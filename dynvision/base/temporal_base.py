@@ -20,20 +20,14 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from dynvision.base.arguments import parse_input_dims, reject_unknown_arguments
-from dynvision.base.batch_statistics import running_statistics
+from dynvision.base.architecture import PublishedWeights, parse_input_dims, reject_unknown_arguments
 from dynvision.base.cuda_graphs import CudaGraphs
-from dynvision.base.engine import advance
-from dynvision.base.frames import Frames
-from dynvision.base.logits import gather_logits
+from dynvision.base.engine import advance, running_statistics
+from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
+from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.operations import check_operations
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan, make_plan
-from dynvision.base.published_weights import PublishedWeights
-from dynvision.base.recording import Recordable, TrialShape
-from dynvision.base.state import ModelState
-from dynvision.base.stretches import every, stretches
-from dynvision.base.watch import INSIDE_SCAN, Observer, Watch, joined, shifted
 from dynvision.config.by_layer import resolve_by_layer
 from dynvision.errors import InputError
 from dynvision.model_components.stateful import StatefulOperation
@@ -223,7 +217,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             truncate_steps: cut the gradient every so many steps; 0 never does.
             observer: called with a layer's name and its recorded activity, step 0 being the first of the presentation.
             watch: further observers by the quantity that they are told of: ``state`` as above, ``drive``, ``recurrent`` or
-                ``conv`` (see :mod:`dynvision.base.watch`).
+                ``conv`` (see :mod:`dynvision.base.observers`).
 
         Returns:
             Outputs (B, T + R, n_classes), zero while nothing has arrived.

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from dynvision.base import Frames, ModelState, TemporalBase
 from dynvision.base.engine import advance
+from dynvision.base.frames import Trace
 from dynvision.base.plan import LayerPlan, Plan
-from dynvision.base.state import Trace
 
 NEVER = 2**62  # steps: the clock of a state never stops, so that the traces of one step stay on one clock
 

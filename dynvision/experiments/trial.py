@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynvision.base import Frames, TemporalBase
-from dynvision.base.recording import measure_layer, units_and_steps
+from dynvision.base.observers import measure_layer, units_and_steps
 from dynvision.experiments.screen import Screen
 from dynvision.trials import Trial
 

@@ -22,7 +22,7 @@ class MonitoringLoss(BaseLoss):
     """A mean cost over images, layers and steps; a subclass says what costs how much.
 
     Args:
-        monitor: the quantity: ``state``, ``drive``, ``recurrent`` or ``conv`` (see :mod:`dynvision.base.watch`).
+        monitor: the quantity: ``state``, ``drive``, ``recurrent`` or ``conv`` (see :mod:`dynvision.base.observers`).
         layers: names of the layers to monitor; none named are all that have the quantity.
     """
 

@@ -12,8 +12,7 @@ import math
 
 from torch import Tensor, nn
 
-from dynvision.functional.merge import find_merge
-from dynvision.functional.resize import resize_nearest
+from dynvision.functional.maps import find_merge, resize_nearest
 from dynvision.units import ms_to_steps
 
 

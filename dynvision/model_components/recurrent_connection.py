@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dynvision.functional.merge import find_merge
-from dynvision.functional.resize import resize_nearest
+from dynvision.functional.maps import find_merge, resize_to_target
 from dynvision.model_components.recurrence import build_operator, initialize_operator
 from dynvision.units import ms_to_steps
 
@@ -76,7 +75,5 @@ class RecurrentConnection(nn.Module):
         """
         if r is None:
             return x
-        h = self.recurrent_signal(r)
-        size = self.target_size if x is None else (x.shape[-2], x.shape[-1])
-        h = h if size is None else resize_nearest(h, size)
+        h = resize_to_target(self.recurrent_signal(r), x, self.target_size)
         return h if x is None else self.merge(x, h)

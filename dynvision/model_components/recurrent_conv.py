@@ -13,8 +13,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.functional.merge import find_merge
-from dynvision.functional.resize import resize_nearest
+from dynvision.functional.maps import find_merge, resize_to_target
 from dynvision.model_components.conv import convolve
 from dynvision.model_components.recurrence import build_operator, initialize_operator
 from dynvision.units import ms_to_steps
@@ -139,9 +138,8 @@ class RecurrentConnectedConv2d(nn.Module):
         Returns:
             (B, C, H, W).
         """
-        if x is None:
-            return h if self.target_size is None else resize_nearest(h, self.target_size)
-        return self.merge(x, resize_nearest(h, (x.shape[-2], x.shape[-1])))
+        h = resize_to_target(h, x, self.target_size)
+        return h if x is None else self.merge(x, h)
 
     def forward(self, x: Tensor | None, r: Tensor | None = None) -> Tensor | None:
         """One step.

@@ -12,7 +12,8 @@ Every scheme here is a step of gain g towards an effective drive z~, a weighted 
 
 Liquid units (:mod:`dynvision.model_components.liquid`) have a gain that depends on the drive, and a step of their own.
 
-The Runge-Kutta weights follow from inserting the rate into :func:`dynvision.functional.leaky.rk4_step`.
+The Runge-Kutta weights follow from inserting the rate into the classical scheme.
+Source: Dayan & Abbott (2001), Theoretical Neuroscience, eq. 7.7.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dynvision.functional.supralinearity import supralinear
+from dynvision.functional.maps import supralinear
 
 
 class SupraLinearity(nn.Module):

@@ -6,14 +6,14 @@
 
 Source: Krizhevsky (2014), arXiv:1404.5997 (the one-column network, "One weird trick"), with the layout, the names of the
 weights and the initialisation of torchvision's ``alexnet``: its state dict loads as it is. What differs: images of any size
-from 63 px, any number of channels and classes; the recurrent variants (``dynvision.base.optionally_recurrent``) are ours.
+from 63 px, any number of channels and classes; the recurrent variants (``dynvision.base.configured_model``) are ours.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dynvision.base.optionally_recurrent import OptionallyRecurrent
+from dynvision.base.configured_model import OptionallyRecurrent
 from dynvision.config.optionally_recurrent import AlexNetArgs
 from dynvision.errors import InputError
 

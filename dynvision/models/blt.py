@@ -23,7 +23,7 @@ from torch import nn
 from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.cortical_models import BLArgs, BLTArgs
 from dynvision.config.model import TemporalArgs
-from dynvision.functional.map_size import size_after
+from dynvision.functional.maps import size_after
 from dynvision.model_components import BatchNormPerStep, Pathway, RecurrentConnectedConv2d
 
 # channels and kernel of layers 1 to 7

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from dynvision.base.optionally_recurrent import OptionallyRecurrent
+from dynvision.base.configured_model import OptionallyRecurrent
 from dynvision.config.optionally_recurrent import CifarResNetArgs
 from dynvision.model_components import Conv2d
 from dynvision.model_components.residual import BasicBlock, PadShortcut, build_stage, initialize, name_stages

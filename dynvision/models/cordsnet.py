@@ -23,7 +23,7 @@ from torch import nn
 from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.by_layer import resolve_by_layer
 from dynvision.config.cortical_models import CordsNetArgs
-from dynvision.functional.map_size import size_after
+from dynvision.functional.maps import size_after
 from dynvision.model_components import (
     EulerStep,
     Pathway,

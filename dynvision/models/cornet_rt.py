@@ -21,7 +21,7 @@ from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.by_layer import resolve_by_layer
 from dynvision.config.cortical_models import GROUPS, CORnetRArgs, CORnetRTArgs
 from dynvision.config.model import TemporalArgs
-from dynvision.functional.map_size import size_after
+from dynvision.functional.maps import size_after
 from dynvision.model_components import RecurrentConnectedConv2d, ZeroStart
 
 # area, channels, kernel, stride of the input's convolution

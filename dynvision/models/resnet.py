@@ -9,14 +9,14 @@ target `middle` is before the last block. The stem belongs to layer1, whose targ
 
 Source: He, Zhang, Ren & Sun (2016), CVPR, table 1, with the layout, the names of the weights and the initialisation of
 torchvision's ``resnet18`` to ``resnet152``: their state dicts load as they are. What differs: any number of channels and
-classes; the recurrent variants (``dynvision.base.optionally_recurrent``) are ours.
+classes; the recurrent variants (``dynvision.base.configured_model``) are ours.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
-from dynvision.base.optionally_recurrent import OptionallyRecurrent
+from dynvision.base.configured_model import OptionallyRecurrent
 from dynvision.config.optionally_recurrent import ResNetArgs
 from dynvision.model_components import Conv2d
 from dynvision.model_components.residual import (

@@ -6,7 +6,8 @@
 
 h state, I input in units of h, tau membrane time constant in ms, gleak leak conductance per ms, cm capacitance relative to
 that of tau. For a constant input it goes to I / (1 + gleak tau) with the time constant cm tau / (1 + gleak tau): the more
-it leaks, the smaller and the faster. With gleak = 0 and cm = 1 it is the leaky unit of :mod:`dynvision.functional.leaky`.
+it leaks, the smaller and the faster. With gleak = 0 and cm = 1 it is the leaky unit
+of :mod:`dynvision.model_components.solver`.
 With a gleak of its own in every step the time constant follows what opens the leak: it is liquid.
 
 Source: the equation is that of the page that :mod:`dynvision.neurons` names; of a time constant that its inputs set:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from dynvision.base import BaseModel
-from dynvision.base.epoch import Epoch
+from dynvision.base.optimization import Epoch
 from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig

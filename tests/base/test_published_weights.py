@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dynvision.base.published_weights import PublishedWeights
+from dynvision.base.architecture import PublishedWeights
 
 
 class Published(PublishedWeights):

@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import brentq
 
 from dynvision.errors import InputError
-from dynvision.functional.leaky import euler_step, leak_rate, rk4_step
 from dynvision.model_components import SOLVERS, EulerStep, ExponentialEulerStep, RungeKuttaStep, find_solver
+from tests.schemes import euler_step, leak_rate, rk4_step
 
 TAU, W, D = 10.0, 1.7, 16.0  # ms, 1, ms
 # x = exp(lambda t) solves tau x' = -x + w x(t - D) where tau lambda = -1 + w exp(-lambda D)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dynvision.base.watch import QUANTITIES
+from dynvision.base.observers import QUANTITIES
 from dynvision.errors import InputError
 from tests.base.test_engine import Small, SmallTwoStage, build
 from tests.textbook_loop import textbook_loop

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import eigs
 from torch import nn
 
 from dynvision.base import CoreModel, Frames
-from dynvision.base.state import Trace
+from dynvision.base.frames import Trace
 from dynvision.dynamics import layer_spectra, leading_eigenvalues, linearize, time_constant_ms
 from dynvision.model_components import EulerStep, RecurrentConnectedConv2d
 from dynvision.models import create

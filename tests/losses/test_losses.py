@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax, one_hot
 
-from dynvision.base.watch import QUANTITIES
+from dynvision.base.observers import QUANTITIES
 from dynvision.config.losses import LOSSES as CONFIGS
 from dynvision.config.losses import Quantity
 from dynvision.config.training import TrainingConfig
@@ -167,8 +167,8 @@ def test_named_layers_alone_are_charged():
 @pytest.mark.parametrize("of_half", [torch.bfloat16, torch.float16])
 def test_costs_of_half_precision_are_summed_in_full(of_half):
     """65 units of activity 1 and one of 1/256 have a mean that half precision does not have."""
-    from dynvision.base.costs import CostObserver
     from dynvision.base.frames import Frames
+    from dynvision.base.observers import CostObserver
 
     a = torch.ones(1, 66, 1, 1)
     a[0, 0] = 1 / 256

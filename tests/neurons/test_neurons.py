@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynvision.errors import InputError
-from dynvision.functional.leaky import euler_step, leak_rate
 from dynvision.neurons import LTCChain, LTCNeuron, impulse_response, step_response
+from tests.schemes import euler_step, leak_rate
 
 CONSTANTS = {"tau": 20.0, "gleak": 0.03, "cm": 0.8}
 TIME_CONSTANT = 0.8 * 20.0 / (1 + 0.03 * 20.0)  # 10 ms

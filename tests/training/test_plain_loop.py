@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dynvision.base.epoch import Epoch
+from dynvision.base.optimization import Epoch
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.data import DataModule
 from dynvision.models.build import build_model

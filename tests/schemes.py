@@ -61,13 +61,3 @@ def rk4_step(rate: Rate, r: Tensor, dt: float) -> Tensor:
     k3 = rate(0.5, r + 0.5 * dt * k2)
     k4 = rate(1.0, r + dt * k3)
     return r + dt / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
-
-
-# Weights of the drives at t, t - dt, t - 2 dt, ... in the Lagrange interpolant at t - dt/2, by number of known drives.
-# With four of them the interpolation error is of fourth order in dt, so that RK4 keeps its order.
-MIDPOINT_WEIGHTS: tuple[tuple[float, ...], ...] = (
-    (1.0,),
-    (1 / 2, 1 / 2),
-    (3 / 8, 6 / 8, -1 / 8),
-    (5 / 16, 15 / 16, -5 / 16, 1 / 16),
-)

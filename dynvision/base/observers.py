@@ -1,7 +1,15 @@
-"""Responses kept while a model runs, on the CPU and within a bound.
+"""Observers of the engine: they are called with pieces of time, layer by layer, and change nothing that is computed.
 
-    unit    r(b, t, c, h, w)                                       the full activity, (N, T, C, H, W), as it was computed
-    layer   mean and sd over units (c, h, w) of |r(b, t, ...)|     two numbers an image, layer and step, (N, T), float32
+    state      r(t), where the operation ``record`` stands
+    drive      z(t), what the solver integrates: recurrence, skip and feedback included
+    recurrent  R(r(t - t_recurrence)), the recurrent signal before it is merged into its target
+    conv       output of the layer's own (last) convolution, before anything is merged into it
+
+A layer that has no such quantity, or in which it has not started yet, is not observed. A recording keeps responses on the
+CPU, within a bound, at one of two resolutions:
+
+    unit       r(b, t, c, h, w)                                    the full activity, (N, T, C, H, W), as it was computed
+    layer      mean and sd over units (c, h, w) of |r(b, t, ...)|  two numbers an image, layer and step, (N, T), float32
 
 N images, T steps of a trial: presentation and residual, the time axis of the outputs. A layer is zero until it starts.
 """
@@ -10,7 +18,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +26,101 @@ from torch import Tensor
 
 from dynvision.base.frames import Frames
 from dynvision.errors import InputError, unknown_name
+from dynvision.losses import MonitoringLoss
+
+Observer = Callable[[str, Frames], None]  # called with a layer's name and a piece of time
+Watch = Mapping[str, Observer]  # by quantity
+QUANTITIES = ("state", "drive", "recurrent", "conv")
+INSIDE_SCAN = frozenset({"drive", "recurrent"})  # never there as a whole where a layer runs as one operation
+
+
+def all_of(observers: Sequence[Observer]) -> Observer:
+    """One observer that tells several."""
+
+    def tell(layer: str, frames: Frames) -> None:
+        for observer in observers:
+            observer(layer, frames)
+
+    return tell
+
+
+def joined(*observers: Observer | None, watch: Watch | None = None) -> Watch:
+    """Everyone who listens, by quantity: the observers to the state.
+
+    Raises:
+        InputError: an unknown quantity.
+    """
+    listeners: dict[str, list[Observer]] = {}
+    for quantity, told in (*(watch or {}).items(), *(("state", observer) for observer in observers)):
+        if quantity not in QUANTITIES:
+            raise unknown_name("quantity", quantity, QUANTITIES, key="watch")
+        if told is not None:
+            listeners.setdefault(quantity, []).append(told)
+    return {quantity: all_of(several) for quantity, several in listeners.items()}
+
+
+def shifted(watch: Watch, by: int) -> Watch:
+    """The same, on a clock that runs ``by`` steps ahead of the engine's."""
+    return {quantity: _later(told, by) for quantity, told in watch.items()}
+
+
+def _later(observer: Observer, by: int) -> Observer:
+    return lambda layer, frames: observer(layer, frames.shifted(by))
+
+
+class CostObserver:
+    """Listens to one quantity and sums one loss's cost of it over the steps of a trial.
+
+    Args:
+        criterion: the loss.
+        chain: names of the model's layers.
+
+    Attributes:
+        costs: by layer, (B,).
+
+    Raises:
+        InputError: the loss names a layer that is not there.
+    """
+
+    def __init__(self, criterion: MonitoringLoss, chain: Sequence[str]) -> None:
+        for layer in criterion.layers:
+            if layer not in chain:
+                raise unknown_name("layer", layer, chain, key="training.loss")
+        self.criterion = criterion
+        self.layers = criterion.layers or tuple(chain)
+        self.costs: dict[str, Tensor] = {}
+        # The last step of each piece by the step behind it: a piece may be computed a second time, for the gradient.
+        self._ends: dict[tuple[str, int], Tensor] = {}
+
+    def __call__(self, layer: str, frames: Frames) -> None:
+        """Take a piece of time of a layer."""
+        if layer not in self.layers:
+            return
+        values = frames.values.movedim(
+            1, -1
+        )  # as maps lie in memory, so that units are flattened without a copy
+        a = values.unflatten(0, (-1, frames.batch)).flatten(2)
+        a = a.to(torch.promote_types(a.dtype, torch.float32))
+        repeats = frames.n if frames.constant else 1
+        if self.criterion.of_changes:
+            a, repeats = self._changes(layer, frames, a), 1
+        spent = repeats * self.criterion.cost(a).sum(dim=0)
+        self.costs[layer] = self.costs[layer] + spent if layer in self.costs else spent
+
+    def _changes(self, layer: str, frames: Frames, a: Tensor) -> Tensor:
+        """Differences between steps, the step before the piece included where there was one; (m, B, units)."""
+        before = self._ends.get((layer, frames.first))
+        self._ends[layer, frames.end] = a[-1:]
+        return a.diff(dim=0) if before is None else torch.cat([before, a]).diff(dim=0)
+
+
+def watch_costs(observers: Sequence[CostObserver]) -> Watch:
+    """All observers by the quantity that they listen to, as the engine wants them."""
+    by_quantity: dict[str, list[Observer]] = {}
+    for observer in observers:
+        by_quantity.setdefault(observer.criterion.monitor, []).append(observer)
+    return {quantity: all_of(listeners) for quantity, listeners in by_quantity.items()}
+
 
 NOT_SCORED = -1  # label of a step that does not count, or whose label nobody told
 

@@ -1,0 +1,125 @@
+"""Functions of maps (B, C, H, W): merging, resizing, sizes after a window, supralinearity.
+
+additive         x + h
+multiplicative   x (1 + tanh h)
+supralinear      k sign(x) |x|^n                n exponent, k gain; finite in value and slope for every finite x
+
+A signal that has not started is absent (None), which is not zero: the other one passes as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from dynvision.errors import unknown_name
+
+
+def additive(x: Tensor, h: Tensor) -> Tensor:
+    """``x + h``, each (B, C, H, W) or of shapes that broadcast to it."""
+    return x + h
+
+
+def multiplicative(x: Tensor, h: Tensor) -> Tensor:
+    """``x (1 + tanh h)``, each (B, C, H, W) or of shapes that broadcast to it."""
+    return x * (1.0 + h.tanh())
+
+
+MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "additive": additive,
+    "multiplicative": multiplicative,
+}
+
+
+def find_merge(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """A merge by name.
+
+    Raises:
+        InputError: the name is not known.
+    """
+    if name not in MERGES:
+        raise unknown_name("merge", name, MERGES)
+    return MERGES[name]
+
+
+def resize_nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize the spatial axes by nearest neighbour: pixel i of n takes pixel floor(i m / n) of m.
+
+    Args:
+        x: maps, (B, C, H, W).
+        size: the new (H, W).
+
+    Returns:
+        (B, C, *size); ``x`` itself where the size is right already.
+    """
+    height, width = x.shape[-2:]
+    if (height, width) == tuple(size):
+        return x
+    if height % size[0] == 0 and width % size[1] == 0:
+        return _EveryKth.apply(x, height // size[0], width // size[1])  # type: ignore[no-any-return]
+    return F.interpolate(x, size=size, mode="nearest")
+
+
+def resize_to_target(h: Tensor, x: Tensor | None, size: tuple[int, int] | None) -> Tensor:
+    """Resize a signal to the target that it merges into.
+
+    Args:
+        h: the signal, (B, C, H, W).
+        x: the target; None before it has started.
+        size: (H, W) of the target where it has not started; None keeps that of ``h``.
+
+    Returns:
+        (B, C, H', W').
+    """
+    if x is not None:
+        size = (x.shape[-2], x.shape[-1])
+    return h if size is None else resize_nearest(h, size)
+
+
+class _EveryKth(torch.autograd.Function):
+    """Every k-th pixel: what nearest-neighbour resizing is for whole ratios, with a backward pass that only copies.
+
+    The gradient keeps the memory layout of ``x``, so that adding it to another gradient there is fast.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: int, columns: int) -> Tensor:  # type: ignore[override]
+        ctx.shape, ctx.stride = x.shape, (rows, columns)
+        ctx.channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        kept = x[..., ::rows, ::columns]
+        layout = torch.channels_last if ctx.channels_last else torch.contiguous_format
+        return kept.contiguous(memory_format=layout)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        layout = torch.channels_last if ctx.channels_last else torch.contiguous_format
+        grad_x = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=layout).zero_()
+        grad_x[..., :: ctx.stride[0], :: ctx.stride[1]] = grad
+        return grad_x, None, None
+
+
+def size_after(size: tuple[int, int], kernel: int, stride: int = 1, padding: int = 0) -> tuple[int, int]:
+    """(H, W) after a window of ``kernel`` px moved by ``stride`` px over (H, W) with ``padding`` px around it."""
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
+    return height, width
+
+
+def supralinear(x: Tensor, n: float, k: float, largest: float = 1e6, smallest: float = 1e-6) -> Tensor:
+    """Apply ``k sign(x) |x|^n`` elementwise.
+
+    Args:
+        x: activity, any shape.
+        n: exponent, > 0.
+        k: gain.
+        largest, smallest: bounds on |x|, which keep value and slope finite.
+
+    Returns:
+        The shape of `x`.
+    """
+    return k * x.sign() * x.abs().clamp(smallest, largest) ** n
