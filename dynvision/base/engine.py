@@ -26,7 +26,7 @@ from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_of
-from dynvision.functional.maps import resize_to_target
+from dynvision.functional.maps import is_transformed, resize_to_target
 from dynvision.functional.max_pool import max_pool
 from dynvision.functional.recurrent_scan import recurrent_scan
 from dynvision.model_components.zero_start import ZeroStart
@@ -127,7 +127,7 @@ class _Block:
         for operation in plan.block:
             signal = self._folded(plan, operation, signal, self.first, self.end)
         begin = max(self.first, plan.start)
-        parts = torch.compiler.is_compiling() or not INSIDE_SCAN.isdisjoint(self.watch)
+        parts = is_transformed() or not INSIDE_SCAN.isdisjoint(self.watch)
         scan = None if parts else scan_of(plan)
         if begin < self.end and scan is not None and signal is not None:
             self._keep(plan, self._scan(plan, scan, signal))

@@ -50,7 +50,11 @@ class Frames:
 
     def steps(self) -> Sequence[Tensor]:
         """One (B, C, H, W) for each step."""
-        return [self.values] * self.n if self.constant else self.values.split(self.batch)
+        if self.constant:
+            return [self.values] * self.n
+        if torch.compiler.is_exporting():  # the number of steps must not follow from a batch of unknown size
+            return self.values.unflatten(0, (self.n, -1)).unbind(0)
+        return self.values.split(self.batch)
 
     def shifted(self, by: int) -> Frames:
         """The same signal on a clock that runs ``by`` steps ahead."""
@@ -76,7 +80,7 @@ class Frames:
         if self.n <= length:
             return [self]
         firsts = range(self.first, self.end, length)
-        if self.constant:
+        if self.constant or torch.compiler.is_exporting():
             return [self.between(first, min(first + length, self.end)) for first in firsts]
         pieces = self.values.split(length * self.batch)
         return [Frames(f, p.shape[0] // self.batch, p) for f, p in zip(firsts, pieces, strict=True)]

@@ -305,8 +305,8 @@ def choose_block_steps(plan: Plan, frames: Frames, state: ModelState) -> int:
     block must fit the cache: it is the recurrent delay, the longest stretch that needs no cutting inside a layer, or
     longer where the maps are small, as is known once there was activity.
     """
-    if frames.n == 1:
-        return 1
+    if frames.n == 1 or torch.compiler.is_exporting():
+        return frames.n  # an exported graph holds for batches of any size
     widest = max([0, *(trace.bytes_per_step() for trace in state.traces.values())])
     if frames.values.device.type == "cpu":
         if not any(layer.lateral or layer.step for layer in plan.layers):

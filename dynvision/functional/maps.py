@@ -15,9 +15,21 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd import forward_ad
 
 from dynvision.errors import unknown_name
+
+
+def is_transformed() -> bool:
+    """Return whether torch compiles or transforms what is computed: torch.compile, torch.export, torch.func, forward mode.
+
+    These take torch's own operations only, so that autograd functions and kernels of ours give way to them.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
 
 
 def additive(x: Tensor, h: Tensor) -> Tensor:
@@ -61,6 +73,8 @@ def resize_nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
     if (height, width) == tuple(size):
         return x
     if height % size[0] == 0 and width % size[1] == 0:
+        if is_transformed():
+            return x[..., :: height // size[0], :: width // size[1]]
         return _EveryKth.apply(x, height // size[0], width // size[1])  # type: ignore[no-any-return]
     return F.interpolate(x, size=size, mode="nearest")
 
@@ -96,7 +110,6 @@ class _EveryKth(torch.autograd.Function):
         return kept.contiguous(memory_format=layout)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         layout = torch.channels_last if ctx.channels_last else torch.contiguous_format
         grad_x = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=layout).zero_()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from dynvision.functional.leaky_steps import HAS_TRITON
+from dynvision.functional.maps import is_transformed
 
 
 def max_pool(module: nn.MaxPool2d, x: Tensor) -> Tensor:
     """``module(x)``, (B, C, H, W) to (B, C, H', W')."""
-    if HAS_TRITON and x.is_cuda and not torch.compiler.is_compiling():
+    if HAS_TRITON and x.is_cuda and not is_transformed():
         from dynvision.functional import max_pool_triton
 
         if max_pool_triton.can_pool(module, x):

@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from dynvision.functional import leaky_steps
 from dynvision.functional.channel_sums import channel_sums
@@ -159,8 +158,9 @@ class _RecurrentScan(torch.autograd.Function):
         return r
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        if torch.is_grad_enabled():  # the gradient is to be differentiated, too
+            return _differentiable_gradients(ctx, grad)
         r, start, weight, history, drives, active, learned = ctx.saved_tensors
         gain = ctx.gain if learned is None else learned
         s: _Settings = ctx.settings
@@ -208,6 +208,65 @@ class _RecurrentScan(torch.autograd.Function):
             grad_history,
             None,
         )
+
+
+def _differentiable_gradients(ctx: Any, grad: Tensor) -> Any:
+    """The backward pass in operations of torch, one step at a time, so that autograd can differentiate it.
+
+    It needs no more than the ordinary one kept: u(t) - r(t - 1) = (r(t) - r(t - 1)) / g wherever a(t) is not 0.
+    """
+    r, start, weight, history, _, active, learned = ctx.saved_tensors
+    s: _Settings = ctx.settings
+    gain = ctx.gain if learned is None else learned.to(r.dtype)
+    remembered = 0 if history is None else history.shape[0] // s.batch
+    steps = r.split(s.batch)
+    before = (_last_step(start, history, s), *steps[:-1])
+    earlier = () if history is None else history.split(s.batch)
+    grads = grad.split(s.batch)
+    zero = torch.zeros_like(steps[0])
+    later: dict[
+        int, Tensor
+    ] = {}  # by step, those of the history counted from -m: gradient through the recurrence
+    at_drive: list[Tensor] = []
+    carried, grad_gain, grad_weight, grad_bias = zero, None, None, None
+    for t in reversed(range(s.n)):
+        at_state = grads[t] + carried + later.pop(t, zero)
+        if s.rectified == "state":
+            at_state = at_state * (steps[t] > 0)
+        carried = (1 - gain) * at_state
+        at_z = gain * at_state
+        if active is not None:
+            at_z = at_z * active[s.rows(t, t + 1)]
+        at_drive.insert(0, at_z)
+        if s.learned:
+            part = (at_state * (steps[t] - before[t]) / gain).sum_to_size(learned.shape)
+            grad_gain = part if grad_gain is None else grad_gain + part
+        heard = t - s.delay
+        if weight is None or heard < -remembered:
+            continue
+        source = steps[heard] if heard >= 0 else earlier[heard]
+        grad_source, at_weight, _ = _conv_backward(at_z, source, weight, s, (True, True, False))
+        later[heard] = later.get(heard, zero) + grad_source
+        grad_weight = at_weight if grad_weight is None else grad_weight + at_weight
+        if ctx.has_bias:
+            at_bias = at_z.sum(dim=(0, 2, 3))
+            grad_bias = at_bias if grad_bias is None else grad_bias + at_bias
+    grad_history = None
+    if history is not None:
+        parts = [later.get(t, zero) for t in range(-remembered, 0)]
+        grad_history = torch.cat([*parts[:-1], parts[-1] + carried])
+    if weight is not None and grad_weight is None:
+        grad_weight = torch.zeros_like(weight)
+        grad_bias = torch.zeros_like(weight[:, 0, 0, 0]) if ctx.has_bias else None
+    return (
+        sum(at_drive[1:], at_drive[0]) if ctx.constant else torch.cat(at_drive),
+        None if start is None else carried,
+        None if grad_gain is None else grad_gain.to(learned.dtype),
+        grad_weight,
+        grad_bias,
+        grad_history,
+        None,
+    )
 
 
 def _stretches(
