@@ -266,13 +266,21 @@ class CudaGraphs:
         while len(self._graphs) >= MOST_GRAPHS:
             self._graphs.popitem(last=False)
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        before = torch.cuda.memory_reserved()
+        before, stream = torch.cuda.memory_reserved(), torch.cuda.current_stream()
         try:
             graph = GraphedTrial(model, trial, inputs, quantities, self._pool)
         except torch.OutOfMemoryError:
             self._refused.add(key)
             torch.cuda.empty_cache()
             self._log("the GPU's memory does not hold a captured trial beside the others")
+            return None
+        except RuntimeError as error:
+            # Somebody around this call, e.g. torch.compile in mode reduce-overhead, records graphs itself.
+            if "already recording to mempool" not in str(error):
+                raise
+            torch.cuda.set_stream(stream)  # a capture that could not begin leaves its own stream in place
+            self._refused.add(key)
+            self._log("the call is being recorded as a graph already")
             return None
         self._graphs[key] = graph
         log.info(

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from dynvision.base import TemporalBase
+
 logger = logging.getLogger(__name__)
 
 
@@ -29,6 +31,9 @@ class CompiledNetwork:
     def __init__(self, network: nn.Module, mode: str) -> None:
         self.network = network
         self.failure = ""
+        for module in network.modules():  # the compiler captures graphs itself, and captures do not nest
+            if isinstance(module, TemporalBase):
+                module.cuda_graphs = False
         self._compiled: Any = torch.compile(network, mode=mode, fullgraph=False, dynamic=False)
         from torch._dynamo.exc import TorchDynamoException  # slow to import, and needed only here
 

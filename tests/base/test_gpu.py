@@ -53,15 +53,19 @@ def test_kernels_equal_the_loop_and_the_cpu(variant: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_graph_equals_the_loop_while_the_weights_change(variant: str, dtype: torch.dtype) -> None:
+    """In float32 the loop itself is up to 3e-5 from float64, so there the yardstick is the engine without a graph."""
     arguments = {"input_dims": (11, 3, 16, 16), "n_classes": 4, **VARIANTS[variant]}
     model = randomize(create("DyRCNNx4", **arguments), gain=0.5).to("cuda", dtype)
     reference = copy.deepcopy(model)
-    bound = 1e-10 if dtype == torch.float64 else 1e-5
+    reference.cuda_graphs = False
+    exact = dtype == torch.float64
+    bound = 1e-10 if exact else 1e-6
     with torch.backends.cudnn.flags(allow_tf32=False):
         for seed in range(5):
             x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(seed)).to("cuda", dtype)
             outputs = model(x)
-            expected = textbook_loop(reference, x.unsqueeze(1).expand(-1, 11, -1, -1, -1))[0]
+            video = x.unsqueeze(1).expand(-1, 11, -1, -1, -1)
+            expected = textbook_loop(reference, video)[0] if exact else reference(x)
             for m, y in ((model, outputs), (reference, expected)):
                 m.zero_grad()
                 y.square().sum().backward()
