@@ -30,7 +30,8 @@ class Section(BaseModel):
                 difference = _difference(value, self, name)
                 if difference != {} or not isinstance(value, Section):
                     found[name] = difference
-        return found
+        # Of a section that is open to further keys nobody knows the defaults: whatever is given counts.
+        return {**found, **{name: self.frozen()[name] for name in self.model_extra or {}}}
 
 
 def _difference(value: Any, section: Section, name: str) -> Any:

@@ -212,3 +212,13 @@ def test_a_configuration_of_a_newer_version_is_refused() -> None:
     for wrong in ("two", True, 0, None):
         with pytest.raises(InputError, match="schema_version"):
             thaw({**RunConfig().frozen(), "schema_version": wrong})
+
+
+def test_arguments_of_ones_own_model_are_part_of_the_id_and_reach_the_training() -> None:
+    one, seven, without = (
+        run_of(model={"name": "my_nets:MyNet", "args": args})
+        for args in ({"strength": 1.0}, {"strength": 7.0}, {})
+    )
+    assert len({one.run_id, seven.run_id, without.run_id}) == 3
+    again = validate(RunConfig, json.loads(json.dumps(seven.differences())), "")
+    assert again.model.args["strength"] == 7.0 and again.run_id == seven.run_id
