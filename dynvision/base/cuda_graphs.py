@@ -29,14 +29,14 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
+from dynvision.model_components.stateful import StatefulOperation
 
 log = logging.getLogger(__name__)
 
 EAGER_CALLS = 2  # before a key is captured
 MOST_GRAPHS = 8  # of one model; the one that was not used for longest is dropped
 MOST_COUNTED = 64  # keys whose calls are counted
-SETTINGS = ("dt", "t_idle", "idle_steps", "n_timesteps", "non_input_value", "block_steps", "n_classes")
-Plain = (bool, int, float, str, tuple)
+PLAIN = (bool, int, float, str, tuple, list, dict)
 
 Trial = Callable[[Sequence[Tensor], Watch], Tensor]
 
@@ -301,10 +301,12 @@ def _cannot_capture(model: nn.Module, inputs: Sequence[Tensor]) -> str:
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
         return "the gradient at the input is asked for"
     for name, module in model.named_modules():
-        if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-            return f"there are hooks on the module {name or 'of the model itself'}"
-        if getattr(module, "draws_on_host", False):
-            return f"{name} draws its random numbers outside of the GPU"
+        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+        if any(hooks) or module._backward_pre_hooks:
+            return f"there are hooks on {name or 'the model itself'}"
+        if isinstance(module, StatefulOperation) and type(module).start is not StatefulOperation.start:
+            # A graph would replay what the first trial began with, e.g. its noise.
+            return f"{name} begins each trial on the host"
     return ""
 
 
@@ -320,15 +322,16 @@ def _signature(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[Hashable, ..
         torch.are_deterministic_algorithms_enabled(),
         tuple((p.data_ptr(), p.requires_grad) for p in model.parameters()),
         tuple(b.data_ptr() for b in model.buffers()),
-        tuple(getattr(model, name, None) for name in SETTINGS),
-        tuple(_settings(module) for module in model.modules() if module is not model),
+        tuple(_settings(module) for module in model.modules()),
     )
 
 
 def _settings(module: nn.Module) -> tuple[Hashable, ...]:
     """Plain public attributes of a module: whatever is changed there, e.g. a time constant, is another key."""
     values = module.__dict__.items()
-    return tuple(value for name, value in values if isinstance(value, Plain) and not name.startswith("_"))
+    return tuple(
+        repr(value) for name, value in values if isinstance(value, PLAIN) and not name.startswith("_")
+    )
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
 from dynvision.base.plan import LayerPlan, Plan, scan_of
-from dynvision.functional.maps import resize_nearest
+from dynvision.functional.maps import is_transformed, resize_nearest
 from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.connection import PointwiseConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
@@ -125,7 +125,7 @@ def can_pad(plan: Plan) -> bool:
 
 def pads_here(x: Tensor) -> bool:
     """Whether padding pays for this input: on a GPU, computing in 16 bits."""
-    if not x.is_cuda or torch.compiler.is_compiling():
+    if not x.is_cuda or is_transformed():
         return False
     computes_in = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
     return computes_in in (torch.bfloat16, torch.float16)

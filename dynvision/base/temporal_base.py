@@ -30,6 +30,7 @@ from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan, make_plan
 from dynvision.config.by_layer import resolve_by_layer
 from dynvision.errors import InputError
+from dynvision.functional.maps import is_transformed
 from dynvision.model_components.stateful import StatefulOperation
 from dynvision.trials import Trial
 from dynvision.trials.presentation import shown_trial
@@ -242,12 +243,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         def run(inputs: Sequence[Tensor], told: Watch) -> Tensor:
             return self._run_trial(inputs[0], trial, truncate_steps, plan, told)
 
-        if (
-            x.is_cuda
-            and self.cuda_graphs
-            and not self.checkpoint_segments
-            and not torch.compiler.is_compiling()
-        ):
+        if x.is_cuda and self.cuda_graphs and not self.checkpoint_segments and not is_transformed():
             key = (tuple(trial.visible), truncate_steps, plan.key)
             logits = self._graphs.run(self, key, run, (x,), told)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -172,3 +173,12 @@ def test_channels_are_padded_in_sixteen_bits_without_a_trace_outside() -> None:
     with torch.no_grad():
         exact = model(images)
     assert (outputs - exact).norm() < 0.05 * exact.norm()
+
+
+def test_noise_on_the_drive_is_new_in_every_trial() -> None:
+    images = torch.randn(3, 3, 16, 16, device="cuda")
+    model = create("DyRCNNx2", input_dims=(6, 3, 16, 16), n_classes=4, drive_noise=0.5).cuda().eval()
+    with torch.no_grad():
+        outputs = [model(images) for _ in range(EAGER_CALLS + 3)]
+    assert len(model._graphs) == 0
+    assert not any(torch.equal(a, b) for a, b in itertools.pairwise(outputs))

@@ -1,0 +1,81 @@
+"""What of a CUDA graph can be tested without a GPU: which models are captured, and what makes another key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from dynvision.base.cuda_graphs import _cannot_capture, _settings, _signature
+from dynvision.models import create
+
+
+def network(**arguments: Any) -> nn.Module:
+    return create("DyRCNNx2", input_dims=(4, 1, 8, 8), n_classes=3, **arguments)
+
+
+IMAGES = torch.zeros(2, 1, 8, 8)
+
+
+def test_noise_is_never_captured_since_a_graph_would_replay_the_same() -> None:
+    assert "begins each trial on the host" in _cannot_capture(network(drive_noise=0.1), [IMAGES])
+    assert _cannot_capture(network(divisive_normalization=True, intrinsic_suppression=0.1), [IMAGES]) == ""
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda m: m.register_forward_hook(lambda *_: None),
+        lambda m: m.register_forward_pre_hook(lambda *_: None),
+        lambda m: m.register_full_backward_hook(lambda *_: None),
+        lambda m: m.register_full_backward_pre_hook(lambda *_: None),
+    ],
+    ids=["forward", "forward pre", "backward", "backward pre"],
+)
+def test_hooks_are_called_and_so_nothing_is_captured(register: Any) -> None:
+    model = network()
+    register(model.layer1.conv)
+    assert "hooks on layer1.conv" in _cannot_capture(model, [IMAGES])
+
+
+def test_a_gradient_at_the_input_is_computed_without_a_graph() -> None:
+    assert "gradient at the input" in _cannot_capture(network(), [IMAGES.clone().requires_grad_()])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m.tstep_layer1, "tau_init", 20.0),
+        lambda m: setattr(m, "non_input_value", 0.5),
+        lambda m: setattr(m, "my_own_setting", [1, 2]),
+        lambda m: m.eval(),
+        lambda m: m.layer1.conv.requires_grad_(False),
+    ],
+    ids=["a time constant", "the null input", "an attribute of one's own", "eval", "a frozen layer"],
+)
+def test_what_changes_the_computation_is_another_key(change: Any) -> None:
+    model = network()
+    before = _signature(model, [IMAGES])
+    assert _signature(model, [IMAGES]) == before
+    change(model)
+    assert _signature(model, [IMAGES]) != before
+
+
+def test_nothing_that_a_training_does_by_itself_is_another_key() -> None:
+    """A key that changes at every update would never be captured."""
+    model, seen = network(), []
+
+    class Look(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+            seen.append([_settings(part) for part in module.modules()])
+
+    images = TensorDataset(torch.randn(8, 1, 8, 8), torch.arange(8) % 3)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    pl.Trainer(max_epochs=2, callbacks=[Look()], accelerator="cpu", enable_model_summary=False, **quiet).fit(
+        model, DataLoader(images, 2)
+    )
+    assert len(seen) == 8 and all(settings == seen[0] for settings in seen)
