@@ -193,7 +193,7 @@ def record(
     try:
         with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             found = evaluate(arguments, seed, folder, training, split, images)
-    except Exception:  # a network that cannot be built or trained is a trial, too
+    except (ValueError, RuntimeError):  # a network that cannot be built or trained is a trial, too
         found = {"error": traceback.format_exc(limit=3)[-400:], "arguments": arguments, "seed": seed}
     with open(trials, "a") as file:
         file.write(json.dumps(found) + "\n")

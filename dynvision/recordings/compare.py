@@ -150,7 +150,6 @@ def _score(
     if method == "cka":
         return linear_cka(x, y), lambda order: linear_cka(x[order], y), (nothing, nothing)
     crossed = distance == "crossnobis"
-    films = [rdm_film(one, "correlation" if crossed else distance) for one in repeated]
     brain = rdm_film(repeated if crossed else y, distance)
     model = rdm_film(x, "euclidean" if crossed else distance)
     unit_model, unit_brain = SCORES[score](model), SCORES[score](brain)
@@ -160,7 +159,16 @@ def _score(
         rows, columns = np.triu_indices(len(order), 1)
         return unit_model[:, pair[order[rows], order[columns]]] @ unit_brain.T  # type: ignore[no-any-return]
 
-    return compare_films(model, brain, score), shuffled, noise_ceiling(np.stack(films), score)
+    parts = _halves(repeated) if crossed else list(repeated)
+    films = [rdm_film(part, distance) for part in parts]
+    ceiling = noise_ceiling(np.stack(films), score) if films else (nothing, nothing)
+    return compare_films(model, brain, score), shuffled, ceiling
+
+
+def _halves(repeated: np.ndarray) -> list[np.ndarray]:
+    """Halves of the repetitions, for a distance that is itself computed of several; none of fewer than four."""
+    n = len(repeated) // 2
+    return [repeated[:n], repeated[n : 2 * n]] if n >= 2 else []
 
 
 def _pair_index(n: int) -> np.ndarray:

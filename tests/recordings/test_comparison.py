@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 
 from dynvision.errors import InputError
 from dynvision.recordings import compare
+from dynvision.recordings.data import repetitions
 from dynvision.recordings.encoding import encode, ridge_predictions
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters, sign_flip_clusters
 from dynvision.recordings.similarity import (
@@ -153,3 +154,19 @@ def test_what_cannot_be_compared_is_one_sentence() -> None:
         InputError, match="0 images in common.*the network knows 0, 1, 10 and 9 more, the recording cat0"
     ):
         compare(model, stranger)
+
+
+def test_the_ceiling_is_of_the_distance_that_is_scored() -> None:
+    """Of pure noise, cross-validated distances agree with nothing, and plain ones would with their common bias."""
+    model = network()
+    brain = recording(model, "IT", 0, noise=0.05, n_repetitions=4)
+    clean = compare(model, brain, distance="crossnobis", n_permutations=0, layers=["IT"]).scores
+    assert clean["ceiling_low"].median() > 0.95
+    repeated = repetitions(brain)
+    halves = [rdm_film(half, "crossnobis") for half in (repeated[:2], repeated[2:])]
+    lower, upper = noise_ceiling(np.stack(halves), "spearman")
+    first = clean[clean["model_ms"] == clean["model_ms"].min()]
+    assert np.allclose(first["ceiling_low"], lower) and np.allclose(first["ceiling_high"], upper)
+    three = recording(model, "IT", 0, n_repetitions=3)
+    scores = compare(model, three, distance="crossnobis", n_permutations=0).scores
+    assert scores["score"].notna().any() and scores["ceiling_low"].isna().all()
