@@ -240,13 +240,6 @@ class CudaGraphs:
             watch[seen.quantity](seen.layer, Frames(seen.first, seen.n, values, seen.constant))
         return outputs[0]
 
-    def clear(self) -> None:
-        """Drop all graphs and their memory."""
-        self._graphs.clear()
-        self._calls.clear()
-        self._refused.clear()
-        self._pool = None
-
     def _seen_often(self, key: Hashable) -> bool:
         self._calls[key] = self._calls.pop(key, 0) + 1
         if len(self._calls) > MOST_COUNTED:

@@ -1,13 +1,16 @@
 """Numbers of a model that can be given for each layer.
 
-tau: 8                          one value for all layers
-tau: {V1: 15, IT: 60}           by layer; a layer left out keeps the default
-tau: {first: 15, last: 60}      along the hierarchy: a geometric series (arithmetic where an end is 0)
+One key takes any of three forms:
+
+    tau: 8                          one value for all layers
+    tau: {V1: 15, IT: 60}           by layer; a layer left out keeps the default
+    tau: {first: 15, last: 60}      along the hierarchy: a geometric series (arithmetic where an end is 0)
 """
 
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +20,12 @@ from dynvision.errors import InputError, unknown_name
 
 ByLayer = float | dict[str, float]
 RULE = {"first", "last"}
-BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+BOUNDS = {
+    "gt": (operator.gt, "above"),
+    "ge": (operator.ge, "at least"),
+    "lt": (operator.lt, "below"),
+    "le": (operator.le, "at most"),
+}
 
 
 def layer_key(default: float, description: str, unit: str = "", **bounds: float) -> Any:
@@ -93,9 +101,8 @@ def _number(value: Any, bounds: Mapping[str, float], name: str) -> float:
         raise InputError(
             f"{name}={value!r} is not valid: it must be a number, or numbers by layer, e.g. {{V1: 10}}"
         )
-    tests = {"gt": value > bounds.get("gt", -1e999), "ge": value >= bounds.get("ge", -1e999)}
-    tests |= {"lt": value < bounds.get("lt", 1e999), "le": value <= bounds.get("le", 1e999)}
-    for bound, holds in tests.items():
-        if bound in bounds and not holds:
-            raise InputError(f"{name}={value:g} is not valid: it must be {BOUNDS[bound]} {bounds[bound]:g}")
+    for bound, limit in bounds.items():
+        holds, words = BOUNDS[bound]
+        if not holds(value, limit):
+            raise InputError(f"{name}={value:g} is not valid: it must be {words} {limit:g}")
     return float(value)

@@ -60,11 +60,12 @@ class CordsNetArgs(TemporalArgs):
 
     @model_validator(mode="after")
     def _euler_can_integrate(self) -> CordsNetArgs:
-        if any(self.dt > tau for _, tau in numbers_of(self.tau)):
-            raise InputError(
-                f"dt={self.dt:g} ms is larger than tau={self.tau!r} ms, which the Euler solver cannot integrate; "
-                "lower dt or raise tau"
-            )
+        for layer, tau in numbers_of(self.tau):
+            if self.dt > tau:
+                raise InputError(
+                    f"dt={self.dt:g} ms is larger than tau{layer}={tau:g} ms, which the Euler solver cannot integrate; "
+                    "lower dt or raise tau"
+                )
         return self
 
 
