@@ -90,7 +90,7 @@ def backward(
         r: the result of :func:`forward`, (n B, ...).
         carried: gradient at the last step from the step after it, (B, ...), or None; overwritten.
         grad_z: receives the gradient at the drive, (n B, ...).
-        total: the sum of that over steps is added to it, (B, ...), or None.
+        total: the sum of that over steps is added to it, (B, ...), by the kernel; None elsewhere.
         batch, gain, rectified, active: as in :func:`forward`.
 
     Returns:
@@ -102,6 +102,7 @@ def backward(
         return leaky_steps_triton.backward(
             grad_r, heard, r, carried, grad_z, total, batch, gain, rectified, active
         )
+    assert total is None
     if isinstance(gain, Tensor):
         gain = gain.to(r.dtype)
     where = [None] * (len(r) // batch) if active is None else active.split(batch)
@@ -117,7 +118,5 @@ def backward(
         carried = at_y - out  # (1 - g) a(t)
         if above is not None:
             out.mul_(above)
-        if total is not None:
-            total.add_(out)
     assert carried is not None
     return carried

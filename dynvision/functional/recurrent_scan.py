@@ -169,7 +169,9 @@ class _RecurrentScan(torch.autograd.Function):
         grad = grad.contiguous(memory_format=_format_of(r))
         grad_z = torch.empty_like(r)
         grad_history = torch.zeros_like(history) if history is not None and ctx.needs_input_grad[5] else None
-        total = torch.zeros_like(r[: s.batch], dtype=precise) if ctx.constant else None
+        # A kernel sums over steps on its way; elsewhere the sum is one pass of its own, in the order of memory.
+        sums = ctx.constant and leaky_steps.has_kernel(r)
+        total = torch.zeros_like(r[: s.batch], dtype=precise) if sums else None
         carried: Tensor | None = None
         later: dict[
             int, Tensor
@@ -193,14 +195,18 @@ class _RecurrentScan(torch.autograd.Function):
             grad_history[-s.batch :].add_(carried)
         if drives is not None:
             before = torch.cat([_last_step(start, history, s), r[: -s.batch]])
-            grad_gain = (
-                ((grad_z.to(precise) * (drives - before)) / gain).sum_to_size(gain.shape).to(gain.dtype)
-            )
+            along = grad_z.to(precise) * (drives - before)
+            whole = along.sum() if gain.numel() == 1 else along.sum_to_size(gain.shape)
+            grad_gain = (whole / gain).to(gain.dtype)
         grad_weight = grad_bias = None
         if weight is not None:
             grad_weight, grad_bias = _recurrent_gradients(ctx, r, history, weight, grad_z, s)
+        if total is not None:
+            grad_z = total.to(r.dtype)
+        elif ctx.constant:
+            grad_z = _sum_over_steps(grad_z, s.n)
         return (
-            grad_z if total is None else total.to(r.dtype),
+            grad_z,
             None if start is None else carried,
             grad_gain,
             grad_weight,
@@ -333,9 +339,14 @@ def _recurrent_gradients(
             parts.append((grad_z[s.rows(first, end)], history[: (end - first) * s.batch]))
     if not parts:
         return torch.zeros_like(weight), torch.zeros_like(weight[:, 0, 0, 0]) if ctx.has_bias else None
-    weights = [_conv_backward(grad, source, weight, s, (False, True, False))[1] for grad, source in parts]
-    biases = [channel_sums(grad) for grad, _ in parts] if ctx.has_bias else []
-    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0]) if biases else None
+    own_sums = leaky_steps.has_kernel(r)
+    mask = (False, True, ctx.has_bias and not own_sums)
+    found = [_conv_backward(grad, source, weight, s, mask) for grad, source in parts]
+    weights = [gradients[1] for gradients in found]
+    if not ctx.has_bias:
+        return sum(weights[1:], weights[0]), None
+    biases = [channel_sums(grad) if own_sums else own[2] for (grad, _), own in zip(parts, found, strict=True)]
+    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0])
 
 
 def _conv_backward(
@@ -363,6 +374,14 @@ def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, bias: Tensor | None, 
         out.add_(h)
         if bias is not None:
             out.add_(bias[:, None, None])
+
+
+def _sum_over_steps(x: Tensor, n: int) -> Tensor:
+    """(n B, C, H, W) to (B, C, H, W), walking through memory in its order."""
+    if _format_of(x) == torch.channels_last:
+        rows = x.permute(0, 2, 3, 1)
+        return rows.reshape(n, -1).sum(dim=0).view(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
+    return x.reshape(n, -1).sum(dim=0).view(-1, *x.shape[1:])
 
 
 def _empty_like_rows(z: Tensor, rows: int) -> Tensor:
