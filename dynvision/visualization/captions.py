@@ -20,8 +20,8 @@ def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         f"Responses of the layers (rows) over time{_columns(table)}, one line for each value of {parameter_label}. "
         "A response is the mean absolute activity of all units of a layer, in the model's own unit (a.u.), "
-        "averaged over images. The sample at a time already includes the input of the step that begins then, so that "
-        f"a line may rise one step before 0. {_stimulus(table, parameter_label)} {_band(table)}"
+        "averaged over images. The sample at a time is the response to everything that was shown up to then. "
+        f"{_stimulus(table, parameter_label)} {_band(table)}"
     )
 
 
