@@ -1,13 +1,14 @@
 """A folder of class folders: which images it holds, of which class, and in which split.
 
 folder/cat/1.png  folder/dog/2.png  ...            one set, to be split
-folder/train/cat/1.png  ...  folder/test/dog/2.png   splits as given; folder/val may be there too
+folder/train/cat/1.png  ...  folder/test/dog/2.png   splits as given; folder/val may be there too (`split_folders`)
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dynvision.data.split_folders import given_split_folders, subfolders
 from dynvision.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ class ClassFolders:
         files: path of every image below ``root``, with ``/``.
         labels: class index of every image, (N,).
         class_names: names of the class folders, sorted.
-        given_splits: image indices by split, where the folder has ``train`` and ``test``; otherwise empty.
+        given_splits: image indices by split, where the folder has folders of splits; otherwise empty.
     """
 
     root: Path
@@ -44,63 +46,63 @@ def list_class_folders(root: str | Path) -> ClassFolders:
     """List a folder of class folders. Hidden files and files that are no images are ignored.
 
     Raises:
-        InputError: the folder is missing or empty, has no class folders, has only one, or one of them has no images.
+        InputError: the folder is missing or empty, has no class folders, has only one, one of them has no images, or what
+            its folders stand for cannot be told.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
         raise InputError(f"data folder {root} {'is not a folder' if root.exists() else 'does not exist'}")
-    folders = _subfolders(root)
-    if not folders and not any(root.iterdir()):
+    if not any(root.iterdir()):
         raise InputError(f"data folder {root} is empty; put one folder of images for each class into it")
-    splits = _given_splits(root, folders)
-    parts = {split: root / split for split in splits} or {"": root}
-    class_names = tuple(_subfolders(next(iter(parts.values()))))
-    if not class_names:
-        raise InputError(
-            f"data folder {next(iter(parts.values()))} has no class folders; put the images of each class into a folder"
-        )
-    if len(class_names) == 1:
-        raise InputError(
-            f"data folder {root} has only one class folder, {class_names[0]!r}; at least two are needed"
-        )
+    splits = given_split_folders(root)
+    parts = splits or {"": root}
+    first = next(iter(parts.values()))
+    class_names = tuple(subfolders(first))
+    _check_classes(root, first, class_names)
+    index_of = {_same_name(name): index for index, name in enumerate(class_names)}
     files: list[str] = []
     labels: list[int] = []
     indices: dict[str, NDArray[np.int64]] = {}
     for split, folder in parts.items():
         start = len(files)
-        for name in _subfolders(folder):
-            if name not in class_names:
-                raise InputError(f"class folder {folder / name} has no counterpart in {root / 'train'}")
+        for name in subfolders(folder):
+            if _same_name(name) not in index_of:
+                raise InputError(f"class folder {folder / name} has no counterpart in {first}")
             found = images_below(folder / name, root)
             if not found:
                 raise InputError(f"class folder {folder / name} has no images")
             files += found
-            labels += [class_names.index(name)] * len(found)
+            labels += [index_of[_same_name(name)]] * len(found)
         indices[split] = np.arange(start, len(files))
     given = {split: indices[split] for split in splits}
     return ClassFolders(root, tuple(files), np.array(labels, dtype=np.int64), class_names, given)
 
 
-def _given_splits(root: Path, folders: list[str]) -> tuple[str, ...]:
-    """The splits that the folder prescribes, ``train`` first."""
-    if not ("train" in folders and _subfolders(root / "train")):
-        return ()
-    if "test" in folders:
-        return tuple(split for split in ("train", "val", "test") if split in folders)
-    raise InputError(
-        f"data folder {root} has a train folder with class folders, but no test folder beside it"
-        + (
-            "; rename its val folder to test (validation images are then taken from train)"
-            if "val" in folders
-            else ""
+def _check_classes(root: Path, folder: Path, class_names: tuple[str, ...]) -> None:
+    if not class_names:
+        raise InputError(
+            f"data folder {folder} has no class folders; put the images of each class into a folder"
         )
-    )
+    if len(class_names) == 1:
+        inner = root / class_names[0]
+        wrapped = folder == root and len(subfolders(inner)) > 1
+        raise InputError(
+            f"data folder {root} has only one class folder, {class_names[0]!r}; at least two are needed"
+            + (f"; if the classes are the folders in it, give folder:{inner}" if wrapped else "")
+        )
+    seen: dict[str, str] = {}
+    for name in class_names:
+        if (same := _same_name(name)) in seen:
+            raise InputError(
+                f"data folder {folder} has two class folders whose names read the same, {ascii(seen[same])} and "
+                f"{ascii(name)}; rename one of them"
+            )
+        seen[same] = name
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+def _same_name(name: str) -> str:
+    """Return a name in the form that does not depend on how a file system writes letters with accents."""
+    return unicodedata.normalize("NFC", name)
 
 
 def images_below(folder: Path, root: Path) -> list[str]:
