@@ -16,7 +16,14 @@ from torch import Tensor
 
 from dynvision.base.monitoring import explain_non_finite_loss
 from dynvision.base.observers import CostObserver, Observer, watch_costs
-from dynvision.base.optimization import Epoch, build_optimizer, build_schedule, parameter_groups
+from dynvision.base.optimization import (
+    Epoch,
+    TrainingLength,
+    build_optimizer,
+    build_schedule,
+    parameter_groups,
+    training_length,
+)
 from dynvision.base.temporal_base import TemporalBase
 from dynvision.errors import InputError
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
@@ -102,18 +109,41 @@ class LightningBase(pl.LightningModule):
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
+    # What torch.compile compiles of a training is the network: the rest of a step is Lightning's logging and plain Python.
+
+    @torch.compiler.disable
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, weighted as its images are; logs ``train_loss`` and ``train_accuracy`` without the weight."""
         loss = self.model_step(batch, "train")
         return loss if self.epoch is None else loss * self.epoch.weight(batch_idx)
 
+    @torch.compiler.disable
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one validation batch; logs ``val_loss`` and ``val_accuracy``."""
         return self.model_step(batch, "val")
 
+    @torch.compiler.disable
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one test batch; logs ``test_loss`` and ``test_accuracy``."""
         return self.model_step(batch, "test")
+
+    @torch.compiler.disable
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """Show a batch as in validation.
+
+        Args:
+            batch: images (B, C, H, W) or videos (B, T, C, H, W), or a tuple that begins with them.
+            batch_idx, dataloader_idx: of no meaning.
+
+        Returns:
+            Outputs (B, T + R, n_classes).
+        """
+        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        if not self._forward_takes("shown"):
+            logits: Tensor = self(x)
+            return logits
+        n_frames = x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else None
+        return self(x, shown=list(self.trial_course(False, n_frames).on))  # type: ignore[no-any-return]
 
     def model_step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
         """Run a batch, log loss, accuracy and, where the loss has several, its terms; return the loss.
@@ -242,10 +272,14 @@ class LightningBase(pl.LightningModule):
     # --- optimiser --------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        """The optimiser with its parameter groups, and the schedule.
+        """The optimiser with its parameter groups, and the schedule, in Lightning's form.
+
+        Without a trainer, or with data of unknown length, the schedule moves once an epoch instead of after every
+        update; ``interval`` says which.
 
         Raises:
-            InputError: an optimiser or schedule that torch does not have, or an argument that it does not take.
+            InputError: an optimiser or schedule that torch does not have, an argument that it does not take, or a schedule
+                that needs the length of a training without an end.
         """
         optimizer = build_optimizer(
             self.optimizer,
@@ -254,14 +288,16 @@ class LightningBase(pl.LightningModule):
             self.weight_decay,
             self.optimizer_args,
         )
-        n_updates = self.trainer.estimated_stepping_batches  # lets the trainer look at the data, too
-        per_epoch = -(-self.trainer.num_training_batches // self.trainer.accumulate_grad_batches)
+        length = TrainingLength() if self._trainer is None else training_length(self.trainer)
+        n_moves, per_epoch, unit = length.schedule_units(
+            self.scheduler, self.scheduler_args, self.warmup_epochs
+        )
         schedule = build_schedule(
-            self.scheduler, optimizer, self.scheduler_args, n_updates, per_epoch, self.warmup_epochs
+            self.scheduler, optimizer, self.scheduler_args, n_moves, per_epoch, self.warmup_epochs
         )
         if schedule is None:
             return {"optimizer": optimizer}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": unit}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters in groups of equal learning rate."""

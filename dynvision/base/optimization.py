@@ -5,6 +5,9 @@ factor an epoch becomes one an update:
 
     n updates an epoch:    length e -> e n        factor g -> g^(1 / n)
 
+Where n is not known (data without a length, or no trainer), it moves after every epoch instead; or after every update,
+if all its lengths follow from the training and that has a number of updates.
+
 A warm-up of w updates goes before it: (k + 1) / w of the learning rate at update k.
 
 An update is made of k batches. Its gradient is that of the mean over all of its images, so a batch of b images weighs
@@ -103,7 +106,10 @@ def build_schedule(
     if name.lower() == "none":
         return linear_warmup(optimizer, warmup) if warmup else None
     schedule_class = _torch_class(torch.optim.lr_scheduler, name, LRScheduler, "scheduler")
-    given = in_updates(SCHEDULES.get(name, Schedule()), arguments, n_updates - warmup, updates_per_epoch)
+    settings = SCHEDULES.get(name, Schedule())
+    if math.isinf(n_updates):
+        _check_own_length(name, settings, arguments)
+    given = in_updates(settings, arguments, n_updates - warmup, updates_per_epoch)
     if name == "OneCycleLR":
         given.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
     try:
@@ -113,6 +119,67 @@ def build_schedule(
     if not warmup:
         return schedule
     return SequentialLR(optimizer, [linear_warmup(optimizer, warmup), schedule], milestones=[warmup])
+
+
+@dataclass(frozen=True)
+class TrainingLength:
+    """How long a training is, as far as it is known beforehand; infinite where it is not.
+
+    Attributes:
+        n_epochs: epochs.
+        updates_per_epoch: updates of the weights in an epoch.
+        n_updates: updates of the whole training.
+    """
+
+    n_epochs: float = math.inf
+    updates_per_epoch: float = math.inf
+    n_updates: float = math.inf
+
+    def schedule_units(
+        self, name: str, arguments: Mapping[str, Any], warmup_epochs: float
+    ) -> tuple[float, float, str]:
+        """How long a schedule is, in the unit in which it moves.
+
+        Args:
+            name, arguments, warmup_epochs: as for :func:`build_schedule`.
+
+        Returns:
+            Moves of the whole training, moves of an epoch, and the unit: ``step`` for updates, or ``epoch``.
+
+        Raises:
+            InputError: it would move after every epoch, and has a length that is no whole number of epochs.
+        """
+        if math.isfinite(self.updates_per_epoch):
+            return self.n_updates, self.updates_per_epoch, "step"
+        schedule = SCHEDULES.get(name, Schedule())
+        lengths = {key: value for key, value in arguments.items() if key in schedule.in_epochs}
+        defaults = {key: value for key, value in schedule.lengths.items() if value is not None}
+        lengths = {**defaults, **lengths, "warmup_epochs": warmup_epochs}
+        if math.isfinite(self.n_updates) and not any(lengths.values()) and not schedule.per_epoch:
+            return self.n_updates, 1, "step"
+        for key, value in lengths.items():
+            for epochs in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(epochs, float) and not epochs.is_integer():
+                    raise InputError(
+                        f"{key}={value}: the number of updates in an epoch is not known here, so the schedule moves once "
+                        "an epoch; give a whole number of epochs, or training data that have a length"
+                    )
+        return self.n_epochs, 1, "epoch"
+
+
+def training_length(trainer: Any) -> TrainingLength:
+    """The length of a training by Lightning, which looks at its data for that."""
+    if trainer.train_dataloader is None:
+        trainer.fit_loop.setup_data()
+    n_epochs = math.inf if trainer.max_epochs in (None, -1) else max(trainer.max_epochs, 1)
+    n_updates = math.inf if trainer.max_steps == -1 else trainer.max_steps
+    batches = trainer.num_training_batches
+    if batches == math.inf and isinstance(trainer.limit_train_batches, int) and trainer.limit_train_batches:
+        batches = trainer.limit_train_batches
+    if batches == math.inf:
+        return TrainingLength(n_epochs, math.inf, n_updates)
+    per_epoch = -(-batches // trainer.accumulate_grad_batches)
+    return TrainingLength(n_epochs, per_epoch, min(n_epochs * per_epoch, n_updates))
 
 
 def linear_warmup(optimizer: Optimizer, n_updates: int) -> LRScheduler:
@@ -147,9 +214,17 @@ def _updates(epochs: Any, updates_per_epoch: float, key: str) -> int | list[int]
         return [round(value * updates_per_epoch) for value in epochs]
     if not isinstance(epochs, (int, float)) or epochs <= 0:
         raise InputError(f"training.{key}={epochs!r} must be a number of epochs above 0")
-    if not math.isfinite(epochs * updates_per_epoch):
-        raise InputError(f"training.{key} must be given for a training without an end")
     return max(1, round(epochs * updates_per_epoch))
+
+
+def _check_own_length(name: str, schedule: Schedule, arguments: Mapping[str, Any]) -> None:
+    for key, length in schedule.lengths.items():
+        if length is None and key not in arguments:
+            own = f", or {key} in scheduler_args" if key in schedule.optional else ""
+            raise InputError(
+                f"scheduler={name} takes its length from the training, and this one has no end; give the trainer "
+                f"max_epochs or max_steps{own}"
+            )
 
 
 def _torch_class(module: Any, name: str, base: type, key: str) -> Any:
