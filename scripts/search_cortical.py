@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import io
 import json
 import math
@@ -44,7 +45,7 @@ def draw(rng: random.Random) -> dict[str, Any]:
             "last": rng.choice([1.0, 1.25, 1.5, 2.0]),
         },
         "normalization_pool": rng.choice(["unit", "unit", "channel"]),
-        "t_feedforward": rng.choice([4.0, 6.0, 8.0, 10.0, 12.0]),
+        "t_feedforward": rng.choice([4.0, 8.0, 12.0, 16.0, 20.0]),
         "t_recurrence": rng.choice([4.0, 6.0, 10.0, 20.0]),
         "recurrence_type": rng.choice(["full", "full", "depthwise", "self", "none"]),
         "n_timesteps": rng.choice([80, 100, 120, 140]),
@@ -168,7 +169,9 @@ def known(path: Path) -> list[dict[str, Any]]:
     """The trials so far, best first."""
     if not path.exists():
         return []
-    found = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    with open(path) as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        found = [json.loads(line) for line in file if line.strip()]
     return sorted((trial for trial in found if "score" in trial), key=lambda trial: -trial["score"])
 
 
@@ -176,15 +179,18 @@ def work(worker: int, options: argparse.Namespace) -> None:
     """One worker: trials until the time is over."""
     rng = random.Random(1000 * options.seed + worker)
     trials = options.output / "trials.jsonl"
-    end = time.time() + 60 * options.minutes
+    end, errors = time.time() + 60 * options.minutes, 0
     for _ in range(options.trials):
-        if time.time() > end:
+        if time.time() > end or errors == 3:  # a device without memory fails at once, again and again
             return
         best = known(trials)[: options.keep]
         arguments = (
             vary(rng.choice(best)["arguments"], rng) if best and rng.random() < options.exploit else draw(rng)
         )
-        record(trials, arguments, 1, options.output / f"worker{worker}", TRAINING, "val", options.images)
+        done = record(
+            trials, arguments, 1, options.output / f"worker{worker}", TRAINING, "val", options.images
+        )
+        errors = 0 if done else errors + 1
 
 
 def record(
@@ -195,8 +201,8 @@ def record(
     training: dict[str, Any],
     split: str = "val",
     images: int = 100,
-) -> None:
-    """Evaluate, and append one line."""
+) -> bool:
+    """Evaluate, and append one line; whether it has a score."""
     folder.mkdir(parents=True, exist_ok=True)
     log = io.StringIO()
     try:
@@ -205,7 +211,9 @@ def record(
     except (ValueError, RuntimeError):  # a network that cannot be built or trained is a trial, too
         found = {"error": traceback.format_exc(limit=3)[-400:], "arguments": arguments, "seed": seed}
     with open(trials, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(found) + "\n")
+    return "score" in found
 
 
 def main() -> None:
