@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynvision.base.inputs import Origin
 from dynvision.trials import Trial
 
 Merge = Callable[[Tensor, Tensor], Tensor]
@@ -178,6 +179,12 @@ class Trace:
         newest = self.last()
         return 0 if newest is None else newest.numel() * newest.element_size()
 
+    @property
+    def kind(self) -> tuple[torch.dtype, torch.device]:
+        """Type and device of a trace that has begun."""
+        newest = self.pieces[-1].values
+        return newest.dtype, newest.device
+
     def since(self, first: int, shift: int) -> Trace:
         """Without the pieces that end before ``first``, on a clock shifted by ``shift``."""
         return Trace(tuple(piece.shifted(shift) for piece in self.pieces if piece.end > first))
@@ -202,6 +209,7 @@ class ModelState:
         traces: recent activity by layer.
         drives: recent drives by layer, newest first, for solvers that use them.
         operations: states of stateful operations, by (layer, operation).
+        origin: of the plan that it began with; a plan of another origin cannot go on from it.
     """
 
     age: int
@@ -209,6 +217,7 @@ class ModelState:
     traces: dict[str, Trace] = field(default_factory=dict)
     drives: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
     operations: dict[tuple[str, str], Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def map(self, function: Any) -> ModelState:
         """The state with a function applied to every tensor in it."""

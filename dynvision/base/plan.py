@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from dynvision.base.frames import Frames, ModelState
+from dynvision.base.inputs import Origin
 from dynvision.base.operations import Operation, is_backward, resolve_operations
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.leaky_steps import Rectified
@@ -69,6 +70,8 @@ class Plan:
     settled: int  # age after which every signal has arrived everywhere
     outputs: dict[str, str]  # the trace that others hear, by layer
     padded: bool = False  # whether maps have channels of zeros beside theirs
+    owner: int = 0  # id of the model that made it
+    origin: Origin | None = None  # which states it can go on from
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -24,6 +24,7 @@ from dynvision.base.architecture import PublishedWeights, parse_input_dims, reje
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
+from dynvision.base.inputs import Origin, as_video, check_frames, check_state
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.operations import check_operations
 from dynvision.base.padded_channels import can_pad, pads_here
@@ -146,13 +147,26 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             (*self.optional_operations,) if self._uses_default_operations() else self._declared_optional()
         )
         check_operations(self, layers, self.layer_operations, optional)
-        return make_plan(
+        made = make_plan(
             self,
             {layer: tuple(self.layer_operations) for layer in layers},
             {layer: self.feedforward_delay_steps(layer) for layer in layers},
             self.feedforward_only if feedforward_only is None else feedforward_only,
             self.without_skip,
         )
+        origin = Origin(
+            self.dt,
+            self.image,
+            tuple((layer.name, layer.start) for layer in made.layers),
+            tuple(sorted(tuple(parameter.shape) for parameter in self.parameters())),
+            made.horizon,
+        )
+        return replace(made, owner=id(self), origin=origin)
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(C, H, W) of the input."""
+        return self.n_channels, self.height, self.width
 
     @property
     def chain(self) -> tuple[str, ...]:
@@ -226,7 +240,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         Raises:
             InputError: an input of another shape, or ``shown`` of another length than the presentation.
         """
-        x = self._as_video(x_0)
+        x = as_video(x_0, self, self.image)
         n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]
         plan = self.plan(feedforward_only)
         on = [True] * n_steps if shown is None else list(shown)
@@ -293,8 +307,13 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
 
         Returns:
             Outputs (B, n, n_classes) and the state after the last step.
+
+        Raises:
+            InputError: frames of another shape, type or device than the model's, or a state of another batch or model.
         """
         plan = self.plan() if plan is None else plan
+        check_frames(frames, self, self.image)
+        check_state(frames, state, plan, self)
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with _weights_once():
@@ -311,6 +330,9 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
 
         Returns:
             Outputs (B, n_classes) and the new state.
+
+        Raises:
+            InputError: as of :meth:`advance`.
         """
         logits, state = self.advance(Frames(0, 1, frame), state, plan)
         return logits[:, 0], state
@@ -319,7 +341,16 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         """The state at stimulus onset: nothing yet, or after ``t_idle`` ms of null input.
 
         The idle state does not depend on the image: it is computed for one element, without gradient, and expanded.
+
+        Args:
+            batch: number of images, >= 1.
+            plan: as for :meth:`step`.
+
+        Raises:
+            InputError: no image.
         """
+        if batch < 1:
+            raise InputError(f"batch={batch} images must be at least 1")
         plan = self.plan() if plan is None else plan
         operations = {
             (layer.name, operation.name): operation.module.start()
@@ -328,10 +359,11 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
             if isinstance(operation.module, StatefulOperation)
         }
         if not self.idle_steps:
-            return ModelState(0, batch, operations=operations)
+            return ModelState(0, batch, operations=operations, origin=plan.origin)
         with torch.no_grad(), running_statistics(self):
             idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
-            _, state = self.advance(idle, ModelState(0, 1, operations=operations), plan)
+            begin = ModelState(0, 1, operations=operations, origin=plan.origin)
+            _, state = self.advance(idle, begin, plan)
         return state.expand(batch)
 
     def null_input(self, batch: int) -> Tensor:
@@ -357,14 +389,6 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
                 signal = signal.mean(dim=(2, 3))
             signal = classifier(signal)
         return signal.flatten(1)
-
-    def _as_video(self, x: Tensor) -> Tensor:
-        """Input as (B, T, C, H, W); a single image is one frame."""
-        video = x.unsqueeze(1) if x.dim() == 4 else x
-        if video.dim() != 5 or video.shape[2] != self.n_channels:
-            c = self.n_channels
-            raise InputError(f"input of shape {tuple(x.shape)} is not (B, {c}, H, W) or (B, T, {c}, H, W)")
-        return video
 
 
 def _weights_once() -> contextlib.AbstractContextManager[None]:
