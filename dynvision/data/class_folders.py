@@ -6,21 +6,17 @@ folder/train/cat/1.png  ...  folder/test/dog/2.png   splits as given; folder/val
 
 from __future__ import annotations
 
-import logging
 import os
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from dynvision.data.image_files import images_below, is_readable
 from dynvision.data.split_folders import given_split_folders, subfolders
 from dynvision.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,7 @@ class ClassFolders:
         labels: class index of every image, (N,).
         class_names: names of the class folders, sorted.
         given_splits: image indices by split, where the folder has folders of splits; otherwise empty.
+        notes: sentences on what was ignored, by class folder.
     """
 
     root: Path
@@ -40,10 +37,11 @@ class ClassFolders:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     given_splits: dict[str, NDArray[np.int64]]
+    notes: tuple[str, ...] = ()
 
 
 def list_class_folders(root: str | Path) -> ClassFolders:
-    """List a folder of class folders. Hidden files and files that are no images are ignored.
+    """List a folder of class folders. Files that are no images are ignored, and `notes` says which.
 
     Raises:
         InputError: the folder is missing or empty, has no class folders, has only one, one of them has no images, or what
@@ -63,19 +61,37 @@ def list_class_folders(root: str | Path) -> ClassFolders:
     files: list[str] = []
     labels: list[int] = []
     indices: dict[str, NDArray[np.int64]] = {}
+    notes = [note for folder in {root, *parts.values()} if (note := _beside_classes(folder))]
     for split, folder in parts.items():
         start = len(files)
         for name in subfolders(folder):
             if _same_name(name) not in index_of:
                 raise InputError(f"class folder {folder / name} has no counterpart in {first}")
-            found = images_below(folder / name, root)
+            found, ignored = images_below(folder / name, root)
             if not found:
-                raise InputError(f"class folder {folder / name} has no images")
+                raise InputError(
+                    f"class folder {folder / name} has no images" + (f" ({ignored})" if ignored else "")
+                )
+            if ignored:
+                notes.append(f"{(folder / name).relative_to(root).as_posix()}: {ignored}")
             files += found
             labels += [index_of[_same_name(name)]] * len(found)
         indices[split] = np.arange(start, len(files))
+        if absent := sorted(set(range(len(class_names))) - set(labels[start:])):
+            notes.append(
+                f"{folder.name} has no images of {', '.join(class_names[index] for index in absent)}"
+            )
     given = {split: indices[split] for split in splits}
-    return ClassFolders(root, tuple(files), np.array(labels, dtype=np.int64), class_names, given)
+    return ClassFolders(
+        root, tuple(files), np.array(labels, dtype=np.int64), class_names, given, tuple(notes)
+    )
+
+
+def _beside_classes(folder: Path) -> str:
+    """Return a sentence on images that lie beside class folders, in none of them."""
+    with os.scandir(folder) as entries:
+        n_images = sum(is_readable(entry.name) and entry.is_file() for entry in entries)
+    return f"{n_images} images right in {folder}, in no class folder, are ignored" if n_images else ""
 
 
 def _check_classes(root: Path, folder: Path, class_names: tuple[str, ...]) -> None:
@@ -103,25 +119,3 @@ def _check_classes(root: Path, folder: Path, class_names: tuple[str, ...]) -> No
 def _same_name(name: str) -> str:
     """Return a name in the form that does not depend on how a file system writes letters with accents."""
     return unicodedata.normalize("NFC", name)
-
-
-def images_below(folder: Path, root: Path) -> list[str]:
-    """Paths of the images in a folder and the folders in it, from a root, sorted; other files are ignored."""
-    found: list[str] = []
-    n_other = 0
-    for place, inner, names in os.walk(folder):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
-            if Path(name).suffix.lower() in readable_suffixes():
-                found.append((Path(place) / name).relative_to(root).as_posix())
-            else:
-                n_other += 1
-    if n_other:
-        logger.info("class folder %s: %d files that are no images are ignored", folder, n_other)
-    return found
-
-
-@cache
-def readable_suffixes() -> frozenset[str]:
-    """Suffixes of the image formats that Pillow reads, in lower case with the dot."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)

@@ -49,6 +49,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     if loader == "ffcv":
         use_ffcv("ffcv")
     source = open_source(config)
+    print(*source.notes, sep="\n", end="\n" if source.notes else "", flush=True)
     write_ffcv = choose_loader(loader, len(source) * config.image_bytes) == "ffcv"
     splits = split_source(source, config)
     statistics = PixelStatistics(config.n_channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from dynvision.data.images import fit_image, read_image
 from dynvision.data.presets import find_preset
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 class FolderDataset(Dataset[tuple[Tensor, int]]):
@@ -61,4 +64,6 @@ def get_dataset(path: str | Path, data_transform: str) -> FolderDataset:
     if folders.given_splits:
         choices = " or ".join(str(folders.root / split) for split in folders.given_splits)
         raise InputError(f"data folder {folders.root} holds several splits; give one of them: {choices}")
+    for note in folders.notes:
+        logger.warning("%s: %s", folders.root, note)
     return FolderDataset(folders, config, transform)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from dynvision.data.image_files import readable_suffixes
 from dynvision.errors import InputError
 
 UNREADABLE = (
@@ -36,6 +37,7 @@ def read_image(path: str | Path, n_channels: int) -> Image.Image:
     Raises:
         InputError: the file cannot be read as an image; the message names it.
     """
+    readable_suffixes()  # which loads the plugins
     try:
         with Image.open(path) as opened:
             return upright(opened, n_channels)

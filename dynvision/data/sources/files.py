@@ -28,6 +28,7 @@ class FileSource(ImageSource):
         labels: class index of each, (N,).
         class_names: by class index.
         given_splits: image indices by split.
+        notes: sentences on what of the folder is not used.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class FileSource(ImageSource):
         labels: NDArray[np.int64],
         class_names: tuple[str, ...],
         given_splits: dict[str, NDArray[np.int64]],
+        notes: tuple[str, ...] = (),
     ) -> None:
         self._root = root
         self._files = files
@@ -46,6 +48,7 @@ class FileSource(ImageSource):
         self.labels = labels
         self.class_names = class_names
         self.given_splits = given_splits
+        self.notes = notes
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
         image = read_image(self.path(index), self._n_channels)

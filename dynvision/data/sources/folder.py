@@ -15,5 +15,11 @@ class FolderSource(FileSource):
     def __init__(self, config: ImagesConfig) -> None:
         listed = list_class_folders(config.name.removeprefix(FOLDER_PREFIX).strip())
         super().__init__(
-            config, listed.root, listed.files, listed.labels, listed.class_names, listed.given_splits
+            config,
+            listed.root,
+            listed.files,
+            listed.labels,
+            listed.class_names,
+            listed.given_splits,
+            listed.notes,
         )

@@ -20,11 +20,13 @@ class ImageSource(ABC):
         class_names: name of every class, in the order of the class indices.
         given_splits: image indices of splits that the source itself prescribes, by ``train``, ``val``, ``test``;
             empty where it prescribes none.
+        notes: sentences on what of it is not used, for the user.
     """
 
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     given_splits: dict[str, NDArray[np.int64]]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

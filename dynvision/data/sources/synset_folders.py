@@ -24,8 +24,8 @@ import numpy as np
 from dynvision.config.data import ImagesConfig
 from dynvision.config.groups import GROUPS
 from dynvision.data.archives import unpack
-from dynvision.data.class_folders import images_below
 from dynvision.data.downloads import DATA_VARIABLE, Download, dataset_folder, fetch
+from dynvision.data.image_files import images_below
 from dynvision.data.sources.files import FileSource
 from dynvision.data.sources.source import register
 from dynvision.errors import InputError
@@ -63,15 +63,18 @@ class SynsetFolders(FileSource):
         files: list[str] = []
         labels: list[int] = []
         ends: list[int] = []
+        notes: list[str] = []
         for part in ("train", "val"):
-            for synset, file in _images(root, part):
+            for synset, file in _images(root, part, notes):
                 if synset not in index_of:
                     raise InputError(f"{root / part}: {synset} is none of the classes of {config.name}")
                 files.append(file)
                 labels.append(index_of[synset])
             ends.append(len(files))
         given = {"train": np.arange(ends[0]), "test": np.arange(ends[0], ends[1])}
-        super().__init__(config, root, tuple(files), np.array(labels, dtype=np.int64), synsets, given)
+        super().__init__(
+            config, root, tuple(files), np.array(labels, dtype=np.int64), synsets, given, tuple(notes)
+        )
 
 
 def _root(name: str) -> Path:
@@ -109,8 +112,8 @@ def imagenet_synsets() -> tuple[str, ...]:
     return tuple(table.split()[1:])
 
 
-def _images(root: Path, part: str) -> Iterator[tuple[str, str]]:
-    """WordNet id and path below the root of every image of a part, sorted."""
+def _images(root: Path, part: str, notes: list[str]) -> Iterator[tuple[str, str]]:
+    """WordNet id and path below the root of every image of a part, sorted. What is ignored is added to the notes."""
     annotations = root / part / ANNOTATIONS
     if annotations.is_file() and (root / part / "images").is_dir():
         lines = annotations.read_text(encoding="utf-8").splitlines()
@@ -118,5 +121,8 @@ def _images(root: Path, part: str) -> Iterator[tuple[str, str]]:
             yield synset, f"{part}/images/{file}"
         return
     for folder in sorted(path for path in (root / part).iterdir() if path.is_dir()):
-        for file in images_below(folder, root):
+        found, ignored = images_below(folder, root)
+        if ignored:
+            notes.append(f"{part}/{folder.name}: {ignored}")
+        for file in found:
             yield folder.name, file
