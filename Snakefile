@@ -14,7 +14,7 @@ from snakemake.utils import min_version
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.resources import Requests, commands_folder, config_folder
-from dynvision.runs import failures, plan_workflow
+from dynvision.runs import CallFolder, failures, plan_workflow
 
 min_version("9.0")
 
@@ -39,6 +39,13 @@ OF_RUNS = list(RUN_FIGURES)
 OF_DYNAMICS = [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST]
 LOADER = PLAN.workflow.execution.loader
 REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
+
+
+# Jobs read this file, too; only who has called looks around.
+CALLS = CallFolder()
+if workflow.is_main_process:
+    for sentence in CALLS.look_around():
+        print(f"dynvision: {sentence}", file=sys.stderr, flush=True)
 
 
 wildcard_constraints:
@@ -70,6 +77,12 @@ rule all:
         f"{RESULTS}/runs.csv",
     message:
         "all done"
+
+
+onstart:
+    if workflow.is_main_process:
+        for sentence in CALLS.begin():
+            print(f"dynvision: {sentence}", file=sys.stderr, flush=True)
 
 
 onsuccess:

@@ -29,10 +29,11 @@ from dynvision.config.run import read_yaml
 from dynvision.config.site import SiteConfig, read_site
 from dynvision.errors import InputError
 from dynvision.resources import CONFIG, IMAGE, LAUNCHER
+from dynvision.runs import CallFolder
 
 PROFILE, CONFIGURATION = Path(".snakemake/slurm-profile"), Path(".snakemake/slurm-config")
 JOB_LOGS = Path("logs/slurm/jobs")
-LOCKS = Path(".snakemake/locks")
+LOCKS, CALLS = Path(".snakemake/locks"), Path(".snakemake/calls")
 GONE_S, STOP_S = 120, 4  # time that cancelled jobs have to end, and that Snakemake has
 STOPPED, WOULD_GO_ON = 143, signal.SIGUSR1
 
@@ -75,9 +76,11 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
     }
     if interrupted:
         remove_locks()
-    elif LOCKS.is_dir() and any(LOCKS.iterdir()):
+    for sentence in CallFolder().look_around():
+        say(sentence)
+    if LOCKS.is_dir() and any(LOCKS.iterdir()):
         raise InputError(
-            "the folder is locked by a Snakemake that no head job started; wait for it, or if there is none, "
+            "the folder is locked by a Snakemake that no head job started; wait for it, or if its machine is gone, "
             "remove the lock with: snakemake --unlock"
         )
     started = time.time()
@@ -145,7 +148,10 @@ def copy_configuration() -> Path:
 def remove_locks() -> None:
     """Remove what Snakemake has locked. Only for who holds the folder, and once its Snakemake is gone."""
     for path in LOCKS.glob("*.lock"):
-        path.unlink()
+        path.unlink(missing_ok=True)
+    for path in CALLS.glob("*.json"):
+        if str(PROFILE) in path.read_text():  # it was a head job that called
+            path.unlink()
 
 
 def _run_snakemake(

@@ -1,5 +1,6 @@
 """From a workflow's configuration to its runs, and the paths of all that a run writes. Nothing here imports torch."""
 
+from dynvision.runs.calls import CallFolder
 from dynvision.runs.expansion import expand_runs, run_config, split_input_dims
 from dynvision.runs.failures import failures
 from dynvision.runs.parameters import flat_parameters, flatten
@@ -8,6 +9,7 @@ from dynvision.runs.plan import WorkflowPlan, plan_workflow
 from dynvision.runs.pretrained import check_pretrained
 
 __all__ = [
+    "CallFolder",
     "ResultPaths",
     "WorkflowPlan",
     "check_pretrained",

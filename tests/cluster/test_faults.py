@@ -6,6 +6,7 @@ The table in docs/cluster.md lists these tests.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -195,7 +196,12 @@ def test_a_local_snakemake_holds_the_folder(clone: Callable[..., Clone]) -> None
     lock = here.root / ".snakemake" / "locks" / "0.input.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
+    note = here.root / ".snakemake" / "calls" / "0.json"
+    note.parent.mkdir()
+    elsewhere = {"process": 7, "machine": "elsewhere", "kernel": "x", "since": "now", "command": "snakemake"}
+    note.write_text(json.dumps({**elsewhere, "locks": []}))
     said = here.wait(here.submit(*TO_TRAINING, **LONG))
+    assert "another call is at work in this folder: process 7 on elsewhere" in said
     assert "locked by a Snakemake that no head job started" in said
     assert lock.exists() and not here.results.exists()
 

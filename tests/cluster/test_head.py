@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -91,11 +92,27 @@ def test_a_lock_is_removed_only_if_its_holder_is_gone(
     lock = Path(".snakemake/locks/0.input.lock")
     lock.parent.mkdir(parents=True)
     lock.touch()
-    assert head.main([]) == 2 and calls() == []  # of whom, nobody knows
-    assert "locked by a Snakemake that no head job started" in capfd.readouterr().err
+    note = Path(".snakemake/calls/0.json")
+    note.parent.mkdir()
+    on_login = {
+        "process": 7,
+        "machine": "login1",
+        "kernel": "x",
+        "since": "now",
+        "command": "snakemake",
+        "locks": [],
+    }
+    note.write_text(json.dumps(on_login))
+    assert head.main([]) == 2 and calls() == []
+    said = capfd.readouterr().err
+    assert "another call is at work in this folder: process 7 on login1, since now: snakemake" in said
+    assert "locked by a Snakemake that no head job started" in said
+    note.write_text(
+        json.dumps({**on_login, "command": "snakemake --workflow-profile .snakemake/slurm-profile"})
+    )
     Path(".snakemake/head-job").write_text("5")  # of a head job that is gone
     assert head.main([]) == 0
-    assert len(calls()) == 1 and not lock.exists()
+    assert len(calls()) == 1 and not lock.exists() and not note.exists()
     slurm.put("6 RUNNING dynvision")
     Path(".snakemake/head-job").write_text("6")  # of one that is there
     assert head.main([]) == 2

@@ -98,6 +98,7 @@ def test_two_calls_at_once(again: Workflow) -> None:
             (again.root / "go").touch()
     assert second.status == 1
     assert "Directory cannot be locked. Please make sure that no other Snakemake process" in second.said
+    assert f"another call is at work in this folder: process {first.pid}, since " in second.said
     assert "Traceback" not in second.said
     assert first.returncode == 0
     assert again.results.joinpath("report.html").exists()

@@ -1,0 +1,223 @@
+"""Which calls of Snakemake are at work in a folder, and what a call that was killed has left there.
+
+Snakemake locks the files that it makes, and can neither remove its locks when it is killed nor end the jobs that it has
+started. So each call holds a file of its own by a lock of the kernel, which ends with the process however that ends. The
+next call finds the files that nobody holds, stops what those calls have left running, and removes their locks.
+
+    .snakemake/calls/<token>.json    process, machine, time and command of a call, and which of Snakemake's locks it wrote
+
+A job is stopped by SIGTERM, as on a cluster: a training then resumes from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+SNAKEMAKE = Path(".snakemake")
+TOKEN = "DYNVISION_CALL"  # in the environment of all that a call starts
+END_S = 30.0  # time that a job has to end after SIGTERM
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of Snakemake.
+
+    Attributes:
+        process: number of its process.
+        machine: name of the machine.
+        kernel: identifies the system that runs there until it is started again; only that one knows who holds a file.
+        since: date and time.
+        command: what was called.
+        locks: names of the locks of Snakemake that it wrote; known once jobs are started.
+    """
+
+    process: int
+    machine: str
+    kernel: str
+    since: str
+    command: str
+    locks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        place = "" if self.machine == os.uname().nodename else f" on {self.machine}"
+        return f"process {self.process}{place}, since {self.since}: {self.command}"
+
+
+class CallFolder:
+    """The calls of a folder.
+
+    Args:
+        snakemake: where Snakemake keeps its own files.
+    """
+
+    def __init__(self, snakemake: Path = SNAKEMAKE) -> None:
+        self.calls, self.locks = snakemake / "calls", snakemake / "locks"
+        self._own: tuple[Path, IO[str]] | None = None
+
+    def look_around(self) -> list[str]:
+        """Remove the locks of calls that were killed.
+
+        Returns:
+            What the user should know, a sentence each.
+        """
+        with self._turn():
+            known = self._known()
+            alive = {path: call for path, call in known.items() if _is_held(path, call)}
+            said = [f"another call is at work in this folder: {call}" for call in alive.values()]
+            gone = {path: call for path, call in known.items() if path not in alive}
+            stale = {lock for call in gone.values() for lock in call.locks} & self._locks()
+            if not alive and not _snakemake_here():
+                stale = self._locks()
+            said += self._remove_locks(stale, gone.values())
+            for path, call in gone.items():
+                if jobs := processes_of(path.stem):
+                    said.append(f"{_left_running(call, jobs)}; it is stopped before anything else is run")
+                else:
+                    path.unlink(missing_ok=True)
+        return said
+
+    def begin(self) -> list[str]:
+        """Take note of this call, whose jobs are about to start, and stop those of calls that were killed.
+
+        Returns:
+            What the user should know, a sentence each.
+        """
+        said = []
+        with self._turn():
+            known = self._known()
+            for path, call in known.items():
+                if not _is_held(path, call):
+                    said += _stop(path.stem, call)
+                    path.unlink(missing_ok=True)
+            others = {lock for path, call in known.items() if path.exists() for lock in call.locks}
+            self._hold(tuple(sorted(self._locks() - others)))
+        return said
+
+    def leave(self) -> None:
+        """Take the note of this call away."""
+        if self._own is not None:
+            self._own[0].unlink(missing_ok=True)
+            self._own[1].close()
+            self._own = None
+            os.environ.pop(TOKEN, None)
+
+    def _hold(self, locks: tuple[str, ...]) -> None:
+        token = secrets.token_hex(8)
+        path = self.calls / f"{token}.json"
+        file = open(path, "w", encoding="utf-8")  # noqa: SIM115  # held to the end of the process
+        fcntl.flock(file, fcntl.LOCK_EX)
+        since = time.strftime("%Y-%m-%d %H:%M")
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        json.dump(asdict(Call(os.getpid(), os.uname().nodename, _kernel(), since, command, locks)), file)
+        file.flush()
+        self._own = path, file
+        os.environ[TOKEN] = token
+        atexit.register(self.leave)
+
+    def _remove_locks(self, locks: Set[str], owners: Iterable[Call]) -> list[str]:
+        for lock in locks:
+            (self.locks / lock).unlink(missing_ok=True)
+        named = f" ({'; '.join(map(str, owners))})" if owners else ""
+        return [f"removed the lock of a call that was killed{named}"] if locks else []
+
+    def _locks(self) -> set[str]:
+        return {path.name for path in self.locks.glob("*.lock")}
+
+    def _known(self) -> dict[Path, Call]:
+        return {path: _read(path) for path in sorted(self.calls.glob("*.json"))}
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Calls look around one after the other."""
+        self.calls.mkdir(parents=True, exist_ok=True)
+        with open(self.calls / "turn", "a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield
+
+
+def processes_of(token: str) -> list[psutil.Process]:
+    """What a call has started and still runs on this machine."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(TOKEN) == token and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def _left_running(call: Call, jobs: Iterable[psutil.Process]) -> str:
+    """The commands that run, without the shells and the `tee` around them."""
+    shown = []
+    for job in jobs:
+        with contextlib.suppress(psutil.Error):
+            words = [Path(word).name for word in job.cmdline()[:3]]
+            if "dynvision" in words:
+                shown.append(f"process {job.pid}: {shlex.join(job.cmdline()[words.index('dynvision') :])}")
+    commands = "; ".join(shown) or ", ".join(f"process {job.pid}" for job in jobs)
+    return f"a call that was killed ({call}) has left running {commands}"
+
+
+def _stop(token: str, call: Call) -> list[str]:
+    """Stop what a call that is gone has left running: ask, wait, and end what is still there."""
+    jobs = processes_of(token)
+    if not jobs:
+        return []
+    said = f"{_left_running(call, jobs)}; it is stopped"
+    for act in (psutil.Process.terminate, psutil.Process.kill):
+        for job in jobs:
+            with contextlib.suppress(psutil.Error):
+                act(job)
+        psutil.wait_procs(jobs, END_S)
+        jobs = processes_of(token)
+    return [said]
+
+
+def _is_held(path: Path, call: Call) -> bool:
+    """Whether a call lives, as far as can be known: on another machine it is taken to."""
+    if call.kernel != _kernel():
+        return call.machine != os.uname().nodename
+    with open(path, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _read(path: Path) -> Call:
+    """The call of a file; a file that is not whole is of a call that was killed before it could do anything."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Call(**{**values, "locks": tuple(values["locks"])})
+    except (ValueError, TypeError, KeyError):
+        return Call(0, os.uname().nodename, _kernel(), "?", "?")
+
+
+def _kernel() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text().strip() if boot.exists() else os.uname().nodename
+
+
+def _snakemake_here() -> bool:
+    """Whether a Snakemake that took no note of itself is at work in this folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            words = process.cmdline()[:3]
+            calls = words[1:] == ["-m", "snakemake"] or "snakemake" in (Path(word).name for word in words[:2])
+            if calls and process.pid != os.getpid() and Path(process.cwd()).samefile(Path.cwd()):
+                return True
+    return False

@@ -1,0 +1,168 @@
+"""What a call that was killed leaves, a lock and jobs, is cleared by the next one; a call that lives is named."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dynvision.runs.calls import TOKEN, CallFolder
+from tests.processes import BIN, wait_for
+from tests.workflow.conftest import Workflow
+
+# A job that waits for as long as the test wants, and ends as the commands of the package do when it is told to stop.
+WAITING = "import signal, time; signal.signal(15, signal.SIG_DFL); open('started', 'w'); time.sleep(300)"
+
+
+@contextlib.contextmanager
+def waiting_call(workflow: Workflow) -> Iterator[subprocess.Popen[bytes]]:
+    """A call of Snakemake whose last job waits; its whole session is ended afterwards."""
+    rules = workflow.root / "workflow" / "rules" / "data.smk"
+    text = rules.read_text()
+    job = f'{sys.executable} -c \\"{WAITING}\\" && dynvision runs'
+    rules.write_text(text.replace('"dynvision runs', f'"{job}'))
+    command = [str(BIN / "snakemake"), *workflow.arguments("runs_table")]
+    call = subprocess.Popen(
+        command,
+        cwd=workflow.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for((workflow.root / "started").exists)
+        rules.write_text(text)
+        yield call
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(call.pid, signal.SIGKILL)
+        call.wait()
+
+
+def waiting_jobs(session: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and WAITING in process.cmdline():
+                found.append(process)
+    return found
+
+
+def test_a_call_that_is_killed_is_resumed(workflow: Workflow) -> None:
+    with waiting_call(workflow) as call:
+        os.killpg(call.pid, signal.SIGKILL)
+        call.wait()
+        assert any((workflow.root / ".snakemake" / "locks").iterdir())
+        again = workflow.snakemake("runs_table")
+    assert again.status == 0, again.said
+    assert f"dynvision: removed the lock of a call that was killed (process {call.pid}, since " in again.said
+    assert (workflow.results / "runs.csv").exists()
+    assert "dynvision: " not in workflow.snakemake("runs_table").said
+
+
+def test_jobs_of_a_killed_snakemake_are_named_and_stopped(workflow: Workflow) -> None:
+    """Only Snakemake is killed, as by the kernel where memory is short; planning stops nothing."""
+    with waiting_call(workflow) as call:
+        call.kill()
+        call.wait()
+        (job,) = waiting_jobs(call.pid)
+        planned = workflow.snakemake("runs_table", "-n")
+        assert planned.status == 0 and "has left running" in planned.said and str(job.pid) in planned.said
+        assert job.is_running()
+        again = workflow.snakemake("runs_table")
+        assert again.status == 0, again.said
+        assert f"a call that was killed (process {call.pid}, since " in again.said
+        assert str(job.pid) in again.said and "; it is stopped\n" in again.said
+        assert not job.is_running()
+    assert (workflow.results / "runs.csv").exists()
+
+
+def test_a_call_that_lives_is_named(workflow: Workflow) -> None:
+    with waiting_call(workflow) as call:
+        second = workflow.snakemake("runs_table")
+        other = workflow.snakemake("runs_table", results_dir="elsewhere")
+    assert second.status == 1 and "Directory cannot be locked" in second.said
+    named = f"dynvision: another call is at work in this folder: process {call.pid}, since "
+    assert named in second.said and named in other.said
+    assert other.status == 0, other.said  # files of its own
+
+
+def call_file(folder: Path, name: str = "0123", **changes: object) -> Path:
+    """The note of a call that nobody holds."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    here = {"process": 7, "machine": os.uname().nodename, "kernel": boot, "since": "2026-01-01 00:00"}
+    path = folder / "calls" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**here, "command": "snakemake", "locks": [], **changes}))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Snakemake's folder, with two locks."""
+    (tmp_path / "locks").mkdir()
+    for name in ("0.output.lock", "1.output.lock"):
+        (tmp_path / "locks" / name).write_text("results/report.html\n")
+    return tmp_path
+
+
+def locks(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "locks").iterdir())
+
+
+def test_a_machine_that_was_started_again(folder: Path) -> None:
+    path = call_file(folder, kernel="of before")
+    (said,) = CallFolder(folder).look_around()
+    assert said == "removed the lock of a call that was killed (process 7, since 2026-01-01 00:00: snakemake)"
+    assert locks(folder) == [] and not path.exists()
+
+
+def test_a_call_on_another_machine_is_left_alone(folder: Path) -> None:
+    path = call_file(folder, kernel="another", machine="node17")
+    (said,) = CallFolder(folder).look_around()
+    assert "at work in this folder: process 7 on node17, since 2026-01-01 00:00" in said
+    assert len(locks(folder)) == 2 and path.exists()
+
+
+def test_a_dead_call_beside_one_that_lives(folder: Path) -> None:
+    """Only the lock of the dead one goes."""
+    held = call_file(folder, "alive", locks=["0.output.lock"])
+    call_file(folder, "dead", locks=["1.output.lock"])
+    with open(held) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        said = CallFolder(folder).look_around()
+    assert len(said) == 2
+    assert locks(folder) == ["0.output.lock"]
+
+
+@pytest.mark.parametrize("content", [None, "", '{"process": 7'])
+def test_a_lock_of_nobody(folder: Path, content: str | None) -> None:
+    """Of a Snakemake that was killed before it could take note of itself, or while it did."""
+    if content is not None:
+        call_file(folder).write_text(content)
+    assert len(CallFolder(folder).look_around()) == 1
+    assert locks(folder) == []
+
+
+def test_a_call_holds_its_own_locks_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    held = call_file(folder, "alive", locks=["0.output.lock"])
+    with open(held) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        calls = CallFolder(folder)
+        assert calls.begin() == []
+        own = folder / "calls" / f"{os.environ[TOKEN]}.json"
+        assert json.loads(own.read_text())["locks"] == ["1.output.lock"]
+        (said, _) = CallFolder(folder).look_around()
+        assert "at work" in said
+        calls.leave()
+    assert TOKEN not in os.environ and not own.exists()
