@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from dynvision.base.batches import check_batch_of_one, explained_normalisation, last_batch
 from dynvision.base.monitoring import explain_non_finite_loss
 from dynvision.base.observers import CostObserver, Observer, watch_costs
 from dynvision.base.optimization import (
@@ -106,8 +107,19 @@ class LightningBase(pl.LightningModule):
         # Set by who knows the data; without it batches of all sizes weigh the same.
         self.epoch: Epoch | None = None
         self.losses = _weighted_losses(criterion_params)
+        self._batches_checked = False
 
     # --- steps ------------------------------------------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self._batches_checked = False
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        if not self._batches_checked:  # here callbacks have said which normalisations are trained
+            check_batch_of_one(self, last_batch(self.trainer, self.epoch))
+            self._batches_checked = True
+        return super().on_train_batch_start(batch, batch_idx)
 
     # What torch.compile compiles of a training is the network: the rest of a step is Lightning's logging and plain Python.
 
@@ -158,7 +170,8 @@ class LightningBase(pl.LightningModule):
         Raises:
             InputError: the training loss is not finite; it says where that began.
         """
-        outputs = self.respond(batch, stage == "train")
+        with explained_normalisation():
+            outputs = self.respond(batch, stage == "train")
         terms = self.loss_terms(outputs)
         loss = self._sum(terms)
         if stage == "train" and not loss.isfinite():

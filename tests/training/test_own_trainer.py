@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from dynvision.base import BaseModel
 from dynvision.errors import InputError
 from dynvision.models import create
 
@@ -162,3 +163,74 @@ def test_predictions_are_those_of_the_validation(model: dict[str, Any]) -> None:
     for data in (TensorDataset(images, labels), TensorDataset(images), images):
         found = trainer().predict(network_, DataLoader(data, batch_size=BATCH))
         torch.testing.assert_close(torch.cat(found), expected)
+
+
+class Normalised(BaseModel):
+    """A convolution over 8 x 8 pixels with batch normalisation: on images of 8 x 8 it has one value a channel."""
+
+    def _define_architecture(self) -> None:
+        self.layer_names = ["A"]
+        self.layer_operations = ["layer", "norm", "nonlin", "record"]
+        self.A = nn.Conv2d(1, 4, 8, stride=8)
+        self.norm_A = nn.BatchNorm2d(4)
+        self.nonlin = nn.ReLU()
+        self.classifier = nn.Linear(4, 3)
+
+
+def normalised(size: int = 8) -> Any:
+    torch.manual_seed(0)
+    return Normalised(
+        input_dims=(2, 1, size, size), n_classes=3, scheduler="none", optimizer="SGD", store_responses=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch_size", "said"),
+    [
+        ("map", 4, "9 training images in batches of 4 leave a last batch of one image, .* e.g. to 5$"),
+        ("map", 8, "9 training images in batches of 8 leave a last batch of one image, .* e.g. to 9$"),
+        ("map", 1, "training batches have one image, .*; raise batch_size above 1$"),
+        ("stream", 4, "a training batch has one image, .*drop_last"),
+    ],
+)
+def test_a_last_batch_of_one_image_is_refused_before_training(kind: str, batch_size: int, said: str) -> None:
+    model = normalised()
+    before = copy.deepcopy(model.state_dict())
+    one = trainer(max_epochs=1)
+    with pytest.raises(InputError, match=said):
+        one.fit(model, loader(kind, batch_size))
+    if kind == "map":
+        assert one.global_step == 0
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch_size"), [({}, 5), ({"limit_train_batches": 2}, 4), ({"max_epochs": 0}, 4)], ids=str
+)
+def test_batches_that_can_be_normalised_train(settings: dict[str, Any], batch_size: int) -> None:
+    one = trainer(**{"max_epochs": 1, **settings})
+    one.fit(normalised(), loader(batch_size=batch_size))
+    assert one.global_step == (0 if "max_epochs" in settings else 2)
+
+
+def test_a_batch_of_one_image_with_several_pixels_trains_as_before() -> None:
+    """Where every normalisation has several values the check changes nothing: statistics, noise, stored responses."""
+    images, labels = images_and_labels(5, 16)
+    model = normalised(16)
+    plain = copy.deepcopy(model)
+    data = DataLoader(TensorDataset(images, labels), batch_size=4)
+    torch.manual_seed(1)
+    trainer(max_epochs=1).fit(model, data)
+    drawn = torch.rand(1)
+    optimizer = torch.optim.SGD(plain.parameters(), 0.001)
+    plain.train()
+    torch.manual_seed(1)
+    for x, y in data:
+        optimizer.zero_grad()
+        logits = plain(x)
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat_interleave(2)).backward()
+        optimizer.step()
+    assert torch.equal(torch.rand(1), drawn)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-5, atol=1e-7, msg=name)
+    assert model.recording("train").n_images == 4 and model.recording("call").n_images == 0

@@ -1,0 +1,112 @@
+"""What a batch must be for a training: enough images for batch normalisation, also in the last batch of an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dynvision.base.optimization import Epoch
+from dynvision.errors import InputError
+
+ONE_VALUE = "Expected more than 1 value per channel when training"  # how torch's batch normalisation refuses
+
+
+class LastBatch(NamedTuple):
+    """The last batch of an epoch, of one process.
+
+    Attributes:
+        n_images: images of the epoch.
+        batch_size: images of every batch but the last.
+        n_last: images of the last.
+    """
+
+    n_images: int
+    batch_size: int
+    n_last: int
+
+
+def last_batch(trainer: Any, epoch: Epoch | None) -> LastBatch | None:
+    """The last batch of an epoch, or None where nobody knows.
+
+    Args:
+        trainer: Lightning's, with its data.
+        epoch: what is known of the epoch already.
+    """
+    loader = trainer.train_dataloader
+    if epoch is not None:
+        n_images, batch_size = epoch.n_images, epoch.batch_size
+    elif isinstance(loader, torch.utils.data.DataLoader) and loader.batch_size is not None:
+        try:
+            n_images, batch_size = len(loader.sampler), loader.batch_size  # type: ignore[arg-type]
+        except TypeError:  # of a dataset that is a stream
+            return None
+    else:
+        return None
+    n_before = (int(trainer.num_training_batches) - 1) * batch_size
+    return LastBatch(n_images, batch_size, min(batch_size, n_images - n_before))
+
+
+@torch.no_grad()
+def check_batch_of_one(model: Any, last: LastBatch | None) -> None:
+    """Try a batch of one image before training, where one will come; the model stays as it is.
+
+    Raises:
+        InputError: a batch normalisation would have one value per channel to take statistics of.
+    """
+    normalises = any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+    if last is None or last.n_last != 1 or not normalises:
+        return
+    with _unchanged(model), explained_normalisation(last):
+        model(model.null_input(1))
+
+
+@contextlib.contextmanager
+def explained_normalisation(last: LastBatch | None = None) -> Iterator[None]:
+    """Say in one sentence that batch normalisation cannot train on a batch of one image.
+
+    Args:
+        last: the last batch of an epoch, where it is known to be the one.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if ONE_VALUE not in str(error):
+            raise
+        raise InputError(_say(last)) from None
+
+
+def _say(last: LastBatch | None) -> str:
+    reason = "of which batch normalisation cannot take statistics"
+    if last is None or last.n_last > 1:
+        return f"a training batch has one image, {reason}; raise batch_size, or leave the last batch out (drop_last)"
+    if last.batch_size == 1:
+        return f"training batches have one image, {reason}; raise batch_size above 1"
+    sizes = (last.batch_size + k for k in range(1, last.batch_size + last.n_images))
+    other = next(size for size in sizes if last.n_images % size != 1)
+    return (
+        f"{last.n_images} training images in batches of {last.batch_size} leave a last batch of one image, {reason}; "
+        f"change batch_size, e.g. to {other}"
+    )
+
+
+@contextlib.contextmanager
+def _unchanged(model: nn.Module) -> Iterator[None]:
+    """Keep buffers, random numbers and stored responses as they are."""
+    devices = {tensor.device for tensor in model.parameters() if tensor.is_cuda}
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    stored = getattr(model, "store_responses", None)
+    if stored is not None:
+        model.store_responses = 0  # type: ignore[assignment]
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            if stored is not None:
+                model.store_responses = stored
