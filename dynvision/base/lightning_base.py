@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dynvision.base.batches import check_batch_of_one, explained_normalisation, last_batch
-from dynvision.base.monitoring import explain_non_finite_loss
+from dynvision.base.monitoring import NotFinite, explain_non_finite_loss
 from dynvision.base.observers import CostObserver, Observer, watch_costs
 from dynvision.base.optimization import (
     Epoch,
@@ -108,6 +108,7 @@ class LightningBase(pl.LightningModule):
         self.epoch: Epoch | None = None
         self.losses = _weighted_losses(criterion_params)
         self._batches_checked = False
+        self.not_finite = NotFinite()  # of the validation, test or prediction that runs or ran last
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -120,6 +121,30 @@ class LightningBase(pl.LightningModule):
             check_batch_of_one(self, last_batch(self.trainer, self.epoch))
             self._batches_checked = True
         return super().on_train_batch_start(batch, batch_idx)
+
+    def on_validation_start(self) -> None:
+        super().on_validation_start()
+        self.not_finite = NotFinite()
+
+    def on_validation_end(self) -> None:
+        super().on_validation_end()
+        self.not_finite.warn("validation")
+
+    def on_test_start(self) -> None:
+        super().on_test_start()
+        self.not_finite = NotFinite()
+
+    def on_test_end(self) -> None:
+        super().on_test_end()
+        self.not_finite.warn("test")
+
+    def on_predict_start(self) -> None:
+        super().on_predict_start()
+        self.not_finite = NotFinite()
+
+    def on_predict_end(self) -> None:
+        super().on_predict_end()
+        self.not_finite.warn("prediction")
 
     # What torch.compile compiles of a training is the network: the rest of a step is Lightning's logging and plain Python.
 
@@ -151,11 +176,10 @@ class LightningBase(pl.LightningModule):
             Outputs (B, T + R, n_classes).
         """
         x = batch[0] if isinstance(batch, (tuple, list)) else batch
-        if not self._forward_takes("shown"):
-            logits: Tensor = self(x)
-            return logits
-        n_frames = x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else None
-        return self(x, shown=list(self.trial_course(False, n_frames).on))  # type: ignore[no-any-return]
+        unlabelled = x, torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        outputs = self.respond(unlabelled, shuffle=False)
+        self.not_finite(self, unlabelled, outputs.finite)
+        return outputs.logits
 
     def model_step(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
         """Run a batch, log loss, accuracy and, where the loss has several, its terms; return the loss.
@@ -176,9 +200,9 @@ class LightningBase(pl.LightningModule):
         loss = self._sum(terms)
         if stage == "train" and not loss.isfinite():
             raise InputError(explain_non_finite_loss(self, batch, loss))
-        valid = outputs.labels != outputs.ignore_index
-        correct = (outputs.logits.argmax(dim=-1) == outputs.labels) & valid
-        accuracy = correct.sum() / valid.sum().clamp_min(1)
+        if stage != "train":
+            self.not_finite(self, batch, outputs.finite)
+        accuracy = outputs.correct.sum() / outputs.scored.sum().clamp_min(1)
         n_images = outputs.logits.shape[0]
         shown = {f"{stage}_loss": loss.detach(), f"{stage}_accuracy": accuracy}
         on_epoch: dict[str, Any] = {

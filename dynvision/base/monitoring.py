@@ -159,6 +159,64 @@ class ActivityCheck:
 
 
 @torch.no_grad()
+def not_finite_since(model: Any, batch: tuple[Tensor, Tensor]) -> str:
+    """From where and when on a trial is not finite, in words; empty where all of it is.
+
+    Args:
+        model: a model that is trained; it is run once more, as in validation.
+        batch: images (B, C, H, W) or videos (B, T, C, H, W), and their labels.
+    """
+    if non_finite_names([("images", batch[0])]):
+        return "the images themselves hold values that are not finite"
+    check = ActivityCheck()
+    logits = model.respond(batch, shuffle=False, observer=check).logits
+    parameters = non_finite_parameters(model)
+    at_fault = f" (parameter {parameters[0]} is not finite)" if parameters else ""
+    if check.layer is not None:
+        return f"the first activity that is not finite is in {check.where(model.dt)}{at_fault}"
+    finite = logits.isfinite().all(dim=-1).all(dim=0)
+    if finite.all():
+        return ""
+    time_ms = steps_to_ms(int(finite.int().argmin()) + 1, model.dt)
+    return f"all layers are finite, the outputs from {time_ms:g} ms on are not{at_fault}"
+
+
+class NotFinite:
+    """Counts images of an epoch whose outputs are not finite, and finds out where that begins.
+
+    Attributes:
+        n_bad: images with an output that is not finite.
+        n_images: images that were shown.
+        since: from where and when on, in words.
+    """
+
+    def __init__(self) -> None:
+        self.n_bad, self.n_images, self.since = 0, 0, ""
+
+    def __call__(self, model: Any, batch: tuple[Tensor, Tensor], finite: Tensor) -> None:
+        """Hear of a batch: whether each output is finite, (B, T)."""
+        n_bad = int((~finite).any(dim=1).sum())
+        self.n_images += len(finite)
+        self.n_bad += n_bad
+        if n_bad and not self.since:
+            self.since = not_finite_since(model, batch)
+
+    def said(self, stage: str) -> str:
+        """One sentence; empty while all is finite."""
+        if not self.n_bad:
+            return ""
+        return (
+            f"{stage}: {self.n_bad} of {self.n_images} images have outputs that are not finite, which are no guess: "
+            f"{self.since}"
+        )
+
+    def warn(self, stage: str) -> None:
+        """Warn of it, if there is something to warn of."""
+        if self.n_bad:
+            warnings.warn(self.said(stage), stacklevel=2)
+
+
+@torch.no_grad()
 def explain_non_finite_loss(model: Any, batch: tuple[Tensor, Tensor], loss: Tensor) -> str:
     """One sentence on a training loss that is not finite: when, where it began, and what to change.
 

@@ -116,8 +116,8 @@ class StorageBuffer(Recordable):
 
         Returns:
             Columns sample, time_ms (end of the step; 0 is the start of the presentation), label (-1 where it is not
-            scored), guess, confidence (probability of the guess), and logit_0, logit_1, ... or for a layer the mean and sd
-            over units of |r|.
+            scored), guess and confidence (probability of the guess; -1 and NaN where outputs are not finite), and logit_0,
+            logit_1, ... or for a layer the mean and sd over units of |r|.
 
         Raises:
             InputError: nothing is stored, or not that layer.
@@ -148,7 +148,10 @@ def response_table(recording: Recording, layer: str, dt: float) -> pd.DataFrame:
             "no responses are stored; set store_responses to a number of images, or call the model with it"
         )
     responses = recording.responses()
-    confidence, guess = responses[recording.classifier].float().softmax(dim=-1).max(dim=-1)
+    logits = responses[recording.classifier].float()
+    finite = logits.isfinite().all(dim=-1)
+    confidence, guess = logits.softmax(dim=-1).max(dim=-1)
+    confidence, guess = confidence.where(finite, torch.nan), guess.where(finite, -1)
     n_images, n_steps = guess.shape
     columns = {
         "sample": np.repeat(np.arange(n_images), n_steps),

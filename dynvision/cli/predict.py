@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Print a table of the answers, and write the probabilities over time if there is a place for them.
 
     Raises:
-        InputError: the run has not been trained, or an image cannot be read.
+        InputError: the run has not been trained, an image cannot be read, or has outputs that are not finite.
     """
     from dynvision.inference import InferenceConfig, RunModel
 
@@ -64,7 +64,18 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{'image':{width}}  {'class':{names}}  probability  decision (ms)")
     for path, answer in zip(arguments.images, answers, strict=True):
         decision = "-" if math.isnan(answer.decision_ms) else f"{answer.decision_ms:g}"
-        print(f"{path!s:{width}}  {answer.class_name:{names}}  {answer.probability:11.3f}  {decision:>13}")
+        name, probability = answer.class_name or "-", f"{answer.probability:.3f}"
+        if not answer.class_name:
+            probability = "-"
+        print(f"{path!s:{width}}  {name:{names}}  {probability:>11}  {decision:>13}")
+    unanswered = [
+        path for path, answer in zip(arguments.images, answers, strict=True) if not answer.class_name
+    ]
+    if unanswered:
+        raise InputError(
+            f"{len(unanswered)} of {len(answers)} images have no answer, since outputs are not finite; {unanswered[0]}: "
+            f"{model.not_finite_since(unanswered[0])}"
+        )
 
 
 def _run_folder(given: str, results: Path) -> Path:

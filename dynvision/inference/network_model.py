@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dynvision.errors import InputError
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.errors import ModelLoadError
+from dynvision.inference.errors import ModelInferenceError, ModelLoadError
 from dynvision.inference.image_input import to_image
 from dynvision.inference.metadata import ModelMetadata
 
@@ -82,9 +82,15 @@ class NetworkModel(BaseModel):
         return self.get_model_for_inference()(inputs)
 
     def postprocess(self, outputs: Tensor) -> Any:
-        """Class, its name, its probability and those of all; where no classes are known, the outputs as they are."""
+        """Class, its name, its probability and those of all; where no classes are known, the outputs as they are.
+
+        Raises:
+            ModelInferenceError: the outputs are not finite, which is no class.
+        """
         if not self.class_names:
             return outputs[0]
+        if not outputs.isfinite().all():
+            raise ModelInferenceError("the outputs of the network are not finite; there is no class to name")
         probabilities = outputs[0].softmax(dim=-1).tolist()
         chosen = max(range(len(probabilities)), key=probabilities.__getitem__)
         return {

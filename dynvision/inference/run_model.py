@@ -16,6 +16,7 @@ from pytorch_lightning.plugins.precision import Precision
 from torch import Tensor, nn
 
 from dynvision.base import BaseModel as TrainableModel
+from dynvision.base.monitoring import not_finite_since
 from dynvision.data.images import fit_image
 from dynvision.data.loader import transform_of
 from dynvision.data.shown_images import ShownImages
@@ -131,8 +132,20 @@ class RunModel(BaseModel):
     def postprocess(self, outputs: Tensor) -> Prediction:
         """What the outputs of one image, (1, T, K), say."""
         images = self._loaded_images()
-        probabilities = outputs[0].double().softmax(dim=-1).cpu().numpy()
+        finite = outputs[0].isfinite().all(dim=-1, keepdim=True)  # a softmax takes infinity for certainty
+        probabilities = outputs[0].double().softmax(dim=-1).where(finite, torch.nan).cpu().numpy()
         return Prediction(self._time_ms, probabilities, images.class_names, self._final)
+
+    def not_finite_since(self, inputs: Any) -> str:
+        """From which layer and when on one image's activity is not finite, in words; empty where all of it is.
+
+        Args:
+            inputs: as for :meth:`preprocess`.
+        """
+        images = self.preprocess(inputs)
+        labels = torch.zeros(1, dtype=torch.int64, device=self.device)
+        with self._get_inference_context(), self._precision.forward_context():
+            return not_finite_since(self.model.network, (self._precision.convert_input(images), labels))
 
     def _learn_times(self) -> int:
         """Learn from an empty image when outputs come and which one is the answer; the number of outputs."""

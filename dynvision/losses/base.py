@@ -25,6 +25,21 @@ class Outputs:
     ignore_index: int
     costs: Mapping[Any, Mapping[str, Tensor]] = field(default_factory=dict)
 
+    @property
+    def scored(self) -> Tensor:
+        """Whether a step counts, (B, T)."""
+        return self.labels != self.ignore_index
+
+    @property
+    def finite(self) -> Tensor:
+        """Whether every output of a step is a finite number, (B, T); where one is not there is no guess."""
+        return self.logits.isfinite().all(dim=-1)
+
+    @property
+    def correct(self) -> Tensor:
+        """Whether the guess of a step that counts is its label, (B, T)."""
+        return (self.logits.argmax(dim=-1) == self.labels) & self.scored & self.finite
+
 
 class BaseLoss(nn.Module):
     """A loss: from :class:`Outputs` to a scalar."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from dynvision.base import LightningBase
 from dynvision.errors import InputError
 from dynvision.files import write_text
 
@@ -36,15 +37,24 @@ class TrainingLog(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begun = time.monotonic()
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop before a checkpoint is written if the validation is not finite."""
+        loss = float(trainer.callback_metrics["val_loss"])
+        if not math.isfinite(loss):
+            found = pl_module.not_finite.said("validation") if isinstance(pl_module, LightningBase) else ""
+            because = f" ({found})" if found else ""
+            raise InputError(
+                f"val_loss is {loss} in epoch {trainer.current_epoch + 1}{because}; lower training.learning_rate"
+            )
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
         row = {name: float(metrics[name]) for name in self.columns if name in metrics}
         row["epoch"] = trainer.current_epoch + 1
-        for name in ("train_loss", "val_loss"):
-            if not math.isfinite(row[name]):
-                raise InputError(
-                    f"{name} is {row[name]} in epoch {row['epoch']}; lower training.learning_rate"
-                )
+        if not math.isfinite(row["train_loss"]):
+            raise InputError(
+                f"train_loss is {row['train_loss']} in epoch {row['epoch']}; lower training.learning_rate"
+            )
         row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = time.monotonic() - self._begun
         self.rows.append(row)

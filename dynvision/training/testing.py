@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from dynvision.base import BaseModel
+from dynvision.base.monitoring import NotFinite
 from dynvision.data import DataModule
 
 
@@ -16,17 +17,19 @@ def test_accuracy(model: BaseModel, data: DataModule, trainer: pl.Trainer) -> di
     """Accuracy on the test images: at the last step that is scored, and as the mean over all scored steps."""
     model.eval()
     device = model.device
-    last, every, n_images = 0.0, 0.0, 0
+    last, every, n_images, not_finite = 0.0, 0.0, 0, NotFinite()
     with trainer.strategy.precision_plugin.forward_context():
         for images, labels in data.test_dataloader():
             images = trainer.strategy.precision_plugin.convert_input(images.to(device))
-            outputs = model.respond((images, labels.to(device)), shuffle=False)
-            valid = outputs.labels != outputs.ignore_index
-            correct = (outputs.logits.argmax(dim=-1) == outputs.labels) & valid
+            batch = images, labels.to(device)
+            outputs = model.respond(batch, shuffle=False)
+            not_finite(model, batch, outputs.finite)
+            valid, correct = outputs.scored, outputs.correct
             final = valid.shape[1] - 1 - valid.flip(1).int().argmax(dim=1)
             last += float(correct.gather(1, final[:, None]).sum())
             every += float((correct.sum(dim=1) / valid.sum(dim=1).clamp_min(1)).sum())
             n_images += len(labels)
+    not_finite.warn("test")
     return {
         "test_accuracy": last / n_images,
         "test_accuracy_over_time": every / n_images,
