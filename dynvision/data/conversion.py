@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dynvision.config.data import ImagesConfig
 from dynvision.data.beton_check import beton_path, file_sha256
+from dynvision.data.copies import Copies
 from dynvision.data.ffcv_import import use_ffcv
 from dynvision.data.loader_choice import LoaderName, choose_loader
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
@@ -49,16 +53,18 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     if loader == "ffcv":
         use_ffcv("ffcv")
     source = open_source(config)
-    print(*source.notes, sep="\n", end="\n" if source.notes else "", flush=True)
+    _say(source.notes)
     write_ffcv = choose_loader(loader, len(source) * config.image_bytes) == "ffcv"
     splits = split_source(source, config)
     statistics = PixelStatistics(config.n_channels)
+    copies = Copies()
     records: dict[SplitName, SplitRecord] = {}
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     with ExitStack() as final_names:
         for split in SPLITS:
             samples = _with_progress(read_images(source, splits[split]), split, len(splits[split]))
+            samples = _with_copies(samples, split, splits[split], copies)
             if split == "train":
                 samples = _with_statistics(samples, statistics)
             record = SplitRecord(
@@ -71,6 +77,13 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
                 for _ in samples:  # every image is read, so that a bad one is found now
                     pass
             records[split] = record
+        if not any(statistics.sd) or copies.n_distinct("train") == 1:
+            raise InputError(
+                f"all {len(splits['train'])} training images of {config.name} are the same at {config.stored_size} x "
+                f"{config.stored_size} px, so that nothing can be learned from them; look at "
+                f"{source.image_name(int(splits['train'][0]))}"
+            )
+        _say(copies.sentences(source.image_name))
         manifest = Manifest(
             config=config,
             class_names=source.class_names,
@@ -97,6 +110,11 @@ def _write(path: Path, samples: Iterator[Sample], record: SplitRecord, config: I
     return BetonRecord(size_bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
+def _say(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(sentence, flush=True)
+
+
 def _with_progress(samples: Iterator[Sample], split: SplitName, n_images: int) -> Iterator[Sample]:
     """Say now and then how far a long conversion is."""
     said = time.monotonic()
@@ -105,6 +123,14 @@ def _with_progress(samples: Iterator[Sample], split: SplitName, n_images: int) -
             said = time.monotonic()
             print(f"{split}: {number:,} of {n_images:,} images", flush=True)
         yield sample
+
+
+def _with_copies(
+    samples: Iterator[Sample], split: SplitName, indices: NDArray[np.int64], copies: Copies
+) -> Iterator[Sample]:
+    for index, (image, label) in zip(indices, samples, strict=True):
+        copies.add(split, int(index), label, image)
+        yield image, label
 
 
 def _with_statistics(samples: Iterator[Sample], statistics: PixelStatistics) -> Iterator[Sample]:

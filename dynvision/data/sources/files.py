@@ -58,6 +58,9 @@ class FileSource(ImageSource):
         """The file of an image."""
         return self._root / self._files[index]
 
+    def image_name(self, index: int) -> str:
+        return self._files[index]
+
     def sha256(self) -> str:
         paths = [self.path(index) for index in range(len(self))]
         try:

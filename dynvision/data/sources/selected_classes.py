@@ -63,5 +63,8 @@ class SelectedClasses(ImageSource):
         image, _ = self._source[int(self._positions[index])]
         return image, int(self.labels[index])
 
+    def image_name(self, index: int) -> str:
+        return self._source.image_name(int(self._positions[index]))
+
     def sha256(self) -> str:
         return self._source.sha256()

@@ -39,6 +39,10 @@ class ImageSource(ABC):
             InputError: the image cannot be read.
         """
 
+    def image_name(self, index: int) -> str:
+        """What to call an image in a message."""
+        return f"image {index}"
+
     @abstractmethod
     def sha256(self) -> str:
         """A hash of what the source holds: it changes when an image is added, removed, renamed or edited."""
