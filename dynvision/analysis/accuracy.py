@@ -24,8 +24,9 @@ from dynvision.analysis.time_grid import after_onset
     "accuracy_peak",
     "peak accuracy",
     "fraction",
-    "highest accuracy over images at any one time from stimulus onset to the end of the record; "
-    "its interval is that of the accuracy at this time",
+    "highest accuracy over images at any one time from stimulus onset to the end of the record; the best of many times, "
+    "chosen on the images that it is measured on, lies above the accuracy on other images, the more so the fewer the "
+    "images; its interval is that of the accuracy at this time",
     on_request=False,
 )
 def accuracy_peak(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray) -> np.ndarray:

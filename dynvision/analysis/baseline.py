@@ -28,3 +28,16 @@ def above_baseline(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     if after.all():
         return recorded
     return recorded - response[..., ~after].mean(axis=-1, dtype=np.float64, keepdims=True)
+
+
+def spread_before_onset(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the samples before onset, (...); 0 where there are none.
+
+    Args:
+        response: responses, (..., T).
+        time_ms: times in ms, (T,).
+    """
+    after = after_onset(time_ms)
+    if after.all():
+        return np.zeros(response.shape[:-1])
+    return response[..., ~after].std(axis=-1, dtype=np.float64)

@@ -2,9 +2,10 @@
 
     low, high = quantiles (1 - c) / 2 and (1 + c) / 2 of the mean over images drawn with replacement
 
-The percentile bootstrap. All columns are resampled with the same images, in one matrix product with the counts
-of how often each image was drawn. The same over seeds (runs that differ in nothing else) says how far a mean would move
-with other trainings; the two intervals answer different questions and are never added up.
+The percentile bootstrap; of a median, whose interval is that of the medians, likewise. All columns are resampled with the
+same images, in one matrix product with the counts of how often each image was drawn. The same over seeds (runs that
+differ in nothing else) says how far a mean would move with other trainings; the two intervals answer different questions
+and are never added up.
 
 Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 """
@@ -53,6 +54,42 @@ def bootstrap_interval(
     if enough.any():
         quantile = np.quantile if complete else np.nanquantile
         low[enough], high[enough] = quantile(means[:, enough], tails, axis=0)
+    return low.reshape(shape), high.reshape(shape)
+
+
+def lower_median(samples: np.ndarray) -> np.ndarray:
+    """Median over the first axis: the lower of the two in the middle, so that it is a value that occurs.
+
+    Args:
+        samples: (I, ...); NaN where an image has no value.
+
+    Returns:
+        (...); NaN where no image has a value.
+    """
+    ascending = np.sort(samples, axis=0)  # NaN last
+    n = (~np.isnan(samples)).sum(axis=0)
+    return np.take_along_axis(ascending, np.maximum((n - 1) // 2, 0)[None], axis=0)[0]
+
+
+def median_interval(
+    samples: np.ndarray, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = SEED
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of :func:`lower_median`, with the arguments and the shapes of :func:`bootstrap_interval`."""
+    n_images, shape = samples.shape[0], samples.shape[1:]
+    flat = samples.reshape(n_images, -1).astype(np.float64)
+    generator = np.random.default_rng(seed)
+    order = np.argsort(flat, axis=0)
+    n_valued = (~np.isnan(flat)).sum(axis=0)
+    medians = np.full((n_resamples, flat.shape[1]), np.nan)
+    for start in range(0, n_resamples, BLOCK):
+        block = slice(start, min(start + BLOCK, n_resamples))
+        drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=block.stop - start)
+        for column in np.flatnonzero(n_valued >= 2):
+            valued = order[: n_valued[column], column]
+            counts = drawn[:, valued].cumsum(axis=1)
+            middle = (counts >= (counts[:, -1:] + 1) // 2).argmax(axis=1)
+            medians[block, column] = np.where(counts[:, -1] > 0, flat[valued[middle], column], np.nan)
+    low, high = percentile_interval(medians, confidence)
     return low.reshape(shape), high.reshape(shape)
 
 

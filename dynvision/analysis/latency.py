@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynvision.analysis.baseline import above_baseline
+from dynvision.analysis.baseline import above_baseline, spread_before_onset
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import after_onset
 
@@ -27,6 +27,7 @@ FLOOR = 1e-3  # of the largest deviation after onset
     "ms",
     "time from stimulus onset to the first sample that deviates from the mean before onset by more than three standard "
     "deviations and by a thousandth of the largest deviation; a response that does not change has none",
+    average="median",
 )
 def onset_latency_ms(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     """Time of the first sample that differs from the baseline.
@@ -38,11 +39,24 @@ def onset_latency_ms(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     Returns:
         Time in ms, (...); NaN where the response does not change.
     """
-    after = after_onset(time_ms)
+    first = first_change(response, time_ms)
+    return np.where(first >= 0, time_ms[after_onset(time_ms)][first], np.nan)
+
+
+def first_change(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
+    """Return the index of the first sample that differs from the baseline, counted from onset.
+
+    Args:
+        response: responses, (..., T).
+        time_ms: times in ms, (T,).
+
+    Returns:
+        (...), 0 for the first sample after onset; -1 where the response does not change.
+    """
     deviation = np.abs(above_baseline(response, time_ms))
-    spread = 0.0 if after.all() else response[..., ~after].std(axis=-1, dtype=np.float64)
     highest = deviation.max(axis=-1)
     scale = np.abs(response).max(axis=-1)
-    crossed = deviation > np.maximum(N_SD * spread, FLOOR * highest)[..., None]
+    threshold = np.maximum(N_SD * spread_before_onset(response, time_ms), FLOOR * highest)
+    crossed = deviation > threshold[..., None]
     changes = crossed.any(axis=-1) & np.isfinite(highest) & (highest > 1e-6 * scale)
-    return np.where(changes, time_ms[after][crossed.argmax(axis=-1)], np.nan)
+    return np.where(changes, crossed.argmax(axis=-1), -1)

@@ -1,12 +1,14 @@
 """From the tables of an experiment to the table of its measures, and the table of what they are together.
 
-    metrics  measures at each value of the parameter. Of single trials: the mean over images of each image's measure. Of one
-             value beside others (`r_double`, `recovery`): the measure of the mean response over images.
+    metrics  measures at each value of the parameter. Of single trials: the mean over images of each image's measure, of
+             times the median. Of one value beside others (`r_double`, `recovery`): the measure of the mean response over
+             images.
     summary  measures of all values together (exponents, fits), of the mean response over images.
 
 Each comes with a bootstrap interval over images: what would differ had other images been shown to the same network.
-Rows of the layer ``classifier`` hold accuracies. `n_images` is the number of images that entered the mean: images whose
-response has no value for a measure (no time to peak of a flat response) are not among them.
+Rows of the layer ``classifier`` hold accuracies. `n_images` is the number of images that entered the mean or median, and
+`fraction` their part of all images that were shown: images whose response has no value for a measure (no time to peak of a
+flat response) are not among them.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from dynvision.analysis.bootstrap import (
     N_RESAMPLES,
     SEED,
     bootstrap_interval,
+    lower_median,
+    median_interval,
     percentile_interval,
     resampled_means,
 )
@@ -44,7 +48,7 @@ from dynvision.analysis.registry import MEASURES, TABLES, Measure, find_measure
 from dynvision.errors import InputError
 
 CLASSIFIER_LAYER = "classifier"
-METRICS = ("value", "layer", "measure", "mean", "ci_low", "ci_high", "n_images")
+METRICS = ("value", "layer", "measure", "mean", "ci_low", "ci_high", "n_images", "fraction")
 
 
 def measure_responses(
@@ -64,8 +68,8 @@ def measure_responses(
         seed: fixes the bootstrap.
 
     Returns:
-        Columns `run_id, experiment, parameter, value, layer, measure, mean, ci_low, ci_high, n_images`; values
-        ascending, then layers in the model's order (the classifier last), then measures.
+        Columns `run_id, experiment, parameter, value, layer, measure, mean, ci_low, ci_high, n_images, fraction`;
+        values ascending, then layers in the model's order (the classifier last), then measures.
 
     Raises:
         InputError: an unknown measure, tables of different runs, or a table that is not complete.
@@ -98,8 +102,8 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
         seed: fixes the bootstrap.
 
     Returns:
-        Columns `run_id, experiment, parameter, layer, measure, mean, ci_low, ci_high, n_images`, where `mean` is the
-        measure of the mean response; no rows if there is no such measure.
+        Columns `run_id, experiment, parameter, layer, measure, mean, ci_low, ci_high, n_images, fraction`, where `mean`
+        is the measure of the mean response; no rows if there is no such measure.
 
     Raises:
         InputError: an unknown measure, or a table that is not complete.
@@ -113,7 +117,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
         table = pd.concat(rows) if rows else pd.DataFrame(columns=list(METRICS))
         parts.append(_identified(table, of_run))
     measured = _sorted(pd.concat(parts), responses, [measure.name for measure in wanted])
-    numbers = dict.fromkeys(("mean", "ci_low", "ci_high"), np.float64) | {"n_images": np.int64}
+    numbers = dict.fromkeys(("mean", "ci_low", "ci_high", "fraction"), np.float64) | {"n_images": np.int64}
     text = {"measure": str} if measured.empty else {}  # without a row, Parquet would not know what it holds
     return measured.drop(columns="value").astype({**numbers, **text})
 
@@ -151,20 +155,26 @@ def _metrics(measures: Sequence[Measure], cube: Cube, n_resamples: int, seed: in
     for measure in measures:
         if measure.scope == "trace":
             samples = _call(measure, cube.data).reshape(shape)
-            rows.append(_trace_rows(measure.name, cube, samples, n_resamples, seed))
+            rows.append(_trace_rows(measure, cube, samples, n_resamples, seed))
     rows += population_rows([measure for measure in measures if measure.scope == "condition"], cube, seed)
     return pd.concat(rows) if rows else pd.DataFrame(columns=list(METRICS))
 
 
-def _trace_rows(measure: str, cube: Cube, samples: np.ndarray, n_resamples: int, seed: int) -> pd.DataFrame:
+def _trace_rows(
+    measure: Measure, cube: Cube, samples: np.ndarray, n_resamples: int, seed: int
+) -> pd.DataFrame:
     """Rows of one measure from its samples (V, L, I)."""
     per_image = np.moveaxis(samples, -1, 0)
-    low, high = bootstrap_interval(per_image, n_resamples=n_resamples, seed=seed)
     has_value = ~np.isnan(per_image)
     n_images = has_value.sum(axis=0)
-    total = np.where(has_value, per_image, 0.0).sum(axis=0)
-    mean = np.where(n_images > 0, total / np.maximum(n_images, 1), np.nan)
-    return _rows(measure, cube, mean, low, high, n_images)
+    if measure.average == "median":
+        centre = lower_median(per_image)
+        low, high = median_interval(per_image, n_resamples=n_resamples, seed=seed)
+    else:
+        low, high = bootstrap_interval(per_image, n_resamples=n_resamples, seed=seed)
+        total = np.where(has_value, per_image, 0.0).sum(axis=0)
+        centre = np.where(n_images > 0, total / np.maximum(n_images, 1), np.nan)
+    return _rows(measure.name, cube, centre, low, high, n_images)
 
 
 def population_rows(measures: Sequence[Measure], cube: Cube, seed: int) -> list[pd.DataFrame]:
@@ -201,7 +211,8 @@ def _rows(
     """Rows from arrays (V, L), or (1, L) for all values together."""
     layers = cube.axes["layer"]
     values = cube.axes["value"] if len(mean) == len(cube.axes["value"]) else np.full(len(mean), np.nan)
-    columns = (mean.ravel(), low.ravel(), high.ravel(), n_images.ravel())
+    fraction = n_images / len(cube.axes["image"])
+    columns = (mean.ravel(), low.ravel(), high.ravel(), n_images.ravel(), fraction.ravel())
     return pd.DataFrame(
         {"value": np.repeat(values, len(layers)), "layer": np.tile(layers, len(values)), "measure": measure}
         | dict(zip(METRICS[3:], columns, strict=True))

@@ -27,6 +27,7 @@ ENTROPY_THRESHOLD = 1.0  # bits
     "ms",
     "time from stimulus onset until the probability of one class reaches one half; images that never reach it are left "
     "out",
+    average="median",
 )
 def reaction_time_confidence_ms(
     confidence: np.ndarray, time_ms: np.ndarray, threshold: float = CONFIDENCE_THRESHOLD
@@ -50,6 +51,7 @@ def reaction_time_confidence_ms(
     "ms",
     "time from stimulus onset until the entropy of the class probabilities falls to that of two equally likely classes; "
     "images for which it never does are left out",
+    average="median",
 )
 def reaction_time_entropy_ms(
     entropy_bits: np.ndarray, time_ms: np.ndarray, threshold: float = ENTROPY_THRESHOLD

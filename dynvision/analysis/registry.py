@@ -14,7 +14,8 @@ A measure's function asks for what it needs by the names of its arguments:
 
 V values of the parameter, I images, T times. What a measure is of decides how it is averaged:
 
-    trace       one trial alone:       one number an image and value, then the mean over images
+    trace       one trial alone:       one number an image and value, then the mean over images; of times the median, since
+                                       the mean of an early and a late peak is a time at which no image peaks
     condition   one value beside others (r_double, recovery):     a number a value, of the mean response over images
     experiment  all values together (an exponent, a fit):         a single number, of the mean response over images
 
@@ -33,6 +34,7 @@ from dynvision.errors import taken_name, unknown_name
 MeasureFunction = Callable[..., Any]
 Source = Literal["responses", "performance"]
 Scope = Literal["trace", "condition", "experiment"]
+Average = Literal["mean", "median"]
 TABLES: dict[str, Source] = {
     "response": "responses",
     "correct": "performance",
@@ -57,6 +59,7 @@ class Measure:
         part: which entry of a function that returns several measures by name; empty where it returns one.
         n_draws: resamples of the images for the interval, where the measure is of the mean response.
         on_request: whether it is computed only where an experiment lists it.
+        average: what is taken over images, of a measure of single trials.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Measure:
     part: str = ""
     n_draws: int = 200
     on_request: bool = True
+    average: Average = "mean"
 
     @property
     def of(self) -> Source:
@@ -88,6 +92,7 @@ def register(
     part: str = "",
     n_draws: int = 200,
     on_request: bool = True,
+    average: Average = "mean",
 ) -> Callable[[MeasureFunction], MeasureFunction]:
     """Make a function known as a measure; a function that returns several is registered once for each ``part``.
 
@@ -101,12 +106,13 @@ def register(
 
     def add(function: MeasureFunction) -> MeasureFunction:
         given = inspect.signature(function).parameters.values()
-        needs = tuple(argument.name for argument in given if argument.default is argument.empty)
+        known = {*TABLES, *SHARED}
+        needs = tuple(one.name for one in given if one.default is one.empty or one.name in known)
         for argument in needs:
-            if argument not in TABLES and argument not in SHARED:
+            if argument not in known:
                 raise unknown_name(f"argument of the measure {name}", argument, [*TABLES, *SHARED])
         MEASURES[name] = Measure(
-            name, label, unit, definition, function, needs, scope, part, n_draws, on_request
+            name, label, unit, definition, function, needs, scope, part, n_draws, on_request, average
         )
         return function
 

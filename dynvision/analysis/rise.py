@@ -2,6 +2,7 @@
 
     rise_time_ms = min { t > 0 : r(t) - baseline >= 0.9 (max r - baseline) }        interpolated linearly between samples
 
+The maximum is that over the time in which no second image shows in the response, whose latency is that to the first.
 For a response that overshoots it is a little before its time to peak. For one that rises to a plateau, whose maximum can be
 anywhere on it, it still says how fast it got there.
 
@@ -13,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from dynvision.analysis.baseline import above_baseline
+from dynvision.analysis.latency import first_change
 from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import after_onset
+from dynvision.analysis.time_grid import after_onset, first_image
 
 PART = 0.9
 
@@ -23,21 +25,29 @@ PART = 0.9
     "rise_time_ms",
     "time to 90 % of peak",
     "ms",
-    "time from stimulus onset until the response above its mean before onset reaches nine tenths of its peak, interpolated "
-    "between samples; a response that never rises has none",
+    "time from stimulus onset until the response above its mean before onset reaches nine tenths of its peak to the first "
+    "image, interpolated between samples; a response that never rises has none",
+    average="median",
 )
-def rise_time_ms(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
+def rise_time_ms(
+    response: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray | None = None
+) -> np.ndarray:
     """Time to nine tenths of the peak.
 
     Args:
-        response: responses, (..., T).
+        response: responses, (V, ..., T).
         time_ms: times in ms, (T,).
+        stimulus_on: whether the stimulus was on, (V, T); None for a single image.
 
     Returns:
-        Time in ms, (...); NaN where the response does not rise above its baseline.
+        Time in ms, (V, ...); NaN where the response does not rise above its baseline.
     """
     time = time_ms[after_onset(time_ms)]
     above = above_baseline(response, time_ms)
+    if stimulus_on is not None:
+        _, second = first_image(stimulus_on[:, after_onset(time_ms)])
+        shows = second.reshape(-1, *[1] * (above.ndim - 2)) + np.maximum(first_change(response, time_ms), 0)
+        above = np.where(np.arange(len(time)) < shows[..., None], above, -np.inf)
     r = above.reshape(-1, len(time))
     highest = r.max(axis=-1)
     level = PART * highest

@@ -28,8 +28,8 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
 
     Returns:
         Columns `condition`, the keys, `mean`, `low`, `high`, `band` (what low and high are), `n_seeds` (runs that have
-        a value), and `n_images` (the fewest images of a run) if the table has it. Order: by condition, else as in
-        the table.
+        a value), and `n_images` (the fewest images of a run) and `fraction` (of the images that have a value, the mean
+        over runs) if the table has them. Order: by condition, else as in the table.
     """
     table = table.assign(condition=table["run_id"].astype(str).map(condition_of))
     assert not table["condition"].isna().any(), "every run has a condition"
@@ -44,6 +44,8 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
         wanted |= {"ci_low": ("ci_low", "first"), "ci_high": ("ci_high", "first")}
     if "n_images" in table:
         wanted |= {"n_images": ("n_images", "min")}
+    if "fraction" in table:
+        wanted |= {"fraction": ("fraction", "mean")}
     averaged = groups.agg(**wanted).reset_index()
     single = averaged["condition"].map(table.groupby("condition")["run_id"].nunique()) == 1
     averaged["band"] = BAND_SEEDS

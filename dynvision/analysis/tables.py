@@ -37,6 +37,8 @@ METRIC_COLUMNS: dict[str, Kind] = {
     "n_images": "number",
 }  # fmt: skip
 SUMMARY_COLUMNS: dict[str, Kind] = {name: kind for name, kind in METRIC_COLUMNS.items() if name != "value"}
+# Part of the images that have a value; tables of before do not say.
+FRACTION_COLUMNS: dict[str, Kind] = {"fraction": "number"}
 TRAINING_COLUMNS = (
     "epoch",
     "train_loss",
@@ -75,7 +77,9 @@ def read_performance(path: str | Path, experiment: NamedExperiment | None = None
 
 def read_metrics(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Measures: a row for each value of the parameter, layer and measure. As `read_responses`."""
-    return _measured(_read(path, METRIC_COLUMNS, "metrics", experiment), f"metrics table {path}")
+    return _measured(
+        _read(path, METRIC_COLUMNS, "metrics", experiment, FRACTION_COLUMNS), f"metrics table {path}"
+    )
 
 
 def read_summary(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:

@@ -48,3 +48,23 @@ def after_onset(time_ms: np.ndarray) -> np.ndarray:
             f"the record ends at {time_ms.max():g} ms, and no sample is later than stimulus onset at 0 ms"
         )
     return after
+
+
+def first_image(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the first image ends and where the second begins.
+
+    Args:
+        stimulus_on: whether the stimulus was on, at the samples after onset, (V, T) of bool.
+
+    Returns:
+        Index of the last sample of the first image, -1 without one, and of the first sample of the second image, T without
+        one; each (V,).
+    """
+    n = stimulus_on.shape[-1]
+    shown = stimulus_on.any(axis=-1)
+    start = np.where(shown, stimulus_on.argmax(axis=-1), n)
+    step = np.arange(n)
+    off = ~stimulus_on & (step > start[:, None])
+    end = np.where(off.any(axis=-1), off.argmax(axis=-1), n)  # the first sample behind it
+    again = stimulus_on & (step > end[:, None])
+    return np.where(shown, end - 1, -1), np.where(again.any(axis=-1), again.argmax(axis=-1), n)

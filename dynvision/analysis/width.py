@@ -23,6 +23,7 @@ from dynvision.analysis.time_grid import after_onset
     "ms",
     "time around the peak in which the response is above the middle of its minimum and maximum, interpolated between "
     "samples; a response that does not fall below it before the record ends has none",
+    average="median",
 )
 def fwhm_ms(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     """Full width at half maximum.

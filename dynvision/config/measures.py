@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MEASURES: dict[str, str] = {
-    "time_to_peak_ms": "time of the maximum after stimulus onset",
+    "time_to_peak_ms": "time of the maximum of a response that falls again while the image is on",
     "peak": "maximum response",
     "summed_response": "response summed over time, in units of response times ms",
     "onset_latency_ms": "time at which the response leaves its baseline",
@@ -49,4 +49,4 @@ NOT_OF_A_LAYER = (
     "c50",
     *(name for name in MEASURES if name.startswith(("naka_rushton_", "dn_"))),
 )
-DEFAULT_MEASURES = ("time_to_peak_ms", "peak", "summed_response")
+DEFAULT_MEASURES = ("rise_time_ms", "peak", "summed_response")

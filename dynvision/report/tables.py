@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -84,7 +85,7 @@ def measure_tables(
         columns |= {parameter_label(parameter, names): True}
         columns |= {_heading(measure): True for measure in measures}
         columns["images"] = True
-        caption = f"Measures of the {what}, with {interval} in brackets."
+        caption = f"Measures of the {what}, with {interval} in brackets.{_how(measures)}"
         tables.append(Table(caption, tuple(columns), tuple(columns.values()), tuple(lines)))
     return tables
 
@@ -115,7 +116,7 @@ def condition_table(
     shown = f"{parameter_label(experiment.config.parameter, names)} {value_label(highest)}"
     return Table(
         f"The conditions at {shown}: measures of {names.name(focus)} and of the classifier, with {_interval(averaged)} in "
-        "brackets.",
+        f"brackets.{_how(measures)}",
         ("condition", *map(_heading, measures), "seeds"),
         (False, *(True for _ in measures), True),
         tuple(rows),
@@ -194,7 +195,8 @@ def _measure_cell(facts: dict | None, n_images: int) -> Cell:
     low, high = number(facts["low"]), number(facts["high"])
     note = "" if low == high == NOT_A_NUMBER else f"[{low}, {high}]"
     if int(facts["n_images"]) < n_images:
-        note = f"{note} of {int(facts['n_images']):,} images".strip()
+        part = f", {percent(facts['fraction'])}" if math.isfinite(facts.get("fraction", math.nan)) else ""
+        note = f"{note} of {int(facts['n_images']):,} images{part}".strip()
     return Cell(number(facts["mean"]), note, float(facts["mean"]))
 
 
@@ -208,6 +210,16 @@ def _interval(averaged: pd.DataFrame) -> str:
     parts = ["95 % bootstrap intervals over images"] if BAND_IMAGES in bands else []
     parts += ["ranges over seeds"] if BAND_SEEDS in bands else []
     return " or ".join(parts)
+
+
+def _how(measures: Sequence[str]) -> str:
+    """What to know of how measures come about, where it matters."""
+    said = ""
+    if any(MEASURES[name].average == "median" for name in measures):
+        said += " Times are medians over the images that have one."
+    if "accuracy_peak" in measures:
+        said += " The time of the peak accuracy is chosen on the same images: on other images it is lower."
+    return said
 
 
 def _count(n: int) -> Cell:

@@ -29,7 +29,8 @@ def measures_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Caption of the figure of measures, with the definition of each."""
     measures = levels(table["measure"])
     definitions = " ".join(
-        f"{_capital(MEASURES[name].label)}: {MEASURES[name].definition}." for name in measures
+        f"{_capital(MEASURES[name].label)}: {_definition(name, table[table['measure'] == name])}."
+        for name in measures
     )
     return (
         f"Measures of the responses against {parameter_label}, one panel for each measure and one line for each "
@@ -75,7 +76,7 @@ def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         f"Left: the layers{whose} above each other, each scaled to its own maximum, so that their time courses can be "
         f"compared. Middle: the response of {layer} at each value of {parameter_label}. Right: {MEASURES[measure].label} "
-        f"of {layer}{lines}; it is the {MEASURES[measure].definition}.{_beside(table)} "
+        f"of {layer}{lines}; it is the {_definition(measure, measured)}.{_beside(table)} "
         f"{_stimulus(courses, parameter_label)} {_band(table)}"
     )
 
@@ -96,7 +97,9 @@ def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
     )
     return (
         f"The highest accuracy at any one time from stimulus onset, the time at which it is reached, and the mean "
-        f"probability of the guess at that time, against {parameter_label}.{twin} The grey line is chance. {_band(table)}"
+        f"probability of the guess at that time, against {parameter_label}. The time is chosen on the same images, so that "
+        f"the accuracy lies above that on other images, the more so the fewer the images.{twin} The grey line is chance. "
+        f"{_band(table)}"
     )
 
 
@@ -214,6 +217,17 @@ def _band(table: pd.DataFrame) -> str:
             else f"lines are means over {_count(n_seeds, 'seed')} and bands show the range over seeds"
         )
     return _capital("; ".join(sentences)) + "."
+
+
+def _definition(measure: str, rows: pd.DataFrame) -> str:
+    """What a measure is, what is taken over images, and of how many of them."""
+    if MEASURES[measure].average != "median":
+        return MEASURES[measure].definition
+    over = "median over the images that have one"
+    if "fraction" in rows and rows["fraction"].notna().any():
+        low, high = (f"{100 * part:.3g}" for part in (rows["fraction"].min(), rows["fraction"].max()))
+        over += f" ({low} % of them)" if low == high else f" ({low} % to {high} % of them)"
+    return f"{MEASURES[measure].definition}; {over}"
 
 
 def _count(number: float, noun: str) -> str:

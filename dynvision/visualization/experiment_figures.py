@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
+from dynvision.analysis import CLASSIFIER_LAYER, NamedExperiment
 from dynvision.analysis.cube import levels
 from dynvision.analysis.scorecard.targets import cortex_course
 from dynvision.errors import InputError
@@ -194,12 +194,13 @@ def _focus_layer(table: pd.DataFrame, experiment: NamedExperiment, style: Style)
 
 
 def _focus_measure(metrics: pd.DataFrame, experiment: NamedExperiment, style: Style) -> str:
-    """The measure that sums the experiment up: the configured one if it was measured, else the first."""
-    measured = levels(metrics.loc[metrics["layer"] != CLASSIFIER_LAYER, "measure"])
+    """The measure that sums the experiment up: the configured one, else the first, of those that have a value somewhere."""
+    of_layers = metrics[metrics["layer"] != CLASSIFIER_LAYER]
+    measured = levels(of_layers["measure"])
+    valued = [name for name in measured if of_layers.loc[of_layers["measure"] == name, "mean"].notna().any()]
     configured = style.config.focus_measure.get(experiment.name, "")
-    chosen = configured if configured in measured else measured[0]
-    assert chosen in MEASURES
-    return chosen
+    choice = [configured, *valued, *measured] if configured in valued else [*valued, *measured]
+    return choice[0]
 
 
 def _complete(guesses: pd.DataFrame) -> pd.DataFrame:

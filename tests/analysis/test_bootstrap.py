@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dynvision.analysis import bootstrap_interval
+from dynvision.analysis.bootstrap import lower_median, median_interval
 
 
 def test_interval_of_normal_samples_is_two_standard_errors_wide():
@@ -40,3 +41,21 @@ def test_one_image_has_no_interval_and_equal_images_have_none_to_speak_of():
     assert np.isnan(bootstrap_interval(np.ones((1, 2)))).all()
     assert np.isnan(bootstrap_interval(np.array([[1.0], [np.nan]]))).all()
     np.testing.assert_allclose(bootstrap_interval(np.full((9, 2), 0.7)), 0.7)
+
+
+def test_median_interval_is_that_of_medians_of_images_drawn_again():
+    samples = np.random.default_rng(5).normal(size=(31, 2))
+    samples[:7, 1] = np.nan
+    low, high = median_interval(samples, n_resamples=300, seed=2)
+    generator = np.random.default_rng(2)
+    drawn = np.concatenate(
+        [generator.multinomial(31, np.full(31, 1 / 31), size=n) for n in (250, 50)]  # as many at a time
+    )
+    medians = np.array([lower_median(np.repeat(samples, counts, axis=0)) for counts in drawn])
+    np.testing.assert_array_equal((low, high), np.quantile(medians, [0.025, 0.975], axis=0))
+
+
+def test_a_median_is_a_value_that_occurs():
+    samples = np.array([[8.0, np.nan], [38.0, np.nan], [8.0, 5.0], [38.0, np.nan]])
+    np.testing.assert_array_equal(lower_median(samples), [8.0, 5.0])
+    assert np.isnan(lower_median(samples[:2])[1]) and np.isnan(median_interval(samples)[0][1])

@@ -20,13 +20,13 @@ from dynvision.errors import InputError
 from tests.analysis.example_tables import CONTRASTS, DELAY_MS, DURATIONS, LAYERS, example_tables
 
 
-def test_delays_between_layers_come_back_as_times_to_peak():
-    metrics = measure_responses(*example_tables(duration_ms=40.0), list(DEFAULT_MEASURES))
-    times = metrics[metrics["measure"] == "time_to_peak_ms"].pivot(
-        index="value", columns="layer", values="mean"
-    )
-    for index, layer in enumerate(LAYERS):
-        np.testing.assert_array_equal(times[layer], 40.0 + index * DELAY_MS)
+def test_delays_between_layers_come_back_as_times():
+    tables = example_tables(duration_ms=40.0, recorded_ms=120.0, tau=3.0, adapting=True)
+    metrics = measure_responses(*tables, ["time_to_peak_ms", "rise_time_ms"])
+    for measure in ("time_to_peak_ms", "rise_time_ms"):
+        times = metrics[metrics["measure"] == measure].pivot(index="value", columns="layer", values="mean")
+        for index, layer in enumerate(LAYERS):
+            np.testing.assert_allclose(times[layer], times["V1"] + index * DELAY_MS, rtol=1e-5)
 
 
 def test_measures_are_means_over_images():
@@ -50,7 +50,7 @@ def test_measures_are_means_over_images():
 
 def test_columns_and_order_are_as_agreed():
     metrics = measure_responses(*example_tables(values=(1.0, 0.5)), ["time_to_peak_ms", "peak"])
-    columns = "run_id experiment parameter value layer measure mean ci_low ci_high n_images"
+    columns = "run_id experiment parameter value layer measure mean ci_low ci_high n_images fraction"
     assert list(metrics) == columns.split()
     assert list(metrics["value"].unique()) == [0.5, 1.0]
     assert list(metrics["layer"].unique()) == [*LAYERS, CLASSIFIER_LAYER]
@@ -68,18 +68,42 @@ def test_order_of_rows_does_not_matter():
 
 
 def test_images_without_a_peak_are_left_out_and_n_images_says_so():
-    responses, performance = example_tables(values=(1.0,), n_images=10)
+    responses, performance = example_tables(values=(1.0,), n_images=10, tau=3.0, adapting=True)
     responses.loc[responses["image"] < 4, "mean"] = 0.0
     metrics = measure_responses(responses, performance, ["time_to_peak_ms", "peak"]).set_index(
         ["layer", "measure"]
     )
     assert metrics.loc[("V1", "time_to_peak_ms"), "n_images"] == 6
-    assert metrics.loc[("V1", "time_to_peak_ms"), "mean"] == 40.0
+    assert metrics.loc[("V1", "time_to_peak_ms"), "fraction"] == 0.6
+    assert metrics.loc[("V1", "peak"), "fraction"] == 1
+    peaks = responses[(responses["layer"] == "V1") & (responses["image"] == 5)].set_index("time_ms")["mean"]
+    assert metrics.loc[("V1", "time_to_peak_ms"), "mean"] == peaks.idxmax()
     assert metrics.loc[("V1", "peak"), "n_images"] == 10
     responses["mean"] = np.float32(0)
     silent = measure_responses(responses, performance, ["time_to_peak_ms"]).set_index(["layer", "measure"])
     assert np.isnan(silent.loc[("V1", "time_to_peak_ms"), "mean"])
     assert silent.loc[("V1", "time_to_peak_ms"), "n_images"] == 0
+
+
+def test_times_are_medians_since_no_image_peaks_at_the_mean_of_two_peaks():
+    """Half of the images peak early and half late."""
+    responses, performance = example_tables(values=(1.0,), n_images=12)
+    time = np.unique(responses["time_ms"])
+    early, late = (np.exp(-(((time - at) / 4) ** 2)) for at in (8.0, 38.0))
+    course = np.where(
+        (responses["image"] < 6).to_numpy(),
+        *(np.interp(responses["time_ms"], time, y) for y in (early, late)),
+    )
+    long = responses.assign(mean=course.astype(np.float32), stimulus_on=responses["time_ms"] > 0)
+    names = ["time_to_peak_ms", "rise_time_ms", "onset_latency_ms", "fwhm_ms", "peak"]
+    metrics = measure_responses(long, performance, names).set_index(["layer", "measure"]).loc["V1"]
+    row = metrics.loc["time_to_peak_ms"]
+    assert (row["mean"], row["ci_low"], row["ci_high"], row["fraction"]) == (8.0, 8.0, 38.0, 1.0)
+    assert metrics.loc["rise_time_ms", "mean"] < 8  # and not between the two
+    three_quarters = long[long["image"] % 4 != 0]
+    alone = measure_responses(three_quarters[three_quarters["image"] > 2], performance[performance["image"].isin(
+        three_quarters.loc[three_quarters["image"] > 2, "image"].unique())], names)  # fmt: skip
+    assert alone.set_index(["layer", "measure"]).loc[("V1", "time_to_peak_ms"), "mean"] == 38.0
 
 
 def test_measures_over_conditions_are_of_the_mean_response():

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from dynvision.analysis import MEASURES, find_measure, register
 from dynvision.analysis.accuracy import accuracy_mean_on, accuracy_peak, chance_level
 from dynvision.analysis.peak import peak, time_to_peak_ms
+from dynvision.analysis.rise import rise_time_ms
 from dynvision.analysis.summation import summed_response
 from dynvision.config.measures import MEASURES as CONFIGURABLE
 from dynvision.errors import InputError
-from tests.analysis.example_tables import leaky_pulse
+from tests.analysis.example_tables import adapting_pulse, leaky_pulse
 
 TIME = np.arange(-4, 80, 2.0)
 
@@ -85,9 +86,65 @@ def test_flat_responses_have_no_time_to_peak_but_a_peak():
     np.testing.assert_allclose(peak(flat, time), [0, 0.3, 2.0], rtol=1e-6)
 
 
-def test_plateau_in_single_precision_peaks_at_its_beginning():
-    response = np.array([0.0, 0.5, 1.0, 1.0 + 2e-7, 1.0], dtype=np.float32)
-    assert time_to_peak_ms(response, np.arange(5.0)) == 2.0
+SHOWN = np.stack([(TIME > 0) & (end >= TIME) for end in (10.0, 40.0, 80.0)])
+
+
+def test_a_response_that_saturates_has_no_time_to_peak_but_a_rise_time():
+    """The maximum of a plateau is wherever rounding puts it: tau ln 1e6 to a tolerance of one part in a million."""
+    time = np.arange(-10, 500, 1.0)
+    on = ((time > 0) & (time <= 400))[None]
+    for tau in (5.0, 20.0, 40.0):
+        response = leaky_pulse(time, 400.0, tau)[None].astype(np.float32)
+        assert np.isnan(time_to_peak_ms(response, time, on)).all()
+        assert rise_time_ms(response, time, on) == pytest.approx([tau * np.log(10)], abs=0.2)
+    steps = np.array([[0.0, 0.5, 1.0, 1.0 + 2e-7, 1.0]], dtype=np.float32)
+    assert np.isnan(time_to_peak_ms(steps, np.arange(5.0))).all()
+
+
+def test_a_short_pulse_has_no_time_to_peak_since_it_would_be_its_offset():
+    """Layers hear of onset and offset with the same delay, which is no peak either."""
+    response = np.stack([leaky_pulse(TIME, end, 12.0) for end in (10.0, 40.0, 80.0)])
+    for delay in (0, 2, 5):
+        layer = np.roll(response, delay, axis=-1)
+        layer[:, :delay] = 0
+        assert np.isnan(time_to_peak_ms(layer, TIME, SHOWN)).all()
+    second_stage = np.stack(
+        [np.convolve(row, np.exp(-np.arange(len(TIME)) / 4))[: len(TIME)] for row in response]
+    )
+    assert np.isnan(time_to_peak_ms(second_stage, TIME, SHOWN)).all()
+
+
+def test_a_transient_peaks_where_it_does():
+    for delay in (0.0, 6.0):
+        transient = np.stack([adapting_pulse(TIME - delay, end, 4.0) for end in (10.0, 40.0, 80.0)])
+        at = TIME[transient[2].argmax()]
+        np.testing.assert_array_equal(time_to_peak_ms(transient, TIME, SHOWN), [np.nan, at, at])
+        assert 0 < at - delay < 20
+
+
+def test_noise_on_a_plateau_is_no_peak():
+    noise = np.random.default_rng(3).normal(0, 0.02, (20, len(TIME)))
+    plateau = noise + np.where(TIME > 0, 1.0, 0.0)
+    flat_before = np.where(TIME > 0, plateau, 0.0)
+    before_and_after = np.concatenate([np.random.default_rng(4).normal(0, 0.02, (20, 40)), plateau], axis=-1)
+    time = np.concatenate([np.arange(-84, -4, 2.0), TIME])
+    on = np.broadcast_to(time > 0, (20, len(time)))
+    assert np.isnan(time_to_peak_ms(before_and_after, time, on)).all()
+    tiny = 0.4 * (flat_before - 1) + 1  # .8 % of the height, and nothing is known of the noise before onset
+    assert np.isnan(time_to_peak_ms(np.where(TIME > 0, tiny, 0), TIME, SHOWN[2:].repeat(20, 0))).all()
+
+
+def test_only_the_first_image_counts():
+    """Of two pulses, the second of which drives more."""
+    time = np.arange(-4, 200, 2.0)
+    pair = adapting_pulse(time, 50.0, 4.0) + 2 * adapting_pulse(time - 100, 50.0, 4.0)
+    on = (((time > 0) & (time <= 50)) | ((time > 100) & (time <= 150)))[None]
+    alone = adapting_pulse(time, 50.0, 4.0)[None]
+    first = time[alone[0].argmax()]
+    assert pair.argmax() > 52
+    assert time_to_peak_ms(pair[None], time, on) == time_to_peak_ms(alone, time, on) == first
+    assert rise_time_ms(pair[None], time, on) == rise_time_ms(alone, time, on)
+    assert np.isnan(time_to_peak_ms(pair[None], time, np.zeros_like(on))).all()
 
 
 def test_diverged_response_has_no_time_to_peak():
@@ -131,6 +188,14 @@ def test_times_that_cannot_be_used_are_said():
         summed_response(np.zeros(1), np.array([2.0]))
     with pytest.raises(InputError, match="no sample is later than stimulus onset"):
         peak(np.zeros(2), np.array([-2.0, 0.0]))
+
+
+def test_peak_accuracy_says_that_it_is_biased():
+    """The best of fifty times of a network that guesses at chance."""
+    correct = np.random.default_rng(0).random((1, 40, 50)) < 0.1
+    best = accuracy_peak(correct, np.arange(1, 51.0), correct[:, 0]).mean()
+    assert best > 0.15  # of a chance of .1
+    assert "lies above the accuracy on other images" in MEASURES["accuracy_peak"].definition
 
 
 def test_accuracies_by_hand():

@@ -136,13 +136,13 @@ def test_the_time_grid_does_not_change_what_is_measured(name: str, tmp_path: Pat
     both = state[0].merge(state[1], on=["value", "image", "time_ms"], suffixes=("", "_fine"))
     assert len(both) == len(state[0])
     assert both["mean"].to_numpy() == pytest.approx(both["mean_fine"].to_numpy(), abs=1e-6)
-    names = ("time_to_peak_ms", "peak", "summed_response")
+    names = ("rise_time_ms", "peak", "summed_response")
     measured = [
         measure_responses(*pair, names).pivot_table("mean", ["value", "layer"], "measure", observed=True)
         for pair in ((coarse, guesses), (fine, finer_guesses))
     ]
     old, new = (table.drop(index="classifier", level="layer") for table in measured)
-    assert (old["time_to_peak_ms"] - new["time_to_peak_ms"]).abs().max() <= 2.0
+    assert (old["rise_time_ms"] - new["rise_time_ms"]).abs().max() <= 2.0
     assert old["peak"].to_numpy() == pytest.approx(new["peak"].to_numpy(), rel=0.08)
     assert old["summed_response"].to_numpy() == pytest.approx(new["summed_response"].to_numpy(), rel=0.08)
     of_a = [table.xs("A", level="layer") for table in (old, new)]

@@ -162,8 +162,8 @@ def test_prose_says_what_was_run_and_found(folder):
         "Each of 12 test images was shown alone, once for each value: after a blank of 2 ms the image came on at "
         "0 ms, for 4, 8, 16, 24, 32 and 48 ms, at contrast 1. Responses were recorded until 80 ms. "
         "During the test, idle time = 40 ms.",
-        "From contrast 0.1 to 1, in V1, time to peak goes from",
-        "From duration 4 to 48 ms, in V2, time to peak goes from",
+        "From contrast 0.1 to 1, in V1, time to 90 % of peak goes from",
+        "From duration 4 to 48 ms, in V2, time to 90 % of peak goes from",
         "After training, 95.0 % to 97.0 % of 360 test images are classified correctly.",
     ):
         assert words in text, words

@@ -144,7 +144,7 @@ def test_measures_draw_the_csv(example, run, n_runs):
     drawn = draw("measures", made)
     shared = n_runs < 3  # of four layers each
     axes = panels(drawn.figure)
-    measures = ["time_to_peak_ms", "peak", "summed_response", "accuracy_peak", "accuracy_mean_on"]
+    measures = ["rise_time_ms", "peak", "summed_response", "accuracy_peak", "accuracy_mean_on"]
     assert len(axes) == (5 if shared else 15)
     drawn_points = {tuple(point) for panel in axes for line in curves(panel) for point in line}
     assert drawn_points == set(drawn.table[["value", "mean"]].itertuples(index=False, name=None))
@@ -159,7 +159,7 @@ def test_measures_draw_the_csv(example, run, n_runs):
         of_measure = drawn.table[drawn.table["measure"] == measure]
         panel = axes[number if shared else number * n_runs]
         assert len(curves(panel)) == of_measure["layer"].nunique() * (n_runs if shared else 1)
-    assert axes[0].get_ylabel() == "time to peak\n(ms)" and axes[0].get_xscale() == "log"
+    assert axes[0].get_ylabel() == "time to 90 % of peak\n(ms)" and axes[0].get_xscale() == "log"
     assert axes[2 if shared else 6].get_ylabel() == "summed response\n(a.u. × ms)"
 
 
