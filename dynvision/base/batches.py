@@ -1,4 +1,7 @@
-"""What a batch must be for a training: enough images for batch normalisation, also in the last batch of an epoch."""
+"""What a batch must be for a training: images with labels, and enough of them for batch normalisation.
+
+Axes: B images, T frames, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,71 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.base.optimization import Epoch
 from dynvision.errors import InputError
 
 ONE_VALUE = "Expected more than 1 value per channel when training"  # how torch's batch normalisation refuses
+
+
+def check_pair(batch: Any) -> tuple[Tensor, Tensor]:
+    """Images and labels of a batch.
+
+    Raises:
+        InputError: it is no pair of tensors.
+    """
+    if not (
+        isinstance(batch, (tuple, list)) and len(batch) == 2 and all(isinstance(x, Tensor) for x in batch)
+    ):
+        kinds = [type(part).__name__ for part in batch] if isinstance(batch, (tuple, list)) else []
+        given = f"a {type(batch).__name__}" + (f" of {', '.join(kinds) or 'nothing'}" if kinds else "")
+        raise InputError(
+            f"a batch is {given}; give pairs of two tensors, (images, labels), in the data loader"
+        )
+    return batch[0], batch[1]
+
+
+def class_indices(x: Tensor, labels: Tensor, n_frames: int) -> Tensor:
+    """Labels as int64, after a check of their type and shape.
+
+    Args:
+        x: images (B, C, H, W) or videos (B, T, C, H, W).
+        labels: class indices of any integer type, (B,) or (B, T).
+        n_frames: T.
+
+    Raises:
+        InputError: they are no whole numbers, or of another shape.
+    """
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        kind = str(labels.dtype).removeprefix("torch.")
+        raise InputError(f"labels are {kind}; give class indices, whole numbers from 0 on (int64)")
+    if tuple(labels.shape) not in ((len(x),), (len(x), n_frames)):
+        raise InputError(
+            f"labels of shape {tuple(labels.shape)} for {len(x)} images shown for {n_frames} frames; give class indices of "
+            f"shape ({len(x)},), or of every frame, ({len(x)}, {n_frames})"
+        )
+    return labels.long()
+
+
+def check_range(labels: Tensor, n_classes: int, ignore_index: int) -> None:
+    """Check that labels are classes that the model has.
+
+    Args:
+        labels: class indices of any shape.
+        n_classes: K.
+        ignore_index: label of steps that do not count.
+
+    Raises:
+        InputError: one is none of 0..K-1, and not the label of steps that do not count.
+    """
+    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= n_classes))
+    if wrong.any():
+        raise InputError(
+            f"label {int(labels[wrong][0])} is none of the model's {n_classes} classes (0 to {n_classes - 1}, or "
+            f"{ignore_index} where it does not count); number the classes from 0 on, or build the model with more n_classes"
+        )
 
 
 class LastBatch(NamedTuple):

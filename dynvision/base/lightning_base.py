@@ -14,7 +14,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from dynvision.base.batches import check_batch_of_one, explained_normalisation, last_batch
+from dynvision.base.batches import (
+    check_batch_of_one,
+    check_pair,
+    check_range,
+    class_indices,
+    explained_normalisation,
+    last_batch,
+)
 from dynvision.base.monitoring import NotFinite, explain_non_finite_loss
 from dynvision.base.observers import CostObserver, Observer, watch_costs
 from dynvision.base.optimization import (
@@ -26,6 +33,9 @@ from dynvision.base.optimization import (
     training_length,
 )
 from dynvision.base.temporal_base import TemporalBase
+from dynvision.config.model import presentation_arguments
+from dynvision.config.optimization import check_optimization
+from dynvision.config.training import criterion_arguments, training_arguments
 from dynvision.errors import InputError
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
 from dynvision.trials.presentation import presentation_trial, shuffled_by
@@ -44,22 +54,26 @@ class LightningBase(pl.LightningModule):
     """Loss, metrics and optimiser. In the bases of a class it stands after :class:`TemporalBase`.
 
     Args:
-        optimizer: class name in ``torch.optim``.
-        learning_rate: base learning rate.
-        weight_decay: weight decay.
+        optimizer: class name in ``torch.optim``, of those that a configuration can name.
+        learning_rate: base learning rate, above 0.
+        weight_decay: weight decay, not below 0.
         optimizer_args: further arguments of the optimiser.
-        scheduler: class name in ``torch.optim.lr_scheduler``; ``none`` keeps the rate.
+        scheduler: class name in ``torch.optim.lr_scheduler``, of those that a configuration can name; ``none`` or None
+            keeps the rate.
         scheduler_args: its arguments, lengths in epochs.
         warmup_epochs: time in which the learning rate grows linearly before the schedule, in epochs.
         learning_rate_factors: factor on the learning rate of parameters whose name contains the word.
-        criterion_params: losses as (name, {"weight": w, argument: value}) pairs.
+        criterion_params: losses as (name, {"weight": w, argument: value}) pairs, or in a form of ``training.loss``.
         data_presentation_pattern: symbols 0 and 1 stretched over the presentation.
         shuffle_presentation_pattern: permute the symbols once per training batch.
         loss_reaction_time: labels are ignored for this long after each onset, ms.
         non_label_index: label of steps that do not count.
         truncated_bptt_timesteps: cut the gradient every so many steps; 0 never does.
         seed: of what varies from batch to batch in the presentation.
-        log_every_n_steps: how often parameters are logged, where a monitor does so.
+        log_every_n_steps: how often parameters are logged, where a monitor does so; at least 1.
+
+    Raises:
+        InputError: a value that a configuration could not have, either, for the same reason and in the same words.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -76,11 +90,11 @@ class LightningBase(pl.LightningModule):
         learning_rate: float = 0.001,
         weight_decay: float = 0.0,
         optimizer_args: Mapping[str, Any] | None = None,
-        scheduler: str = "StepLR",
+        scheduler: str | None = "StepLR",
         scheduler_args: Mapping[str, Any] | None = None,
         warmup_epochs: float = 0.0,
         learning_rate_factors: Mapping[str, float] | None = None,
-        criterion_params: Sequence[tuple[str, Mapping[str, Any]]] = (("CrossEntropyLoss", {"weight": 1.0}),),
+        criterion_params: Any = (("CrossEntropyLoss", {"weight": 1.0}),),
         data_presentation_pattern: str = "1",
         shuffle_presentation_pattern: bool = False,
         loss_reaction_time: float = 0.0,
@@ -91,22 +105,42 @@ class LightningBase(pl.LightningModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.optimizer = optimizer
-        self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)
-        self.optimizer_args = dict(optimizer_args or {})
-        self.scheduler, self.scheduler_args = scheduler, dict(scheduler_args or {})
-        self.warmup_epochs = float(warmup_epochs)
-        self.learning_rate_factors = dict(learning_rate_factors or {})
-        self.data_presentation_pattern = data_presentation_pattern
-        self.shuffle_presentation_pattern = shuffle_presentation_pattern
-        self.loss_reaction_time = float(loss_reaction_time)
-        self.non_label_index = non_label_index
-        self.truncated_bptt_timesteps = truncated_bptt_timesteps
+        training = training_arguments(
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            optimizer_args=optimizer_args or {},
+            scheduler=scheduler,
+            scheduler_args=scheduler_args or {},
+            warmup_epochs=warmup_epochs,
+            learning_rate_factors=learning_rate_factors or {},
+        )
+        self.optimizer, self.optimizer_args = training.optimizer, training.optimizer_args
+        self.learning_rate, self.weight_decay = training.learning_rate, training.weight_decay
+        self.scheduler, self.scheduler_args = training.scheduler, training.scheduler_args
+        self.warmup_epochs = training.warmup_epochs
+        self.learning_rate_factors = training.learning_rate_factors
+        presentation = presentation_arguments(
+            data_presentation_pattern=data_presentation_pattern,
+            shuffle_presentation_pattern=shuffle_presentation_pattern,
+            loss_reaction_time=loss_reaction_time,
+            non_label_index=non_label_index,
+            truncated_bptt_timesteps=truncated_bptt_timesteps,
+        )
+        self.data_presentation_pattern = presentation.data_presentation_pattern
+        self.shuffle_presentation_pattern = presentation.shuffle_presentation_pattern
+        self.loss_reaction_time = presentation.loss_reaction_time
+        self.non_label_index = presentation.non_label_index
+        self.truncated_bptt_timesteps = presentation.truncated_bptt_timesteps
         self.presentation_seed = seed
+        if not isinstance(log_every_n_steps, int) or log_every_n_steps < 1:
+            raise InputError(
+                f"log_every_n_steps={log_every_n_steps!r} must be a whole number of steps, at least 1"
+            )
         self.log_every_n_steps = log_every_n_steps
         # Set by who knows the data; without it batches of all sizes weigh the same.
         self.epoch: Epoch | None = None
-        self.losses = _weighted_losses(criterion_params)
+        self.losses = _weighted_losses(criterion_arguments(criterion_params))
         self._batches_checked = False
         self.not_finite = NotFinite()  # of the validation, test or prediction that runs or ran last
 
@@ -194,8 +228,10 @@ class LightningBase(pl.LightningModule):
         Raises:
             InputError: the training loss is not finite; it says where that began.
         """
+        batch = check_pair(batch)
         with explained_normalisation():
             outputs = self.respond(batch, stage == "train")
+        check_range(batch[1], outputs.logits.shape[-1], outputs.ignore_index)
         terms = self.loss_terms(outputs)
         loss = self._sum(terms)
         if stage == "train" and not loss.isfinite():
@@ -249,7 +285,8 @@ class LightningBase(pl.LightningModule):
         """
         x, labels = batch
         course = self.trial_course(shuffle, x.shape[1] if x.dim() == 5 and x.shape[1] > 1 else None)
-        return Presentation(list(course.on), course.labels(labels, self.non_label_index))
+        indices = class_indices(x, labels, len(course.on))
+        return Presentation(list(course.on), course.labels(indices, self.non_label_index))
 
     def trial_course(self, shuffle: bool, n_timesteps: int | None = None, batch: int | None = None) -> Trial:
         """What the network sees in a trial, and which of its outputs are scored.
@@ -289,7 +326,8 @@ class LightningBase(pl.LightningModule):
         if not self._forward_takes("shown"):
             logits = self(x)
             logits = logits.unsqueeze(1) if logits.dim() == 2 else logits
-            return Outputs(logits, timed_labels(labels, [True] * logits.shape[1], 0, -1), -1)
+            indices = class_indices(x, labels, logits.shape[1])
+            return Outputs(logits, timed_labels(indices, [True] * logits.shape[1], 0, -1), -1)
         on, timed = self.presentation(batch, shuffle)
         observers = [
             CostObserver(criterion, model.chain)
@@ -318,6 +356,8 @@ class LightningBase(pl.LightningModule):
             InputError: an optimiser or schedule that torch does not have, an argument that it does not take, or a schedule
                 that needs the length of a training without an end.
         """
+        scheduler = "none" if self.scheduler is None else self.scheduler
+        check_optimization(self.optimizer, self.optimizer_args, scheduler, self.scheduler_args)
         optimizer = build_optimizer(
             self.optimizer,
             self.parameter_groups(),
@@ -326,12 +366,9 @@ class LightningBase(pl.LightningModule):
             self.optimizer_args,
         )
         length = TrainingLength() if self._trainer is None else training_length(self.trainer)
-        n_moves, per_epoch, unit = length.schedule_units(
-            self.scheduler, self.scheduler_args, self.warmup_epochs
-        )
-        schedule = build_schedule(
-            self.scheduler, optimizer, self.scheduler_args, n_moves, per_epoch, self.warmup_epochs
-        )
+        arguments, warmup = self.scheduler_args, self.warmup_epochs
+        n_moves, per_epoch, unit = length.schedule_units(scheduler, arguments, warmup)
+        schedule = build_schedule(scheduler, optimizer, arguments, n_moves, per_epoch, warmup)
         if schedule is None:
             return {"optimizer": optimizer}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": unit}}

@@ -85,7 +85,7 @@ def loss_terms(value: Any) -> tuple[LossConfig, ...]:
     Raises:
         InputError: another form, an unknown loss or argument, no term at all, or none that weighs.
     """
-    terms = tuple(_term(values) for values in _forms(value))
+    terms = tuple(_term(values) for values in loss_forms(value))
     if not terms:
         raise InputError("training.loss is empty; name at least one loss, e.g. loss: [CrossEntropyLoss]")
     if not any(term.weight for term in terms):
@@ -100,20 +100,26 @@ def _term(values: Mapping[str, Any]) -> LossConfig:
     return validate(LOSSES[name], values, f"training.loss.{name}")
 
 
-def _forms(value: Any) -> list[dict[str, Any]]:
+def loss_forms(value: Any) -> list[dict[str, Any]]:
+    """Name and settings of each term, as :func:`loss_terms` takes them, unchecked.
+
+    Raises:
+        InputError: another form.
+    """
     if isinstance(value, str):
         return [{"name": value}]
     if isinstance(value, LossConfig):
         return [value.model_dump()]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         if "name" in value:
-            return [value]
-        return [
-            {"name": name, **(spec if isinstance(spec, dict) else {"weight": spec})}
-            for name, spec in value.items()
-        ]
+            return [dict(value)]
+        return [_named(name, spec) for name, spec in value.items()]
     if isinstance(value, (list, tuple)):
-        return [form for item in value for form in _forms(item)]
+        return [form for item in value for form in loss_forms(item)]
     raise InputError(
         f"loss={value!r} is not valid; write a list of loss names, e.g. loss: [CrossEntropyLoss]"
     )
+
+
+def _named(name: Any, spec: Any) -> dict[str, Any]:
+    return {"name": name, **(spec if isinstance(spec, Mapping) else {"weight": spec})}

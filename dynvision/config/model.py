@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from dynvision.config.by_layer import ByLayer, check_numbers, is_by_layer, layer_key, numbers_of
-from dynvision.config.section import Section, key
+from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
 from dynvision.units import ms_to_steps
 
@@ -108,6 +108,25 @@ class TemporalArgs(Section):
             return steps // len(symbols)
         shown = "".join(symbols[step * len(symbols) // steps] for step in range(steps))
         return max(len(stretch) for stretch in shown.split("0"))
+
+
+def presentation_arguments(**arguments: Any) -> TemporalArgs:
+    """Check how a batch is shown where that comes as arguments in Python, by the rules of a configuration.
+
+    The time grid of the model is not known there, so one is taken on which every duration and pattern fits.
+
+    Args:
+        **arguments: of :class:`TemporalArgs`, without the grid.
+
+    Raises:
+        InputError: one is unknown or not possible.
+    """
+    reaction, pattern = (
+        arguments.get("loss_reaction_time", 0),
+        str(arguments.get("data_presentation_pattern")),
+    )
+    dt = reaction if isinstance(reaction, (int, float)) and 0 < reaction < float("inf") else 1.0
+    return validate(TemporalArgs, {"dt": dt, "n_timesteps": 2 * max(1, len(pattern)), **arguments}, "")
 
 
 class RecurrentArgs(TemporalArgs):

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.losses import CrossEntropyTerm, LossTerm, loss_terms
+from dynvision.config.losses import CrossEntropyTerm, LossConfig, LossTerm, loss_forms, loss_terms
 from dynvision.config.optimization import SCHEDULES, check_optimization, numbers
-from dynvision.config.section import Section, key
+from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError
 
 LEARNING_RATE_SCALINGS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # exponent of the images per update
@@ -147,6 +147,71 @@ class TrainingConfig(Section):
         """The learning rate for this number of images per update."""
         ratio = self.images_per_update / self.reference_batch_size
         return self.learning_rate * ratio ** LEARNING_RATE_SCALINGS[self.learning_rate_scaling]
+
+
+# What the arguments of CrossEntropyLoss are called as settings of a training.
+CROSS_ENTROPY_KEYS = {
+    "label_smoothing": "label_smoothing",
+    "time_weighting": "loss_time_weighting",
+    "discount": "loss_discount",
+}
+WITHOUT_END = 10**9  # epochs of a training whose length is said elsewhere
+
+
+def training_arguments(**arguments: Any) -> TrainingConfig:
+    """Check settings of a training that come as arguments in Python, by the rules of a configuration.
+
+    Args:
+        **arguments: by the names of a configuration.
+
+    Raises:
+        InputError: one is unknown or not possible.
+    """
+    return validate(TrainingConfig, {"epochs": WITHOUT_END, **arguments}, "")
+
+
+def loss_arguments(term: LossConfig, training: TrainingConfig) -> dict[str, Any]:
+    """Weight and arguments of a loss; those of cross-entropy are settings of the training."""
+    arguments = term.model_dump(exclude={"name"})
+    if isinstance(term, CrossEntropyTerm):
+        arguments |= {argument: getattr(training, key) for argument, key in CROSS_ENTROPY_KEYS.items()}
+    return arguments
+
+
+def criterion_arguments(value: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Losses that come as an argument in Python, checked by the rules of a configuration.
+
+    Args:
+        value: every form of ``training.loss``, and (name, settings) pairs; CrossEntropyLoss may have its arguments beside
+            its weight.
+
+    Returns:
+        Pairs of a name and its arguments, the weight among them.
+
+    Raises:
+        InputError: another form, an unknown loss or argument, a value that is not possible, or no term that weighs.
+    """
+    forms = loss_forms(_without_pairs(value))
+    given = [
+        {argument: form.pop(argument) for argument in CROSS_ENTROPY_KEYS if argument in form}
+        if form.get("name") == "CrossEntropyLoss"
+        else {}
+        for form in forms
+    ]
+    settings = [{CROSS_ENTROPY_KEYS[argument]: value for argument, value in own.items()} for own in given]
+    return [
+        (term.name, loss_arguments(term, training_arguments(**own)))
+        for term, own in zip(loss_terms(forms), settings, strict=True)
+    ]
+
+
+def _without_pairs(value: Any) -> Any:
+    """(name, settings) and (name, weight) as mappings, alone or in a list; a list of two names stays two terms."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    if len(value) == 2 and isinstance(value[0], str) and not isinstance(value[1], str):
+        return {value[0]: value[1]}
+    return [_without_pairs(item) for item in value]
 
 
 class ExecutionConfig(Section):

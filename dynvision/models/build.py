@@ -7,9 +7,8 @@ from typing import Any
 
 from dynvision.base import BaseModel
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
-from dynvision.config.losses import CrossEntropyTerm, LossConfig
 from dynvision.config.run import RunConfig, resolve_model_args
-from dynvision.config.training import TrainingConfig
+from dynvision.config.training import loss_arguments
 from dynvision.models import create
 
 
@@ -55,15 +54,3 @@ def build_model(
     )
     assert isinstance(model, BaseModel)
     return model
-
-
-def loss_arguments(term: LossConfig, training: TrainingConfig) -> dict[str, Any]:
-    """Weight and arguments of a loss; those of cross-entropy are settings of the training."""
-    arguments = term.model_dump(exclude={"name"})
-    if isinstance(term, CrossEntropyTerm):
-        arguments |= {
-            "label_smoothing": training.label_smoothing,
-            "time_weighting": training.loss_time_weighting,
-            "discount": training.loss_discount,
-        }
-    return arguments

@@ -176,8 +176,8 @@ def test_losses_are_weighted_and_unknown_ones_named():
     assert model.loss(model.respond(batch, shuffle=False)).item() == pytest.approx(2 * 0 + 3 * 4)
     with pytest.raises(InputError, match="did you mean 'ActivityLoss'"):
         Shown(criterion_params=[("ActivtyLoss", {})])
-    with pytest.raises(InputError, match="no loss has a weight above 0"):
-        Shown(criterion_params=[("ActivityLoss", {"weight": 0.0})]).loss(Outputs(batch[0], batch[1], -1))
+    with pytest.raises(InputError, match="no term has a weight above 0"):
+        Shown(criterion_params=[("ActivityLoss", {"weight": 0.0})])
 
 
 def _impulse(n_steps, height):

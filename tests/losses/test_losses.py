@@ -12,7 +12,7 @@ from torch.nn.functional import log_softmax, one_hot
 from dynvision.base.observers import QUANTITIES
 from dynvision.config.losses import LOSSES as CONFIGS
 from dynvision.config.losses import Quantity
-from dynvision.config.training import TrainingConfig
+from dynvision.config.training import TrainingConfig, loss_arguments
 from dynvision.errors import InputError
 from dynvision.losses import (
     LOSSES,
@@ -24,7 +24,6 @@ from dynvision.losses import (
     TemporalConsistencyLoss,
 )
 from dynvision.losses.cross_entropy import TIME_WEIGHTINGS
-from dynvision.models.build import loss_arguments
 from tests.base.test_engine import Small, build
 from tests.textbook_loop import textbook_loop
 
