@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from dynvision.config.data import DataConfig
-from dynvision.config.generated import check_generated, generated_files, write_generated
 from dynvision.config.layers import CONFIG_FILES
 from dynvision.config.model import DyRCNNArgs, TemporalArgs
 from dynvision.config.models import MODELS
@@ -97,23 +96,6 @@ def test_durations_are_in_ms(schema: type[TemporalArgs]) -> None:
     for name, field in schema.model_fields.items():
         if name.startswith(("t_", "tau", "dt")):
             assert field.json_schema_extra["unit"] == "ms"
-
-
-def test_generated_files_are_in_sync(config_dir: str) -> None:
-    check_generated(Path(config_dir))
-
-
-def test_a_file_out_of_sync_is_named_and_mended(config_dir: str, tmp_path: Path) -> None:
-    write_generated(tmp_path)
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(generated_files())
-    check_generated(tmp_path)
-    (tmp_path / "README.md").write_text("changed")
-    (tmp_path / "schema" / "workflow.json").unlink()
-    with pytest.raises(InputError) as error:
-        check_generated(tmp_path)
-    assert str(error.value) == (
-        f"not as the schemas say: {tmp_path}/README.md, {tmp_path}/schema/workflow.json; run 'dynvision config sync'"
-    )
 
 
 def test_every_key_is_in_the_readme(config_dir: str) -> None:
