@@ -74,7 +74,7 @@ format: install ## put all files in the format that check asks for
 
 docs: install ## build the documentation into site/
 	@echo "docs: building the documentation"
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: done; open site/index.html"
 
 lock: ## rewrite requirements.lock after a change of the requirements in pyproject.toml

@@ -7,6 +7,8 @@ import ast
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from dynvision.cli import COMMANDS, command_module
 from dynvision.runs import plan_workflow
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
 RULES = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
 TARGETS = {name for path in RULES for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
 
@@ -30,7 +33,7 @@ def commands(program: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text_of(page), re.MULTILINE):
-            found.append((page.name, line.partition(" #")[0].strip()))
+            found.append((str(page.relative_to(DOCS)), line.partition(" #")[0].strip()))
     return found
 
 
@@ -93,4 +96,52 @@ def test_code_imports_what_there_is(page: Path) -> None:
 
 def test_every_page_is_in_the_navigation() -> None:
     navigation = text_of(ROOT / "mkdocs.yml")
-    assert [page.name for page in PAGES if f": {page.name}\n" not in navigation] == []
+    pages = [str(page.relative_to(DOCS)) for page in PAGES]
+    assert [page for page in pages if not re.search(rf"[-:] {re.escape(page)}\n", navigation)] == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make docs` builds it."""
+    for module in ("mathjax", "mkdocstrings"):
+        pytest.importorskip(module, reason="the extra 'doc' is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_site_asks_no_other_server(site: Path) -> None:
+    """Scripts, styles, images and fonts are its own; only links that a reader clicks lead elsewhere."""
+    for page in site.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"""<(?:script|img|iframe|source)[^>]* src=["']?([^"' >]+)""", html)
+        loaded += re.findall(
+            r"""<link rel=["']?(?:stylesheet|icon|preload)[^>]* href=["']?([^"' >]+)""", html
+        )
+        assert [target for target in loaded if re.match(r"(https?:)?//", target)] == [], page.name
+    for style in site.rglob("*.css"):
+        assert not re.search(r"(url\(|@import )['\"]?(https?:)?//", style.read_text(encoding="utf-8")), (
+            style.name
+        )
+
+
+def test_links_of_the_site_lead_to_files(site: Path) -> None:
+    """Also where a browser reads the site from a folder, which has no index of folders."""
+    for page in site.rglob("*.html"):
+        if page.name == "404.html":
+            continue
+        html = page.read_text(encoding="utf-8")
+        for target in re.findall(r"""<a [^>]*href=["']?([^"' >#?]+)""", html):
+            if not re.match(r"(https?:|mailto:)", target):
+                linked = page.parent / target
+                assert linked.is_file(), f"{page.name} links to {target}"
+
+
+def test_equations_are_set_by_the_copy_of_mathjax(site: Path) -> None:
+    html = (site / "dynamics.html").read_text(encoding="utf-8")
+    assert '<div class="arithmatex">' in html and "$$" not in html
+    sources = re.findall(r'<script src="?([^"> ]+)', html)
+    [mathjax] = [source for source in sources if source.endswith("tex-svg.js")]
+    assert (site / mathjax).stat().st_size > 1_000_000
