@@ -1,20 +1,121 @@
-"""What the build of the documentation adds to its pages: MathJax, from the package index and served by the site itself."""
+"""What the build of the documentation makes: MathJax's file, and the pages of the command line and of every key.
+
+Both pages are written from what the program itself reads, the parsers of `dynvision.cli` and the schemas of
+`dynvision.config`, so that they cannot differ from it. MathJax comes from the package index and is served by the site.
+"""
 
 from __future__ import annotations
 
+import argparse
+import re
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+REFERENCE = Path(__file__).parent.parent / "docs" / "api"
 MATHJAX = "javascripts/mathjax/tex-svg.js"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the one file of MathJax that sets TeX as SVG, without fonts or further requests."""
+    """Add what is not in `docs/`."""
+    for name, text in pages().items():
+        files.append(File.generated(config, name, content=text))
+    # One file that sets TeX as SVG, without fonts or further requests.
     files.append(File.generated(config, MATHJAX, abs_src_path=str(_mathjax())))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Replace ``[[other names of PACKAGE]]`` by the public names of a package that no page of the reference names."""
+    return re.sub(r"^\[\[other names of ([\w.]+)\]\]$", _other_names, markdown, flags=re.MULTILINE)
+
+
+def _other_names(found: re.Match[str]) -> str:
+    package = import_module(found[1])
+    named = {
+        name
+        for page in REFERENCE.rglob("*.md")
+        for name in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    return "\n\n".join(
+        f"::: {full}" for name in package.__all__ if (full := f"{found[1]}.{name}") not in named
+    )
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Leave the roles out that docstrings have before names: ``:class:`Trial` `` is `Trial`."""
+    return re.sub(r":(?:attr|class|data|func|meth|mod):<code>~?", "<code>", html)
+
+
+def pages() -> dict[str, str]:
+    """The generated pages by the name that links give them."""
+    from dynvision.config.generated import generated_files
+
+    return {"command-line.md": command_line(), "configuration.md": generated_files()["README.md"]}
+
+
+def command_line() -> str:
+    """Every command with its arguments."""
+    from dynvision.cli import COMMANDS, command_module
+
+    lines = [
+        "# Command line",
+        "",
+        "Each command has this text as `--help`. Durations and time constants are in ms.",
+        "",
+    ]
+    for name, summary in COMMANDS.items():
+        parser = argparse.ArgumentParser(
+            prog=f"dynvision {name}", description=summary[0].upper() + summary[1:] + "."
+        )
+        command_module(name).add_arguments(parser)
+        lines += [f"## {name}", "", *_described(parser)]
+    return "\n".join(lines)
+
+
+def _described(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """A parser in words: what it does, its usage, a table of its arguments, then its actions in the same way."""
+    formatter = argparse.HelpFormatter(parser.prog, width=100)
+    formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups)
+    yield from (_plain(parser.description), "", "```text", formatter.format_help().strip(), "```", "")
+    rows, actions = [], []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            actions = list(action.choices.values())
+        elif not isinstance(action, argparse._HelpAction) and action.help != argparse.SUPPRESS:
+            rows.append(
+                f"| {_form(action)} | {_plain(formatter._expand_help(action) if action.help else '')} |"
+            )
+    if rows:
+        yield from ("| argument | meaning |", "|---|---|", *rows, "")
+    if parser.epilog:
+        yield from (_plain(parser.epilog), "")
+    for action in actions:
+        yield from (f"### {action.prog.removeprefix('dynvision ')}", "", *_described(action))
+
+
+def _form(action: argparse.Action) -> str:
+    """How an argument is written: `--results DIR`."""
+    value = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
+    if isinstance(value, tuple):
+        value = " ".join(value)
+    if action.choices is not None:
+        value = "{" + ",".join(str(choice) for choice in action.choices) + "}"
+    takes_value = action.nargs != 0
+    forms = [f"{option} {value}" if takes_value else option for option in action.option_strings] or [value]
+    return ", ".join(f"`{form}`" for form in forms)
+
+
+def _plain(text: str | None) -> str:
+    """Text on one line, whose characters mean nothing to Markdown."""
+    line = " ".join((text or "").split())
+    for character in "\\|<*_":
+        line = line.replace(character, "&lt;" if character == "<" else "\\" + character)
+    return line
 
 
 def _mathjax() -> Path:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 RULES = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+GENERATED = ("command-line.md", "configuration.md")  # by scripts/site_hooks.py
 TARGETS = {name for path in RULES for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
 
 
@@ -50,6 +51,8 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         path, _, anchor = target.partition("#")
         linked = page.parent / path if path else page
+        if linked.resolve().parent == DOCS and linked.name in GENERATED:
+            continue
         assert linked.exists(), target
         assert not anchor or anchor in heading_links(linked), target
 
@@ -145,3 +148,40 @@ def test_equations_are_set_by_the_copy_of_mathjax(site: Path) -> None:
     sources = re.findall(r'<script src="?([^"> ]+)', html)
     [mathjax] = [source for source in sources if source.endswith("tex-svg.js")]
     assert (site / mathjax).stat().st_size > 1_000_000
+
+
+def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    """The reference has an anchor for each name that a package offers."""
+    anchors = set()
+    for page in (site / "api").rglob("*.html"):
+        anchors.update(re.findall(r'id="?(dynvision[\w.]*)', page.read_text(encoding="utf-8")))
+    defined = {name.rpartition(".")[2] for name in anchors}
+    packages = [path.parent for path in (ROOT / "dynvision").glob("*/__init__.py")]
+    for package in packages:
+        module = importlib.import_module(f"dynvision.{package.name}")
+        for name in getattr(module, "__all__", ()):
+            assert f"{module.__name__}.{name}" in anchors or name in defined, f"{module.__name__}.{name}"
+
+
+def test_every_command_and_key_is_in_the_reference(site: Path) -> None:
+    commands_page = (site / "command-line.html").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f'<h2 id="{name}">' in commands_page
+        parser = argparse.ArgumentParser()
+        command_module(name).add_arguments(parser)
+        for action in parser._actions:
+            if action.help == argparse.SUPPRESS:
+                continue
+            for option in action.option_strings:
+                assert option in commands_page, option
+    keys = (site / "configuration.html").read_text(encoding="utf-8")
+    for key in (
+        "model_name",
+        "t_recurrence",
+        "learning_rate",
+        "resolution",
+        "recorded_ms",
+        "soa_ms",
+        "palette",
+    ):
+        assert f"<code>{key}</code>" in keys, key
