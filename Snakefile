@@ -11,6 +11,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from dynvision.config.command_line import check_given_once, given_values
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.resources import Requests, commands_folder, config_folder
@@ -25,7 +26,10 @@ shell.prefix(
 )
 
 try:
-    PLAN = plan_workflow(config_folder(), config)
+    # As text, so that it is read like the files: Snakemake would guess what each value is.
+    check_given_once(sys.argv)
+    GIVEN = given_values(workflow.config_settings.config_args or [])
+    PLAN = plan_workflow(config_folder(), GIVEN, workflow.overwrite_configfiles)
     PLAN.check_folders()
 except (InputError, OSError) as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add

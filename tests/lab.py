@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
+from dynvision.config.yaml_text import to_yaml
 from tests.processes import Outcome, obey_permissions, run_forked
 
 N_CLASSES, N_IMAGES = 3, 12  # images of each class; 2 of them are test and 1 validation images

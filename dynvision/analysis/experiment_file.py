@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.run import read_yaml
 from dynvision.config.section import validate
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from dynvision.errors import InputError
 
@@ -44,10 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do what the action says."""
     if arguments.action == "show":
+        from dynvision.config.command_line import given_values
         from dynvision.config.layers import read_layers
         from dynvision.config.shown import show_configuration
 
-        print(show_configuration(read_layers(arguments.config_dir, _given(arguments.values))), end="")
+        print(show_configuration(read_layers(arguments.config_dir, given_values(arguments.values))), end="")
     elif arguments.action == "sync":
         from dynvision.config.generated import check_generated, write_generated
 
@@ -59,29 +57,14 @@ def run(arguments: argparse.Namespace) -> None:
         _freeze(arguments.action.removeprefix("freeze-"), arguments.values, arguments.output)
 
 
-def _given(values: list[str]) -> dict[str, Any]:
-    """Values of the command line, as text, in the way of Snakemake."""
-    given = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InputError(f"{text!r} is not key=value, e.g. mode=debug")
-        try:
-            given[name] = yaml.load(value, yaml.BaseLoader)
-        except yaml.YAMLError as error:
-            raise InputError(
-                f"the value of {text!r} is not valid YAML: {' '.join(str(error).split())}"
-            ) from None
-    return given
-
-
 def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.data import ImagesConfig
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.identity import VERSION
-    from dynvision.config.run import RunConfig, thaw, to_yaml
+    from dynvision.config.run import RunConfig, thaw
     from dynvision.config.section import validate
     from dynvision.config.visualization import VisualizationConfig
+    from dynvision.config.yaml_text import to_yaml
     from dynvision.files import write_text
 
     try:

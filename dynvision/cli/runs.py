@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write or print the table."""
-    from dynvision.config.run import read_yaml
+    from dynvision.config.yaml_text import read_yaml
     from dynvision.files import write_text
     from dynvision.runs import flatten
 

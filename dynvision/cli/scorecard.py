@@ -96,7 +96,7 @@ def _responses(
 ) -> pd.DataFrame:
     """The responses of a run in an experiment, which is run if it has not been or has been another one."""
     from dynvision.analysis import NamedExperiment, read_experiment, read_responses
-    from dynvision.config.run import to_yaml
+    from dynvision.config.yaml_text import to_yaml
     from dynvision.files import write_text
     from dynvision.runs import ResultPaths
 

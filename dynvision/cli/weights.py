@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dynvision.config.yaml_text import parse
 from dynvision.errors import InputError
 
 
@@ -93,10 +92,7 @@ def _import(source: Path, model: str, model_args: str, resolution: int, given: P
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError:
-        values = None
+    values = parse(text, "--model-args")
     if not isinstance(values, dict):
         raise InputError(f"--model-args {text!r} must hold keys and values, e.g. '{{trc: 6, rctype: full}}'")
     return values

@@ -25,8 +25,8 @@ from dynvision.cluster import queue
 from dynvision.cluster.claim import claimed
 from dynvision.cluster.ended import reasons
 from dynvision.cluster.profile import write_profile
-from dynvision.config.run import read_yaml
 from dynvision.config.site import SiteConfig, read_site
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.resources import CONFIG, IMAGE, LAUNCHER
 from dynvision.runs import CallFolder

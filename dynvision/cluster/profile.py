@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from dynvision.config.run import read_yaml
 from dynvision.config.site import SiteConfig
+from dynvision.config.yaml_text import read_yaml, to_yaml
 from dynvision.files import write_text
 
 BASE = Path("cluster/profiles/slurm/config.yaml")
@@ -65,5 +63,5 @@ def write_profile(folder: Path, site: SiteConfig, prefix: str, status_command: s
         The folder, which is what ``--workflow-profile`` takes.
     """
     profile = site_profile(read_yaml(BASE), site, prefix, status_command)
-    write_text(folder / "config.yaml", yaml.safe_dump(profile, sort_keys=False))
+    write_text(folder / "config.yaml", to_yaml(profile))
     return folder

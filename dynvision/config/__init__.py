@@ -14,10 +14,11 @@ from dynvision.config.losses import LossConfig
 from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.models import MODELS, register
 from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
-from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args, to_yaml
+from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
+from dynvision.config.yaml_text import to_yaml
 from dynvision.stimuli.stimulus import Stimulus
 
 __all__ = [

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic_core import PydanticUndefined
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
@@ -19,6 +18,7 @@ from dynvision.config.section import Section
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig
+from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.noise.blend import NoiseConfig
@@ -97,8 +97,7 @@ def _flow(value: Any) -> str:
         value = value.model_dump(mode="json")
     if isinstance(value, tuple):
         value = [v.model_dump(mode="json") if isinstance(v, Section) else v for v in value]
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).strip()
-    return text.removesuffix("...").strip()
+    return one_line(value)
 
 
 def _readme() -> str:
@@ -220,6 +219,8 @@ def _workflow_schema() -> dict[str, Any]:
         schema.setdefault("$defs", {}).update(content.pop("$defs", {}))
         if part is TrainingConfig:
             content["properties"]["loss"] = _loss_forms(content["properties"]["loss"])
+            del schema["$defs"]["LossConfig"]
+            schema["$defs"] |= {term.__name__: term.model_json_schema() for term in LOSSES.values()}
         content["properties"] |= {short: content["properties"][long] for short, long in aliases.items()}
         schema["properties"][name] = content
     for name in ("model_name", "data_name", "experiment", "seed"):

@@ -7,7 +7,7 @@ Precedence, lowest first:
     data set      ``data_defaults.<name>`` in any of the files, for runs on that data set
     mode          ``modes/<name>.yaml`` for each name in ``mode``, in that order
     user          ``config_workflow.yaml``
-    command line  ``--config``
+    command line  ``--configfile``, then ``--config``
 
 Dictionaries merge key by key, everything else replaces. Short names are expanded in each layer before merging, so that
 ``rctype`` on the command line replaces ``recurrence_type`` in a file.
@@ -15,19 +15,18 @@ Dictionaries merge key by key, everything else replaces. Short names are expande
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
-from dynvision.config.run import read_yaml
+from dynvision.config.command_line import COMMAND_LINE
 from dynvision.config.sweep import listed
 from dynvision.config.twins import merge
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError, unknown_name
 
-WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
 DEFAULT_FILES = (
     "config_defaults.yaml",
     "config_data.yaml",
@@ -38,7 +37,6 @@ DEFAULT_FILES = (
 USER_FILE = "config_workflow.yaml"
 CONFIG_FILES = (*DEFAULT_FILES, USER_FILE)
 MODES_FOLDER = "modes"
-COMMAND_LINE = "--config"
 DEFAULT, DERIVED = "default", "follows from the rest"
 
 
@@ -74,12 +72,15 @@ class Layers:
         return (*self.below, *own, *self.above)
 
 
-def read_layers(config_dir: str | Path, overrides: Mapping[str, Any]) -> Layers:
+def read_layers(
+    config_dir: str | Path, overrides: Mapping[str, Any], config_files: Sequence[str | Path] = ()
+) -> Layers:
     """The layers of a configuration folder and a command line.
 
     Args:
         config_dir: the folder with the files; one that is absent contributes nothing.
-        overrides: what Snakemake's ``--config`` was given.
+        overrides: what ``--config`` was given, by key.
+        config_files: further files that are put on those of the folder, as Snakemake's ``--configfile`` names them.
 
     Raises:
         InputError: a file that cannot be read or a mode that does not exist.
@@ -89,11 +90,11 @@ def read_layers(config_dir: str | Path, overrides: Mapping[str, Any]) -> Layers:
         raise InputError(f"configuration folder {config_dir} does not exist; run from the repository's root")
     below = tuple(_read(folder / name) for name in DEFAULT_FILES)
     user = _read(folder / USER_FILE)
-    given = {name: typed(value) for name, value in overrides.items()}
-    command_line = Layer(COMMAND_LINE, normalize(given, COMMAND_LINE))
-    asked = merge_layers((*below, user, command_line)).get("mode")
+    above = [user, *(Layer(str(path), normalize(read_yaml(path), str(path))) for path in config_files)]
+    above.append(Layer(COMMAND_LINE, normalize(overrides, COMMAND_LINE)))
+    asked = merge_layers((*below, *above)).get("mode")
     modes = tuple(_read_mode(folder / MODES_FOLDER, name) for name in mode_names(asked))
-    return Layers(below, (*modes, user, command_line))
+    return Layers(below, (*modes, *above))
 
 
 def _read(path: Path) -> Layer:
@@ -149,30 +150,6 @@ def _find(values: Mapping[str, Any], path: tuple[str, ...]) -> tuple[bool, Any]:
             return False, None
         given = given[name]
     return True, given
-
-
-def typed(value: Any) -> Any:
-    """A value of the command line with numbers, truths and nothing typed inside of lists and dictionaries.
-
-    Snakemake leaves all of them text there. Numbers with leading zeros stay text, such as the pattern 0110.
-    """
-    if isinstance(value, Mapping):
-        return {name: _typed_text(typed(inner)) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_typed_text(typed(inner)) for inner in value]
-    return value
-
-
-def _typed_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value in WORDS:
-        return WORDS[value]
-    if re.fullmatch(r"[-+]?(0|[1-9]\d*)", value):
-        return int(value)
-    if re.fullmatch(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", value):
-        return float(value)
-    return value
 
 
 def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import SerializeAsAny
 
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
@@ -64,15 +64,14 @@ class TemporalConsistencyTerm(MonitoringTerm):
     )
 
 
-LossTerm = Annotated[
-    CrossEntropyTerm | ActivityTerm | EnergyTerm | TemporalConsistencyTerm, Field(discriminator="name")
-]
 LOSSES: dict[str, type[LossConfig]] = {
     "CrossEntropyLoss": CrossEntropyTerm,
     "ActivityLoss": ActivityTerm,
     "EnergyLoss": EnergyTerm,
     "TemporalConsistencyLoss": TemporalConsistencyTerm,
 }
+
+LossTerm = SerializeAsAny[LossConfig]  # every term with the keys of its own
 
 
 def loss_terms(value: Any) -> tuple[LossConfig, ...]:

@@ -6,6 +6,7 @@ take every parameter. Nothing here imports torch; a test compares with it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,17 +87,22 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
-WORDS = ("mode", "anneal_strategy")  # arguments that are no numbers
+# Arguments that are no numbers.
+WORDS = ("mode", "anneal_strategy")
+SWITCHES = ("amsgrad", "centered", "cycle_momentum", "decoupled_weight_decay", "nesterov", "three_phase")
 
 
 def numbers(arguments: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Arguments with numbers that were written as text, such as 1e-5 in YAML, as numbers.
+    """Arguments with numbers that were written as text as numbers.
 
     Raises:
-        InputError: an argument that must be a number is none.
+        InputError: an argument that must be a number is none, or one that must be true or false is neither.
     """
+    for name in SWITCHES:
+        if not isinstance(arguments.get(name, True), bool):
+            raise InputError(f"{key}.{name}={arguments[name]!r} must be true or false")
     return {
-        str(name): value if name in WORDS else _number(value, f"{key}.{name}")
+        str(name): value if name in (*WORDS, *SWITCHES) else _number(value, f"{key}.{name}")
         for name, value in arguments.items()
     }
 
@@ -105,10 +111,10 @@ def _number(value: Any, key: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [_number(item, key) for item in value]
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):
             return float(value)
-        except ValueError:
-            raise InputError(f"{key}={value!r} must be a number") from None
+    if isinstance(value, (bool, str, Mapping)):
+        raise InputError(f"{key}={value!r} must be a number")
     return value
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
@@ -16,10 +15,8 @@ from dynvision.config.model import TemporalArgs
 from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
 from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
-
-# The same loader, ten times as fast where PyYAML was built with libyaml; neither makes Python objects.
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ModelConfig(Section):
@@ -152,44 +149,3 @@ def thaw(values: Mapping[str, Any]) -> RunConfig:
     if stored:
         run._stored_ids = stored
     return run
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping; an empty file is an empty mapping.
-
-    Raises:
-        InputError: the file cannot be read as that; the message has the place.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"configuration file {path} does not exist") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise InputError(f"configuration file {path} cannot be read as text: {error}") from None
-    try:
-        values = yaml.load(text, Loader=YAML_LOADER)
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"configuration file {path} is not valid YAML: {' '.join(str(error).split())}"
-        ) from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise InputError(
-            f"configuration file {path} must hold keys and values, not a {type(values).__name__}"
-        )
-    return values
-
-
-def to_yaml(values: Section | Mapping[str, Any]) -> str:
-    """A section, or sections and plain values by key, as YAML text; keys stay in their order."""
-    plain = (
-        _plain(values)
-        if isinstance(values, Section)
-        else {name: _plain(value) for name, value in values.items()}
-    )
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-
-
-def _plain(value: Any) -> Any:
-    return value.frozen() if isinstance(value, Section) else value

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dynvision.errors import InputError, unknown_name
 
@@ -16,6 +17,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
     identifying: ClassVar[tuple[str, ...]] = ()  # keys that say what the section is, at their default too
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        given = _truth_for_number(value, cls.model_fields[name].annotation)
+        if given is not None:
+            raise InputError(f"{name}={value!r} is not valid: {str(given).lower()} is no number")
+        return value
 
     def frozen(self) -> dict[str, Any]:
         """Return every value, as a frozen file holds them."""
@@ -32,6 +42,28 @@ class Section(BaseModel):
                     found[name] = difference
         # Of a section that is open to further keys nobody knows the defaults: whatever is given counts.
         return {**found, **{name: self.frozen()[name] for name in self.model_extra or {}}}
+
+
+def _truth_for_number(value: Any, annotation: Any) -> bool | None:
+    """Return a truth value that stands where a key takes numbers alone, if there is one; Python takes true for 1."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _truth_for_number(value, get_args(annotation)[0])
+    options = get_args(annotation)
+    if origin in (Union, UnionType):
+        found = [_truth_for_number(value, option) for option in options]
+        takes_truth = isinstance(value, bool) and bool in options
+        return None if takes_truth else next((given for given in found if given is not None), None)
+    if annotation in (int, float) and isinstance(value, bool):
+        return value
+    parts: Any = ()
+    if origin in (list, tuple) and isinstance(value, (list, tuple)):
+        parts = value
+    elif origin is dict and isinstance(value, Mapping):
+        parts, options = value.values(), options[-1:]
+    # A tuple of any length has one type and an ellipsis; where a value may be of several types, the first is enough.
+    found = [_truth_for_number(part, options[0]) for part in parts]
+    return next((given for given in found if given is not None), None)
 
 
 def _difference(value: Any, section: Section, name: str) -> Any:
@@ -91,11 +123,10 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
     cause = detail.get("ctx", {}).get("error")
     if (
         isinstance(cause, InputError)
-        and where
         and location
         and str(cause).startswith((f"{location[-1]}=", f"{location[-1]}."))
     ):
-        return f"{where}.{cause}"
+        return ".".join(filter(None, [where, *location[:-1], str(cause)]))
     if isinstance(cause, InputError):
         return f"{where}: {cause}" if where and where not in str(cause) else str(cause)
     if detail["type"] == "missing":

@@ -6,14 +6,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
-
 from dynvision.config.data import DataConfig
 from dynvision.config.layers import DEFAULT, Layers, origin_of
 from dynvision.config.models import find_model
 from dynvision.config.section import validate
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import WorkflowConfig, resolve_layers
+from dynvision.config.yaml_text import one_line
 
 Origin = Callable[[tuple[str, ...], Any], str]  # of a value, by its keys from the outermost
 
@@ -78,17 +77,9 @@ def annotated(values: Mapping[str, Any], origin: Origin, path: tuple[str, ...] =
     lines = []
     for name, value in values.items():
         here = (*path, str(name))
-        label = "  " * len(path) + _flow(str(name))
+        label = "  " * len(path) + one_line(str(name))
         if isinstance(value, Mapping) and value:
             lines.append(f"{label}:\n{annotated(value, origin, here)}")
         else:
-            lines.append(f"{label}: {_flow(value)} # {origin(here, value)}\n")
+            lines.append(f"{label}: {one_line(value)} # {origin(here, value)}\n")
     return "".join(lines)
-
-
-def _flow(value: Any) -> str:
-    """A value on one line."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=1_000_000, allow_unicode=True
-    )
-    return text.strip().removesuffix("...").strip()

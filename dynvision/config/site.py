@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynvision.config.run import read_yaml
 from dynvision.config.section import Section, key, validate
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 
 SITE_FILE = Path("cluster/site.yaml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,18 +161,21 @@ class WorkflowConfig(Section):
 
 
 def load_workflow_config(
-    config_dir: str | Path, overrides: Mapping[str, Any] | None = None
+    config_dir: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    config_files: Sequence[str | Path] = (),
 ) -> WorkflowConfig:
     """Read the configuration files of a folder and put the command line's values on top.
 
     Args:
         config_dir: the folder with the files; one that is absent contributes nothing.
-        overrides: what Snakemake's ``--config`` was given.
+        overrides: what ``--config`` was given, by key.
+        config_files: further files on top of those of the folder.
 
     Raises:
         InputError: anything that is misspelt, mistyped or impossible.
     """
-    return resolve_layers(read_layers(config_dir, overrides or {}))
+    return resolve_layers(read_layers(config_dir, overrides or {}, config_files))
 
 
 def resolve_layers(layers: Layers) -> WorkflowConfig:

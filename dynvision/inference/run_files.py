@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from dynvision.config.run import YAML_LOADER, RunConfig, read_run_config, thaw
+from dynvision.config.run import RunConfig, read_run_config, thaw
+from dynvision.config.yaml_text import parse
 from dynvision.data.manifest import read_manifest
 from dynvision.data.shown_images import ShownImages, in_header
 from dynvision.errors import InputError
@@ -59,7 +58,7 @@ def _config_in(weights: Path) -> RunConfig:
             f"weights {weights} are not of a run: there is no configuration in their header; to begin a training with "
             "them, set training.init_with_pretrained"
         )
-    return thaw(yaml.load(header["config"], Loader=YAML_LOADER))
+    return thaw(parse(header["config"], f"the configuration in {weights}"))
 
 
 def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownImages:

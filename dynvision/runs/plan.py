@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +100,9 @@ class WorkflowPlan:
         )
 
 
-def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> WorkflowPlan:
+def plan_workflow(
+    config_dir: str | Path, overrides: Mapping[str, Any], config_files: Sequence[str | Path] = ()
+) -> WorkflowPlan:
     """Read, check and expand everything that a call of Snakemake is told.
 
     Every experiment is checked against every run, so that nothing impossible is planned.
@@ -108,7 +110,7 @@ def plan_workflow(config_dir: str | Path, overrides: Mapping[str, Any]) -> Workf
     Raises:
         InputError: anything that is misspelt, mistyped or impossible.
     """
-    workflow = load_workflow_config(config_dir, overrides)
+    workflow = load_workflow_config(config_dir, overrides, config_files)
     for model in workflow.model_name:
         if ":" in model:
             check_module(model)

@@ -7,7 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 import dynvision
-from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.run import RunConfig
+from dynvision.config.yaml_text import to_yaml
 
 AVERAGE, LAST = "moving average", "last update"
 

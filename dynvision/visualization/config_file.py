@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynvision.config.run import read_yaml
 from dynvision.config.section import validate
 from dynvision.config.visualization import VisualizationConfig
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 
 SECTION, OF_RESULTS = "visualization", "visualization.yaml"

@@ -12,8 +12,9 @@ import yaml
 from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
 from dynvision.config.models import MODELS
 from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
-from dynvision.config.run import RunConfig, thaw, to_yaml
+from dynvision.config.run import RunConfig, thaw
 from dynvision.config.section import validate
+from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.models import create, list_models
 from dynvision.models.build import build_model

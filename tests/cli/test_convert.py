@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from dynvision.cli import convert, main
-from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.run import RunConfig
+from dynvision.config.yaml_text import to_yaml
 from dynvision.data.manifest import read_manifest
 
 

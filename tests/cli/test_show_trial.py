@@ -13,9 +13,10 @@ from PIL import Image
 
 from dynvision.cli import main
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
+from dynvision.config.yaml_text import to_yaml
 from dynvision.stimuli import STIMULI, Span, Stimulus
 from tests.lab import Lab
 from tests.processes import BIN

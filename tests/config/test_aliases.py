@@ -63,7 +63,7 @@ def test_short_and_long_in_one_place_contradict() -> None:
         expand_aliases({"trc": 4, "t_recurrence": 6}, MODEL_ALIASES, "model_args")
 
 
-@pytest.mark.parametrize("on_top", [{"trc": "4"}, {"t_recurrence": 4}])
+@pytest.mark.parametrize("on_top", [{"trc": 4}, {"t_recurrence": 4}])
 def test_command_line_overrules_a_file_under_either_name(on_top: dict[str, Any], tmp_path: Path) -> None:
     for in_file in ("trc: 8", "t_recurrence: 8"):
         (tmp_path / "config_workflow.yaml").write_text(f"model_args: {{{in_file}}}\n")
@@ -72,7 +72,7 @@ def test_command_line_overrules_a_file_under_either_name(on_top: dict[str, Any],
 
 
 def test_command_line_overrules_an_experiment_under_either_name(config_dir: str) -> None:
-    changed = {"experiments": {"contrast": {"model_args": {"idle": "10"}}}}
+    changed = {"experiments": {"contrast": {"model_args": {"idle": 10}}}}
     workflow = load_workflow_config(config_dir, changed)
     assert workflow.experiments["contrast"].model_args == {"t_idle": 10}
     assert workflow.experiments["duration"].model_args == {"t_idle": 40}

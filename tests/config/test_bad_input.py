@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.run import RunConfig, read_run_config, read_yaml
+from dynvision.config.run import RunConfig, read_run_config
 from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.runs import plan_workflow
 

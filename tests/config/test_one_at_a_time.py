@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.run import RunConfig, read_yaml
+from dynvision.config.run import RunConfig
 from dynvision.config.workflow import load_workflow_config
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.runs import expand_runs, flat_parameters, plan_workflow
 

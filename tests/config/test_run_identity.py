@@ -15,9 +15,10 @@ from dynvision.config.data import DataConfig, ImagesConfig
 from dynvision.config.identity import SCHEMA_VERSION
 from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TYPES, DyRCNNArgs
 from dynvision.config.models import MODELS
-from dynvision.config.run import RunConfig, path_name, read_run_config, thaw, to_yaml
+from dynvision.config.run import RunConfig, path_name, read_run_config, thaw
 from dynvision.config.section import key, validate
 from dynvision.config.training import TrainingConfig
+from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.runs import flat_parameters
 from tests.config.other_values import DATA_VALUES, IMAGES_VALUES, MODEL_VALUES, NEEDED, TRAINING_VALUES

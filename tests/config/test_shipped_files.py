@@ -16,10 +16,11 @@ from dynvision.config.data import DataConfig
 from dynvision.config.layers import CONFIG_FILES
 from dynvision.config.model import DyRCNNArgs, TemporalArgs
 from dynvision.config.models import MODELS
-from dynvision.config.run import RunConfig, read_yaml
+from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.runs import expand_runs, plan_workflow
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.layers import typed
+from dynvision.config.command_line import given_values
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
@@ -78,19 +78,15 @@ def test_all_experiments(plan: Any) -> None:
 
 
 def test_text_of_the_command_line_is_the_same_run_as_typed_values(plan: Any) -> None:
-    """Snakemake leaves everything inside lists and dictionaries text."""
-    as_text = plan(
-        seed=["0002"],
-        model_args={"tau": "8", "skip": "false", "n_timesteps": "10", "feedback": "true", "pattern": "0110"},
-        training={
-            "epochs": "3",
-            "scheduler_args": {"pct_start": "0.5", "three_phase": "true"},
-            "loss": {"ActivityLoss": "1"},
-        },
-        data={"split_seed": "null", "resolution": "16"},
-        experiments={"contrast": {"model_args": {"idle": "20"}, "values": ["0.5", "1"]}},
-        execution={"num_workers": "2"},
-    )
+    texts = [
+        "seed=0002",
+        "model_args={tau: 8, skip: false, n_timesteps: 10, feedback: true, pattern: 0110}",
+        "training={'epochs': 3, 'scheduler_args': {'pct_start': 0.5, 'three_phase': True}, 'loss': {ActivityLoss: 1}}",
+        "data={split_seed: null, resolution: 16}",
+        "experiments={contrast: {model_args: {idle: 20}, values: [0.5, 1]}}",
+        'execution={"num_workers":"2"}',
+    ]
+    as_text = plan(**given_values(texts))
     as_typed = plan(
         seed=2,
         model_args={"tau": 8.0, "skip": False, "n_timesteps": 10, "feedback": True, "pattern": "0110"},
@@ -108,22 +104,6 @@ def test_text_of_the_command_line_is_the_same_run_as_typed_values(plan: Any) -> 
     assert run.training.scheduler_args == {"pct_start": 0.5, "three_phase": True}
     assert run.model.args["data_presentation_pattern"] == "0110"
     assert run.data.split_seed == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("5", 5), ("-5", -5), ("0", 0), ("5.", 5.0), (".5", 0.5), ("1e-3", 0.001), ("1E3", 1000.0), ("true", True),
-        ("False", False), ("null", None), ("", None), ("0110", "0110"), ("none", "none"), ("1.2.3", "1.2.3"), ("e5", "e5"),
-        ("full", "full"), ("0x10", "0x10"), ("1_000", "1_000"), ("inf", "inf"),
-    ],
-)  # fmt: skip
-def test_text_inside_containers_is_typed_as_in_yaml(text: str, value: Any) -> None:
-    for container in ({"key": text}, {"key": {"inner": [text]}}):
-        result = typed(container)["key"]
-        result = result if "inner" not in container["key"] else result["inner"][0]
-        assert result == value and type(result) is type(value)
-    assert typed(text) == text
 
 
 def test_defaults_of_a_family_are_below_model_args(config_dir: str, tmp_path: Any, plan: Any) -> None:

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.run import to_yaml
 from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
+from dynvision.config.yaml_text import to_yaml
 from tests.lab import Lab
 
 EXPERIMENTS = load_workflow_config(Path(__file__).parents[2] / "config").experiments

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.run import RunConfig, to_yaml
+from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
+from dynvision.config.yaml_text import to_yaml
 from dynvision.runs import ResultPaths
 from tests.lab import forked_command
 

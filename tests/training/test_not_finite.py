@@ -135,7 +135,8 @@ def test_a_validation_that_is_not_finite_ends_a_run_in_one_sentence(
     (lab.root / "exploding_nets.py").write_text(EXPLODES_IN_VALIDATION)
     monkeypatch.chdir(lab.root)
     config = lab.root / "own.yaml"
-    from dynvision.config.run import RunConfig, to_yaml
+    from dynvision.config.run import RunConfig
+    from dynvision.config.yaml_text import to_yaml
     from dynvision.config.section import validate
 
     model = {"name": "exploding_nets:Explodes", "args": {"n_timesteps": 3}}

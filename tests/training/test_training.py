@@ -12,8 +12,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from dynvision.config.run import RunConfig, read_run_config, thaw, to_yaml
+from dynvision.config.run import RunConfig, read_run_config, thaw
 from dynvision.config.section import validate
+from dynvision.config.yaml_text import to_yaml
 from dynvision.training.log import COLUMNS
 from tests.lab import Lab
 

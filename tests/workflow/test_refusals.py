@@ -50,6 +50,22 @@ def test_a_mistake_in_a_file(workflow: Workflow) -> None:
     assert "dynvision: configuration file config/config_workflow.yaml is not valid YAML" in outcome.said
 
 
+def test_what_is_given_twice_is_refused(workflow: Workflow) -> None:
+    """Snakemake itself takes the last of two ``--config``, and the last of two values of one key."""
+    arguments = workflow.arguments("-n")
+    outcome = run_program("snakemake", *arguments, "--config", "seed=2", cwd=workflow.root)
+    assert outcome.status == 1
+    assert "dynvision: --config is given 2 times, and Snakemake takes the last one alone" in outcome.said
+    outcome = run_program("snakemake", *arguments, "seed=1", "seed=2", cwd=workflow.root)
+    assert outcome.said == (
+        f"{PROFILE}dynvision: --config has the key 'seed' twice; remove one of them, or give it a list\n"
+    )
+    (workflow.root / "mine.yaml").write_text("seed: 1\nmodel_args:\n  trc: 4\n  trc: 6\n")
+    outcome = run_program("snakemake", *arguments, "--configfile", "mine.yaml", cwd=workflow.root)
+    assert "mine.yaml has the key 'model_args.trc' twice, in lines 3 and 4" in outcome.said
+    assert outcome.status == 1 and "Traceback" not in outcome.said
+
+
 def test_a_job_that_fails_says_so_at_the_end(
     workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
