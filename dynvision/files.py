@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import secrets
@@ -62,6 +63,77 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def what_it_is(path: str | Path) -> str:
+    """Return what a file is by its first bytes, to be told where another kind of file was expected.
+
+    Reads at most 512 bytes, however large the file is.
+    """
+    with open(path, "rb") as file:
+        start = file.read(512)
+    if not start:
+        return "an empty file"
+    if not any(start):
+        return "a file of zeros, as an interrupted copy leaves it"
+    for sign, kind in _SIGNS:
+        if sign in start[:16] if sign[:1] == b"f" else start.startswith(sign):
+            return kind
+    if start[257:262] == b"ustar":
+        return "a tar archive"
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "an HTML page, as a site sends it instead of a file that needs a login or is gone"
+    if text.startswith((b"<svg", b"<?xml")) and b"<svg" in text:
+        return "an SVG drawing"
+    if b".git/annex/" in start or text.startswith(b"/annex/objects/"):
+        return "a git-annex pointer, not the file itself (fetch it with 'git annex get')"
+    decoded = _decoded(start)
+    if decoded is None or any(not (letter.isprintable() or letter.isspace()) for letter in decoded):
+        return "a file of no known kind"
+    words = " ".join(decoded.split())
+    return f"a text that begins with {words[:40]!r}"
+
+
+def _decoded(start: bytes) -> str | None:
+    """Return the beginning of a text in UTF-8, which may end within a letter; none if it is no text."""
+    for n_cut in range(4):
+        with contextlib.suppress(UnicodeDecodeError):
+            return start[: len(start) - n_cut].decode("utf-8")
+    return None
+
+
+# First bytes and what they tell; those with a leading f stand at the fifth byte of a container.
+_SIGNS = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the file itself (fetch it with 'git lfs pull')"),
+    (b"\x89PNG", "a damaged PNG image"),
+    (b"\xff\xd8\xff", "a damaged JPEG image"),
+    (b"GIF8", "a damaged GIF image"),
+    (b"II*\0", "a damaged or unusual TIFF image"),
+    (b"MM\0*", "a damaged or unusual TIFF image"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image, which is not read"),
+    (b"\xff\x0a", "a JPEG XL image, which is not read"),
+    *((b"ftyp" + brand, "a HEIC image, which needs pillow-heif (pip install pillow-heif)")
+      for brand in (b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1")),
+    (b"ftypavif", "an AVIF image, which this Pillow cannot read"),
+    (b"ftyp", "a video (MP4 or QuickTime)"),
+    (b"RIFF", "a RIFF file (a sound, an AVI video or a damaged WebP image)"),
+    (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
+    (b"\x89HDF", "HDF5 data"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"PAR1", "a Parquet table"),
+    (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript drawing"),
+    (b"PK\x03\x04", "a zip archive (or a file of PyTorch, NumPy or an office program)"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstandard archive"),
+    (b"Rar!", "a rar archive"),
+    (b"\x7fELF", "a program"),
+    *((b"\x80" + bytes([protocol]), "a Python pickle") for protocol in range(2, 6)),
+)  # fmt: skip
 
 
 def _umask() -> int:

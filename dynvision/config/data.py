@@ -51,6 +51,7 @@ SMALLEST_PAGE = 2**21  # bytes, of an FFCV file
 FOLDER_PREFIX = "folder:"
 FOLDER_FACTS = DatasetFacts(n_channels=3, resolution=64)
 MEASURED = "measured"
+GROUND = 0.5  # mean grey
 
 
 def dataset_facts(data_name: str, key: str = "data_name") -> DatasetFacts:
@@ -108,6 +109,13 @@ class ImagesConfig(Section):
         "unit of reading in an FFCV file, a power of 2 of 2 MiB or more; 0 takes the smallest",
         "bytes",
         ge=0,
+    )
+
+    transparent_ground: float = key(
+        GROUND,
+        "grey on which images with transparency are laid, from 0 (black) over 0.5 (mean grey) to 1 (white)",
+        ge=0,
+        le=1,
     )
 
     @model_validator(mode="before")

@@ -40,7 +40,7 @@ class FolderDataset(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path = self._folders.root / self._folders.files[index]
-        image = read_image(path, self._config.n_channels)
+        image = read_image(path, self._config.n_channels, self._config.transparent_ground)
         pixels = torch.from_numpy(fit_image(image, self._config.stored_size))
         draw = int(torch.randint(2**62, ())) if self._transform.operations else 0
         return self._transform(pixels[None], np.array([index]), draw)[0], int(self.labels[index])

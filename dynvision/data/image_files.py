@@ -29,16 +29,23 @@ class FoundImages(NamedTuple):
 
 
 @cache
-def readable_suffixes() -> frozenset[str]:
-    """Return the suffixes of the formats that are read, in lower case with the dot. Loads the plugins."""
+def readable_formats() -> tuple[str, ...]:
+    """Return the formats that are read, by Pillow's names for them. Loads the plugins."""
     try:
         import pillow_heif
     except ImportError:
         pass
     else:
         pillow_heif.register_heif_opener()
-    registered = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, kind in registered if kind in Image.OPEN and kind not in NO_PICTURES)
+    Image.init()
+    return tuple(kind for kind in Image.ID if kind not in NO_PICTURES)
+
+
+@cache
+def readable_suffixes() -> frozenset[str]:
+    """Return the suffixes of the formats that are read, in lower case with the dot."""
+    formats = readable_formats()
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats)
 
 
 def is_readable(name: str) -> bool:

@@ -1,16 +1,31 @@
-"""From an image file to upright pixels of a given size: 8-bit, grey or RGB."""
+"""From an image file to upright pixels of a given size: 8-bit, grey or RGB.
+
+    transparency    laid on a grey ground, alpha p + (1 - alpha) ground, before anything is resized
+    depth           16-bit grey: round(v / 257); 12-bit grey: round(v 255 / 4095); colour of 16 bits: its upper byte
+    colour          RGB as stored, without its profile; CMYK, YCbCr and LAB as Pillow converts them
+    grey            luma of ITU-R 601, 0.299 R + 0.587 G + 0.114 B
+
+``docs/data.md`` has the table by format.
+"""
 
 from __future__ import annotations
 
 import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil, floor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dynvision.data.image_files import readable_suffixes
+from dynvision.config.data import GROUND
+from dynvision.data.image_files import readable_formats
 from dynvision.errors import InputError
+from dynvision.files import what_it_is
 
 UNREADABLE = (
     OSError,
@@ -19,51 +34,123 @@ UNREADABLE = (
     EOFError,
     struct.error,
     TypeError,
+    MemoryError,
     Image.DecompressionBombError,
 )
 MODES = {1: "L", 3: "RGB"}
+LARGEST_PIXELS = 2**28  # of one image, which takes up to 12 bytes a pixel while it is decoded and converted
+PIXELS_AT_ONCE = 2**26  # of all images that threads decode at once, unless one alone is larger
+LARGEST_RESIZED = 2**24  # pixels of a resized image before its centre is cut out
+STRIP_PIXELS = 2**22
+SUPPORT = 2  # px on either side that bicubic interpolation looks at, times the scale where it shrinks
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
 
 
-def read_image(path: str | Path, n_channels: int) -> Image.Image:
-    """Decode an image file whole, turn it upright by its EXIF orientation and convert its channels.
+def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Image.Image:
+    """Decode an image file whole, turn it upright by its EXIF orientation and convert it to 8 bits.
 
-    Grey is the luma of ITU-R 601. Transparency is dropped, 16-bit grey is scaled to 8 bits, and of an animation
-    the first frame is taken.
+    Of an animation the first frame is taken. Many threads may read at once: they wait for each other where their images
+    would take too much memory.
 
     Args:
-        path: file in any format that Pillow reads.
+        path: file in any format that is read (`image_files`).
         n_channels: 1 for grey, 3 for RGB.
+        ground: grey on which transparent images are laid, 0..1.
 
     Raises:
-        InputError: the file cannot be read as an image; the message names it.
+        InputError: the file cannot be read as an image; the message names it and says what it is.
     """
-    readable_suffixes()  # which loads the plugins
+    place = Path(path)
+    if not place.is_file():
+        why = "is a folder" if place.is_dir() else "is no file" if place.exists() else "does not exist"
+        raise InputError(f"image {path} {why}; give an image file")
     try:
-        with Image.open(path) as opened:
-            return upright(opened, n_channels)
+        # From a file object, since Pillow garbles turned TIFFs that it maps into memory by their name.
+        with open(place, "rb") as file, _open(file) as opened:
+            width, height = opened.size
+            if width * height > LARGEST_PIXELS:
+                raise InputError(
+                    f"it has {width:,} x {height:,} px, where {LARGEST_PIXELS:,} px are allowed; make it smaller"
+                )
+            with _share_of_memory(width * height):
+                _scale_transparency(opened)
+                opened.load()
+                return upright(opened, n_channels, ground)
     except UNREADABLE as error:
-        reason = str(error).replace(repr(str(path)), "it") or type(error).__name__
-        raise InputError(f"image {path} cannot be read: {reason}; repair or remove it") from None
+        raise InputError(
+            f"image {path} cannot be read: {_reason(place, error)}; repair or remove it"
+        ) from None
 
 
-def upright(image: Image.Image, n_channels: int) -> Image.Image:
-    """A picture as `read_image` gives it: upright by its EXIF orientation, 8-bit, grey or RGB.
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is {what_it_is(path)}"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it says that it has more than {LARGEST_PIXELS:,} px"
+    return str(error) or type(error).__name__
+
+
+def upright(image: Image.Image, n_channels: int, ground: float = GROUND) -> Image.Image:
+    """A picture as `read_image` gives it: upright by its EXIF orientation, opaque, 8-bit, grey or RGB.
 
     Raises:
         InputError: its pixels have more than 16 bits.
     """
-    return ImageOps.exif_transpose(_eight_bits(image)).convert(MODES[n_channels])
+    white, inverted = _white(image), _is_inverted(image)
+    turned = ImageOps.exif_transpose(image)
+    level = round(255 * ground)
+    if white is not None:
+        turned = _eight_bits(turned, white, inverted, level)
+    elif turned.mode in ("I", "F"):
+        numbers = "whole numbers of 32 bits" if turned.mode == "I" else "floating-point numbers of 32 bits"
+        raise InputError(f"its pixels are {numbers}, where 8 or 16 bits are allowed")
+    if turned.has_transparency_data:
+        turned = _on_ground(turned, level)
+    return turned if turned.mode == MODES[n_channels] else turned.convert(MODES[n_channels])
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _white(image: Image.Image) -> int | None:
+    """Return the value of white in 16-bit grey; none for all other pixels."""
+    if image.mode.startswith("I;16"):
+        bits = int(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))[0])
+        return 2**bits - 1
+    return 65535 if image.mode == "I" and image.format in ("PNG", "PPM") else None
+
+
+def _is_inverted(image: Image.Image) -> bool:
+    """Return whether 0 is white in 16-bit grey, which Pillow leaves as it is."""
+    return image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+
+
+def _eight_bits(image: Image.Image, white: int, inverted: bool, level: int) -> Image.Image:
     # Pillow's own conversion of 16-bit grey to 8 bits clips at 255 instead of scaling.
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        scaled = Image.fromarray(np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8))
-        scaled.getexif().update(image.getexif())
-        return scaled
-    if image.mode in ("I", "F"):
-        raise InputError("its pixels have 32 bits, where 8 or 16 are allowed")
-    return image
+    table = np.minimum(np.rint(np.arange(2**16) * (255 / white)), 255).astype(np.uint8)
+    if inverted:
+        table = 255 - table
+    if isinstance(transparent := image.info.get("transparency"), int):
+        table[transparent] = level
+    return Image.fromarray(table[np.asarray(image)])
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Scale the transparent grey of a PNG of 2 or 4 bits, as Pillow scales its pixels."""
+    transparent, tiles = image.info.get("transparency"), getattr(image, "tile", [])
+    if image.format == "PNG" and isinstance(transparent, int) and tiles and tiles[0].args in ("L;2", "L;4"):
+        image.info["transparency"] = transparent * {"L;2": 85, "L;4": 17}[tiles[0].args]
+
+
+def _on_ground(image: Image.Image, level: int) -> Image.Image:
+    """Lay an image with transparency on a grey ground, some lines at a time to spare memory."""
+    laid = Image.new("RGB", image.size, (level, level, level))
+    n_lines = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, n_lines):
+        lines = image.crop((0, top, image.width, min(top + n_lines, image.height))).convert("RGBA")
+        laid.paste(lines, (0, top), lines)
+    return laid
 
 
 def fit_image(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
@@ -76,19 +163,79 @@ def fit_image(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
     Returns:
         Pixels, (H, W, C), 0..255.
     """
-    return np.array(crop_centre(resize_shorter_side(image, resolution), resolution)).reshape(
-        resolution, resolution, -1
-    )
+    width, height = _resized_size(image, resolution)
+    if width * height > LARGEST_RESIZED:
+        square = _resized_centre(image, resolution)
+    else:
+        square = crop_centre(resize_shorter_side(image, resolution), resolution)
+    return np.array(square).reshape(resolution, resolution, -1)
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
     """Resize so that the shorter side has ``size`` px, bicubic with antialiasing, proportions kept."""
-    scale = size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+    return image.resize(_resized_size(image, size), Image.Resampling.BICUBIC)
 
 
 def crop_centre(image: Image.Image, size: int) -> Image.Image:
     """The central square of ``size`` px; a side of odd excess loses one pixel more on the right and the bottom."""
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return image.crop((left, top, left + size, top + size))
+
+
+def _resized_size(image: Image.Image, size: int) -> tuple[int, int]:
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    return width, height
+
+
+def _resized_centre(image: Image.Image, size: int) -> Image.Image:
+    """Return the central square of the resized image without the rest of it, which would take too much memory.
+
+    The part that it is made of, with what the filter looks at beside it, is cut out first; equal up to rounding.
+    """
+    window: list[tuple[int, int]] = []
+    box: list[tuple[float, float]] = []
+    for side, resized in zip(image.size, _resized_size(image, size), strict=True):
+        scale = side / resized
+        start = (resized - size) // 2 * scale
+        end = start + size * scale
+        beside = SUPPORT * max(1.0, scale) + 1
+        first = max(0, floor(start - beside))
+        window.append((first, min(side, ceil(end + beside))))
+        box.append((start - first, end - first))
+    (left, right), (top, bottom) = window
+    part = image.crop((left, top, right, bottom))
+    (x0, x1), (y0, y1) = box
+    limits = (x0, y0, min(x1, part.width), min(y1, part.height))
+    return part.resize((size, size), Image.Resampling.BICUBIC, box=limits)
+
+
+_opening = threading.Lock()
+_memory = threading.Condition()
+_n_decoding = 0
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    """Open an image of any size: Pillow's limit is for images of strangers, ours is checked by `read_image`."""
+    formats = readable_formats()
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def _share_of_memory(n_pixels: int) -> Iterator[None]:
+    """Wait until the images that other threads decode leave room for this one."""
+    global _n_decoding
+    with _memory:
+        _memory.wait_for(lambda: _n_decoding == 0 or _n_decoding + n_pixels <= PIXELS_AT_ONCE)
+        _n_decoding += n_pixels
+    try:
+        yield
+    finally:
+        with _memory:
+            _n_decoding -= n_pixels
+            _memory.notify_all()

@@ -93,6 +93,7 @@ IMAGES_VALUES: dict[str, Any] = {
     "write_mode": "jpg",
     "jpeg_quality": 60,
     "compress_probability": 0.25,
+    "transparent_ground": 0.75,
     "page_size": 2**22,
 }
 DATA_VALUES: dict[str, Any] = {

@@ -16,7 +16,7 @@ from dynvision.config.data import DataConfig
 from dynvision.data import get_dataset
 from dynvision.data.class_folders import list_class_folders
 from dynvision.data.conversion import convert_dataset
-from dynvision.data.image_files import images_below, readable_suffixes
+from dynvision.data.image_files import images_below, readable_formats, readable_suffixes
 from dynvision.data.images import read_image
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder, write_image
@@ -151,9 +151,11 @@ def heif_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         Image.register_extension("HEIF", ".heic")
 
     monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
-    readable_suffixes.cache_clear()
+    for cached in (readable_formats, readable_suffixes):
+        cached.cache_clear()
     yield
-    readable_suffixes.cache_clear()
+    for cached in (readable_formats, readable_suffixes):
+        cached.cache_clear()
     for registry in (Image.OPEN, Image.EXTENSION):
         for key in ("HEIF", ".heic"):
             registry.pop(key, None)  # type: ignore[call-overload]

@@ -45,13 +45,14 @@ class FileSource(ImageSource):
         self._files = files
         self._size = config.stored_size
         self._n_channels = config.n_channels
+        self._ground = config.transparent_ground
         self.labels = labels
         self.class_names = class_names
         self.given_splits = given_splits
         self.notes = notes
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
-        image = read_image(self.path(index), self._n_channels)
+        image = read_image(self.path(index), self._n_channels, self._ground)
         return fit_image(image, self._size), int(self.labels[index])
 
     def path(self, index: int) -> Path:
