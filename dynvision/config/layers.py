@@ -9,19 +9,21 @@ Precedence, lowest first:
     user          ``config_workflow.yaml``
     command line  ``--configfile``, then ``--config``
 
-Dictionaries merge key by key, everything else replaces. Short names are expanded in each layer before merging, so that
-``rctype`` on the command line replaces ``recurrence_type`` in a file.
+Dictionaries merge key by key, everything else replaces. Arguments in ``model: {name, args}`` are those of the models that
+are named beside them, whichever model a higher layer asks for; those in ``model_args`` are of every model. Short names are
+expanded in each layer before merging, so that ``rctype`` on the command line replaces ``recurrence_type`` in a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.command_line import COMMAND_LINE
+from dynvision.config.models import registered_name
 from dynvision.config.sweep import listed
 from dynvision.config.twins import merge
 from dynvision.config.yaml_text import read_yaml
@@ -42,10 +44,24 @@ DEFAULT, DERIVED = "default", "follows from the rest"
 
 @dataclass(frozen=True)
 class Layer:
-    """What one place says, in the names of the schema."""
+    """What one place says, in the names of the schema.
+
+    Attributes:
+        origin: the place.
+        values: keys and values.
+        own_args: arguments that belong to a model, by the name that it is registered by.
+    """
 
     origin: str
     values: dict[str, Any]
+    own_args: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of_model(self, model: str | None) -> Layer:
+        """Return this layer as it holds for one model, whose own arguments are among ``model_args`` then."""
+        own = self.own_args.get(registered_name(model), {}) if model is not None else {}
+        if not own:
+            return self
+        return Layer(self.origin, {**self.values, "model_args": dict(own)})
 
 
 @dataclass(frozen=True)
@@ -60,16 +76,18 @@ class Layers:
     below: tuple[Layer, ...]
     above: tuple[Layer, ...]
 
-    def all(self, data_name: str | None = None) -> tuple[Layer, ...]:
-        """All layers, for a data set with its own in between."""
+    def all(self, data_name: str | None = None, model: str | None = None) -> tuple[Layer, ...]:
+        """Return all layers: for a data set with its own in between, for a model with its own arguments."""
+        below = [layer.of_model(model) for layer in self.below]
+        above = [layer.of_model(model) for layer in self.above]
         if data_name is None:
-            return (*self.below, *self.above)
+            return (*below, *above)
         own = [
             Layer(f"{layer.origin}: data_defaults.{data_name}", layer.values["data_defaults"][data_name])
             for layer in (*self.below, *self.above)
             if data_name in layer.values.get("data_defaults", {})
         ]
-        return (*self.below, *own, *self.above)
+        return (*below, *own, *above)
 
 
 def read_layers(
@@ -90,15 +108,25 @@ def read_layers(
         raise InputError(f"configuration folder {config_dir} does not exist; run from the repository's root")
     below = tuple(_read(folder / name) for name in DEFAULT_FILES)
     user = _read(folder / USER_FILE)
-    above = [user, *(Layer(str(path), normalize(read_yaml(path), str(path))) for path in config_files)]
-    above.append(Layer(COMMAND_LINE, normalize(overrides, COMMAND_LINE)))
+    above = [user, *(_layer(str(path), read_yaml(path)) for path in config_files)]
+    above.append(_layer(COMMAND_LINE, overrides))
     asked = merge_layers((*below, *above)).get("mode")
     modes = tuple(_read_mode(folder / MODES_FOLDER, name) for name in mode_names(asked))
     return Layers(below, (*modes, *above))
 
 
 def _read(path: Path) -> Layer:
-    return Layer(str(path), normalize(read_yaml(path), str(path)) if path.exists() else {})
+    return _layer(str(path), read_yaml(path) if path.exists() else {})
+
+
+def _layer(origin: str, given: Mapping[str, Any]) -> Layer:
+    """Return a layer of what was read; arguments beside the name of a model are set apart."""
+    values = normalize(given, origin)
+    if not isinstance(given.get("model"), Mapping) or not {"name", "args"} <= set(given["model"]):
+        return Layer(origin, values)
+    args, names = values.pop("model_args"), values["model_name"]
+    named = names if isinstance(names, (list, tuple)) else [names]
+    return Layer(origin, values, {registered_name(str(name)): args for name in named})
 
 
 def _read_mode(folder: Path, name: str) -> Layer:

@@ -32,7 +32,7 @@ def show_configuration(layers: Layers) -> str:
 
 def resolved(workflow: WorkflowConfig, model: str, data_name: str) -> dict[str, Any]:
     """Everything that is set for the runs of one model on one data set, by section and key; sweeps stay lists."""
-    sections = workflow.of_data(data_name)
+    sections = workflow.sections(model, data_name)
     schema = find_model(model).args
     defaults = schema().model_dump(mode="json") | workflow.model_defaults.get(schema.family(), {})
     data = validate(DataConfig, {**sections["data"], "name": data_name}, "data")
@@ -55,7 +55,7 @@ def resolved(workflow: WorkflowConfig, model: str, data_name: str) -> dict[str, 
 
 def _origins(layers: Layers, model: str, data_name: str) -> Origin:
     family = find_model(model).args.family()
-    applied = layers.all(data_name)
+    applied = layers.all(data_name, model)
 
     def origin(path: tuple[str, ...], value: Any) -> str:
         found = origin_of(path, value, applied)

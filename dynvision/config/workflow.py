@@ -56,7 +56,7 @@ class WorkflowConfig(Section):
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
 
-    _above: dict[str, Any] = PrivateAttr(default_factory=dict)  # what stands above the defaults of a data set
+    _layers: Layers | None = PrivateAttr(default=None)  # what this was merged from
 
     @model_validator(mode="before")
     @classmethod
@@ -126,13 +126,13 @@ class WorkflowConfig(Section):
                     )
         return value
 
-    def of_data(self, data_name: str) -> dict[str, dict[str, Any]]:
-        """``model_args``, ``data`` and ``training`` for a data set, its own defaults included."""
+    def sections(self, model: str, data_name: str) -> dict[str, dict[str, Any]]:
+        """``model_args``, ``data`` and ``training`` of a model on a data set, with what is set for these two alone."""
+        if self._layers is not None:
+            merged = merge_layers(self._layers.all(data_name, model))
+            return {section: merged.get(section) or {} for section in DATA_SECTIONS}
         own = self.data_defaults.get(data_name, {})
-        return {
-            section: merge(merge(getattr(self, section), own.get(section, {})), self._above.get(section, {}))
-            for section in DATA_SECTIONS
-        }
+        return {section: merge(getattr(self, section), own.get(section, {})) for section in DATA_SECTIONS}
 
     def scorecard_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments that the scorecard needs, by name.
@@ -185,6 +185,5 @@ def resolve_layers(layers: Layers) -> WorkflowConfig:
         InputError: anything that is misspelt, mistyped or impossible.
     """
     config = validate(WorkflowConfig, merge_layers(layers.all()), "")
-    above = merge_layers(layers.above)
-    config._above = {section: above.get(section) or {} for section in DATA_SECTIONS}
+    config._layers = layers
     return config

@@ -24,37 +24,44 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     Raises:
         InputError: any run is not possible.
     """
-    model_args, _ = split_input_dims(workflow.model_args, workflow.data)
-    swept = {name: value for name, value in model_args.items() if isinstance(value, (list, tuple))}
-    for name, values in swept.items():
-        if not values:
-            raise InputError(f"model_args.{name} is an empty list; give it at least one value")
-        if f"model_args.{name}" in workflow.category:
-            raise InputError(
-                f"model_args.{name} is a list and category varies it as well; remove one of them"
-            )
     variants = [("", None)] + [
         (name, value) for name, values in workflow.category.items() for value in values
     ]
     validate(TrainingConfig, workflow.training, "training")
-    sections = {data: workflow.of_data(data) for data in workflow.data_name}
     for family in workflow.model_defaults:
         families = {entry.args.family() for entry in MODELS.values()}
         if family not in families:
             raise unknown_name("family of models", family, families, key="model_defaults")
     runs: dict[str, RunConfig] = {}
-    for model, data, seed, *chosen in itertools.product(
-        workflow.model_name, workflow.data_name, workflow.seed, *swept.values()
-    ):
+    for model, data in itertools.product(workflow.model_name, workflow.data_name):
         defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
-        own = sections[data]
+        own = workflow.sections(model, data)
         model_args, data_settings = split_input_dims(own["model_args"], own["data"])
-        args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
-        base = {"model_args": args, "data": data_settings, "training": own["training"]}
-        for name, value in variants:
-            run = _variant(workflow, model, data, seed, base, name, value)
-            runs[run.run_id] = run
+        swept = _swept(model_args, workflow.category)
+        for seed, *chosen in itertools.product(workflow.seed, *swept.values()):
+            args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
+            base = {"model_args": args, "data": data_settings, "training": own["training"]}
+            for name, value in variants:
+                run = _variant(workflow, model, data, seed, base, name, value)
+                runs[run.run_id] = run
     return runs
+
+
+def _swept(model_args: Mapping[str, Any], category: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are lists of values, each of which is a run.
+
+    Raises:
+        InputError: a list is empty, or the argument is varied by ``category`` as well.
+    """
+    swept = {name: value for name, value in model_args.items() if isinstance(value, (list, tuple))}
+    for name, values in swept.items():
+        if not values:
+            raise InputError(f"model_args.{name} is an empty list; give it at least one value")
+        if f"model_args.{name}" in category:
+            raise InputError(
+                f"model_args.{name} is a list and category varies it as well; remove one of them"
+            )
+    return swept
 
 
 def _variant(

@@ -218,4 +218,4 @@ def test_a_model_is_given_by_name_and_args(own_config: Path) -> None:
     (run,) = plan_workflow(own_config, {}).runs.values()
     assert (run.model.name, run.model.args["tau"]) == ("DyRCNNx2", 9.0)
     (run,) = plan_workflow(own_config, {"model_name": "DyRCNNx8", "model_args": {"trc": 4}}).runs.values()
-    assert (run.model.name, run.model.args["tau"], run.model.args["t_recurrence"]) == ("DyRCNNx8", 9.0, 4.0)
+    assert (run.model.name, run.model.args["tau"], run.model.args["t_recurrence"]) == ("DyRCNNx8", 5.0, 4.0)

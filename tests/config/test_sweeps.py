@@ -14,7 +14,7 @@ from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.config.workflow import load_workflow_config
-from dynvision.runs import WorkflowPlan, plan_workflow
+from dynvision.runs import WorkflowPlan, expand_runs, plan_workflow
 
 
 @pytest.fixture
@@ -99,7 +99,8 @@ def test_text_of_the_command_line_is_the_same_run_as_typed_values(plan: Any) -> 
         experiments={"contrast": {"model_args": {"t_idle": 20}, "values": [0.5, 1]}},
         execution={"num_workers": 2},
     )
-    assert as_text == as_typed
+    assert (as_text.runs, as_text.experiments) == (as_typed.runs, as_typed.experiments)
+    assert as_text.workflow.model_dump() == as_typed.workflow.model_dump()
     (run,) = as_text.runs.values()
     assert run.training.scheduler_args == {"pct_start": 0.5, "three_phase": True}
     assert run.model.args["data_presentation_pattern"] == "0110"
@@ -149,3 +150,31 @@ def test_execution_and_looks_belong_to_no_run(plan: Any) -> None:
     assert list(other.runs) == list(plan().runs)
     assert other.experiments == plan().experiments
     assert other.paths.root.as_posix() == "elsewhere"
+
+
+def test_arguments_beside_a_model_are_of_that_model_alone(config_dir: str, tmp_path: Any, plan: Any) -> None:
+    """``snakemake --config model_name=DyRCNNx4`` took the arguments that a file gives to another model."""
+    for name in ("DyRCNNx2", "[DyRCNNx2, CordsNet]"):
+        text = f"model: {{name: {name}, args: {{t_feedforward: 10, idle: [4, 6]}}}}\n"
+        (tmp_path / "config_workflow.yaml").write_text(text)
+        mine = load_workflow_config(tmp_path)
+        assert [run.model.args["t_idle"] for run in expand_runs(mine).values()][:2] == [4.0, 6.0]
+        other = load_workflow_config(tmp_path, {"model_name": ["DyRCNNx4", "DyRCNNx2"]})
+        x4, *x2 = expand_runs(other).values()
+        assert (x4.model.name, x4.model.args["t_feedforward"], x4.model.args["t_idle"]) == ("DyRCNNx4", 0, 0)
+        assert [run.model.args["t_idle"] for run in x2] == [4.0, 6.0]
+        assert {run.model.args["t_feedforward"] for run in x2} == {10.0}
+        by_other_name = load_workflow_config(tmp_path, {"model_name": "CordsNetR8"})
+        given = 10.0 if "CordsNet" in name else 2.0
+        assert next(iter(expand_runs(by_other_name).values())).model.args["t_feedforward"] == given
+
+
+def test_arguments_of_a_model_are_in_their_layer(tmp_path: Any) -> None:
+    (tmp_path / "config_defaults.yaml").write_text("model_args: {tau: 3, dt: 1, trc: 4}\n")
+    (tmp_path / "config_workflow.yaml").write_text("model: {name: DyRCNNx2, args: {tau: 9, trc: 8}}\n")
+    (run,) = expand_runs(load_workflow_config(tmp_path, {"model_args": {"trc": 2}})).values()
+    assert [run.model.args[name] for name in ("tau", "dt", "t_recurrence")] == [9.0, 1.0, 2.0]
+    (run,) = expand_runs(load_workflow_config(tmp_path, {"model": {"name": "DyRCNNx4"}})).values()
+    assert [run.model.args[name] for name in ("tau", "dt", "t_recurrence")] == [3.0, 1.0, 4.0]
+    (run,) = expand_runs(load_workflow_config(tmp_path, {"model": {"args": {"tau": 7}}})).values()
+    assert (run.model.name, run.model.args["tau"], run.model.args["t_recurrence"]) == ("DyRCNNx2", 7.0, 8.0)

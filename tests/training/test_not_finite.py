@@ -136,8 +136,8 @@ def test_a_validation_that_is_not_finite_ends_a_run_in_one_sentence(
     monkeypatch.chdir(lab.root)
     config = lab.root / "own.yaml"
     from dynvision.config.run import RunConfig
-    from dynvision.config.yaml_text import to_yaml
     from dynvision.config.section import validate
+    from dynvision.config.yaml_text import to_yaml
 
     model = {"name": "exploding_nets:Explodes", "args": {"n_timesteps": 3}}
     config.write_text(to_yaml(validate(RunConfig, {**lab.sections(), "model": model}, "")))
