@@ -2,15 +2,19 @@
 
     peak(c)   = max r(t) - baseline, at contrast c
     c50       : peak(c50) = peak(highest contrast) / 2, interpolated linearly in log c
-    Naka-Rushton:  peak(c) = Rmax c^n / (c^n + c50^n),   1 <= n <= 5, least squares
+    Naka-Rushton:  peak(c) = Rmax c^n / (c^n + c50^n),   .2 < n < 10,  .001 < c50 < 100, least squares
 
 Contrasts are fractions: 1 is the image itself. A response that is above half at the lowest contrast has no c50 within
-the data. The fit extrapolates: a c50 above 1 says that the response does not saturate.
+the data. The fit extrapolates: a c50 above 1 says that the response does not saturate. Where it ends on a bound, nothing
+that was shown tells its parameters, and it has none: of a response that grows linearly only Rmax / c50 is known.
 
-Source: Naka & Rushton (1966), J Physiol 185:536; bounds of n as in Groen et al. (2022), J Neurosci 42:7562.
+Source: Naka & Rushton (1966), J Physiol 185:536. Bounds are ours, wide enough to be ends of what can be told.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -18,8 +22,9 @@ from scipy.optimize import least_squares
 from dynvision.analysis.baseline import above_baseline
 from dynvision.analysis.registry import register
 
-EXPONENTS = (1.0, 5.0)
-C50_BOUNDS = (1e-3, 1e2)
+BOUNDS = {"c50": (1e-3, 1e2), "n": (0.2, 10.0)}
+FLAT = 1e-6  # of the highest peak
+ON_A_BOUND = 0.01  # of the range between bounds, in the logarithms that are searched
 
 
 @register(
@@ -29,6 +34,7 @@ C50_BOUNDS = (1e-3, 1e2)
     "contrast at which the peak above the mean before onset is half of that at the highest contrast, interpolated in "
     "log contrast",
     scope="experiment",
+    absent="half of the peak at the highest contrast is not reached between the contrasts that were shown",
 )
 def c50(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Contrast of half the height.
@@ -59,11 +65,42 @@ def c50(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndar
 
 
 _FIT = "of the Naka-Rushton function fitted to the peaks above the mean before onset"
+_GOODNESS = "naka_rushton_r_squared"
 
 
-@register("naka_rushton_rmax", "Naka-Rushton Rmax", "a.u.", f"Rmax {_FIT}", "experiment", "rmax", 100)
-@register("naka_rushton_c50", "Naka-Rushton c50", "contrast", f"c50 {_FIT}", "experiment", "c50", 100)
-@register("naka_rushton_n", "Naka-Rushton n", "ratio", f"exponent {_FIT}", "experiment", "n", 100)
+@register(
+    "naka_rushton_rmax",
+    "Naka-Rushton Rmax",
+    "a.u.",
+    f"Rmax {_FIT}",
+    "experiment",
+    "rmax",
+    100,
+    goodness=_GOODNESS,
+)
+@register(
+    "naka_rushton_c50",
+    "Naka-Rushton c50",
+    "contrast",
+    f"c50 {_FIT}",
+    "experiment",
+    "c50",
+    100,
+    goodness=_GOODNESS,
+)
+@register(
+    "naka_rushton_n",
+    "Naka-Rushton n",
+    "ratio",
+    f"exponent {_FIT}",
+    "experiment",
+    "n",
+    100,
+    goodness=_GOODNESS,
+)
+@register(
+    _GOODNESS, "Naka-Rushton R²", "fraction", f"explained variance {_FIT}", "experiment", "r_squared", 100
+)
 def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
     """Fit the Naka-Rushton function to the peaks.
 
@@ -73,12 +110,26 @@ def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarra
         value: contrasts, (V,).
 
     Returns:
-        ``rmax``, ``c50`` and ``n``, each (...); NaN with fewer than three contrasts or without a response.
+        ``rmax``, ``c50``, ``n``, ``r_squared`` and ``reason``, each (...); NaN and a reason as of :class:`NakaRushton`.
     """
     heights = above_baseline(response, time_ms).max(axis=-1)
     flat = heights.reshape(len(value), -1)
-    fitted = np.array([fit_naka_rushton(value, column) for column in flat.T])
-    return {name: fitted[:, k].reshape(heights.shape[1:]) for k, name in enumerate(("rmax", "c50", "n"))}
+    fits = [search_naka_rushton(value, column) for column in flat.T]
+    return {
+        name: np.array([getattr(fit, name) for fit in fits]).reshape(heights.shape[1:])
+        for name in ("rmax", "c50", "n", "r_squared", "reason")
+    }
+
+
+@dataclass(frozen=True)
+class NakaRushton:
+    """A fit: Rmax in the unit of the response, c50 as a contrast, n, explained variance; NaN and a reason without one."""
+
+    rmax: float = np.nan
+    c50: float = np.nan
+    n: float = np.nan
+    r_squared: float = np.nan
+    reason: str = ""
 
 
 def naka_rushton(contrast: np.ndarray, rmax: float, half: float, n: float) -> np.ndarray:
@@ -97,31 +148,65 @@ def naka_rushton(contrast: np.ndarray, rmax: float, half: float, n: float) -> np
 
 
 def fit_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
-    """Rmax, c50 and n of the least squares fit; Rmax follows from the other two, so that two parameters are searched.
+    """Rmax, c50 and n of :func:`search_naka_rushton`, with its arguments."""
+    fit = search_naka_rushton(contrast, height)
+    return fit.rmax, fit.c50, fit.n
+
+
+def search_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> NakaRushton:
+    """The least squares fit; Rmax follows from the other two, so that two parameters are searched.
 
     Args:
         contrast: contrasts, (V,), >= 0.
         height: heights of the response, (V,).
 
     Returns:
-        Rmax in the unit of `height`, c50 as a contrast, and n; NaN with fewer than three contrasts above 0, or without a
-        response.
+        The fit, without parameters with fewer than three contrasts above 0, without a response, or where it ends on a
+        bound; in the last case with its explained variance.
     """
-    if (contrast > 0).sum() < 3 or not np.isfinite(height).all() or height.max() <= 0:
-        return (np.nan, np.nan, np.nan)
+    if (contrast > 0).sum() < 3:
+        return NakaRushton(reason="there are fewer than three contrasts above 0")
+    if not np.isfinite(height).all() or height.max() <= 0:
+        return NakaRushton(reason="there is no response, or one that is not finite")
+    if np.ptp(height) <= FLAT * height.max():
+        return NakaRushton(reason="the peak does not change with contrast")
     scale = height.max()
     target = height / scale
 
-    def project(log_half: float, n: float) -> tuple[np.ndarray, float]:
-        shape = naka_rushton(contrast, 1.0, np.exp(log_half), n)
+    def project(log_half: float, log_n: float) -> tuple[np.ndarray, float]:
+        shape = naka_rushton(contrast, 1.0, np.exp(log_half), np.exp(log_n))
         return shape, float(shape @ target / (shape @ shape))
 
     def residual(p: np.ndarray) -> np.ndarray:
         shape, gain = project(*p)
         return gain * shape - target
 
-    bounds = (np.log(C50_BOUNDS[0]), EXPONENTS[0]), (np.log(C50_BOUNDS[1]), EXPONENTS[1])
-    starts = [(np.log(half), n) for half in (0.1, 0.4) for n in (1.5, 3.0)]
+    low, high = np.log([BOUNDS[name] for name in BOUNDS]).T
+    starts = [(np.log(half), np.log(n)) for half in (0.1, 0.4) for n in (1.5, 3.0)]
     start = min(starts, key=lambda p: float((residual(np.array(p)) ** 2).sum()))
-    best = least_squares(residual, start, bounds=bounds, xtol=1e-10, ftol=1e-10, gtol=1e-10).x
-    return scale * project(*best)[1], float(np.exp(best[0])), float(best[1])
+    best = least_squares(residual, start, bounds=(low, high), xtol=1e-10, ftol=1e-10, gtol=1e-10)
+    variance = float(((target - target.mean()) ** 2).sum())
+    r_squared = 1 - 2 * float(best.cost) / variance if variance > 0 else np.nan
+    reason = on_a_bound(best.x, low, high, list(BOUNDS))
+    if reason:
+        return NakaRushton(r_squared=r_squared, reason=reason)
+    half, n = np.exp(best.x).tolist()
+    return NakaRushton(float(scale) * project(*best.x)[1], half, n, r_squared)
+
+
+def on_a_bound(p: np.ndarray, low: np.ndarray, high: np.ndarray, names: Sequence[str]) -> str:
+    """Say which parameters of a fit ended on a bound; empty where none did.
+
+    Args:
+        p: logarithms of the parameters, (K,).
+        low, high: their bounds, (K,).
+        names: of the parameters.
+    """
+    near = ON_A_BOUND * (high - low)
+    ended = [
+        f"{name} ended on its {side} bound of {np.exp(bound):g}"
+        for name, value, lowest, highest, close in zip(names, p, low, high, near, strict=True)
+        for side, bound in (("lower", lowest), ("upper", highest))
+        if abs(value - bound) <= close
+    ]
+    return " and ".join(ended)

@@ -7,8 +7,9 @@
 Both filters have unit area and are sampled so: h2 is the recursion x <- a x + (1 - a) s, a = exp(-dt / tau), and h1 is this
 recursion twice. A layer of two leaky stages and `DivisiveNormalization` computes the same.
 
-The fit is least squares over all conditions of an experiment at once; latency is a parameter (between samples,
-linearly), and the scale follows from the others. It starts from the best points of a grid.
+The fit is least squares over all conditions of an experiment at once; latency is a parameter (between samples, linearly),
+and the scale follows from the others. It starts from the best points of a grid. Where it ends on a bound, nothing that
+was shown tells its parameters, and it has none: a response that does not adapt has no tau2 and no sigma.
 
 Source: Zhou et al. (2019), PLOS Comput Biol 15:e1007484, eqs. 1 to 4; Groen et al. (2022), J Neurosci 42:7562.
 """
@@ -24,6 +25,7 @@ from scipy.optimize import least_squares
 from scipy.signal import lfilter
 
 from dynvision.analysis.baseline import above_baseline
+from dynvision.analysis.contrast_response import on_a_bound
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import after_onset, sample_interval
 
@@ -52,6 +54,7 @@ class DelayedNormalization:
     latency_ms: float = 0.0
     scale: float = 1.0
     r_squared: float = np.nan
+    reason: str = ""  # why there are no parameters
 
     def response(self, amplitude: np.ndarray, dt: float) -> np.ndarray:
         """The response to a stimulus.
@@ -114,11 +117,14 @@ def fit_delayed_normalization(
         start: where to start, for a rougher fit; None searches a grid.
 
     Returns:
-        The parameters; all NaN where there is no response.
+        The parameters; NaN, and a reason, where there is no response or where the fit ends on a bound, in which case it
+        still has its explained variance.
     """
     height = np.abs(response).max()
     if not np.isfinite(height) or height == 0 or not amplitude.any():
-        return DelayedNormalization(*[np.nan] * 6)
+        return DelayedNormalization(
+            *[np.nan] * 6, reason="there is no stimulus, no response, or one that is not finite"
+        )
     target = response / height
     begins = int(np.argmax((np.abs(target) > ONSET).any(axis=0)))
     latest = begins + 1.0
@@ -161,6 +167,9 @@ def fit_delayed_normalization(
         moved = search(np.array([*best.x[:4], round(best.x[4]) + aside]))
         best = min(best, moved, key=lambda fit: fit.cost)
     variance = float(((target - target.mean()) ** 2).sum())
+    r_squared = 1 - 2 * float(best.cost) / variance if variance > 0 else np.nan
+    if reason := on_a_bound(best.x[:4], low, high, list(BOUNDS)):
+        return DelayedNormalization(*[np.nan] * 6, r_squared=r_squared, reason=reason)
     tau1, tau2, n, sigma = np.exp(best.x[:4]).tolist()
     return DelayedNormalization(
         tau1,
@@ -169,7 +178,7 @@ def fit_delayed_normalization(
         sigma,
         latency_ms=float(best.x[4] * dt),
         scale=float(height) * _gain(shape(best.x), target),
-        r_squared=1 - 2 * float(best.cost) / variance if variance > 0 else np.nan,
+        r_squared=r_squared,
     )
 
 
@@ -181,14 +190,24 @@ def _gain(r: np.ndarray, target: np.ndarray) -> float:
 _FIT = "of the delayed-normalisation model fitted to the responses in all conditions"
 
 
-@register("dn_tau1_ms", "DN τ1", "ms", f"tau1 {_FIT}", "experiment", "tau1_ms", N_DRAWS)
-@register("dn_tau2_ms", "DN τ2", "ms", f"tau2 {_FIT}", "experiment", "tau2_ms", N_DRAWS)
-@register("dn_n", "DN n", "ratio", f"exponent n {_FIT}", "experiment", "n", N_DRAWS)
-@register("dn_sigma", "DN σ", "contrast", f"sigma {_FIT}", "experiment", "sigma", N_DRAWS)
-@register("dn_latency_ms", "DN latency", "ms", f"latency {_FIT}", "experiment", "latency_ms", N_DRAWS)
+_GOODNESS = "dn_r_squared"
+
+
+@register("dn_tau1_ms", "DN τ1", "ms", f"tau1 {_FIT}", "experiment", "tau1_ms", N_DRAWS, goodness=_GOODNESS)
+@register("dn_tau2_ms", "DN τ2", "ms", f"tau2 {_FIT}", "experiment", "tau2_ms", N_DRAWS, goodness=_GOODNESS)
+@register("dn_n", "DN n", "ratio", f"exponent n {_FIT}", "experiment", "n", N_DRAWS, goodness=_GOODNESS)
+@register("dn_sigma", "DN σ", "contrast", f"sigma {_FIT}", "experiment", "sigma", N_DRAWS, goodness=_GOODNESS)
 @register(
-    "dn_r_squared", "DN R²", "fraction", f"explained variance {_FIT}", "experiment", "r_squared", N_DRAWS
+    "dn_latency_ms",
+    "DN latency",
+    "ms",
+    f"latency {_FIT}",
+    "experiment",
+    "latency_ms",
+    N_DRAWS,
+    goodness=_GOODNESS,
 )
+@register(_GOODNESS, "DN R²", "fraction", f"explained variance {_FIT}", "experiment", "r_squared", N_DRAWS)
 def delayed_normalization_fit(
     response: np.ndarray, time_ms: np.ndarray, amplitude: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -200,7 +219,7 @@ def delayed_normalization_fit(
         amplitude: contrast of the stimulus, (V, T).
 
     Returns:
-        Each parameter by name, (...).
+        Each parameter by name, and ``reason``, (...).
     """
     dt, after = sample_interval(time_ms), after_onset(time_ms)
     r = above_baseline(response, time_ms)
@@ -214,7 +233,10 @@ def delayed_normalization_fit(
                 columns[:, draw, layer], amplitude[:, after], dt, start
             )
             start = fits[0, layer] if np.isfinite(fits[0, layer].tau1_ms) else None
+            if draw == 0 and start is None:  # nothing to resample where the response itself has no fit
+                fits[:, layer] = fits[0, layer]
+                break
     return {
         name: np.array([getattr(fit, name) for fit in fits.ravel()]).reshape(shape)
-        for name in ("tau1_ms", "tau2_ms", "n", "sigma", "latency_ms", "scale", "r_squared")
+        for name in ("tau1_ms", "tau2_ms", "n", "sigma", "latency_ms", "scale", "r_squared", "reason")
     }

@@ -48,6 +48,9 @@ from dynvision.analysis.registry import MEASURES, TABLES, Measure, find_measure
 from dynvision.errors import InputError
 
 CLASSIFIER_LAYER = "classifier"
+MOST_LOST = (
+    0.05  # part of the resamples that may have no value; with more, the interval would be of the others alone
+)
 METRICS = ("value", "layer", "measure", "mean", "ci_low", "ci_high", "n_images", "fraction")
 
 
@@ -102,24 +105,39 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
         seed: fixes the bootstrap.
 
     Returns:
-        Columns `run_id, experiment, parameter, layer, measure, mean, ci_low, ci_high, n_images, fraction`, where `mean`
-        is the measure of the mean response; no rows if there is no such measure.
+        Columns `run_id, experiment, parameter, layer, measure, mean, ci_low, ci_high, n_images, fraction, reason`, where
+        `mean` is the measure of the mean response and `reason` says why there is none; no rows if there is no such measure.
+        The goodness of a fit follows its parameters.
 
     Raises:
         InputError: an unknown measure, or a table that is not complete.
     """
-    wanted = [measure for measure in map(find_measure, measures) if measure.scope == "experiment"]
+    wanted = with_goodness(
+        [measure for measure in map(find_measure, measures) if measure.scope == "experiment"]
+    )
     parts = []
     for run_id in list(responses["run_id"].unique()):
         of_run = responses[responses["run_id"] == run_id]
         cube = response_cube(of_run) if wanted else None
         rows = [] if cube is None else population_rows(wanted, cube, seed)
-        table = pd.concat(rows) if rows else pd.DataFrame(columns=list(METRICS))
+        table = pd.concat(rows) if rows else pd.DataFrame(columns=[*METRICS, "reason"])
         parts.append(_identified(table, of_run))
     measured = _sorted(pd.concat(parts), responses, [measure.name for measure in wanted])
     numbers = dict.fromkeys(("mean", "ci_low", "ci_high", "fraction"), np.float64) | {"n_images": np.int64}
-    text = {"measure": str} if measured.empty else {}  # without a row, Parquet would not know what it holds
+    text = (
+        {"measure": str, "reason": str} if measured.empty else {}
+    )  # without a row, Parquet would not know what it holds
     return measured.drop(columns="value").astype({**numbers, **text})
+
+
+def with_goodness(measures: Sequence[Measure]) -> list[Measure]:
+    """Return measures with the goodness of each fit behind the last of its parameters."""
+    found = list(dict.fromkeys(measures))
+    for name in dict.fromkeys(measure.goodness for measure in found if measure.goodness):
+        if MEASURES[name] not in found:
+            last = max(n for n, measure in enumerate(found) if measure.goodness == name)
+            found.insert(last + 1, MEASURES[name])
+    return found
 
 
 def response_cube(responses: pd.DataFrame) -> Cube:
@@ -196,8 +214,15 @@ def population_rows(measures: Sequence[Measure], cube: Cube, seed: int) -> list[
         low, high = (
             percentile_interval(values[1:]) if n_images > 1 else (np.full(values.shape[1:], np.nan),) * 2
         )
-        counts = np.where(np.isnan(values[0]), 0, n_images)
+        missing = np.isnan(values[0])
+        lost = np.isnan(values[1:]).mean(axis=0) > MOST_LOST if len(values) > 1 else missing
+        low, high = (np.where(missing | lost, np.nan, end) for end in (low, high))
+        counts = np.where(missing, 0, n_images)
         rows.append(_rows(measure.name, cube, values[0], low, high, counts))
+        if measure.scope == "experiment":
+            given = result.get("reason") if isinstance(result, dict) else None
+            reasons = measure.absent if given is None else given[0]
+            rows[-1]["reason"] = np.where(missing[0], reasons, "").astype(object)
     return rows
 
 

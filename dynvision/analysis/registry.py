@@ -19,7 +19,8 @@ V values of the parameter, I images, T times. What a measure is of decides how i
     condition   one value beside others (r_double, recovery):     a number a value, of the mean response over images
     experiment  all values together (an exponent, a fit):         a single number, of the mean response over images
 
-Ratios and fits are of the mean response, since those of single images are noisy, and as those of cortex are.
+A function of several measures returns a dictionary of arrays, and under ``reason`` why a fit has no numbers. Ratios and
+fits are of the mean response, since those of single images are noisy, and as those of cortex are.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Measure:
         n_draws: resamples of the images for the interval, where the measure is of the mean response.
         on_request: whether it is computed only where an experiment lists it.
         average: what is taken over images, of a measure of single trials.
+        goodness: the measure that says how well a fit fits, which is always given with it; empty where nothing is fitted.
+        absent: why there may be no number, for a measure of all values whose function gives no ``reason``.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Measure:
     n_draws: int = 200
     on_request: bool = True
     average: Average = "mean"
+    goodness: str = ""
+    absent: str = ""
 
     @property
     def of(self) -> Source:
@@ -93,6 +98,8 @@ def register(
     n_draws: int = 200,
     on_request: bool = True,
     average: Average = "mean",
+    goodness: str = "",
+    absent: str = "",
 ) -> Callable[[MeasureFunction], MeasureFunction]:
     """Make a function known as a measure; a function that returns several is registered once for each ``part``.
 
@@ -112,7 +119,19 @@ def register(
             if argument not in known:
                 raise unknown_name(f"argument of the measure {name}", argument, [*TABLES, *SHARED])
         MEASURES[name] = Measure(
-            name, label, unit, definition, function, needs, scope, part, n_draws, on_request, average
+            name,
+            label,
+            unit,
+            definition,
+            function,
+            needs,
+            scope,
+            part,
+            n_draws,
+            on_request,
+            average,
+            goodness,
+            absent,
         )
         return function
 

@@ -29,7 +29,7 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
     Returns:
         Columns `condition`, the keys, `mean`, `low`, `high`, `band` (what low and high are), `n_seeds` (runs that have
         a value), and `n_images` (the fewest images of a run) and `fraction` (of the images that have a value, the mean
-        over runs) if the table has them. Order: by condition, else as in the table.
+        over runs) and `reason` (why runs have no value) if the table has them. Order: by condition, else as in the table.
     """
     table = table.assign(condition=table["run_id"].astype(str).map(condition_of))
     assert not table["condition"].isna().any(), "every run has a condition"
@@ -46,6 +46,8 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
         wanted |= {"n_images": ("n_images", "min")}
     if "fraction" in table:
         wanted |= {"fraction": ("fraction", "mean")}
+    if "reason" in table:
+        wanted |= {"reason": ("reason", _each_once)}
     averaged = groups.agg(**wanted).reset_index()
     single = averaged["condition"].map(table.groupby("condition")["run_id"].nunique()) == 1
     averaged["band"] = BAND_SEEDS
@@ -57,6 +59,10 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
     else:
         averaged.loc[single, "band"] = BAND_NONE
     return averaged.sort_values("condition", kind="stable", ignore_index=True)
+
+
+def _each_once(reasons: pd.Series) -> str:
+    return "; ".join(dict.fromkeys(str(reason) for reason in reasons if reason))
 
 
 def seed_intervals(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Sequence[str]) -> pd.DataFrame:

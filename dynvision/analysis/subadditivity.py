@@ -3,7 +3,7 @@
     S(d)                = sum over time of the response to a stimulus of duration d, above the mean before onset
     summed_normalized   = S(d) / S(longest d)
     r_double(d)         = S(d) / (2 S(d / 2))
-    summation_exponent  = slope of log S(d) on log d, least squares
+    summation_exponent  = slope of log S(d) on log d, least squares; summation_r_squared is its explained variance
 
 Linear summation has r_double = 1 and an exponent of 1; below 1 it is subadditive. Durations on a grid are not exact
 doubles: where the next shorter duration d' is between d / 1.6 and d / 2.4, r_double is (S(d) / d) / (S(d') / d'), which is
@@ -83,6 +83,8 @@ def r_double(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np
     "ratio",
     "slope of the logarithm of the summed response on that of the duration; 1 is linear summation",
     scope="experiment",
+    goodness="summation_r_squared",
+    absent="a summed response is not above 0",
 )
 def summation_exponent(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Slope of log summed response on log duration.
@@ -95,12 +97,34 @@ def summation_exponent(response: np.ndarray, time_ms: np.ndarray, value: np.ndar
     Returns:
         The exponent, (...); NaN with fewer than two durations, or a sum that is not above 0.
     """
+    x, y = _log_sums(response, time_ms, value)
+    return np.tensordot(x, y, axes=1) / (x**2).sum() if len(x) > 1 else np.full(y.shape[1:], np.nan)
+
+
+@register(
+    "summation_r_squared",
+    "summation R²",
+    "fraction",
+    "explained variance of the slope of the logarithm of the summed response on that of the duration",
+    scope="experiment",
+    absent="a summed response is not above 0, or all of them are equal",
+)
+def summation_r_squared(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Explained variance of :func:`summation_exponent`, with its arguments."""
+    x, y = _log_sums(response, time_ms, value)
+    if len(x) < 2:
+        return np.full(y.shape[1:], np.nan)
+    explained = np.tensordot(x, y, axes=1) ** 2 / (x**2).sum()
+    variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(variance > 0, explained / variance, np.nan)
+
+
+def _log_sums(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of durations, (V,) and with a mean of 0, and of summed responses, (V, ...); of durations above 0."""
     total = above_baseline(response, time_ms).sum(axis=-1)
     positive = value > 0
-    if positive.sum() < 2:
-        return np.full(total.shape[1:], np.nan)
     x = np.log(value[positive])
-    x = x - x.mean()
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.where(total[positive] > 0, np.log(total[positive]), np.nan)
-    return np.tensordot(x, y, axes=1) / (x**2).sum()
+    return (x - x.mean() if len(x) else x), y

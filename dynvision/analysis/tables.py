@@ -84,7 +84,7 @@ def read_metrics(path: str | Path, experiment: NamedExperiment | None = None) ->
 
 def read_summary(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
     """Measures of whole experiments: a row for each layer and measure, or none. As `read_responses`."""
-    table = _read(path, SUMMARY_COLUMNS, "summary", experiment, may_be_empty=True)
+    table = _read(path, SUMMARY_COLUMNS, "summary", experiment, {"reason": "text"}, may_be_empty=True)
     return _measured(table, f"summary table {path}")
 
 

@@ -65,5 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
     except InputError as error:
         raise InputError(f"{arguments.responses} and {arguments.performance}: {error}") from None
     write_table(measured, arguments.output)
-    if summary is not None:
-        write_table(summary, arguments.summary)
+    if summary is None:
+        return
+    write_table(summary, arguments.summary)
+    absent = summary[summary["reason"] != ""]
+    for (layer, reason), rows in absent.groupby(["layer", "reason"], sort=False, observed=True):
+        print(f"analyse: {layer} has no {', '.join(rows['measure'].astype(str))}: {reason}")

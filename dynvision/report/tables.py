@@ -197,6 +197,8 @@ def _measure_cell(facts: dict | None, n_images: int) -> Cell:
     if int(facts["n_images"]) < n_images:
         part = f", {percent(facts['fraction'])}" if math.isfinite(facts.get("fraction", math.nan)) else ""
         note = f"{note} of {int(facts['n_images']):,} images{part}".strip()
+    if math.isnan(facts["mean"]) and facts.get("reason"):
+        note = facts["reason"]
     return Cell(number(facts["mean"]), note, float(facts["mean"]))
 
 

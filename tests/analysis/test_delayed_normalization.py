@@ -65,6 +65,15 @@ def test_the_model_returns_its_own_parameters(area, latency):
     assert fit.r_squared > 0.999999
 
 
+def test_a_response_that_does_not_adapt_has_no_parameters_but_a_reason():
+    """Two leaky stages, which the model is for an infinite sigma."""
+    fit = fit_delayed_normalization(gamma_pass(pulses(), 2.0, 20.0), pulses(), 2.0)
+    assert np.isnan([fit.tau1_ms, fit.tau2_ms, fit.n, fit.sigma, fit.latency_ms, fit.scale]).all()
+    assert "sigma ended on its upper bound of 100" in fit.reason and fit.r_squared > 0.99
+    silent = fit_delayed_normalization(np.zeros((6, 500)), pulses(), 2.0)
+    assert silent.reason and np.isnan(silent.r_squared)
+
+
 def test_contrast_tells_sigma_too():
     amplitude = np.outer([0.0625, 0.125, 0.25, 0.5, 1.0], pulses(durations=(500,))[0])
     true = DelayedNormalization(20.0, 150.0, 1.4, 0.15)

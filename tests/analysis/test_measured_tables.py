@@ -120,7 +120,9 @@ def test_measures_over_conditions_are_of_the_mean_response():
         assert np.isnan(doubling.loc[(layer, 4.0), "mean"]) and doubling.loc[(layer, 4.0), "n_images"] == 0
         exponent = np.polyfit(np.log(mean[layer].index), np.log(mean[layer]), 1)[0]
         summary = summarize_responses(responses, ["peak", "r_double", "summation_exponent"])
-        row = summary[summary["layer"] == layer].squeeze()
+        fitted, goodness = (row for _, row in summary[summary["layer"] == layer].iterrows())
+        assert goodness["measure"] == "summation_r_squared" and 0.9 < goodness["mean"] <= 1
+        row = fitted
         assert row["measure"] == "summation_exponent" and row["n_images"] == 40
         assert row["mean"] == pytest.approx(exponent, rel=1e-5)
         assert row["ci_low"] <= row["mean"] <= row["ci_high"]

@@ -5,11 +5,23 @@ import math
 import numpy as np
 import pytest
 
-from dynvision.analysis.contrast_response import c50, fit_naka_rushton, naka_rushton, naka_rushton_fit
+from dynvision.analysis import summarize_responses
+from dynvision.analysis.contrast_response import (
+    c50,
+    fit_naka_rushton,
+    naka_rushton,
+    naka_rushton_fit,
+    search_naka_rushton,
+)
 from dynvision.analysis.pulses import Pulses, find_pulses
 from dynvision.analysis.recovery import mean_recovery, recovery
-from dynvision.analysis.subadditivity import r_double, summation_exponent, summed_normalized
-from tests.analysis.example_tables import leaky_pulse
+from dynvision.analysis.subadditivity import (
+    r_double,
+    summation_exponent,
+    summation_r_squared,
+    summed_normalized,
+)
+from tests.analysis.example_tables import example_tables, leaky_pulse
 
 DURATIONS = np.array([16.0, 32, 64, 128, 256, 512])
 TIME = np.arange(-8, 1001, 2.0)
@@ -109,6 +121,58 @@ def test_naka_rushton_returns_its_parameters(rmax, half, n):
     assert fit_naka_rushton(contrasts, height) == pytest.approx((rmax, half, n), rel=1e-4)
     fitted = naka_rushton_fit(boxes(height), TIME, contrasts)
     assert fitted["c50"] == pytest.approx([half], rel=1e-4) and fitted["n"] == pytest.approx([n], rel=1e-4)
+
+
+def test_a_fit_that_ends_on_a_bound_has_no_parameters_but_a_reason_and_its_goodness():
+    contrasts = np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
+    linear = naka_rushton_fit(boxes(contrasts), TIME, contrasts)
+    assert all(np.isnan(linear[name]).all() for name in ("rmax", "c50", "n"))
+    assert linear["r_squared"] == pytest.approx([1.0], abs=1e-3)
+    assert linear["reason"].tolist() == ["c50 ended on its upper bound of 100"]
+    step = search_naka_rushton(contrasts, np.array([0.0, 0.0, 1.0, 1.0, 1.0]))
+    assert np.isnan(step.n) and "n ended on its upper bound of 10" in step.reason
+    flat = search_naka_rushton(contrasts, np.full(5, 2.0))
+    assert np.isnan(flat.c50) and flat.reason == "the peak does not change with contrast"
+
+
+def test_the_goodness_of_fits_is_explained_variance():
+    contrasts = np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
+    height = naka_rushton(contrasts, 1.0, 0.3, 2.0) + np.array([0.02, -0.02, 0.02, -0.02, 0.02])
+    fit = search_naka_rushton(contrasts, height)
+    rest = height - naka_rushton(contrasts, fit.rmax, fit.c50, fit.n)
+    assert fit.r_squared == pytest.approx(1 - (rest**2).sum() / ((height - height.mean()) ** 2).sum())
+    sums = DURATIONS**0.6 * np.array([1.1, 0.9, 1.1, 0.9, 1.1, 0.9])
+    slope, _ = np.polyfit(np.log(DURATIONS), np.log(sums), 1)
+    r = np.corrcoef(np.log(DURATIONS), np.log(sums))[0, 1]
+    assert summation_exponent(boxes(sums), TIME, DURATIONS) == pytest.approx([slope])
+    assert summation_r_squared(boxes(sums), TIME, DURATIONS) == pytest.approx([r**2])
+
+
+def test_every_fit_comes_with_its_goodness():
+    contrast, _ = example_tables(values=(0.1, 0.2, 0.4, 1.0), n_images=6)
+    summary = summarize_responses(contrast, ["naka_rushton_c50", "c50"]).astype(
+        {"layer": str, "measure": str}
+    )
+    assert list(summary["measure"].unique()) == ["naka_rushton_c50", "naka_rushton_r_squared", "c50"]
+    of_v1 = summary[summary["layer"] == "V1"].set_index("measure")
+    missing = of_v1["mean"].isna()
+    assert (of_v1.loc[missing, "reason"] != "").all() and (of_v1.loc[~missing, "reason"] == "").all()
+    duration, _ = example_tables(parameter="duration_ms", values=(8.0, 16.0, 32.0), n_images=6)
+    summary = summarize_responses(duration, ["summation_exponent", "dn_tau1_ms", "dn_n"])
+    assert list(summary["measure"].unique()) == [
+        *("summation_exponent", "summation_r_squared"),
+        *("dn_tau1_ms", "dn_n", "dn_r_squared"),
+    ]
+
+
+def test_an_interval_of_the_few_resamples_that_do_not_end_on_a_bound_is_none():
+    """A response that saturates in one image of six, so that many resamples are linear."""
+    contrasts = (0.0625, 0.125, 0.25, 0.5, 1.0)
+    table, _ = example_tables(values=contrasts, layers=("V1",), n_images=6)
+    heights = np.where(table["image"] == 0, np.minimum(table["value"], 0.3), 0.2 * table["value"])
+    table["mean"] = np.where(table["stimulus_on"], heights, 0.0)
+    row = summarize_responses(table, ["naka_rushton_c50"]).iloc[0]
+    assert np.isfinite(row["mean"]) and np.isnan(row["ci_low"]) and np.isnan(row["ci_high"])
 
 
 def test_nothing_to_fit_is_no_fit():

@@ -20,6 +20,7 @@ One table, one row for each sign test of a layer (or of the hierarchy of layers)
     verdict      of sign tests: yes, no, unclear (the right sign, but the interval reaches 0) or not measured; else empty
     provenance   published, R (read off a figure), D (derived from such), M (quoted from memory: approximate)
     source, note where cortex's value comes from
+    reason       why the network has no value, of fits that end on a bound; else empty
 
 Everything is measured on the mean response over images.
 """

@@ -23,7 +23,7 @@ from dynvision.errors import InputError, unknown_name
 
 SCORECARD_COLUMNS = (
     "run_id", "kind", "protocol", "experiment", "name", "layer", "area", "value", "shown", "unit", "model", "ci_low",
-    "ci_high", "cortex", "distance", "distance_in", "verdict", "provenance", "source", "note",
+    "ci_high", "cortex", "distance", "distance_in", "verdict", "provenance", "source", "note", "reason",
 )  # fmt: skip
 TEXTS = tuple(
     name
@@ -138,6 +138,7 @@ def _numbers(
                     "cortex": target["target"],
                     "distance": distance,
                     "distance_in": kind,
+                    "reason": protocol.reason(target["measure"], layer) if np.isnan(value) else "",
                     **{
                         name: target[name]
                         for name in ("protocol", "area", "value", "unit", "provenance", "source", "note")

@@ -60,6 +60,13 @@ class Protocol:
         values = result[measure.part] if isinstance(result, dict) else result
         return values if measure.scope == "experiment" else np.moveaxis(values, 1, 0)
 
+    def reason(self, name: str, layer: str) -> str:
+        """Why a measure of one layer has no value; empty where that is not known."""
+        self.measure(name)
+        result = self._measured[MEASURES[name].function]
+        given = result.get("reason") if isinstance(result, dict) else None
+        return MEASURES[name].absent if given is None else str(given[0, self.layers.index(layer)])
+
     def of_layer(self, name: str, layer: str) -> np.ndarray:
         """A measure of one layer, (1 + N, V) or (1 + N,)."""
         return self.measure(name)[..., self.layers.index(layer)]

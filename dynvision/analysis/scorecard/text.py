@@ -32,6 +32,7 @@ def scorecard_text(card: pd.DataFrame) -> str:
         "",
     ]
     lines += _number_lines(numbers)
+    lines += _reasons(numbers)
     used = [name for name in PROVENANCES if name in set(numbers["provenance"])]
     lines += ["", "; ".join(f"{name}: {PROVENANCES[name]}" for name in used)]
     lines += [f"{source}" for source in dict.fromkeys(card["source"]) if source]
@@ -61,6 +62,15 @@ def _number_lines(numbers: pd.DataFrame) -> list[str]:
              _number(row["cortex"]), mark, _number(row["distance"])]
         )  # fmt: skip
     return _aligned(table)
+
+
+def _reasons(numbers: pd.DataFrame) -> list[str]:
+    """Why fits have no values, a line a layer and reason."""
+    absent = numbers[numbers["reason"] != ""]
+    return [
+        f"{layer} has no {', '.join(dict.fromkeys(MEASURES[name].label for name in rows['name']))}: {reason}"
+        for (layer, reason), rows in absent.groupby(["layer", "reason"], sort=False)
+    ]
 
 
 def _number(value: float) -> str:
