@@ -15,6 +15,7 @@ Source: ours.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import after_onset
@@ -68,10 +69,14 @@ def accuracy_mean_on(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: np.n
     return np.where(n_on > 0, n_right / np.maximum(n_on, 1), np.nan)
 
 
-def chance_level(labels: np.ndarray, guesses: np.ndarray) -> float:
-    """Accuracy of guessing evenly among the classes that occur as label or guess, as a fraction.
+def chance_level(performance: pd.DataFrame) -> float:
+    """Accuracy of guessing evenly among the classes of the network, as a fraction.
 
     Args:
-        labels, guesses: numbers of classes, of any shape.
+        performance: table of guesses of one run, with the column `n_classes`. Tables of before lack it: the network then
+        has
+            as many classes as the highest number of a class that occurs tells, which may be too few.
     """
-    return 1.0 / len(np.union1d(labels, guesses[guesses >= 0]))  # -1 is no guess
+    if "n_classes" in performance:
+        return 1.0 / int(performance["n_classes"].iloc[0])
+    return 1.0 / (1 + int(performance[["label", "guess"]].to_numpy().max()))

@@ -35,16 +35,13 @@ def accuracy_courses(performance: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `run_id, experiment, parameter, value, time_ms, stimulus_on, mask_on, mean, ci_low, ci_high, n_images,
-        chance`, where `chance` is one over the number of classes that occur.
+        chance`, where `chance` is one over the number of the network's classes.
 
     Raises:
         InputError: the table is not complete.
     """
     courses = _courses(performance, ("value", "time_ms"), "correct")
-    chance = {
-        run_id: chance_level(of_run["label"].to_numpy(), of_run["guess"].to_numpy())
-        for run_id, of_run in performance.groupby("run_id", observed=True)
-    }
+    chance = {run_id: chance_level(of_run) for run_id, of_run in performance.groupby("run_id", observed=True)}
     courses["chance"] = courses["run_id"].map(chance).astype(float)
     return courses
 

@@ -60,7 +60,7 @@ def best_moments(performance: pd.DataFrame) -> pd.DataFrame:
         table.insert(0, name, str(performance[name].iloc[0]))
     return table.assign(
         n_images=len(cube.axes["image"]),
-        chance=chance_level(performance["label"].to_numpy(), performance["guess"].to_numpy()),
+        chance=chance_level(performance),
     )
 
 

@@ -31,7 +31,12 @@ PERFORMANCE_COLUMNS: dict[str, Kind] = {
 }  # fmt: skip
 # Read where they are there.
 SHOWN_COLUMNS: dict[str, Kind] = {"shown": "text"}
-GUESS_COLUMNS: dict[str, Kind] = {**SHOWN_COLUMNS, "confidence": "number", "entropy_bits": "number"}
+GUESS_COLUMNS: dict[str, Kind] = {
+    **SHOWN_COLUMNS,
+    "n_classes": "number",
+    "confidence": "number",
+    "entropy_bits": "number",
+}
 METRIC_COLUMNS: dict[str, Kind] = {
     **_KEYS, "layer": "text", "measure": "text", "mean": "number", "ci_low": "number", "ci_high": "number",
     "n_images": "number",

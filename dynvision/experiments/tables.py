@@ -2,7 +2,7 @@
 
 responses    run_id experiment parameter value image label layer time_ms stimulus_on shown mean sd
 performance  run_id experiment parameter value image label time_ms stimulus_on shown
-             guess correct confidence label_confidence label_rank entropy_bits
+             guess correct confidence label_confidence label_rank entropy_bits n_classes
 
 One row for each value, image, (layer) and step; time 0 is stimulus onset, a sample is labelled by the end of its step, and
 the idle time is not recorded.
@@ -18,6 +18,7 @@ the idle time is not recorded.
     confidence    its probability by softmax; label_confidence: that of the label
     label_rank    1 if the label is the guess; the label is among the k most probable classes where label_rank <= k
     entropy_bits  of the probabilities, H = - sum_k p_k log2 p_k, 0 (certain) to log2 of the number of classes
+    n_classes     of the network, whether they are shown or not
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ PERFORMANCE = pa.schema(
         ("label_confidence", pa.float32()),
         ("label_rank", pa.int32()),
         ("entropy_bits", pa.float32()),
+        ("n_classes", pa.int32()),
     ]
 )
 
@@ -122,5 +124,6 @@ def outcomes(logits: Tensor, label: Tensor) -> dict[str, np.ndarray]:
         "label_confidence": own,
         "label_rank": rank,
         "entropy_bits": (-(p * log_p).sum(dim=-1) / np.log(2)).where(known, torch.nan),
+        "n_classes": torch.full_like(guess, logits.shape[-1]),
     }
     return {name: values.cpu().numpy() for name, values in columns.items()}

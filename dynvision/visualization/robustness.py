@@ -71,7 +71,7 @@ def robustness_figure(
             for (condition, network), line in drawn.groupby(["condition", "network"], sort=False):
                 if condition in row.titles:
                     draw_quantity(axes, line, of_row[str(condition)], str(network))
-            _set_axis(axes, quantity, float(table["chance"].iloc[0]), latest)
+            _set_axis(axes, quantity, table["chance"].unique(), latest)
             axes.set_xlabel(parameter_label)
             set_parameter_axis(axes, table["value"].to_numpy())
         handles = []
@@ -87,11 +87,12 @@ def robustness_figure(
     return grid.figure
 
 
-def _set_axis(axes: Axes, quantity: str, chance: float, latest: float) -> None:
+def _set_axis(axes: Axes, quantity: str, chances: np.ndarray, latest: float) -> None:
     label, unit = QUANTITIES[quantity]
     axes.set_ylabel(f"{label}\n({unit})")
     if quantity == "accuracy":
-        set_accuracy_axis(axes, chance)
+        for chance in chances:
+            set_accuracy_axis(axes, float(chance))
     elif unit == "fraction":
         axes.set_ylim(0, 1.02)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])

@@ -95,16 +95,27 @@ class ExperimentTables:
     def class_names(self) -> list[str]:
         """Names of the classes by their number, from the manifest of the data; numbers where there is none."""
         for config in self.configs:
-            path = self.paths.data(config.data_id) / "manifest.json"
-            if path.exists():
-                names = json.loads(path.read_text(encoding="utf-8")).get("class_names", [])
-                if names:
-                    return [str(name) for name in names]
+            if names := self._names_of_classes(config.run_id):
+                return names
         table = self.confusions
         return [str(number) for number in range(int(table[["label", "guess"]].to_numpy().max()) + 1)]
 
+    def _names_of_classes(self, run_id: str) -> list[str]:
+        """Names of the classes of a run's data; empty without a manifest."""
+        data_ids = [config.data_id for config in self.configs if config.run_id == run_id]
+        path = self.paths.data(data_ids[0]) / "manifest.json" if data_ids else None
+        if path is None or not path.exists():
+            return []
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8")).get("class_names", [])]
+
     def _guesses(self, reduce: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-        return self._of_all_runs("performance", lambda path: reduce(read_performance(path, self.experiment)))
+        return self._of_all_runs("performance", lambda path: reduce(self._performance(path)))
+
+    def _performance(self, path: Path) -> pd.DataFrame:
+        """The guesses of one run; the manifest of its data says how many classes there are where the table does not."""
+        table = read_performance(path, self.experiment)
+        names = self._names_of_classes(str(table["run_id"].iloc[0]))
+        return table if "n_classes" in table or not names else table.assign(n_classes=len(names))
 
     def _of_all_runs(self, name: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
         """One table of all runs, each read and reduced before the next."""

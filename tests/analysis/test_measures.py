@@ -1,6 +1,7 @@
 """Measures against closed forms."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,5 +210,10 @@ def test_accuracies_by_hand():
     assert np.isnan(accuracy_mean_on(correct, time, np.zeros((1, 4), dtype=bool))).all()
 
 
-def test_chance_counts_classes_that_are_only_guessed():
-    assert chance_level(np.array([0, 1, 1]), np.array([3, 0, 1])) == pytest.approx(1 / 3)
+def test_chance_is_that_of_the_classes_of_the_network():
+    """Of a network of ten classes that is shown one of them and guesses two."""
+    table = pd.DataFrame({"label": [7, 7, 7], "guess": [7, 2, -1], "n_classes": 10})
+    assert chance_level(table) == pytest.approx(0.1)
+    assert chance_level(table.drop(columns="n_classes")) == pytest.approx(
+        1 / 8
+    )  # a table of before: at least 0 to 7

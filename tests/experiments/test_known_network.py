@@ -93,7 +93,7 @@ def test_the_tables_are_exactly_the_expected_ones(tmp_path: Path) -> None:
                 row = {**common, "time_ms": t, "stimulus_on": is_on, "shown": "image" if is_on else "blank"}
                 row |= {"guess": guess, "correct": guess == label, "confidence": max(p, 1 - p)}
                 row |= {"label_confidence": own, "label_rank": 1 if guess == label else 2}
-                row |= {"entropy_bits": -(p * math.log2(p) + (1 - p) * math.log2(1 - p))}
+                row |= {"entropy_bits": -(p * math.log2(p) + (1 - p) * math.log2(1 - p)), "n_classes": 2}
                 expected_performance.append(row)
     for table, expected, keys in (
         (responses, expected_responses, ["value", "image", "layer", "time_ms"]),

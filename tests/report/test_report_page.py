@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 
-from dynvision.analysis import read_metrics
+from dynvision.analysis import read_experiment, read_metrics
 from dynvision.cli import main
 from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.errors import InputError
@@ -18,6 +18,7 @@ from dynvision.report import write_report
 from dynvision.report.numbers import number, seconds
 from dynvision.report.prose import NO_BREAK, change_of
 from dynvision.runs import ResultPaths
+from dynvision.visualization.tables import ExperimentTables, read_configs
 
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
 
@@ -297,3 +298,21 @@ def test_ratios_have_no_unit_behind_them():
         change_of(means, "V1", "peak", 1.0, 2.0)
         == f"peak response goes from 2.00 to {plain(['3.00', 'a.u.'])}"
     )
+
+
+def test_chance_is_that_of_all_classes_of_the_network(folder, tmp_path):
+    """Of ten classes one is shown and two are guessed; the table says how many there are, or else the manifest does."""
+    root, run_ids = folder
+    copy = tmp_path / "results"
+    shutil.copytree(root, copy)
+    path = ResultPaths(copy).experiment("contrast", run_ids[0]) / "performance.parquet"
+    table = pd.read_parquet(path)
+    shown = table[table["label"] == 3]
+    paths, configs = ResultPaths(copy), read_configs(ResultPaths(copy), run_ids[:1])
+    for made in (shown.assign(guess=3), shown.assign(guess=3, n_classes=10)):
+        made.to_parquet(path)
+        experiment = read_experiment(copy / "experiments" / "contrast" / "config.yaml")
+        tables = ExperimentTables(paths, experiment, configs)
+        assert tables.accuracy["chance"].unique().tolist() == [0.1]
+        assert tables.moments["chance"].unique().tolist() == [0.1]
+        shutil.rmtree(copy / "data", ignore_errors=True)
