@@ -74,8 +74,7 @@ def chance_level(performance: pd.DataFrame) -> float:
 
     Args:
         performance: table of guesses of one run, with the column `n_classes`. Tables of before lack it: the network then
-        has
-            as many classes as the highest number of a class that occurs tells, which may be too few.
+            has as many classes as the highest number of a class that occurs tells, which may be too few.
     """
     if "n_classes" in performance:
         return 1.0 / int(performance["n_classes"].iloc[0])

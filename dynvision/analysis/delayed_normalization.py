@@ -122,9 +122,7 @@ def fit_delayed_normalization(
     """
     height = np.abs(response).max()
     if not np.isfinite(height) or height == 0 or not amplitude.any():
-        return DelayedNormalization(
-            *[np.nan] * 6, reason="there is no stimulus, no response, or one that is not finite"
-        )
+        return no_fit("there is no stimulus, no response, or one that is not finite")
     target = response / height
     begins = int(np.argmax((np.abs(target) > ONSET).any(axis=0)))
     latest = begins + 1.0
@@ -169,7 +167,7 @@ def fit_delayed_normalization(
     variance = float(((target - target.mean()) ** 2).sum())
     r_squared = 1 - 2 * float(best.cost) / variance if variance > 0 else np.nan
     if reason := on_a_bound(best.x[:4], low, high, list(BOUNDS)):
-        return DelayedNormalization(*[np.nan] * 6, r_squared=r_squared, reason=reason)
+        return no_fit(reason, r_squared)
     tau1, tau2, n, sigma = np.exp(best.x[:4]).tolist()
     return DelayedNormalization(
         tau1,
@@ -180,6 +178,12 @@ def fit_delayed_normalization(
         scale=float(height) * _gain(shape(best.x), target),
         r_squared=r_squared,
     )
+
+
+def no_fit(reason: str, r_squared: float = np.nan) -> DelayedNormalization:
+    """A fit without parameters, and why."""
+    none = float("nan")
+    return DelayedNormalization(none, none, none, none, none, none, r_squared, reason)
 
 
 def _gain(r: np.ndarray, target: np.ndarray) -> float:

@@ -7,6 +7,7 @@ the band reaches from the lowest to the highest run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
     table = table.assign(condition=table["run_id"].astype(str).map(condition_of))
     assert not table["condition"].isna().any(), "every run has a condition"
     groups = table.groupby(["condition", *keys], observed=True, sort=False, dropna=False)
-    wanted = {
+    wanted: dict[str, tuple[str, Any]] = {
         "mean": ("mean", "mean"),
         "low": ("mean", "min"),
         "high": ("mean", "max"),
