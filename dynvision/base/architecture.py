@@ -19,14 +19,20 @@ def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any], more: Itera
     Raises:
         InputError: with the nearest name.
     """
-    known: set[str] = set(more)
+    known = constructor_arguments(owner) | set(more)
+    for name in kwargs:
+        if name not in known:
+            raise unknown_name("argument", name, known)
+
+
+def constructor_arguments(owner: type) -> set[str]:
+    """Names of all arguments that the constructor of a class or of one of its bases takes."""
+    known: set[str] = set()
     for base in owner.__mro__:
         if "__init__" in base.__dict__ and base is not object:
             parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
             known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    for name in kwargs:
-        if name not in known:
-            raise unknown_name("argument", name, known - {"self"})
+    return known - {"self"}
 
 
 def parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:

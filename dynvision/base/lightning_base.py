@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from dynvision.base.batches import (
     explained_normalisation,
     last_batch,
 )
+from dynvision.base.kept_arguments import KeptArguments
 from dynvision.base.monitoring import NotFinite, explain_non_finite_loss
 from dynvision.base.observers import CostObserver, Observer, watch_costs
 from dynvision.base.optimization import (
@@ -50,7 +50,7 @@ class Presentation(NamedTuple):
     labels: Tensor
 
 
-class LightningBase(pl.LightningModule):
+class LightningBase(KeptArguments):
     """Loss, metrics and optimiser. In the bases of a class it stands after :class:`TemporalBase`.
 
     Args:
