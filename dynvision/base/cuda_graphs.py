@@ -268,12 +268,12 @@ class CudaGraphs:
             self._log("the GPU's memory does not hold a captured trial beside the others")
             return None
         except RuntimeError as error:
-            # Somebody around this call, e.g. torch.compile in mode reduce-overhead, records graphs itself.
-            if "already recording to mempool" not in str(error):
-                raise
+            # Eager execution is always right, and shows an error that is not one of capturing. Seen: a caller that
+            # records graphs itself (torch.compile in mode reduce-overhead), and want of memory inside of cuBLAS.
             torch.cuda.set_stream(stream)  # a capture that could not begin leaves its own stream in place
             self._refused.add(key)
-            self._log("the call is being recorded as a graph already")
+            torch.cuda.empty_cache()
+            self._log(f"the trial could not be captured ({str(error).splitlines()[0]})")
             return None
         self._graphs[key] = graph
         log.info(

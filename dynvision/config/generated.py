@@ -72,7 +72,7 @@ def _defaults() -> str:
     for name, schema in (("training", TrainingConfig), ("data", DataConfig), ("execution", ExecutionConfig)):
         parts.append(f"{name}:\n" + _yaml_lines(schema, 2, skip=("name",) if name == "data" else ()))
     parts.append(
-        "model_defaults: # by family of models; model_args overrules\n"
+        "model_defaults: # by family of models or by model; model_args overrules\n"
         + "\n".join(f"  {name}:\n" + _yaml_lines(schema, 4) for name, schema in _model_sections().items())
     )
     return "\n".join(parts)

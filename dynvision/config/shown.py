@@ -34,7 +34,7 @@ def resolved(workflow: WorkflowConfig, model: str, data_name: str) -> dict[str, 
     """Everything that is set for the runs of one model on one data set, by section and key; sweeps stay lists."""
     sections = workflow.sections(model, data_name)
     schema = find_model(model).args
-    defaults = schema().model_dump(mode="json") | workflow.model_defaults.get(schema.family(), {})
+    defaults = schema().model_dump(mode="json") | workflow.defaults_of(model)
     data = validate(DataConfig, {**sections["data"], "name": data_name}, "data")
     training = validate(TrainingConfig, sections["training"], "training")
     experiments = workflow.selected_experiments()
@@ -59,8 +59,9 @@ def _origins(layers: Layers, model: str, data_name: str) -> Origin:
 
     def origin(path: tuple[str, ...], value: Any) -> str:
         found = origin_of(path, value, applied)
-        if found == DEFAULT and path[0] == "model_args":
-            found = origin_of(("model_defaults", family, *path[1:]), value, applied)
+        for name in (model, family):
+            if found == DEFAULT and path[0] == "model_args":
+                found = origin_of(("model_defaults", name, *path[1:]), value, applied)
         return found
 
     return origin

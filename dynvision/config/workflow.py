@@ -13,6 +13,7 @@ from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.groups import Classes, class_list
 from dynvision.config.layers import Layers, mapping, merge_layers, mode_names, read_layers
+from dynvision.config.models import find_model
 from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import Sweeps, resolve_sweeps
@@ -35,7 +36,9 @@ class WorkflowConfig(Section):
     )
     model_name: tuple[str, ...] = key(("DyRCNNx4",), "model or models by name, or package.module:Class")
     model_args: dict[str, Any] = key({}, "arguments of the model; a list of values is a sweep over them")
-    model_defaults: dict[str, dict[str, Any]] = key({}, "defaults by family of models, below model_args")
+    model_defaults: dict[str, dict[str, Any]] = key(
+        {}, "defaults by family of models or by model, below model_args"
+    )
     category: Sweeps = key({}, "sweeps of one parameter at a time: a name, or parameter: [values]")
     categories: dict[str, dict[str, Any]] = key({}, "sweeps that can be named in category")
     data_name: tuple[str, ...] = key(
@@ -133,6 +136,12 @@ class WorkflowConfig(Section):
             return {section: merged.get(section) or {} for section in DATA_SECTIONS}
         own = self.data_defaults.get(data_name, {})
         return {section: merge(getattr(self, section), own.get(section, {})) for section in DATA_SECTIONS}
+
+    def defaults_of(self, model: str) -> dict[str, Any]:
+        """The values of ``model_defaults`` for a model: those of its family, overruled by those of its own name."""
+        family = find_model(model).args.family()
+        own = {} if model == family else self.model_defaults.get(model, {})
+        return self.model_defaults.get(family, {}) | own
 
     def scorecard_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments that the scorecard needs, by name.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynvision.config.data import with_own_names
-from dynvision.config.models import MODELS, find_model
+from dynvision.config.models import MODELS
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.sweep import replace_value
@@ -28,13 +28,13 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         (name, value) for name, values in workflow.category.items() for value in values
     ]
     validate(TrainingConfig, workflow.training, "training")
-    for family in workflow.model_defaults:
-        families = {entry.args.family() for entry in MODELS.values()}
-        if family not in families:
-            raise unknown_name("family of models", family, families, key="model_defaults")
+    known = {entry.args.family() for entry in MODELS.values()} | set(MODELS) | set(workflow.model_name)
+    for name in workflow.model_defaults:
+        if name not in known:
+            raise unknown_name("model or family of models", name, known, key="model_defaults")
     runs: dict[str, RunConfig] = {}
     for model, data in itertools.product(workflow.model_name, workflow.data_name):
-        defaults = workflow.model_defaults.get(find_model(model).args.family(), {})
+        defaults = workflow.defaults_of(model)
         own = workflow.sections(model, data)
         model_args, data_settings = split_input_dims(own["model_args"], own["data"])
         swept = _swept(model_args, workflow.category)

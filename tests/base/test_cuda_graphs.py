@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from dynvision.base import cuda_graphs
 from dynvision.base.cuda_graphs import _cannot_capture, _settings, _signature
 from dynvision.models import create
 
@@ -79,3 +80,22 @@ def test_nothing_that_a_training_does_by_itself_is_another_key() -> None:
         model, DataLoader(images, 2)
     )
     assert len(seen) == 8 and all(settings == seen[0] for settings in seen)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")])
+def test_a_trial_that_cannot_be_captured_runs_eagerly_and_says_so_once(
+    error: Exception, monkeypatch: Any, caplog: Any
+) -> None:
+    def fails(*arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cuda_graphs, "GraphedTrial", fails)
+    for name in ("graph_pool_handle", "memory_reserved", "current_stream", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
+    graphs, model = cuda_graphs.CudaGraphs(), torch.nn.Linear(2, 2)
+    with caplog.at_level("INFO"), torch.no_grad():
+        for _ in range(cuda_graphs.EAGER_CALLS + 3):
+            x = torch.rand(1, 2)
+            assert graphs.run(model, "key", lambda inputs, watch: model(inputs[0]), [x], {}).equal(model(x))
+    assert len(graphs) == 0 and caplog.text.count("no CUDA graph") == 1

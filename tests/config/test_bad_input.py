@@ -60,7 +60,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model": {"nam": "DyRCNNx4"}},
         "unknown key 'nam' (key model.nam); did you mean 'name'?",
     ),
-    "family": ({"model_defaults": {"DyRCN": {}}}, "unknown family of models 'DyRCN' (key model_defaults)"),
+    "family": (
+        {"model_defaults": {"DyRCN": {}}},
+        "unknown model or family of models 'DyRCN' (key model_defaults)",
+    ),
     "key without a space": (
         {"model_args": {"rctype:full": ""}},
         "put a space behind the colon: rctype: full",

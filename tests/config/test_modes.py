@@ -78,10 +78,13 @@ def test_each_data_set_has_its_own_defaults(tmp_path: Path) -> None:
 def test_shipped_modes_can_be_planned(config_dir: str, mode: str) -> None:
     values = yaml.safe_load((Path(config_dir) / "modes" / f"{mode}.yaml").read_text())
     plan = plan_workflow(config_dir, {"mode": mode})
+    (run,) = plan.runs.values()
     for section, settings in values.items():
+        settings = settings["DyRCNN"] if section == "model_defaults" else settings
         applied = {
             "execution": plan.workflow.execution.model_dump(),
-            "training": next(iter(plan.runs.values())).training.model_dump(),
+            "training": run.training.model_dump(),
+            "model_defaults": run.model.args,
         }[section]
         assert {name: applied[name] for name in settings} == settings
 

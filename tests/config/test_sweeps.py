@@ -116,6 +116,15 @@ def test_defaults_of_a_family_are_below_model_args(config_dir: str, tmp_path: An
     assert (run.model.args["tau"], run.model.args["t_recurrence"]) == (9.0, 2.0)
 
 
+def test_defaults_of_a_model_are_above_those_of_its_family(config_dir: str, tmp_path: Any) -> None:
+    (tmp_path / "config_defaults.yaml").write_text(
+        "model_defaults: {DyRCNN: {tau: 9, trc: 4}, DyRCNNx8: {tau: 20}}\nexperiments: {contrast: {}}\n"
+    )
+    runs = plan_workflow(tmp_path, {"model_name": ["DyRCNNx4", "DyRCNNx8"]}).runs.values()
+    assert {run.model.name: run.model.args["tau"] for run in runs} == {"DyRCNNx4": 9.0, "DyRCNNx8": 20.0}
+    assert {run.model.args["t_recurrence"] for run in runs} == {4.0}
+
+
 def test_later_files_overrule_earlier_ones_key_by_key(tmp_path: Any) -> None:
     (tmp_path / "config_defaults.yaml").write_text("training: {epochs: 3, batch_size: 4}\nseed: 1\n")
     (tmp_path / "config_experiments.yaml").write_text(
