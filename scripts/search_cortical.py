@@ -119,7 +119,10 @@ def evaluate(
                 train_run(run, execution, data, run_folder)
                 trained = time.time() - started
                 accuracy = float(json.loads((run_folder / "test.json").read_text())["test_accuracy"])
-                found = {**score(run, execution, data, run_folder, split, images), "accuracy": round(accuracy, 4)}
+                found = {
+                    **score(run, execution, data, run_folder, split, images),
+                    "accuracy": round(accuracy, 4),
+                }
                 found["score"] -= 100 * max(0.0, GOAL - accuracy)
                 found["train_s"] = round(trained, 1)
             else:
@@ -177,7 +180,12 @@ def score(run: Any, execution: Any, data: Path, run_folder: Path, split: str, im
         "octaves": round(octaves, 3),
         "failed": [f"{name}:{layer}" for name, layer in zip(failed["name"], failed["layer"], strict=True)],
         "times": [
-            [row["name"], row["area"], row["layer"], *(round(float(row[key]), 2) for key in ("value", "model", "cortex"))]
+            [
+                row["name"],
+                row["area"],
+                row["layer"],
+                *(round(float(row[key]), 2) for key in ("value", "model", "cortex")),
+            ]
             for _, row in ms.iterrows()
         ],
     }
@@ -253,7 +261,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="with --arguments")
     parser.add_argument("--epochs", type=int, default=TRAINING["epochs"])
     parser.add_argument(
-        "--splits", choices=("val", "test"), nargs="+", default=["val"], help="with --arguments: images that are shown"
+        "--splits",
+        choices=("val", "test"),
+        nargs="+",
+        default=["val"],
+        help="with --arguments: images that are shown",
     )
     parser.add_argument("--model", default="DyRCNNx4", help="with --arguments")
     parser.add_argument("--images", type=int, default=100, help="images that are shown in each protocol")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.errors import InputError, unknown_name
+from dynvision.trained import WEIGHTS, shipped_runs
 
 if TYPE_CHECKING:
     from dynvision.config.run import RunConfig
@@ -30,7 +31,10 @@ class FinishedRun:
 
 def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
     """The runs and where results lie."""
-    about = "id of a trained run, as 'dynvision runs' lists it; its beginning is enough if no other begins so"
+    about = (
+        "id of a trained run, as 'dynvision runs' lists it; its beginning is enough if no other begins so; "
+        f"or a network that ships trained: {', '.join(shipped_runs())}"
+    )
     parser.add_argument("run", metavar="RUN", nargs="+" if several else None, help=about)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the results (default: results)"
@@ -38,10 +42,12 @@ def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) ->
 
 
 def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
-    """A run by its id or the beginning of it.
+    """A run by its id or the beginning of it, or a network that ships trained.
+
+    The data of a network that ships are converted where they are not there yet.
 
     Args:
-        given: the id, or its beginning.
+        given: the id, its beginning, or the name of a network that ships.
         results: folder of the results.
         needs_data: whether its data must be there, too.
 
@@ -52,20 +58,30 @@ def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
     from dynvision.runs import ResultPaths
 
     paths = ResultPaths(results)
+    shipped = shipped_runs()
+    if given in shipped:
+        config = read_run_config(shipped[given] / "config.yaml")
+        data = paths.data(config.data_id)
+        if needs_data and not (data / "manifest.json").exists():
+            from dynvision.data.conversion import convert_dataset
+
+            convert_dataset(config.data.images, data, "memory")
+        return FinishedRun(config, shipped[given] / WEIGHTS, data)
     known = sorted(path.parent.name for path in (results / "runs").glob("*/config.yaml"))
     name = Path(given).name
     found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
     if not known:
         raise InputError(
-            f"no run has been trained in {results}; train one, or give the folder with --results"
+            f"no run has been trained in {results}, and {given!r} is none of those that ship "
+            f"({', '.join(shipped)}); train one, or give the folder with --results"
         )
     if not found:
-        raise unknown_name("run", given, known)
+        raise unknown_name("run", given, [*known, *shipped])
     if len(found) > 1:
         raise InputError(f"several runs begin with {given!r}: {', '.join(found)}; give more of the id")
     folder = paths.run(found[0])
     config = read_run_config(folder / "config.yaml")
-    finished = FinishedRun(config, folder / "model.safetensors", paths.data(config.data_id))
+    finished = FinishedRun(config, folder / WEIGHTS, paths.data(config.data_id))
     needed = [(finished.weights, "train"), (finished.data / "manifest.json", "convert")]
     for path, mend in needed if needs_data else needed[:1]:
         if not path.exists():

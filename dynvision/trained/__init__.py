@@ -1,0 +1,16 @@
+"""Trained networks that ship with the package: a folder each, with the files of a run and a card.
+
+A command that takes a run takes the name of such a folder as well, for example ``dynvision scorecard cortical``.
+``scripts/ship_run.py`` makes a folder from a finished run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WEIGHTS = "model.safetensors"
+
+
+def shipped_runs() -> dict[str, Path]:
+    """Return the folders of the trained networks that ship, by name."""
+    return {path.parent.name: path.parent for path in sorted(Path(__file__).parent.glob(f"*/{WEIGHTS}"))}

@@ -1,0 +1,55 @@
+"""Make a network that ships with the package from the folder of a finished run.
+
+    python scripts/ship_run.py FOLDER NAME "how it was trained, in one command" [SCORECARD.csv]
+
+FOLDER holds config.yaml, model.safetensors and test.json; the network then is NAME for every command that takes a run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from dynvision.config.run import read_run_config
+
+TRAINED = Path(__file__).parent.parent / "dynvision" / "trained"
+
+
+def scorecard_line(path: Path) -> str:
+    """Signs and times of a scorecard, in a sentence."""
+    card = pd.read_csv(path)
+    signs = card[card["kind"] == "sign"]
+    times = card[(card["unit"] == "ms") & card["area"].isin(["V1-V3", "VOTC", "LOTC"])]["distance"].dropna()
+    return (
+        f"Scorecard on test images: {(signs['verdict'] == 'yes').sum()} of {len(signs)} signs as in cortex; times of V1-V3, "
+        f"VOTC and LOTC differ by {times.median():.2f} octaves in the median ({len(times)} times)."
+    )
+
+
+def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
+    """Copy the files and write the card."""
+    source, target = Path(folder), TRAINED / name
+    target.mkdir(exist_ok=True)
+    for file in ("config.yaml", "test.json", "model.safetensors"):
+        shutil.copyfile(source / file, target / file)
+    run, test = read_run_config(source / "config.yaml"), json.loads((source / "test.json").read_text())
+    lines = [
+        f"# {name}",
+        "",
+        f"{run.model.name}, trained on {run.data.name} (seed {run.seed}, {test['epoch']} epochs); its run is `{run.run_id}`.",
+        "",
+        f"- Test accuracy: {100 * test['test_accuracy']:.1f} % of {test['n_images']} images.",
+        *([f"- {scorecard_line(Path(scorecard))}"] if scorecard else []),
+        f"- Trained by `{command}`; its configuration is in `config.yaml`.",
+        "- Use: small images of handwritten digits. It says nothing about other images.",
+        "- License and citation: those of DynVision, see `LICENSE` and `CITATION.cff`.",
+    ]
+    (target / "README.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
