@@ -25,8 +25,8 @@ def scorecard_line(path: Path) -> str:
     signs = card[card["kind"] == "sign"]
     times = card[(card["unit"] == "ms") & card["area"].isin(["V1-V3", "VOTC", "LOTC"])]["distance"].dropna()
     return (
-        f"Scorecard on test images: {(signs['verdict'] == 'yes').sum()} of {len(signs)} signs as in cortex; times of V1-V3, "
-        f"VOTC and LOTC differ by {times.median():.2f} octaves in the median ({len(times)} times)."
+        f"Scorecard on test images: {(signs['verdict'] == 'yes').sum()} of {len(signs)} signs as in cortex; times of "
+        f"V1-V3, VOTC and LOTC differ by {times.median():.2f} octaves in the median ({len(times)} times)."
     )
 
 
@@ -40,7 +40,8 @@ def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
     lines = [
         f"# {name}",
         "",
-        f"{run.model.name}, trained on {run.data.name} (seed {run.seed}, {test['epoch']} epochs); its run is `{run.run_id}`.",
+        f"{run.model.name}, trained on {run.data.name} for {test['epoch']} epochs with seed {run.seed}: the run "
+        f"`{run.run_id}`.",
         "",
         f"- Test accuracy: {100 * test['test_accuracy']:.1f} % of {test['n_images']} images.",
         *([f"- {scorecard_line(Path(scorecard))}"] if scorecard else []),
