@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "dynvision"
 LAYERS = (
     ("errors",),
     ("registry",),
-    ("units", "files", "gpus"),
+    ("units", "files", "gpus", "trained"),
     ("section", "functional"),
     ("config", "stimuli", "noise", "trials"),
     ("runs", "device", "resources"),
