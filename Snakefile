@@ -7,6 +7,7 @@
 import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -14,6 +15,7 @@ from snakemake.utils import min_version
 from dynvision.config.command_line import check_given_once, given_values
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
+from dynvision.former_names import ChangedMeaning, warn_in_one_line
 from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs import CallFolder, failures, plan_workflow
 
@@ -25,6 +27,10 @@ shell.prefix(
     f"trap '' TERM USR1; set -euo pipefail; export PATH={shlex.quote(str(commands_folder()))}:$PATH; "
 )
 
+if workflow.is_main_process:
+    warn_in_one_line()
+else:
+    warnings.simplefilter("ignore", ChangedMeaning)
 try:
     # As text, so that it is read like the files: Snakemake would guess what each value is.
     check_given_once(sys.argv)

@@ -14,10 +14,12 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dynvision.errors import InputError
+from dynvision.former_names import warn_in_one_line
 
 COMMANDS: dict[str, str] = {
     "convert": "write a data set's splits as FFCV files, with a manifest",
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     sys.path.append(os.getcwd())  # for a model of the user's own, named as module:Class
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with _signals() as received:
+    with warnings.catch_warnings(), _signals() as received:
+        warn_in_one_line()
         try:
             parsed = _parse(given)
             command_module(parsed.command).run(parsed)

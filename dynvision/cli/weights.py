@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.yaml_text import parse
+from dynvision.config.yaml_text import one_line, parse
 from dynvision.errors import InputError
 
 
@@ -88,7 +88,18 @@ def _import(source: Path, model: str, model_args: str, resolution: int, given: P
     config = save_imported(imported, source, output)
     n_parameters = sum(parameter.numel() for parameter in imported.model.parameters())
     print(f"{model}: {n_parameters:,} parameters, {imported.model.n_classes} classes")
+    if imported.assumed:
+        print(f"assumed, since the file does not tell: {_with_units(model, imported.assumed)}")
+        print("give what is otherwise with --model-args, e.g. --model-args '{trc: 4, rctarget: middle}'")
     print(f"wrote {output} and {config}")
+
+
+def _with_units(model: str, values: dict[str, Any]) -> str:
+    from dynvision.config.models import find_model
+
+    fields = find_model(model).args.model_fields
+    units = {name: (fields[name].json_schema_extra or {}).get("unit", "") for name in values}  # type: ignore[union-attr]
+    return ", ".join(f"{name} {one_line(value)} {units[name]}".rstrip() for name, value in values.items())
 
 
 def _mapping(text: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynvision.errors import InputError
+from dynvision.former_names import warn_if_changed
 
 MODEL_ALIASES: dict[str, str] = {
     "rctype": "recurrence_type",
@@ -46,6 +47,8 @@ TRAINING_ALIASES: dict[str, str] = {
 def expand_aliases(values: Mapping[str, Any], aliases: Mapping[str, str], where: str) -> dict[str, Any]:
     """Replace short names by the names of the schema.
 
+    Short names that meant something else in DynVision 0.1 are warned of.
+
     Raises:
         InputError: a key is given twice, once by its short and once by its long name.
     """
@@ -54,5 +57,6 @@ def expand_aliases(values: Mapping[str, Any], aliases: Mapping[str, str], where:
         name = aliases.get(str(given), str(given))
         if name in expanded:
             raise InputError(f"{where}: {name!r} is given twice, once by its short name; remove one of them")
+        warn_if_changed(str(given), value)
         expanded[name] = value
     return expanded

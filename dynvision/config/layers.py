@@ -28,6 +28,7 @@ from dynvision.config.sweep import listed
 from dynvision.config.twins import merge
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError, unknown_name
+from dynvision.former_names import warn_if_changed
 
 DEFAULT_FILES = (
     "config_defaults.yaml",
@@ -262,5 +263,6 @@ def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
             values["model_args"], f"experiments.{name}.model_args", origin
         )
     if values.get("parameter") in MODEL_ALIASES:
+        warn_if_changed(values["parameter"], values.get("values"))
         values["parameter"] = MODEL_ALIASES[values["parameter"]]
     return values

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from dynvision.config.models import MODELS
 from dynvision.config.section import Section
 from dynvision.errors import InputError, unknown_name
+from dynvision.former_names import answer
 from dynvision.noise.blend import NoiseConfig
 from dynvision.stimuli.stimulus import STIMULI, Stimulus
 
@@ -98,6 +99,8 @@ def find_parameter(
     known = all_parameters()
     if name not in known and name in model_args:
         return Parameter(name, "model")
+    if name not in known and (former := answer(name, None)):
+        raise InputError(f"unknown experiment parameter: {former}")
     if name not in known:
         raise unknown_name("experiment parameter", name, known, key="parameter")
     parameter = known[name]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dynvision.errors import InputError, unknown_name
+from dynvision.former_names import answer
 
 
 class Section(BaseModel):
@@ -115,6 +116,8 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
             return (
                 f"{location[-1]!r} is read as one key without a value; put a space behind the colon: {spaced}"
             )
+        if former := answer(location[-1], detail["input"]):
+            return f"unknown key {path}: {former}"
         owner = _section_at(schema, location[:-1])
         return str(unknown_name("key", location[-1], owner.model_fields, key=path))
     if detail["type"] == "literal_error":

@@ -16,6 +16,7 @@ from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DataConfig
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError, unknown_name
+from dynvision.former_names import warn_if_changed
 
 SECTIONS: dict[str, Mapping[str, str]] = {
     "model_args": MODEL_ALIASES,
@@ -48,6 +49,8 @@ def resolve_sweeps(category: Any, categories: Any) -> Sweeps:
     for part in listed(category):
         for parameter, values in _mapping_of(part, categories).items():
             name = long_name(str(parameter))
+            if name.startswith("model_args."):
+                warn_if_changed(str(parameter).removeprefix("model_args."), values)
             if name in sweeps:
                 raise InputError(f"category has {parameter!r} twice; give all of its values in one list")
             sweeps[name] = tuple(values) if isinstance(values, (list, tuple)) else (values,)

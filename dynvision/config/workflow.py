@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.groups import Classes, class_list
 from dynvision.config.layers import Layers, mapping, merge_layers, mode_names, read_layers
+from dynvision.config.model import DyRCNNArgs
 from dynvision.config.models import find_model
 from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section, key, validate
@@ -21,6 +23,7 @@ from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.transforms import resolve_transform
 from dynvision.config.twins import feedforward_twin, merge, resolve_block
 from dynvision.config.visualization import VisualizationConfig
+from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError, unknown_name
 
 # Not names of experiments: all of them together, and the folders with the figures of runs.
@@ -193,6 +196,28 @@ def resolve_layers(layers: Layers) -> WorkflowConfig:
     Raises:
         InputError: anything that is misspelt, mistyped or impossible.
     """
-    config = validate(WorkflowConfig, merge_layers(layers.all()), "")
+    merged = merge_layers(layers.all())
+    _check_sections(merged)
+    config = validate(WorkflowConfig, merged, "")
     config._layers = layers
     return config
+
+
+def _check_sections(values: Mapping[str, Any]) -> None:
+    """Check that no key of a section stands outside of it, as all of them did in DynVision 0.1.
+
+    Raises:
+        InputError: one does.
+    """
+    inside = {
+        "model_args": {*DyRCNNArgs.model_fields, *MODEL_ALIASES},
+        "training": {*TrainingConfig.model_fields, *TRAINING_ALIASES},
+        "data": set(DataConfig.model_fields),
+        "execution": set(ExecutionConfig.model_fields),
+    }
+    for name, value in values.items():
+        for section, keys in inside.items():
+            if name in keys and name not in WorkflowConfig.model_fields:
+                raise InputError(
+                    f"unknown key {name!r}: it is a key of {section}; write {one_line({section: {name: value}})[1:-1]}"
+                )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import dynvision
 from dynvision.base import TemporalBase
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
+from dynvision.config.model import TemporalArgs
 from dynvision.config.models import find_model
 from dynvision.config.run import resolve_model_args
 from dynvision.config.yaml_text import to_yaml
@@ -36,12 +37,14 @@ class ImportedWeights:
         config: ``model`` and ``data`` as in ``config_workflow.yaml``.
         mapped: published name, own name and shape of every weight that was taken over.
         left_out: published names of what is no weight of the model, as its class knows.
+        assumed: arguments that shape what the model computes and that neither the file nor the caller gave.
     """
 
     model: TemporalBase
     config: dict[str, Any]
     mapped: list[tuple[str, str, tuple[int, ...]]]
     left_out: list[str]
+    assumed: dict[str, Any]
 
 
 def import_weights(
@@ -61,10 +64,8 @@ def import_weights(
     """
     published = read_checkpoint(path)
     kind = model_class(model_name)
-    known = {
-        **kind.published_arguments(published),
-        **expand_aliases(model_args or {}, MODEL_ALIASES, "model_args"),
-    }
+    chosen = expand_aliases(model_args or {}, MODEL_ALIASES, "model_args")
+    known = {**kind.published_arguments(published), **chosen}
     args = resolve_model_args(model_name, known)
     translated = dict(kind.translate_pretrained_layer_names(published))
     given = args.model_dump(exclude_unset=True)
@@ -88,7 +89,32 @@ def import_weights(
         "model": {"name": model_name, "args": args.model_dump(mode="json")},
         "data": {"n_channels": n_channels, "resolution": size},
     }
-    return ImportedWeights(model, config, mapped, [name for name in published if name not in taken])
+    left_out = [name for name in published if name not in taken]
+    return ImportedWeights(model, config, mapped, left_out, _assumed(args, known, chosen))
+
+
+def _assumed(args: TemporalArgs, known: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the dynamics that have their defaults because nobody knows them.
+
+    Args:
+        args: all arguments.
+        known: those that the file tells or the caller has chosen.
+        chosen: those that the caller has chosen.
+    """
+    values = args.model_dump(mode="json")
+    recurrent = values.get("recurrence_type", "none") != "none"
+    feedback = values.get("feedback", "none") != "none"
+    leaks = bool(getattr(args, "leaks", False))
+    matters = {
+        "dt": leaks or recurrent, "tau": leaks, "t_feedforward": leaks or recurrent, "recurrence_target": recurrent,
+        "recurrence_merge": recurrent, "t_recurrence": recurrent, "t_skip": bool(values.get("skip")),
+        "t_feedback": feedback,
+    }  # fmt: skip
+    found = {name: values[name] for name, matter in matters.items() if matter and name in values}
+    assumed = {name: value for name, value in found.items() if name not in known}
+    # A file has the weights of feedback connections; how they are merged is not in it.
+    merge = {"feedback": values["feedback"]} if feedback and "feedback" not in chosen else {}
+    return {**assumed, **merge}
 
 
 def save_imported(imported: ImportedWeights, source: Path, output: Path) -> Path:

@@ -176,3 +176,35 @@ def test_safetensors_are_read_too_and_never_replaced(published, tmp_path, capsys
         )
         == 0
     )
+
+
+def test_what_a_file_of_dynvision_0_1_does_not_tell_is_printed(tmp_path, capsys):
+    """Delays, dt, targets and the merge of the feedback are in no state dict."""
+    state = create("DyRCNNx2", input_dims=(4, 1, 28, 28), feedback="multiplicative").state_dict()
+    names = {name: name.replace("classifier.", "classifier.2.") for name in state}
+    names |= {
+        name: name.replace(".recurrence.", ".recurrence.conv.") for name in state if ".recurrence." in name
+    }
+    source = tmp_path / "trained.pt"
+    torch.save({names[name]: tensor for name, tensor in state.items()}, source)
+    command = [
+        "weights",
+        "import",
+        str(source),
+        "--model",
+        "DyRCNNx2",
+        "--output",
+        str(tmp_path / "a.safetensors"),
+    ]
+    assert main(command) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("assumed"))
+    assert line == (
+        "assumed, since the file does not tell: dt 2.0 ms, tau 5.0 ms, t_feedforward 0.0 ms, recurrence_target output, "
+        "recurrence_merge additive, t_recurrence 6.0 ms, t_skip 0.0 ms, t_feedback 30.0 ms, feedback additive"
+    )
+    chosen = (
+        "{dt: 1, tau: 9, tff: 0, rctarget: output, rcmode: additive, trc: 6, tsk: 0, tfb: 30, feedback: mul}"
+    )
+    command += ["--model-args", chosen]
+    assert main(command) == 0
+    assert "assumed" not in capsys.readouterr().out
