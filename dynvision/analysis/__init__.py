@@ -16,6 +16,7 @@ from dynvision.analysis.tables import (
     read_training,
     write_table,
 )
+from dynvision.recordings.extract import extract_responses
 from dynvision.recordings.responses import open_responses
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "accuracy_courses",
     "average_seeds",
     "bootstrap_interval",
+    "extract_responses",
     "find_measure",
     "group_runs",
     "measure_responses",

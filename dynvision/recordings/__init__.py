@@ -5,6 +5,7 @@ from __future__ import annotations
 from dynvision.recordings.behaviour import compare_behaviour, read_trials
 from dynvision.recordings.compare import compare
 from dynvision.recordings.data import read_bids_derivatives, read_recording
+from dynvision.recordings.extract import extract_responses
 from dynvision.recordings.responses import (
     labelled_responses,
     open_responses,
@@ -16,6 +17,7 @@ from dynvision.recordings.responses import (
 __all__ = [
     "compare",
     "compare_behaviour",
+    "extract_responses",
     "labelled_responses",
     "open_responses",
     "read_bids_derivatives",

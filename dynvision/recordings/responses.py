@@ -133,7 +133,9 @@ class UnitFile:
             if layer not in shapes:
                 raise unknown_name("layer", layer, shapes, key="layers")
         self.layers = list(layers or shapes)
-        self._chosen = {name: _draw(name, int(np.prod(shapes[name])), n_units, seed) for name in self.layers}
+        self._chosen = {
+            name: draw_units(name, int(np.prod(shapes[name])), n_units, seed) for name in self.layers
+        }
         self._sizes = {name: int(np.prod(shapes[name])) for name in self.layers}
         self.times = np.unique(keys["time_ms"].to_numpy(dtype=float))
         shown = (
@@ -144,7 +146,7 @@ class UnitFile:
             "label": shown["label"].to_numpy(),
             "condition": shown["value"].to_numpy(dtype=float),
         }
-        self.unit = _unit_coordinates(self._chosen, shapes)
+        self.unit = unit_coordinates(self._chosen, shapes)
         self.attributes = {name: str(keys[name].iloc[0]) for name in ("run_id", "experiment", "parameter")}
         self.shape = (len(shown), len(self.unit["layer"]), len(self.times))
         self._starts = np.cumsum([0, *(len(self._chosen[name]) for name in self.layers)])
@@ -240,16 +242,18 @@ def _descriptors(dataset: xarray.Dataset, dimension: str) -> dict[str, list[Any]
     return {str(name): list(dataset[name].values) for name in names}
 
 
-def _draw(layer: str, size: int, n_units: int | None, seed: int) -> np.ndarray:
+def draw_units(layer: str, size: int, n_units: int | None, seed: int) -> np.ndarray:
+    """Return the units to keep of a layer of ``size`` units, ascending; they depend on the seed and the layer alone."""
     if n_units is None or n_units >= size:
         return np.arange(size)
     random = np.random.default_rng([seed, *layer.encode()])
     return np.sort(random.choice(size, n_units, replace=False))
 
 
-def _unit_coordinates(
+def unit_coordinates(
     chosen: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, np.ndarray]:
+    """Return layer, channel, row and column of the chosen units of layers of shape (C, H, W) or (K,), in order."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("layer", "channel", "row", "column")}
     for layer, units in chosen.items():
         places = np.unravel_index(units, [*shapes[layer], *[1] * (3 - len(shapes[layer]))])
