@@ -62,7 +62,8 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.identity import VERSION
     from dynvision.config.run import RunConfig, thaw
-    from dynvision.config.section import validate
+    from dynvision.config.scorecard import ScorecardConfig
+    from dynvision.config.section import Section, validate
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.config.yaml_text import to_yaml
     from dynvision.files import write_text
@@ -78,7 +79,12 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     elif kind == "data":
         frozen = to_yaml({"data": validate(ImagesConfig, values, "data")})
     elif kind == "visualization":
-        frozen = to_yaml({"visualization": validate(VisualizationConfig, values, "visualization")})
+        sections: dict[str, type[Section]] = {
+            "visualization": VisualizationConfig,
+            "scorecard": ScorecardConfig,
+        }
+        given = values if set(values) & set(sections) else {"visualization": values}
+        frozen = to_yaml({name: validate(sections[name], given[name], name) for name in given})
     else:
         name = values.pop("name", None)
         if not isinstance(name, str):

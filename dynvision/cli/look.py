@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dynvision.config.visualization import VisualizationConfig
+    from dynvision.visualization.style import Style
 
 
 def add_look_argument(parser: argparse.ArgumentParser) -> None:
@@ -29,3 +30,15 @@ def look_from(arguments: argparse.Namespace) -> VisualizationConfig:
     from dynvision.visualization.config_file import read_visualization
 
     return read_visualization(arguments.visualization, arguments.results)
+
+
+def style_from(arguments: argparse.Namespace) -> Style:
+    """The look with what may stand beside cortex.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    from dynvision.visualization.config_file import read_scorecard
+    from dynvision.visualization.style import Style
+
+    return Style(look_from(arguments), read_scorecard(arguments.visualization, arguments.results))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.look import add_look_argument, look_from
+from dynvision.cli.look import add_look_argument, style_from
 from dynvision.config.figures import (
     DYNAMICS_FIGURES,
     EXPERIMENT_FIGURES,
@@ -71,9 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
         if name not in known:
             raise unknown_name("figure", name, known, key="--figures")
     from dynvision.runs import ResultPaths
-    from dynvision.visualization.style import Style
 
-    paths, style = ResultPaths(arguments.results), Style(look_from(arguments))
+    paths, style = ResultPaths(arguments.results), style_from(arguments)
     if arguments.training:
         _plot_runs(arguments, paths, style)
     elif arguments.dynamics:

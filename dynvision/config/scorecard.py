@@ -51,6 +51,10 @@ class ScorecardConfig(Section):
             {name: _listed(areas) for name, areas in value.items()} if isinstance(value, Mapping) else value
         )
 
+    def protocol_of(self, experiment: str) -> str:
+        """The protocol that an experiment is, by its name; empty where it is none."""
+        return next((protocol for protocol, name in self.experiments.items() if name == experiment), "")
+
     def areas_of(self, model: str) -> Areas:
         """The areas of each layer of a model: of the longest name in ``models`` that fits, else ``areas``."""
         fitting = [pattern for pattern in self.models if fnmatchcase(model, pattern)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
@@ -17,6 +18,7 @@ from dynvision.visualization.labels import model_parameter_label, parameter_name
 from dynvision.visualization.names import Names
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+SEEN = 0.02  # of the largest value: a smaller change is none
 PLAIN_NUMBERS = ("fraction", "ratio", "contrast")  # units that are not said behind a number
 
 
@@ -54,7 +56,8 @@ def what_was_run(results: Results) -> list[str]:
         n_images = sorted({int(test["n_images"]) for test in tested})
         sentences.append(
             f"After training, {span(percent(accuracies[0]), percent(accuracies[-1]))} of "
-            f"{span(f'{n_images[0]:,}', f'{n_images[-1]:,}')} test images are classified correctly."
+            f"{span(f'{n_images[0]:,}', f'{n_images[-1]:,}')} test images are classified correctly. This is at the last "
+            "step of a trial that is scored."
         )
     return sentences
 
@@ -102,7 +105,7 @@ def protocol(measured: Measured, names: Names) -> str:
 def findings(
     averaged: pd.DataFrame, experiment: NamedExperiment, labels: tuple[str, ...], names: Names
 ) -> list[tuple[str, str]]:
-    """How the measures of one layer, and the accuracy, go from the lowest to the highest value.
+    """How the measures of one layer, and the accuracy, change with the parameter, from all of its values.
 
     Args:
         averaged: measures by condition, as they are drawn.
@@ -122,32 +125,89 @@ def findings(
     start = f"At {name} {low:g}" if low == high else f"From {name} {low:g} to {high:g}"
     sentences = []
     of_values = [name for name in experiment.config.measures if MEASURES[name].scope != "experiment"]
+    of_layer = [name for name in of_values if MEASURES[name].of == "responses"]
+    of_guesses = [name for name in of_values if MEASURES[name].of == "performance"] + ["accuracy_peak"]
     for label in labels:
-        means = averaged[averaged["condition"] == label].set_index(["layer", "measure", "value"])["mean"]
-        changes = [change_of(means, focus, measure, low, high) for measure in of_values]
-        accuracy = change_of(means, CLASSIFIER_LAYER, "accuracy_peak", low, high)
-        sentence = f"{start} {unit}".strip() + f", in {names.name(focus)}, {listing(changes)}; {accuracy}."
+        rows = averaged[averaged["condition"] == label]
+        means = rows.set_index(["layer", "measure", "value"])["mean"]
+        changes = [change_of(means, focus, measure, unit) for measure in of_layer]
+        guesses = [change_of(means, CLASSIFIER_LAYER, measure, unit) for measure in of_guesses]
+        in_layer = f"in {names.name(focus)}, {listing(changes)}; " if changes else ""
+        sentence = f"{start} {unit}".strip() + f", {in_layer}{listing(guesses)}."
         sentences.append((label if len(labels) > 1 else "", sentence))
     return sentences
 
 
-def change_of(means: pd.Series, layer: str, measure: str, low: float, high: float) -> str:
-    """How the mean of a measure goes from one value of the parameter to another, in words.
+def change_of(means: pd.Series, layer: str, measure: str, unit: str = "") -> str:
+    """How the mean of a measure changes with the parameter, in words, from all of its values.
+
+    A change counts from a fiftieth of the largest value on: what is less cannot be seen in the figure.
 
     Args:
         means: by layer, measure and value.
         layer, measure: which of them.
-        low, high: the two values; equal for an experiment with one.
+        unit: of the parameter.
     """
     facts = MEASURES[measure]
-    unit = "" if facts.unit in PLAIN_NUMBERS else NO_BREAK + facts.unit.replace(" ", NO_BREAK)
+    label, plain = facts.label, NO_BREAK + facts.unit.replace(" ", NO_BREAK)
+    behind = "" if facts.unit in PLAIN_NUMBERS else plain
     write = _percent if facts.unit == "fraction" else number
-    first, last = (write(float(means.get((layer, measure, value), float("nan")))) for value in (low, high))
-    if low == high:
-        return f"{facts.label} is {last}{unit}"
-    if first == last:
-        return f"{facts.label} stays at {last}{unit}"
-    return f"{facts.label} goes from {first} to {last}{unit}"
+    means = means.sort_index()
+    course = means.loc[(layer, measure)] if (layer, measure) in means.index else means.iloc[:0]
+    known = course[course.notna()]
+    if known.empty:
+        return f"{label} has no value"
+    where = f"{NO_BREAK}{unit}" if unit else ""
+    absent = [f"{value:g}" for value in course.index[course.isna()]]
+    none = f" (without a value at {listing(absent)}{where})" if absent else ""
+    first, last, low, high = (
+        write(float(value)) for value in (known.iloc[0], known.iloc[-1], known.min(), known.max())
+    )
+    if len(course) == 1:
+        return f"{label} is {last}{behind}"
+    turns = turning_points(known.to_numpy(dtype=float))
+    words = {True: "rises", False: "falls"}
+    if not turns or low == high:
+        middle = write(float(known.mean()))
+        text = f"stays at {middle}{behind}" if low == high else f"stays near {middle}{behind}"
+    elif len(turns) == 1:
+        text = f"{words[turns[0].rises]} from {first} to {last}{behind}"
+    elif len(turns) == 2:
+        place, extreme = known.index[turns[1].start], write(float(known.iloc[turns[1].start]))
+        text = (
+            f"{words[turns[0].rises]} from {first} to {extreme} at {place:g}{where}, "
+            f"then {words[turns[1].rises]} to {last}{behind}"
+        )
+    else:
+        text = f"goes up and down between {low} and {high}{behind}"
+    return f"{label} {text}{none}"
+
+
+class Stretch(NamedTuple):
+    """A part of a series in which it rises, or falls; `start` is the index at which it begins."""
+
+    start: int
+    rises: bool
+
+
+def turning_points(series: np.ndarray) -> list[Stretch]:
+    """The stretches in which a series rises or falls, by turns; none where it stays as it is.
+
+    Args:
+        series: finite numbers, (V,). A stretch goes on until the series turns by more than `SEEN` of the largest of them.
+    """
+    least = SEEN * float(np.abs(series).max())
+    stretches: list[Stretch] = []
+    low = high = 0  # indices of the extremes since the last turn
+    for index, value in enumerate(series):
+        low, high = (index if value < series[low] else low), (index if value > series[high] else high)
+        if (not stretches or not stretches[-1].rises) and value - series[low] > least:
+            stretches.append(Stretch(low, True))
+            low = high = index
+        elif (not stretches or stretches[-1].rises) and series[high] - value > least:
+            stretches.append(Stretch(high, False))
+            low = high = index
+    return stretches
 
 
 def _percent(fraction: float) -> str:

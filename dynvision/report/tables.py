@@ -17,14 +17,17 @@ from dynvision.visualization.labels import parameter_label, value_label
 from dynvision.visualization.names import Names
 
 ABSENT = Cell(NOT_A_NUMBER)
+OVER_TIME = "test_accuracy_over_time"  # of test.json
 
 
 def run_table(results: Results) -> Table:
     """The runs: what tells them apart, how they trained, what they can do."""
     compared = len(results.comparison.labels) > 1
+    over_time = any(run.test and OVER_TIME in run.test for run in results.runs)
     columns = {"condition": False} if compared else {}
-    columns |= {"model": False, "data": False, "seed": True, "test accuracy": True}
-    columns |= {"validation accuracy": True, "epochs": True, "training time": True, "run": False}
+    columns |= {"model": False, "data": False, "seed": True, "test accuracy, last step": True}
+    columns |= {"test accuracy, all steps": True} if over_time else {}
+    columns |= {"validation accuracy, all steps": True, "epochs": True, "training time": True, "run": False}
     rows = []
     for run in results.runs:
         config = run.config
@@ -35,9 +38,14 @@ def run_table(results: Results) -> Table:
             cells.append(Cell(percent(accuracy), f"of {int(run.test['n_images']):,}", accuracy))
         else:
             cells.append(ABSENT)
+        if over_time:
+            every = (run.test or {}).get(OVER_TIME)
+            cells.append(ABSENT if every is None else Cell(percent(float(every)), key=float(every)))
         rows.append((*cells, *_training_cells(run), Cell(config.run_id)))
     return Table(
-        "The runs. Test accuracy is that on all test images, validation accuracy that of the last epoch.",
+        "The runs. Test accuracy is that on all test images with the best weights: at the last step of a trial that is "
+        "scored, and as the mean over all steps that are scored. Validation accuracy is the latter on the validation images, "
+        "of the epoch of these weights; only the two means can be compared.",
         tuple(columns),
         tuple(columns.values()),
         tuple(rows),
@@ -180,7 +188,11 @@ def pair_table(caption: str, pairs: Mapping[str, str], columns: tuple[str, str])
 def _training_cells(run: Run) -> tuple[Cell, Cell, Cell]:
     if run.training is None:
         return ABSENT, _count(run.config.training.epochs), ABSENT
-    last = run.training.sort_values("epoch").iloc[-1]
+    training = run.training.sort_values("epoch")
+    tested = training[
+        training["epoch"] == (run.test or {}).get("epoch")
+    ]  # the epoch whose weights were tested
+    last = (tested if len(tested) else training).iloc[-1]
     accuracy, lasted = float(last["val_accuracy"]), float(run.training["seconds"].sum())
     return (
         Cell(percent(accuracy), key=accuracy),

@@ -1,15 +1,18 @@
-"""The look of figures, from a YAML file."""
+"""The look of figures, and what they may show of cortex, from a YAML file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, TypeVar
 
-from dynvision.config.section import validate
+from dynvision.config.run import read_yaml
+from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.section import Section, validate
 from dynvision.config.visualization import VisualizationConfig
-from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 
-SECTION, OF_RESULTS = "visualization", "visualization.yaml"
+_S = TypeVar("_S", bound=Section)
+SECTION, SCORECARD, OF_RESULTS = "visualization", "scorecard", "visualization.yaml"
 
 
 def read_visualization(path: Path | None, results: Path | None = None) -> VisualizationConfig:
@@ -25,16 +28,50 @@ def read_visualization(path: Path | None, results: Path | None = None) -> Visual
     Raises:
         InputError: the file is missing, is not YAML, or has a key that is not known.
     """
-    if path is None and results is not None and (results / OF_RESULTS).is_file():
-        path = results / OF_RESULTS
+    path = _of_results(results) if path is None else path
     if path is None:
         return VisualizationConfig()
     values = read_yaml(path)
-    if set(values) == {SECTION}:
-        values = values[SECTION] or {}
-        if not isinstance(values, dict):
-            raise InputError(f"visualization file {path}: {SECTION} must hold keys and values")
+    if SECTION in values:
+        values = _section(path, values, SECTION)
+    return _validated(VisualizationConfig, values, path, SECTION)
+
+
+def read_scorecard(path: Path | None, results: Path | None = None) -> ScorecardConfig:
+    """Read which experiment is which protocol of cortex, and which layer stands beside which area.
+
+    Args:
+        path: a file with the key ``scorecard``; without it, or where it has no such key, the ``visualization.yaml`` of the
+            results folder counts, which the workflow writes. Where there is none either, nothing stands beside cortex.
+        results: the results folder.
+
+    Raises:
+        InputError: a file is missing, is not YAML, or has a key that is not known.
+    """
+    for file in (path, _of_results(results)):
+        values = {} if file is None else read_yaml(file)
+        if file is not None and SCORECARD in values:
+            return _validated(ScorecardConfig, _section(file, values, SCORECARD), file, SCORECARD)
+    return ScorecardConfig()
+
+
+def _of_results(results: Path | None) -> Path | None:
+    return results / OF_RESULTS if results is not None and (results / OF_RESULTS).is_file() else None
+
+
+def _section(path: Path, values: dict[str, Any], section: str) -> dict[str, Any]:
+    if others := set(values) - {SECTION, SCORECARD}:
+        raise InputError(
+            f"visualization file {path} has {min(others)} beside {section}; it may hold {SECTION} and {SCORECARD}"
+        )
+    inner = values[section] or {}
+    if not isinstance(inner, dict):
+        raise InputError(f"visualization file {path}: {section} must hold keys and values")
+    return inner
+
+
+def _validated(schema: type[_S], values: dict[str, Any], path: Path, section: str) -> _S:
     try:
-        return validate(VisualizationConfig, values, SECTION)
+        return validate(schema, values, section)
     except InputError as error:
         raise InputError(f"visualization file {path}: {error}") from None

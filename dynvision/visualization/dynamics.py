@@ -119,10 +119,12 @@ def dynamics_figure(
             handles = [line_handle(shown, INK), line_handle("other conditions", MUTED)]
         add_legend_below(grid, handles, legend)
     name = str(measures["measure"].iloc[0])
+    both = measures if cortex is None else pd.concat([measures, cortex], ignore_index=True)  # equal axes
     if cortex is not None:
-        _draw_cortex(grid.panels[0, 3], cortex, parameter_label, name)
+        draw_measure(grid.panels[0, 3], cortex, INK)
+        _set_measure(grid.panels[0, 3], both, name, parameter_label)
         grid.blocks[0].strips[3].set_title(f"cortex, {cortex['area'].iloc[0]}", pad=4)
-    _set_measure(of_measure, measures, name, parameter_label)
+    _set_measure(of_measure, both, name, parameter_label)
     grid.blocks[0].strips[2].set_title(style.name(focus_layer), fontweight="bold", pad=4)
     return grid.figure
 
@@ -132,9 +134,3 @@ def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label:
     axes.set_xlabel(parameter_label)
     set_measure_axis(axes, measure, table, most_ticks=5)
     set_parameter_axis(axes, table["value"].to_numpy())
-
-
-def _draw_cortex(axes: Axes, table: pd.DataFrame, parameter_label: str, measure: str) -> None:
-    for number, (_, line) in enumerate(table.groupby("area", sort=False)):
-        draw_measure(axes, line, INK, look=number)
-    _set_measure(axes, table, measure, parameter_label)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, NamedExperiment
+from dynvision.analysis.conditions import Condition
 from dynvision.analysis.cube import levels
 from dynvision.analysis.scorecard.targets import cortex_course
 from dynvision.errors import InputError
@@ -57,7 +58,9 @@ def draw_dynamics(tables: ExperimentTables, comparison: Comparison, style: Style
     metrics = _metrics(tables, comparison)
     measure = _focus_measure(metrics, tables.experiment, style)
     measures = metrics[(metrics["measure"] == measure) & (metrics["layer"] == layer)].reset_index(drop=True)
-    cortex = cortex_course(tables.experiment.config.parameter, measure)
+    cortex = _cortex(
+        tables.experiment.name, comparison.conditions[comparison.base or 0], layer, measure, style
+    )
     label = _label(tables, style)
     colours = condition_colours(comparison, style)
     with style.context():
@@ -191,6 +194,14 @@ def _focus_layer(table: pd.DataFrame, experiment: NamedExperiment, style: Style)
     """The layer that the experiment names if the model has it, else the first."""
     layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
     return experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
+
+
+def _cortex(
+    experiment: str, condition: Condition, layer: str, measure: str, style: Style
+) -> pd.DataFrame | None:
+    """The measure in cortex, by the scorecard's mapping: of an experiment that is a protocol and of the layer's areas."""
+    areas = style.scorecard.areas_of(condition.config.model.name)
+    return cortex_course(style.scorecard.protocol_of(experiment), measure, areas.get(layer, ()))
 
 
 def _focus_measure(metrics: pd.DataFrame, experiment: NamedExperiment, style: Style) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.visualization import VisualizationConfig
 
 
@@ -14,10 +15,14 @@ class Names:
 
     Args:
         config: names, order and palette; None takes the defaults.
+        scorecard: which experiment and which layer may stand beside cortex; None lets none.
     """
 
-    def __init__(self, config: VisualizationConfig | None = None) -> None:
+    def __init__(
+        self, config: VisualizationConfig | None = None, scorecard: ScorecardConfig | None = None
+    ) -> None:
         self.config = config or VisualizationConfig()
+        self.scorecard = scorecard or ScorecardConfig()
 
     def name(self, key: object) -> str:
         """What to show for a name: the configured label, or the name with blanks for underscores."""

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -163,8 +164,8 @@ def test_prose_says_what_was_run_and_found(folder):
         "Each of 12 test images was shown alone, once for each value: after a blank of 2 ms the image came on at "
         "0 ms, for 4, 8, 16, 24, 32 and 48 ms, at contrast 1. Responses were recorded until 80 ms. "
         "During the test, idle time = 40 ms.",
-        "From contrast 0.1 to 1, in V1, time to 90 % of peak goes from",
-        "From duration 4 to 48 ms, in V2, time to 90 % of peak goes from",
+        "From contrast 0.1 to 1, in V1, time to 90 % of peak falls from",
+        "From duration 4 to 48 ms, in V2, time to 90 % of peak rises from",
         "After training, 95.0 % to 97.0 % of 360 test images are classified correctly.",
     ):
         assert words in text, words
@@ -287,17 +288,70 @@ def test_it_takes_a_moment(folder, tmp_path):
     assert time.process_time() - start < 3
 
 
+def course(values, measure="accuracy_peak", layer="classifier"):
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "measure": measure,
+            "value": [0.1 * n for n in range(1, len(values) + 1)],
+            "mean": values,
+        }
+    ).set_index(["layer", "measure", "value"])["mean"]
+
+
+def said(values, measure="accuracy_peak", layer="classifier", unit=""):
+    return change_of(course(values, measure, layer), layer, measure, unit).replace(NO_BREAK, " ")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([0.100, 0.056, 0.100], "falls from 10.0 % to 5.6 % at 0.2, then rises to 10.0 %"),
+        ([0.1, 0.5, 0.9, 0.3], "rises from 10.0 % to 90.0 % at 0.3, then falls to 30.0 %"),
+        ([0.9, 0.5, 0.1], "falls from 90.0 % to 10.0 %"),
+        ([0.1, 0.9, 0.1, 0.9, 0.1], "goes up and down between 10.0 % and 90.0 %"),
+        ([0.1, 0.1, 0.1], "stays at 10.0 %"),
+        ([0.900, 0.901, 0.899], "stays near 90.0 %"),
+        ([0.5], "is 50.0 %"),
+        ([np.nan, 0.1, 0.9], "rises from 10.0 % to 90.0 % (without a value at 0.1)"),
+        ([np.nan, np.nan], "has no value"),
+    ],
+)
+def test_sentences_are_of_all_values(values, words):
+    assert said(values) == f"peak accuracy {words}"
+
+
+def test_nothing_goes_from_one_value_to_the_same():
+    assert said([8.0, 7.995, 7.99], "rise_time_ms", "V1") == "time to 90 % of peak stays near 8.00 ms"
+    assert said([0.0004, 0.00039]) == "peak accuracy stays at 0.0 %"
+    wiggle = said([1.0, 2.0, 1.99, 3.0, 2.97, 4.0], "peak", "V1")
+    assert wiggle == "peak response rises from 1.00 to 4.00 a.u."  # what cannot be seen is no turn
+
+
 def test_ratios_have_no_unit_behind_them():
-    means = pd.DataFrame(
-        {"layer": "V1", "measure": ["peak_ratio", "peak_ratio", "peak", "peak"], "value": [1.0, 2.0] * 2}
-    ).assign(mean=[0.5, 0.75, 2.0, 3.0])
-    means = means.set_index(["layer", "measure", "value"])["mean"]
-    plain = NO_BREAK.join
-    assert change_of(means, "V1", "peak_ratio", 1.0, 2.0) == "later / earlier peak goes from 0.500 to 0.750"
-    assert (
-        change_of(means, "V1", "peak", 1.0, 2.0)
-        == f"peak response goes from 2.00 to {plain(['3.00', 'a.u.'])}"
+    assert said([0.5, 0.75], "peak_ratio", "V1") == "later / earlier peak rises from 0.500 to 0.750"
+    assert change_of(course([2.0, 3.0], "peak", "V1"), "V1", "peak") == (
+        f"peak response rises from 2.00 to 3.00{NO_BREAK}a.u."
     )
+    assert said([3.0, 2.0, 3.0], "peak", "V1", "ms").endswith("to 2.00 at 0.2 ms, then rises to 3.00 a.u.")
+
+
+def test_only_the_same_accuracies_stand_beside_each_other(folder, tmp_path):
+    """Validation accuracy is over all scored steps, of the epoch whose weights were tested."""
+    root, run_ids = folder
+    copy = tmp_path / "results"
+    shutil.copytree(root, copy)
+    test = {"test_accuracy": 0.9, "test_accuracy_over_time": 0.6, "n_images": 360, "epoch": 3}
+    (copy / "runs" / run_ids[0] / "test.json").write_text(json.dumps(test))
+    write_report(copy, ["contrast"], run_ids, copy / "report.html")
+    table = Page((copy / "report.html").read_text()).tables[0]
+    columns = [name.strip() for name in table[0]]
+    row = dict(zip(columns, next(row for row in table if row[-1] == run_ids[0]), strict=True))
+    training = pd.read_csv(copy / "runs" / run_ids[0] / "training.csv").set_index("epoch")
+    assert row["test accuracy, last step"] == "90.0 % of 360"
+    assert row["test accuracy, all steps"] == "60.0 %"
+    assert row["validation accuracy, all steps"] == f"{100 * training.loc[3, 'val_accuracy']:.1f} %"
+    assert training.loc[3, "val_accuracy"] != training["val_accuracy"].iloc[-1]
 
 
 def test_chance_is_that_of_all_classes_of_the_network(folder, tmp_path):

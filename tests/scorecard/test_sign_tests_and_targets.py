@@ -115,8 +115,12 @@ def test_every_sign_test_asks_a_question_of_a_protocol(name):
 
 
 def test_a_measure_in_cortex_beside_that_of_an_experiment():
-    course = cortex_course("contrast", "time_to_peak_ms")
+    course = cortex_course("contrast", "time_to_peak_ms", ["V2", "V1", "V1-V3"])
     assert course is not None and set(course["area"]) == {"V1"}
     assert list(course["value"]) == [0.0625, 0.125, 0.25, 0.5, 1.0]
     assert list(course["mean"]) == [220, 149, 122, 112, 103]
-    assert cortex_course("contrast", "peak") is None and cortex_course("tau", "time_to_peak_ms") is None
+    assert cortex_course("contrast", "peak", ["V1"]) is None
+    assert cortex_course("tau", "time_to_peak_ms", ["V1"]) is None
+    assert cortex_course("contrast", "time_to_peak_ms", ["IT"]) is None  # and not that of another area
+    recovered = cortex_course("interval", "recovery", ["LOTC"])
+    assert recovered is not None and set(recovered["area"]) == {"LOTC"}

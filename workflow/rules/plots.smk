@@ -17,7 +17,7 @@ rule freeze_visualization:
         mem_mb=500,
         runtime=5,
     params:
-        values=PLAN.workflow.visualization.model_dump_json(),
+        values=PLAN.workflow.model_dump_json(include={"visualization", "scorecard"}),
     message:
         "freeze the look of figures"
     shell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,6 @@ from dynvision.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "targets"
 COLUMNS = ("area", "protocol", "measure", "value", "unit", "target", "provenance", "source", "note")
-# The protocol that varies a parameter of the stimulus.
-PROTOCOL_OF = {"contrast": "contrast", "duration_ms": "duration", "gap_ms": "interval"}
 PROVENANCES = {
     "published": "as published",
     "R": "read off a published figure",
@@ -49,21 +48,23 @@ def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
     return targets.fillna(dict.fromkeys(texts, "")).astype({"value": float, "target": float})
 
 
-def cortex_course(parameter: str, measure: str) -> pd.DataFrame | None:
-    """A measure in cortex at the values of a parameter.
+def cortex_course(protocol: str, measure: str, areas: Sequence[str]) -> pd.DataFrame | None:
+    """A measure in cortex at the values of a protocol's parameter.
 
     Args:
-        parameter: key of the stimulus.
+        protocol: contrast, duration or interval.
         measure: name of the measure.
+        areas: areas that the layer is compared with; the first that is known counts.
 
     Returns:
-        Columns `area, value, mean, low, high, source` of the first area with at least two values, low and high NaN; None
-        where nothing is known.
+        Columns `area, value, mean, low, high, source` of one area with at least two values, low and high NaN; None where
+        nothing is known.
     """
     targets = read_targets()
-    known = targets[(targets["protocol"] == PROTOCOL_OF.get(parameter)) & (targets["measure"] == measure)]
+    known = targets[(targets["protocol"] == protocol) & (targets["measure"] == measure)]
     known = known.dropna(subset=["value", "target"])
-    for _, course in known.groupby("area", sort=True):
+    for area in areas:
+        course = known[known["area"] == area]
         if course["value"].nunique() > 1:
             course = course.sort_values("value").rename(columns={"target": "mean"})
             columns = ["area", "value", "mean", "low", "high", "source"]
