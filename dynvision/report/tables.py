@@ -44,8 +44,8 @@ def run_table(results: Results) -> Table:
         rows.append((*cells, *_training_cells(run), Cell(config.run_id)))
     return Table(
         "The runs. Test accuracy is that on all test images with the best weights: at the last step of a trial that is "
-        "scored, and as the mean over all steps that are scored. Validation accuracy is the latter on the validation images, "
-        "of the epoch of these weights; only the two means can be compared.",
+        "scored, and as the mean over all steps that are scored. Validation accuracy is the latter on the validation "
+        "images, of the epoch of these weights; only the two means can be compared.",
         tuple(columns),
         tuple(columns.values()),
         tuple(rows),
