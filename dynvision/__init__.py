@@ -1,3 +1,3 @@
 """DynVision: recurrent convolutional networks with cortical time constants and delays."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0.dev0"

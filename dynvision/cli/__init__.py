@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import dynvision
 from dynvision.errors import InputError
 from dynvision.former_names import warn_in_one_line
 
@@ -94,6 +95,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
         formatter_class=_CommandList,
         description="Recurrent convolutional networks in cortical time. Durations and time constants are in ms.",
     )
+    parser.add_argument("--version", action="version", version=f"dynvision {dynvision.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
