@@ -1,6 +1,6 @@
-"""What the build of the documentation makes: MathJax's file, and the pages of the command line and of every key.
+"""What the build of the documentation makes: MathJax's file, the pages of commands and keys, texts of the root.
 
-Both pages are written from what the program itself reads, the parsers of `dynvision.cli` and the schemas of
+The first two pages are written from what the program itself reads, the parsers of `dynvision.cli` and the schemas of
 `dynvision.config`, so that they cannot differ from it. MathJax comes from the package index and is served by the site.
 """
 
@@ -16,7 +16,14 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-REFERENCE = Path(__file__).parent.parent / "docs" / "api"
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "api"
+# Pages that stand in the root of the repository, where readers of code look for them.
+ROOT_PAGES = {
+    "contributing.md": "CONTRIBUTING.md",
+    "code-of-conduct.md": "CODE_OF_CONDUCT.md",
+    "changelog.md": "CHANGELOG.md",
+}
 MATHJAX = "javascripts/mathjax/tex-svg.js"
 
 
@@ -55,7 +62,16 @@ def pages() -> dict[str, str]:
     """The generated pages by the name that links give them."""
     from dynvision.config.generated import generated_files
 
-    return {"command-line.md": command_line(), "configuration.md": generated_files()["README.md"]}
+    generated = {"command-line.md": command_line(), "configuration.md": generated_files()["README.md"]}
+    return generated | {name: _of_the_root(source) for name, source in ROOT_PAGES.items()}
+
+
+def _of_the_root(source: str) -> str:
+    """A text of the repository's root, with its links as they are from the site."""
+    text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
+    for name, linked in ROOT_PAGES.items():
+        text = text.replace(f"]({linked})", f"]({name})")
+    return text
 
 
 def command_line() -> str:

@@ -21,7 +21,13 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 RULES = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
-GENERATED = ("command-line.md", "configuration.md")  # by scripts/site_hooks.py
+GENERATED = (
+    "changelog.md",
+    "code-of-conduct.md",
+    "command-line.md",
+    "configuration.md",
+    "contributing.md",
+)  # by scripts/site_hooks.py
 TARGETS = {name for path in RULES for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
 
 
@@ -30,10 +36,11 @@ def text_of(page: Path) -> str:
 
 
 def commands(program: str) -> list[tuple[str, str]]:
-    """Lines of code that call a program, each with its page."""
+    """Lines of code that call a program, each with its page; a block of ``text`` needs what its page makes."""
     found = []
     for page in PAGES:
-        for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text_of(page), re.MULTILINE):
+        text = re.sub(r"^```text\n.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+        for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text, re.MULTILINE):
             found.append((str(page.relative_to(DOCS)), line.partition(" #")[0].strip()))
     return found
 
@@ -46,7 +53,8 @@ def heading_links(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", text_of(page)):
+    text = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("http"):
             continue
         path, _, anchor = target.partition("#")
@@ -185,3 +193,10 @@ def test_every_command_and_key_is_in_the_reference(site: Path) -> None:
         "palette",
     ):
         assert f"<code>{key}</code>" in keys, key
+
+
+def test_targets_of_make_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        named = re.findall(r"(?:`|^    )make (?:-\w )?([a-z-]+)", text_of(page), re.MULTILINE)
+        assert set(named) <= targets, page.name

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.processes import BIN, Outcome, run_forked
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -44,20 +45,15 @@ def script_of(page: Path) -> str:
     return "\n".join(parts)
 
 
-def run_page(page: Path, folder: Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run a page in a folder, with the package on the path and nothing else of the repository."""
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {
-        **os.environ,
-        "PATH": programs,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
-        "MPLBACKEND": "agg",
-    }
-    return subprocess.run(
-        [sys.executable, "-c", script_of(page)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-    )
+def run_page(page: Path, folder: Path) -> Outcome:
+    """Run a page in a folder, in a fork, with the package and the folder on the path."""
+
+    def action() -> int:
+        os.chdir(folder)
+        sys.path.insert(0, str(folder))
+        os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ["PATH"]])
+        os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{folder}"
+        exec(compile(script_of(page), str(page), "exec"), {"__name__": "__main__"})
+        return 0
+
+    return run_forked(action, folder / ".said")
