@@ -20,28 +20,40 @@ set -euo pipefail
 
 say() { echo "snakejob: $*" >&2; }
 
-# A value of the site file; each is on one line.
-site() {
-    sed -nE "s/^$1:[[:space:]]*//p" cluster/site.yaml | sed -E "s/[[:space:]]+#.*\$//; s/^([\"'])(.*)\1\$/\2/" | tail -n 1
+# A Python that can read the site file: that of make install, of an environment that is active or that the file names, or
+# any other. Which one the jobs use is said by the file itself.
+find_python() {
+    local place
+    # shellcheck disable=SC2046  # any word of the file may be a place
+    for place in .venv "${VIRTUAL_ENV:-}" "${CONDA_PREFIX:-}" $(tr -d "\r\"'" <cluster/site.yaml); do
+        place=${place/#\~/$HOME}/bin/python
+        [ -x "$place" ] && "$place" -c "import dynvision.config.site" 2>/dev/null && { echo "$place"; return; }
+    done
+    for place in python3 python; do
+        "$place" -c "import dynvision.config.site" 2>/dev/null && { echo "$place"; return; }
+    done
+    return 1
 }
 
 [ -e Snakefile ] || { say "submit from the repository's root"; exit 2; }
 [ -e cluster/site.yaml ] || { say "copy cluster/site.example.yaml to cluster/site.yaml and fill it in"; exit 2; }
 
+python=$(find_python) || { say "no Python here can read cluster/site.yaml; run make install, or activate its environment"; exit 2; }
+setup='' environment='' partition='' account='' qos='' # as the file has them
+variables=$("$python" -m dynvision.config.site) || exit 2
+eval "$variables"
+
 if [ -z "${SLURM_JOB_ID:-}" ]; then
     options=()
     for name in partition account qos; do
-        value=$(site $name)
-        [ -z "$value" ] || options+=("--$name=$value")
+        [ -z "${!name}" ] || options+=("--$name=${!name}")
     done
     exec sbatch "${options[@]}" cluster/snakejob.sh "$@"
 fi
 
-setup=$(site setup)
 # Lines of others may use variables that are not set.
 set +u; eval "$setup"; set -u
 
-environment=$(site environment)
 case ${environment:=.venv} in *.sif) environment=.venv ;; esac
 python=$environment/bin/python
 [ -x "$python" ] || { say "no Python in $environment; run make install, or set environment in cluster/site.yaml"; exit 2; }

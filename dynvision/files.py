@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def expanded(path: str, key: str) -> str:
+    """Return a path with ``~`` and ``$VARIABLE`` replaced, as a shell would.
+
+    Args:
+        path: the path; one that exists as it is written stays so.
+        key: the configuration key that it is of, for errors.
+
+    Raises:
+        InputError: a variable is not set, or there is no such user.
+    """
+    full = os.path.expandvars(os.path.expanduser(path))
+    if Path(path).exists():
+        return path
+    unset = re.search(r"\$(\w+|\{\w+\})", full)
+    if unset:
+        raise InputError(
+            f"{key}={path}: the environment variable {unset[1].strip('{}')} is not set; set it, or write the path out"
+        )
+    if full.startswith("~"):
+        raise InputError(f"{key}={path}: there is no user {full.partition('/')[0][1:]}; write the path out")
+    return full
 
 
 def check_writable(folder: str | Path) -> None:

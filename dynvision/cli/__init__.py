@@ -16,6 +16,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dynvision
@@ -101,7 +102,13 @@ def _parse(given: list[str]) -> argparse.Namespace:
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in given[:1]:
             command_module(name).add_arguments(command)
-    return parser.parse_args(given)
+    parsed = parser.parse_args(given)
+    for name, value in vars(parsed).items():
+        if isinstance(
+            value, Path
+        ):  # a shell replaces ~ at the beginning of a word only, and not in --output=~/a
+            setattr(parsed, name, value.expanduser())
+    return parsed
 
 
 def _explain(error: BaseException, received: list[int]) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from dynvision.config.groups import ALL, Classes, resolve_group
 from dynvision.config.section import Section, key
 from dynvision.config.transforms import AUTO, check_not_random, resolve_transform
 from dynvision.errors import InputError, unknown_name
+from dynvision.files import expanded
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ def dataset_facts(data_name: str, key: str = "data_name") -> DatasetFacts:
     if data_name not in DATASETS:
         raise unknown_name("data set", data_name, [*DATASETS, "folder:<path>"], key=key)
     return DATASETS[data_name]
+
+
+def expanded_name(data_name: str, key: str = "data_name") -> str:
+    """Return the name of a data set, with ``~`` and variables replaced in ``folder:<path>``.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    if not data_name.startswith(FOLDER_PREFIX):
+        return data_name
+    return FOLDER_PREFIX + expanded(data_name.removeprefix(FOLDER_PREFIX).strip(), key)
 
 
 Group = Annotated[Classes, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array"}]})]

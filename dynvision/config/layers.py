@@ -23,11 +23,13 @@ from typing import Any
 
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.command_line import COMMAND_LINE
+from dynvision.config.data import expanded_name
 from dynvision.config.models import registered_name
 from dynvision.config.sweep import listed
 from dynvision.config.twins import merge
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError, unknown_name
+from dynvision.files import expanded
 from dynvision.former_names import warn_if_changed
 
 DEFAULT_FILES = (
@@ -191,7 +193,7 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
     Raises:
         InputError: a section that holds no keys, an unknown key of ``model``, or a key that is given twice.
     """
-    values = dict(layer)
+    values = _with_expanded_paths(layer, origin)
     if "model" in values:
         model = values.pop("model") or {}
         if not isinstance(model, Mapping):
@@ -233,6 +235,31 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return values
 
 
+def _with_expanded_paths(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return a layer in which ``~`` and variables are replaced in every path, also where a folder of images is a key."""
+
+    def name(given: Any, key: str) -> Any:
+        return expanded_name(given, f"{origin}: {key}") if isinstance(given, str) else given
+
+    values = dict(layer)
+    for key in ("data_defaults", "groups"):
+        if isinstance(values.get(key), Mapping):
+            values[key] = {name(given, key): inner for given, inner in values[key].items()}
+    given = values.get("data_name")
+    if given is not None:
+        listed_names = isinstance(given, (list, tuple))
+        values["data_name"] = (
+            [name(one, "data_name") for one in given] if listed_names else name(given, "data_name")
+        )
+    if isinstance(values.get("results_dir"), str):
+        values["results_dir"] = expanded(values["results_dir"], f"{origin}: results_dir")
+    training = values.get("training")
+    if isinstance(training, Mapping) and isinstance(training.get("init_with_pretrained"), str):
+        path = expanded(training["init_with_pretrained"], f"{origin}: training.init_with_pretrained")
+        values["training"] = {**training, "init_with_pretrained": path}
+    return values
+
+
 def mapping(value: Any, name: str, origin: str) -> Mapping[str, Any]:
     """A value that must hold keys and values; nothing is an empty one.
 
@@ -258,6 +285,9 @@ def _long_model_args(args: Any, name: str, origin: str) -> dict[str, Any]:
 
 def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
     values = dict(mapping(spec, f"experiments.{name}", origin))
+    if isinstance(values.get("group"), Mapping):
+        where = f"{origin}: experiments.{name}.group"
+        values["group"] = {expanded_name(data, where): group for data, group in values["group"].items()}
     if "model_args" in values:
         values["model_args"] = _long_model_args(
             values["model_args"], f"experiments.{name}.model_args", origin

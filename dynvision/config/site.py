@@ -1,12 +1,21 @@
-"""A site: what differs from cluster to cluster, in one file that no repository has, ``cluster/site.yaml``."""
+"""A site: what differs from cluster to cluster, in one file that no repository has, ``cluster/site.yaml``.
+
+python -m dynvision.config.site      what the job script needs of it, for a shell
+"""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
 
 from dynvision.config.section import Section, key, validate
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
+from dynvision.files import expanded
 
 SITE_FILE = Path("cluster/site.yaml")
 IMAGE_SUFFIX = ".sif"
@@ -36,6 +45,21 @@ class SiteConfig(Section):
     retries: int = key(2, "further attempts of a job that failed, each with more memory and time", ge=0)
     poll_s: int = key(30, "time between looks at the queue", "s", ge=1)
 
+    @field_validator("partition", "gpu_partition", "account", "qos", "constraint", mode="before")
+    @classmethod
+    def _names_may_be_digits(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("environment", mode="after")
+    @classmethod
+    def _environment_is_expanded(cls, value: str) -> str:
+        return expanded(value, "environment")
+
+    @field_validator("bind", mode="after")
+    @classmethod
+    def _folders_are_expanded(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(expanded(path, "bind") for path in value)
+
     @property
     def image(self) -> Path | None:
         """The image in which commands run, if it is one."""
@@ -57,3 +81,16 @@ def read_site(path: Path = SITE_FILE) -> SiteConfig:
         return validate(SiteConfig, read_yaml(path), "")
     except InputError as error:
         raise InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
+
+
+def shell_variables(site: SiteConfig) -> str:
+    """Return what the job script needs before there is an environment, as assignments for a shell, one a line."""
+    names = ("setup", "environment", "partition", "account", "qos")
+    return "\n".join(f"{name}={shlex.quote(getattr(site, name))}" for name in names)
+
+
+if __name__ == "__main__":  # of cluster/snakejob.sh
+    try:
+        print(shell_variables(read_site()))
+    except InputError as error:
+        sys.exit(f"snakejob: {error}")

@@ -83,6 +83,17 @@ class WorkflowConfig(Section):
             raise InputError(f"{info.field_name} is an empty list; give it at least one value")
         return value if isinstance(value, (list, tuple)) else (value,)
 
+    @field_validator("results_dir", mode="after")
+    @classmethod
+    def _results_are_in_a_folder_that_commands_can_name(cls, value: str) -> str:
+        folder = str(Path(value))
+        if re.search(r"[{}\x00-\x1f]", folder) or folder.startswith("-"):
+            raise InputError(
+                f"results_dir={value!r} is not possible: braces stand for wildcards in the workflow, and a dash at the "
+                "beginning for an option; choose another folder"
+            )
+        return folder
+
     @field_validator("experiments", mode="before")
     @classmethod
     def _experiments_are_valid(cls, value: Any) -> Any:

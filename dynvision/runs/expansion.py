@@ -14,6 +14,7 @@ from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import WorkflowConfig
 from dynvision.errors import InputError, unknown_name
+from dynvision.files import expanded
 
 
 def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
@@ -131,6 +132,10 @@ def run_config(
     Raises:
         InputError: a key or a value that is not possible.
     """
+    pretrained = training.get("init_with_pretrained")
+    if isinstance(pretrained, str):
+        path = expanded(pretrained, "training.init_with_pretrained")
+        training = {**training, "init_with_pretrained": path}
     values = {
         "model": {"name": model_name, "args": model_args},
         "data": {**data, "name": data_name},

@@ -222,18 +222,32 @@ def test_why_the_cluster_ended_jobs(slurm: FakeSlurm, capfd: pytest.CaptureFixtu
     )
 
 
-def test_outside_of_a_job(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+SITES = [
+    ("partition: debug # all\naccount: 'a b'\nqos: \"\"\n", "--partition=debug --account=a b "),
+    ("partition: debug\r\naccount: 0042\r\nqos: 'it''s # one'\r\n", "--partition=debug --account=0042 --qos=it's # one "),
+    ("{partition: debug, account: 42}", "--partition=debug --account=42 "),
+    ("account: >-\n  a\n  b\npartition: $(touch gone)\nsetup: |\n  true\n", "--partition=$(touch gone) --account=a b "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options"), SITES)
+def test_outside_of_a_job(text: str, options: str, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Called without sbatch, the script submits itself with what the site file says; the head alone refuses."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.delenv("SLURM_JOB_ID")
     assert head.main([]) == 2 and calls() == []
     Path("Snakefile").touch()
-    Path("cluster/site.yaml").write_text("partition: debug # all\naccount: 'a b'\nqos: \"\"\n")
+    Path("cluster/site.yaml").write_bytes(text.encode())
     script = REPOSITORY / "cluster" / "snakejob.sh"
     subprocess.run(["bash", script, "--config", "seed=2"], check=True)
-    assert slurm.asked == ["sbatch --partition=debug --account=a b cluster/snakejob.sh --config seed=2"]
+    assert slurm.asked == [f"sbatch {options}cluster/snakejob.sh --config seed=2"]
+    assert not Path("gone").exists()
 
 
-def test_what_is_missing_is_one_line(slurm: FakeSlurm, tmp_path: Path) -> None:
+def test_what_is_missing_is_one_line(
+    slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     script = REPOSITORY / "cluster" / "snakejob.sh"
 
     def said() -> str:
@@ -248,3 +262,9 @@ def test_what_is_missing_is_one_line(slurm: FakeSlurm, tmp_path: Path) -> None:
     Path("cluster/site.yaml").write_text("environment: there\n")
     missing = "no Python in there; run make install, or set environment in cluster/site.yaml\n"
     assert said() == f"snakejob: {missing}"
+    Path("cluster/site.yaml").write_text("cpus: 4\ncpus: 8\n")
+    twice = "has the key 'cpus' twice, in lines 1 and 2; make one of the two\n"
+    assert said() == f"snakejob: configuration file cluster/site.yaml {twice}"
+    Path("cluster/site.yaml").write_text("environment: $NOWHERE/env\n")
+    unset = "environment=$NOWHERE/env: the environment variable NOWHERE is not set; set it, or write the path out\n"
+    assert said() == f"snakejob: cluster/site.yaml: {unset}"
