@@ -1,7 +1,7 @@
 """The command line: ``dynvision <command>``. Each command is a file here that parses, calls the package and writes.
 
-A command's file offers ``add_arguments(parser)`` and ``run(arguments)``; it is imported only when it is called,
-so that every command starts fast.
+A command's file offers ``add_arguments(parser)`` and ``run(arguments)``, which may return an exit status; it is imported
+only when it is called, so that every command starts fast.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command.
 
     Returns:
-        The exit status: 0; 2 for an input or a place that the user can mend; 130 after Ctrl-C and 143 after SIGTERM.
+        The exit status: 0; 2 for an input or a place that the user can mend; 3 where a part of what was asked could not
+        be answered; 130 after Ctrl-C and 143 after SIGTERM.
     """
     # Threads that wait sleep soon instead of spinning: as fast alone, several times faster beside other programs.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warn_in_one_line()
         try:
             parsed = _parse(given)
-            command_module(parsed.command).run(parsed)
+            status = command_module(parsed.command).run(parsed) or 0
             sys.stdout.flush()
         except BrokenPipeError:  # of `dynvision ... | head`: whoever reads has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may be gone after Ctrl-C
                 print(f"dynvision {given[0]}: {message}", file=sys.stderr, flush=True)
             return status
-    return 0
+    return status
 
 
 def command_module(name: str) -> Any:

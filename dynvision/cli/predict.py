@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import json
+import logging
 import math
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
     from dynvision.inference import Prediction
+
+FORMATS = ("table", "csv", "json")
+EXIT_PARTLY = 3  # some images could not be answered
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the run's data; only weights that do not say how images are shown need it",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="CSV", help="file for the probability of every class at every time"
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="how the answers are printed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file, .csv or .json, for the probability of every class at every time",
+    )
+    parser.add_argument(
+        "--keep-going",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="answer the other images where one cannot be answered, and end with status 3 (default); otherwise stop there",
     )
     parser.add_argument(
         "--device",
@@ -43,42 +65,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Print a table of the answers, and write the probabilities over time if there is a place for them.
+def run(arguments: argparse.Namespace) -> int:
+    """Print the answers, and write the probabilities over time if there is a place for them.
+
+    Returns:
+        0, or 3 where an image could not be answered; each such image is named on standard error.
 
     Raises:
-        InputError: the run has not been trained, an image cannot be read, or has outputs that are not finite.
+        InputError: the run has not been trained, or, without ``--keep-going``, an image cannot be answered.
     """
     from dynvision.inference import InferenceConfig, RunModel
 
-    folder = _run_folder(arguments.run, arguments.results)
-    if arguments.output is not None and arguments.output.suffix != ".csv":
-        raise InputError(f"--output {arguments.output} must end in .csv")
+    folder = run_folder(arguments.run, arguments.results)
+    output = arguments.output
+    if output is not None and output.suffix not in (".csv", ".json"):
+        raise InputError(f"--output {output} must end in .csv or .json")
     model = RunModel(InferenceConfig(device={"device_type": arguments.device}), arguments.data)
     model.load_model(folder)
-    answers = model.predict_batch(arguments.images)
-    if arguments.output is not None:
-        _write(arguments.images, answers, arguments.output)
-    width = max(len("image"), *(len(str(path)) for path in arguments.images))
-    names = max(len("class"), *(len(answer.class_name) for answer in answers))
+    logging.getLogger("dynvision.inference").setLevel(logging.ERROR)  # what is not answered is said here
+    answers = model.predict_batch(arguments.images, keep_going=arguments.keep_going)
+    if output is not None:
+        _write(arguments.images, answers, output)
+    rows = [_row(path, answer) for path, answer in zip(arguments.images, answers, strict=True)]
+    _print(rows, arguments.format)
+    errors = [row["error"] for row in rows if row["error"]]
+    for error in errors:
+        print(f"dynvision predict: {error}", file=sys.stderr)
+    return EXIT_PARTLY if errors else 0
+
+
+def _row(path: Path, answer: Prediction | Exception) -> dict[str, Any]:
+    """What is printed of an image."""
+    if isinstance(answer, Exception):
+        return {
+            "image": str(path),
+            "class": None,
+            "probability": None,
+            "decision_ms": None,
+            "error": str(answer),
+        }
+    decision = None if math.isnan(answer.decision_ms) else answer.decision_ms
+    about = {"class": answer.class_name, "probability": answer.probability, "decision_ms": decision}
+    return {"image": str(path), **about, "error": None}
+
+
+def _print(rows: list[dict[str, Any]], form: str) -> None:
+    if form == "json":
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    if form == "csv":
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return
+    width = max(len("image"), *(len(row["image"]) for row in rows))
+    names = max(len("class"), *(len(row["class"] or "-") for row in rows))
     print(f"{'image':{width}}  {'class':{names}}  probability  decision (ms)")
-    for path, answer in zip(arguments.images, answers, strict=True):
-        decision = "-" if math.isnan(answer.decision_ms) else f"{answer.decision_ms:g}"
-        name, probability = answer.class_name or "-", f"{answer.probability:.3f}"
-        if not answer.class_name:
-            probability = "-"
-        print(f"{path!s:{width}}  {name:{names}}  {probability:>11}  {decision:>13}")
-    unanswered = [
-        path for path, answer in zip(arguments.images, answers, strict=True) if not answer.class_name
-    ]
-    if unanswered:
-        raise InputError(
-            f"{len(unanswered)} of {len(answers)} images have no answer, since outputs are not finite; {unanswered[0]}: "
-            f"{model.not_finite_since(unanswered[0])}"
-        )
+    for row in rows:
+        probability = "-" if row["error"] else f"{row['probability']:.3f}"
+        decision = "-" if row["decision_ms"] is None else f"{row['decision_ms']:g}"
+        print(f"{row['image']:{width}}  {row['class'] or '-':{names}}  {probability:>11}  {decision:>13}")
 
 
-def _run_folder(given: str, results: Path) -> Path:
+def run_folder(given: str, results: Path) -> Path:
     """The folder of a run: the one that is named, or that of an id among the results."""
     if (Path(given) / "config.yaml").is_file():
         return Path(given)
@@ -87,12 +136,21 @@ def _run_folder(given: str, results: Path) -> Path:
     return find_run(given, results, needs_data=False).weights.parent
 
 
-def _write(images: list[Path], answers: list[Prediction], output: Path) -> None:
-    """One row for each image, time and class."""
+def _write(images: list[Path], answers: list[Any], output: Path) -> None:
+    """One row, or in JSON one object, for each image, time and class."""
     import pandas as pd
 
     from dynvision.files import atomic_path
 
-    tables = [answer.table().assign(image=str(path)) for path, answer in zip(images, answers, strict=True)]
+    answered = [
+        (p, answer) for p, answer in zip(images, answers, strict=True) if not isinstance(answer, Exception)
+    ]
     with atomic_path(output) as temporary:
-        pd.concat(tables)[["image", "time_ms", "class_name", "probability"]].to_csv(temporary, index=False)
+        if output.suffix == ".json":
+            made = [{"image": str(path), **answer.to_dict()} for path, answer in answered]
+            Path(temporary).write_text(json.dumps(made, ensure_ascii=False) + "\n", encoding="utf-8")
+            return
+        columns = ["image", "time_ms", "class_name", "probability"]
+        tables = [answer.table().assign(image=str(path)) for path, answer in answered]
+        table = pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
+        table.to_csv(temporary, index=False)

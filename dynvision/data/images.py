@@ -66,20 +66,26 @@ def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Ima
         raise InputError(f"image {path} {why}; give an image file")
     try:
         # From a file object, since Pillow garbles turned TIFFs that it maps into memory by their name.
-        with open(place, "rb") as file, _open(file) as opened:
-            width, height = opened.size
-            if width * height > LARGEST_PIXELS:
-                raise InputError(
-                    f"it has {width:,} x {height:,} px, where {LARGEST_PIXELS:,} px are allowed; make it smaller"
-                )
-            with _share_of_memory(width * height):
-                _scale_transparency(opened)
-                opened.load()
-                return upright(opened, n_channels, ground)
+        with open(place, "rb") as file:
+            return decode_image(file, n_channels, ground)
     except UNREADABLE as error:
         raise InputError(
             f"image {path} cannot be read: {_reason(place, error)}; repair or remove it"
         ) from None
+
+
+def decode_image(file: BinaryIO, n_channels: int, ground: float = GROUND) -> Image.Image:
+    """As `read_image`, of a file that is open, or of bytes in memory; raises one of ``UNREADABLE``."""
+    with _open(file) as opened:
+        width, height = opened.size
+        if width * height > LARGEST_PIXELS:
+            raise InputError(
+                f"it has {width:,} x {height:,} px, where {LARGEST_PIXELS:,} px are allowed; make it smaller"
+            )
+        with _share_of_memory(width * height):
+            _scale_transparency(opened)
+            opened.load()
+            return upright(opened, n_channels, ground)
 
 
 def _reason(path: Path, error: Exception) -> str:

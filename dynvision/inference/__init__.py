@@ -18,8 +18,7 @@ if TYPE_CHECKING:
         OptimizationConfig,
         PerformanceConfig,
     )
-    from dynvision.inference.errors import ModelInferenceError, ModelLoadError
-    from dynvision.inference.metadata import ModelMetadata
+    from dynvision.inference.metadata import ModelInferenceError, ModelLoadError, ModelMetadata
     from dynvision.inference.model_manager import ModelManager, get_model_manager
     from dynvision.inference.prediction import Prediction
     from dynvision.inference.run_model import RunModel
@@ -29,8 +28,8 @@ _HOMES = {
     "BatchConfig": "config",
     "DeviceConfig": "config",
     "InferenceConfig": "config",
-    "ModelInferenceError": "errors",
-    "ModelLoadError": "errors",
+    "ModelInferenceError": "metadata",
+    "ModelLoadError": "metadata",
     "ModelManager": "model_manager",
     "ModelMetadata": "metadata",
     "OptimizationConfig": "config",

@@ -17,7 +17,7 @@ class AsynchronousAnswers:
 
     Args:
         answer: answers one input.
-        answer_all: answers several at once.
+        answer_all: answers several at once; where one cannot be answered, with its error.
     """
 
     def __init__(
@@ -48,24 +48,18 @@ class AsynchronousAnswers:
         """Answer the next inputs, if no earlier call has taken them along."""
         batch = self._collect(most, wait_s)
         asked = [(inputs, future) for inputs, future in batch if future.set_running_or_notify_cancel()]
-        for (_, future), (result, error) in zip(asked, self._answers([i for i, _ in asked]), strict=True):
-            if error is None:
-                future.set_result(result)
+        for (_, future), answer in zip(asked, self._answers([i for i, _ in asked]), strict=True):
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
             else:
-                future.set_exception(error)
+                future.set_result(answer)
 
-    def _answers(self, inputs: Sequence[Any]) -> list[tuple[Any, Exception | None]]:
+    def _answers(self, inputs: Sequence[Any]) -> list[Any]:
         """Results, or the errors that are handed on to those who wait for them."""
         try:
-            together = (
-                self._answer_all(inputs) if len(inputs) > 1 else [self._answer(each) for each in inputs]
-            )
-            return [(result, None) for result in together]
+            return self._answer_all(inputs) if len(inputs) > 1 else [self._answer(each) for each in inputs]
         except Exception as error:
-            if len(inputs) == 1:
-                return [(None, error)]
-        # An error of one of them: each is asked alone, so that the others get their answers.
-        return [answer for each in inputs for answer in self._answers([each])]
+            return [error] * len(inputs)
 
     def _collect(self, most: int, wait_s: float) -> list[tuple[Any, Future[Any]]]:
         batch: list[tuple[Any, Future[Any]]] = []

@@ -11,26 +11,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import reprlib
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
 from dynvision.inference.asynchronous import AsynchronousAnswers
-from dynvision.inference.batching import by_shape, complexity, optimal_batch_size
+from dynvision.inference.cache import input_hash
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.errors import ModelInferenceError
-from dynvision.inference.hashing import input_hash, tensor_hash
-from dynvision.inference.memory import MB
-from dynvision.inference.profile import profiled
+from dynvision.inference.devices import MB
+from dynvision.inference.measurements import profiled
+from dynvision.inference.metadata import ModelInferenceError
 from dynvision.inference.tuned_model import TunedModel
 
 logger = logging.getLogger(__name__)
+ANSWER_ERRORS = (InputError, ModelInferenceError)
+MEMORY_PART = 0.3  # of a GPU's memory, for the activity of a batch
+SAFETY = 4  # how many times the memory of its input a sample may take in each layer
+ACTIVITY_FACTOR = 16  # maps of activity for each map of the input, a rough figure for convolutional networks
 
 
 class BaseModel(TunedModel):
@@ -45,6 +53,7 @@ class BaseModel(TunedModel):
         self._asynchronous: AsynchronousAnswers | None = None
         self._asynchronous_lock = threading.Lock()  # never held for long, since an event loop waits for it
         self._profile: dict[str, float] = {}
+        self._frame = frozenset(vars(self)) | {"_frame"}
 
     # --- what a subclass says ---------------------------------------------------------------------------------------
 
@@ -68,64 +77,66 @@ class BaseModel(TunedModel):
     def postprocess(self, outputs: Tensor) -> Any:
         """The answer that the outputs of one input mean."""
 
+    def cache_settings(self) -> Any:
+        """What `preprocess` and `postprocess` depend on beside their inputs, as it is now; part of every key of the caches.
+
+        By default all attributes that a subclass has set. Where one of them is of a kind that cannot be hashed, nothing is
+        kept; a subclass that knows better returns less.
+        """
+        return {name: value for name, value in vars(self).items() if name not in self._frame}
+
     # --- answers ----------------------------------------------------------------------------------------------------
 
     def predict(self, inputs: Any) -> Any:
         """The answer to one input.
 
         Raises:
-            ModelInferenceError: nothing is loaded, or the forward pass fails.
+            InputError: the input cannot be used.
+            ModelInferenceError: nothing is loaded, or the forward pass fails or gives not-a-number.
         """
         with self._prediction("predict"):
-            return self._answer(self._run(self._prepare(inputs)))
+            return self._answer(self._run([self._prepare(inputs)]))
 
-    def predict_batch(self, inputs: Sequence[Any]) -> list[Any]:
+    def predict_batch(self, inputs: Sequence[Any], keep_going: bool = True) -> list[Any]:
         """The answers to several inputs, in their order, computed in batches.
 
         Inputs that differ in shape do not share a batch. Each answer is that of `predict`, but for the last bits where a
         library adds up in another order for another size of batch.
 
+        Args:
+            inputs: a list of inputs, or an array of them.
+            keep_going: what happens where an input cannot be answered: its answer is the error, an `InputError` or a
+                `ModelInferenceError` with the number of the input, counted from 0, and a warning is logged; False raises
+                the first such error, when all others have been answered.
+
         Raises:
-            InputError: an input cannot be used; its number, counted from 0, is in the message.
+            InputError: the inputs are no list; or, without `keep_going`, one of them cannot be used.
             ModelInferenceError: as in `predict`.
         """
-        if isinstance(inputs, (str, bytes)):
-            raise InputError(f"predict_batch takes a list of inputs, not the single input {inputs!r}")
-        inputs = list(inputs)
-        if not inputs:
-            return []
-        answers: list[Any] = [None] * len(inputs)
-        with self._prediction("predict_batch"):
-            size = self._batch_size(inputs[0])
-            for first in range(0, len(inputs), size):
-                prepared = [
-                    self._prepare(each, number)
-                    for number, each in enumerate(inputs[first : first + size], start=first)
-                ]
-                for group in by_shape(prepared):
-                    outputs = self._run_together([prepared[position] for position in group])
-                    for position, output in zip(group, outputs, strict=True):
-                        answers[first + position] = self._answer(output)
-        return answers
+        listed = self._listed(inputs)
+        return self._numbered(self._answer_all(listed, range(len(listed))), keep_going)
 
-    def predict_batch_optimized(self, inputs: Sequence[Any]) -> list[Any]:
+    def predict_batch_optimized(self, inputs: Sequence[Any], keep_going: bool = True) -> list[Any]:
         """As `predict_batch`, with inputs of similar size side by side; the answers are in the order of the inputs."""
-        inputs = list(inputs)
-        order = sorted(range(len(inputs)), key=lambda position: complexity(inputs[position]))
-        answers: list[Any] = [None] * len(inputs)
-        for position, answer in zip(order, self.predict_batch([inputs[k] for k in order]), strict=True):
-            answers[position] = answer
-        return answers
+        listed = self._listed(inputs)
+        order = sorted(range(len(listed)), key=lambda number: complexity(listed[number]))
+        return self._numbered(self._answer_all(listed, order), keep_going)
 
     async def predict_async(self, inputs: Any) -> Any:
         """As `predict`, in a thread; with ``batch.dynamic_batching``, what comes within ``timeout_ms`` shares a batch."""
+        return await asyncio.wrap_future(self.submit(inputs))
+
+    def submit(self, inputs: Any) -> Future[Any]:
+        """As `predict_async`, for a program without an event loop: a future of the answer."""
+        self._check_process()
         batch = self.config.batch
         most = batch.max_batch_size if batch.dynamic_batching else 1
         with self._asynchronous_lock:
             if self._asynchronous is None:
-                self._asynchronous = AsynchronousAnswers(self.predict, self.predict_batch)
-            answer = self._asynchronous.ask(inputs, most, batch.timeout_ms / 1000)
-        return await asyncio.wrap_future(answer)
+                self._asynchronous = AsynchronousAnswers(
+                    self.predict, lambda several: self._answer_all(several, range(len(several)))
+                )
+            return self._asynchronous.ask(inputs, most, batch.timeout_ms / 1000)
 
     # --- what is told -----------------------------------------------------------------------------------------------
 
@@ -151,14 +162,73 @@ class BaseModel(TunedModel):
 
     # --- the steps --------------------------------------------------------------------------------------------------
 
+    def _listed(self, inputs: Any) -> list[Any]:
+        """Several inputs as a list.
+
+        Raises:
+            InputError: they are a single one.
+        """
+        if isinstance(inputs, (str, bytes, bytearray, Mapping)) or hasattr(inputs, "read"):
+            raise InputError(
+                f"predict_batch takes a list of inputs, not the single input {reprlib.repr(inputs)}"
+            )
+        try:
+            return list(inputs)
+        except TypeError:
+            raise InputError(
+                f"predict_batch takes a list of inputs, not a single {type(inputs).__name__}"
+            ) from None
+
+    def _numbered(self, answers: list[Any], keep_going: bool) -> list[Any]:
+        """Answers, with the number of its input in each error; the first error is raised if that is asked for."""
+        for number, answer in enumerate(answers):
+            if isinstance(answer, ANSWER_ERRORS):
+                answers[number] = type(answer)(f"input {number}: {answer}")
+                if not keep_going:
+                    raise answers[number]
+                logger.warning("not answered: %s", answers[number])
+        return answers
+
+    def _answer_all(self, inputs: Sequence[Any], order: Sequence[int]) -> list[Any]:
+        """Answers to several inputs by number, computed in an order; where one cannot be answered, its error."""
+        answers: list[Any] = [None] * len(inputs)
+        if not inputs:
+            return answers
+        with self._prediction("predict_batch"):
+            size = self._batch_size(inputs[order[0]])
+            for first in range(0, len(order), size):
+                prepared: dict[int, Tensor] = {}
+                for number in order[first : first + size]:
+                    made = self._or_error(self._prepare, inputs[number])
+                    (answers if isinstance(made, ANSWER_ERRORS) else prepared)[number] = made
+                for group in by_shape(prepared):
+                    outputs = self._run_together([prepared[number] for number in group])
+                    for number, output in zip(group, outputs, strict=True):
+                        answers[number] = (
+                            output
+                            if isinstance(output, ANSWER_ERRORS)
+                            else self._or_error(self._answer, output)
+                        )
+        return answers
+
+    def _or_error(self, step: Callable[[Any], Any], given: Any) -> Any:
+        """What a step makes, or its error, counted and without the frames that would hold on to its tensors."""
+        try:
+            return step(given)
+        except ANSWER_ERRORS as error:
+            self._statistics.count_error(error)
+            return type(error)(str(error))
+
     @contextlib.contextmanager
     def _prediction(self, name: str) -> Iterator[None]:
         """One prediction at a time, timed, with its errors counted."""
+        self._check_process()
         with self._lock, self._statistics.errors_counted():
             if not self.is_loaded:
                 raise ModelInferenceError("no model is loaded; call load_model first")
             if isinstance(self.model, nn.Module) and self.model.training:
                 self.model.eval()  # in training mode an answer would depend on what shares its batch
+            self._check_weights()
             with self._statistics.timed(f"{name}_time"):
                 yield
             if self.device.type == "cuda":
@@ -169,63 +239,92 @@ class BaseModel(TunedModel):
                     "%s: %.1f MB, on the GPU %.1f MB", name, used["cpu_memory_mb"], used["gpu_allocated_mb"]
                 )
 
-    def _prepare(self, inputs: Any, number: int | None = None) -> Tensor:
-        """One input preprocessed, now or before; with the number that it has in a batch."""
+    def _prepare(self, inputs: Any) -> Tensor:
+        """One input preprocessed, now or before."""
         try:
             with self._statistics.timed("preprocess_time"):
-                return self._preprocessed.get_or_make(
+                prepared = self._preprocessed.get_or_make(
                     lambda: self._compute_input_hash(inputs), lambda: self.preprocess(inputs)
                 )
-        except InputError as error:
-            if number is None:
-                raise
-            raise type(error)(f"input {number}: {error}") from None
+        except ANSWER_ERRORS:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"an input of type {type(inputs).__name__} cannot be preprocessed: {_told(error)}"
+            ) from error
+        if not isinstance(prepared, Tensor) or not prepared.dim():
+            raise ModelInferenceError(
+                f"preprocess must return a tensor with a first axis for the batch, not {_shape_of(prepared)}"
+            )
+        return prepared
 
-    def _run(self, prepared: Tensor) -> Tensor:
-        """Outputs of a batch."""
+    def _run(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Outputs of a batch.
+
+        Raises:
+            ModelInferenceError: the forward pass fails, or gives something else than a row of numbers for each row.
+        """
+        shape = (sum(len(each) for each in prepared), *prepared[0].shape[1:])
         try:
             with self._statistics.timed("forward_time"), self._get_inference_context():
+                batch = torch.cat(list(prepared)) if len(prepared) > 1 else prepared[0]
                 if self.config.performance.enable_profiling:
-                    outputs, self._profile = profiled(lambda: self.forward(prepared), self.device)
+                    outputs, self._profile = profiled(lambda: self.forward(batch), self.device)
                 else:
-                    outputs = self.forward(prepared)
+                    outputs = self.forward(batch)
                 if self.device.type == "cuda":
                     torch.cuda.synchronize(self.device)
         except ModelInferenceError:
             raise
-        except RuntimeError as error:
-            shape = tuple(prepared.shape)
+        except Exception as error:
             raise ModelInferenceError(
-                f"the forward pass of inputs of shape {shape} failed: {error}"
+                f"the forward pass of inputs of shape {shape} failed: {_told(error)}"
             ) from error
-        if not isinstance(outputs, Tensor) or not outputs.dim() or len(outputs) != len(prepared):
-            told = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise ModelInferenceError(f"forward must return a tensor with {len(prepared)} rows, not {told}")
+        if not isinstance(outputs, Tensor) or not outputs.dim() or len(outputs) != shape[0]:
+            raise ModelInferenceError(
+                f"forward must return a tensor with {shape[0]} rows, not {_shape_of(outputs)}"
+            )
+        if bool(outputs.isnan().any()):
+            raise ModelInferenceError(
+                f"the outputs of inputs of shape {shape} are not-a-number; look for NaN or Inf in the inputs, or for a "
+                "training that diverged"
+            )
         return outputs
 
-    def _run_together(self, prepared: list[Tensor]) -> Sequence[Tensor]:
-        """Outputs of each of several inputs; of halves of them where a GPU's memory does not suffice."""
+    def _run_together(self, prepared: list[Tensor]) -> list[Tensor | Exception]:
+        """Outputs of each of several inputs, or its error; where they fail together, those of halves of them."""
         try:
-            return self._run(torch.cat(prepared)).split([len(each) for each in prepared])
+            return list(self._run(prepared).split([len(each) for each in prepared]))
         except ModelInferenceError as error:
             too_large = isinstance(error.__cause__, torch.OutOfMemoryError)
-            if not (too_large and len(prepared) > 1 and self.config.batch.dynamic_batching):
-                raise
+            if len(prepared) == 1:
+                self._statistics.count_error(error)
+                return [ModelInferenceError(str(error))]
         half = len(prepared) // 2  # out of the except block, which would hold on to the tensors of the pass
-        torch.cuda.empty_cache()
-        logger.warning("no memory for %d inputs at once; going on with %d", len(prepared), half)
+        if too_large:
+            torch.cuda.empty_cache()
+            logger.warning("no memory for %d inputs at once; going on with %d", len(prepared), half)
         return [*self._run_together(prepared[:half]), *self._run_together(prepared[half:])]
 
     def _answer(self, outputs: Tensor) -> Any:
         """The answer that outputs mean, made now or before."""
-        with self._statistics.timed("postprocess_time"):
-            return self._postprocessed.get_or_make(
-                lambda: self._compute_tensor_hash(outputs), lambda: self.postprocess(outputs)
-            )
+        try:
+            with self._statistics.timed("postprocess_time"):
+                return self._postprocessed.get_or_make(
+                    lambda: self._compute_tensor_hash(outputs), lambda: self.postprocess(outputs)
+                )
+        except ANSWER_ERRORS:
+            raise
+        except Exception as error:
+            raise ModelInferenceError(
+                f"outputs of shape {tuple(outputs.shape)} cannot be postprocessed: {_told(error)}"
+            ) from error
 
     def _batch_size(self, sample: Any) -> int:
-        dynamic = self.config.batch.dynamic_batching
-        return self._calculate_optimal_batch_size(sample) if dynamic else self.config.batch.batch_size
+        if self.config.batch.dynamic_batching:
+            with contextlib.suppress(*ANSWER_ERRORS):  # its answer will be the error
+                return self._calculate_optimal_batch_size(sample)
+        return self.config.batch.batch_size
 
     def _calculate_optimal_batch_size(self, sample_input: Any) -> int:
         """As many such inputs as 30 % of the GPU's memory holds with room to spare; on a CPU ``batch.batch_size``."""
@@ -233,12 +332,57 @@ class BaseModel(TunedModel):
         if self.device.type == "cpu":
             return batch.batch_size
         memory = torch.cuda.get_device_properties(self.device).total_memory
-        return optimal_batch_size(self._prepare(sample_input, 0).nbytes, memory, batch.max_batch_size)
+        return optimal_batch_size(self._prepare(sample_input).nbytes, memory, batch.max_batch_size)
 
     def _compute_input_hash(self, inputs: Any) -> str:
-        """Hash of an input's content; empty, so that nothing is kept, for an object of a kind that is not known."""
-        return input_hash(inputs)
+        """Hash of an input's content and of what its processing depends on; empty, so that nothing is kept, where
+        something in them is of a kind that is not known."""
+        return input_hash((inputs, self.cache_settings(), self.config.model_dump()))
 
     def _compute_tensor_hash(self, tensor: Tensor) -> str:
-        """Hash of a tensor's type, shape and values."""
-        return tensor_hash(tensor)
+        """Hash of a tensor's device, type, shape and values, and of what its processing depends on."""
+        return self._compute_input_hash(tensor)
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _shape_of(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+
+
+def optimal_batch_size(sample_bytes: int, memory_bytes: int, largest: int) -> int:
+    """As many samples as a part of a memory holds.
+
+    Args:
+        sample_bytes: of one preprocessed input.
+        memory_bytes: of the GPU.
+        largest: most that are allowed.
+    """
+    each = max(sample_bytes, 1) * ACTIVITY_FACTOR * SAFETY
+    return max(1, min(largest, int(memory_bytes * MEMORY_PART / each)))
+
+
+def by_shape(tensors: Mapping[int, Tensor]) -> list[list[int]]:
+    """Numbers of tensors that can share a batch: of equal type and shape behind the first axis, in order."""
+    groups: dict[tuple[torch.dtype, tuple[int, ...]], list[int]] = {}
+    for number, tensor in tensors.items():
+        groups.setdefault((tensor.dtype, tuple(tensor.shape[1:])), []).append(number)
+    return list(groups.values())
+
+
+def complexity(inputs: Any) -> int:
+    """How much there is to process in an input: its elements, pixels, characters or bytes; 0 where that is not known."""
+    if isinstance(inputs, Tensor):
+        return inputs.numel()
+    if isinstance(inputs, np.ndarray):
+        return inputs.size
+    if isinstance(inputs, Image.Image):
+        return math.prod(inputs.size)
+    if isinstance(inputs, (str, Path)):
+        try:
+            return Path(inputs).stat().st_size
+        except (OSError, ValueError):  # a text, or a file that preprocessing will find missing
+            return len(str(inputs))
+    return len(inputs) if isinstance(inputs, (bytes, Sequence)) else 0

@@ -1,32 +1,51 @@
-"""A bounded memory of what was made of what, by content: the latest entries stay."""
+"""A bounded memory of what was made of what, by content: equal hashes, equal inputs.
+
+An empty hash is of what cannot be hashed; nothing is kept of it. A path is hashed by what its file holds now, a picture by
+all that its pixels are made from. Types must be the very ones that are known here: a masked array, a sparse tensor or an
+object of a subclass may hold what its base class does not show.
+"""
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor
 
 T = TypeVar("T")
+ORIENTATION = 0x0112  # the tag of EXIF
+MOST_BYTES = 2**26  # of a file that is hashed; to read a larger one takes longer than to use it
+SCALARS = (bytes, bool, int, float, type(None))
+Parts = list[bytes]
 
 
 class ContentCache:
     """Results by the hash of what they were made from. Each caller gets a copy, so that nobody changes another's.
 
     Args:
-        entries: most results that are kept; 0 keeps none.
+        entries: tells how many results are kept at most; 0 keeps none.
     """
 
-    def __init__(self, entries: int) -> None:
-        self.entries = entries
+    def __init__(self, entries: Callable[[], int]) -> None:
+        self._entries = entries
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._hits = self._misses = 0
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def counts(self) -> dict[str, int]:
+        """How often a result was there (``hits``) and was not (``misses``), and how many there are (``entries``)."""
+        return {"hits": self._hits, "misses": self._misses, "entries": len(self)}
 
     def get_or_make(self, key: Callable[[], str], make: Callable[[], T]) -> T:
         """The result for a key, made now if it is not kept.
@@ -35,25 +54,109 @@ class ContentCache:
             key: gives the hash; called only if something is kept at all. An empty one is never kept.
             make: makes the result.
         """
-        name = key() if self.entries else ""
-        if not name:
+        entries = self._entries()
+        if not entries:
+            self.clear()
             return make()
+        name = key()
         with self._lock:
             if name in self._kept:
+                self._hits += 1
                 self._kept.move_to_end(name)
                 return _copy(self._kept[name])
+            self._misses += 1
         made = make()
-        with self._lock:
-            self._kept[name] = _copy(made)
-            if len(self._kept) > self.entries:
-                self._kept.popitem(last=False)
+        if name:
+            with self._lock:
+                self._kept[name] = _copy(made)
+                while len(self._kept) > entries:
+                    self._kept.popitem(last=False)
         return made
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget every result; the counts stay."""
         with self._lock:
             self._kept.clear()
 
 
 def _copy(value: T) -> T:
     return value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)  # type: ignore[return-value]
+
+
+def input_hash(inputs: Any) -> str:
+    """Hash of an input; empty for an object of a kind that is not known."""
+    parts: Parts = []
+    try:
+        return _digest(parts) if _collect(inputs, parts) else ""
+    except RecursionError:  # nested without end
+        return ""
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """Hash of a tensor: device, type, shape and values; empty where its values are not all there."""
+    return input_hash(tensor)
+
+
+def _digest(parts: Parts) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _collect(value: Any, parts: Parts) -> bool:
+    """Add what a value is to the parts; whether that was possible."""
+    kind = type(value)
+    if kind in (Tensor, torch.nn.Parameter):
+        return _collect_tensor(value, parts)
+    if kind is np.ndarray and not value.dtype.hasobject:
+        about = (value.dtype.descr if value.dtype.names else value.dtype.str, value.shape)
+        parts += [b"array", repr(about).encode(), value.tobytes()]
+    elif isinstance(value, Image.Image):
+        parts += [b"image", *_about_image(value), value.tobytes()]
+    elif kind is str or isinstance(value, Path):
+        return _collect_text(value, parts)
+    elif kind in SCALARS:
+        parts += [kind.__name__.encode(), value if isinstance(value, bytes) else repr(value).encode()]
+    elif kind is dict:
+        parts.append(f"mapping {len(value)}".encode())
+        return all(_collect(part, parts) for item in value.items() for part in item)
+    elif kind in (list, tuple):
+        parts.append(f"{kind.__name__} {len(value)}".encode())
+        return all(_collect(part, parts) for part in value)
+    else:
+        return False
+    return True
+
+
+def _about_image(image: Image.Image) -> list[bytes]:
+    """What else than its bytes decides about the pixels of a picture."""
+    palette = (image.palette.mode, bytes(image.palette.palette)) if image.palette else None
+    shown = (image.mode, image.size, image.format, image.info.get("transparency"))
+    return [repr((*shown, image.getexif().get(ORIENTATION))).encode(), repr(palette).encode()]
+
+
+def _collect_text(value: str | Path, parts: Parts) -> bool:
+    """A file by what it holds, a text that is no path by itself; a folder, or a path to nothing, is not hashed."""
+    try:
+        path = Path(value)
+        if path.is_file():
+            if path.stat().st_size > MOST_BYTES:
+                return False
+            parts += [b"file", str(value).encode(errors="surrogateescape"), path.read_bytes()]
+            return True
+        is_path = isinstance(value, Path) or path.exists()
+    except (OSError, ValueError):  # too long for a path, or not readable: what it holds is not known
+        return False
+    parts += [b"text", str(value).encode(errors="surrogatepass")]
+    return not is_path
+
+
+def _collect_tensor(tensor: Tensor, parts: Parts) -> bool:
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return False
+    about = (str(tensor.device), str(tensor.dtype), tuple(tensor.shape))
+    values = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().flatten().view(torch.uint8)
+    parts += [b"tensor", str(about).encode(), values.numpy().tobytes()]
+    return True

@@ -5,9 +5,10 @@ Unlike the sections of a run, these can be changed in place (``config.device.use
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from dynvision.config.section import Section, key, sentences
 from dynvision.errors import InputError, unknown_name
@@ -17,11 +18,13 @@ class OpenSection(Section):
     """A section whose values can be set, one at a time, each with all checks.
 
     Raises:
-        InputError: an unknown key, or a value that is not allowed; what was there before stays.
+        InputError: an unknown key, a value that is not allowed, or a key that a model has read already; what was there
+            before stays.
     """
 
     model_config = ConfigDict(frozen=False)
     where: ClassVar[str] = ""
+    _fixed: set[str] = PrivateAttr(default_factory=set)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -30,15 +33,45 @@ class OpenSection(Section):
             raise InputError(sentences(type(self), error, self.where)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__private_attributes__:
+            super().__setattr__(name, value)
+            return
         allowed = type(self).model_fields
         if name not in allowed:
             raise unknown_name("key", name, allowed, key=f"{self.where}.{name}".lstrip("."))
-        changed = type(self)(**{**dict(self), name: value})
-        super().__setattr__(name, getattr(changed, name))
+        old, new = getattr(self, name), getattr(type(self)(**{**dict(self), name: value}), name)
+        if name in self._fixed and new != old:
+            raise _read_already(f"{self.where}.{name}", old, new)
+        if isinstance(old, OpenSection):
+            for key_ in old._fixed:
+                if getattr(new, key_) != getattr(old, key_):
+                    raise _read_already(f"{name}.{key_}", getattr(old, key_), getattr(new, key_))
+            new._fixed |= old._fixed
+        super().__setattr__(name, new)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and dict(self) == dict(other)  # type: ignore[call-overload]
+
+    def __copy__(self) -> Self:
+        return type(self)(**dict(self))
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return type(self)(**copy.deepcopy(dict(self), memo))
+
+    def fix(self, *names: str) -> None:
+        """Let keys not be changed any more, since a model has been made with them; a copy can be changed."""
+        self._fixed |= set(names)
+
+
+def _read_already(name: str, old: object, new: object) -> InputError:
+    return InputError(
+        f"{name}={new!r}, but a model has been made with {old!r}, where it is read once; make another InferenceConfig and "
+        "another model"
+    )
 
 
 class DeviceConfig(OpenSection):
-    """Where a model computes, and in which precision."""
+    """Where a model computes, and in which precision; type, index and ``use_fp16`` are read once, when it is made."""
 
     where: ClassVar[str] = "device"
     device_type: Literal["auto", "cpu", "cuda"] = key(
@@ -114,9 +147,7 @@ class PerformanceConfig(OpenSection):
         False, "profile each prediction: the ten slowest operations are in the statistics"
     )
     log_memory_usage: bool = key(False, "log the memory in use after each prediction")
-    cache_entries: int = key(
-        32, "inputs and outputs whose processing is kept, the latest; 0 keeps none", ge=0
-    )
+    cache_entries: int = key(0, "inputs and outputs whose processing is kept, the latest; 0 keeps none", ge=0)
     cpu_threads: int = key(
         0, "threads of torch, set when a model is optimised; 0 leaves them as they are", ge=0
     )

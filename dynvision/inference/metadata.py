@@ -1,8 +1,18 @@
-"""What is told of a model beside its answers."""
+"""What is told of a model beside its answers, and the errors of models that answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from dynvision.errors import InputError
+
+
+class ModelLoadError(InputError):
+    """A model cannot be loaded: the message says what was given and what to do."""
+
+
+class ModelInferenceError(RuntimeError):
+    """A model cannot answer: nothing is loaded, or its forward pass failed; the cause is chained."""
 
 
 @dataclass

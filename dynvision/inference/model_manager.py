@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import http.client
-import pickle
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from dynvision.errors import InputError, unknown_name
 from dynvision.inference.adapters import find_adapter
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.errors import ModelLoadError
+from dynvision.inference.metadata import ModelLoadError
 from dynvision.inference.sources import SOURCES
 
 
@@ -30,6 +29,8 @@ class ModelManager:
         Raises:
             InputError: the name is another model's, or the model is none.
         """
+        if not isinstance(name, str) or not name:
+            raise InputError(f"name={name!r} must be a text that is not empty")
         if not isinstance(model, BaseModel):
             raise InputError(
                 f"model {name!r} must be a dynvision.inference.BaseModel, not a {type(model).__name__}"
@@ -69,8 +70,11 @@ class ModelManager:
             ModelLoadError: it cannot be loaded.
             InputError: the name is taken, or what is asked for is not possible here.
         """
-        path = Path(model_path)
-        model = find_adapter(path)(InferenceConfig() if config is None else config, **settings)
+        with _load_errors(str(model_path)):
+            path = Path(model_path)
+            adapter = find_adapter(path)
+        check_settings(adapter, settings)
+        model = adapter(InferenceConfig() if config is None else config, **settings)
         with _load_errors(str(path)):
             model.load_model(path)
         return self.take_in(model, name or (model.metadata.name if model.metadata else path.stem))
@@ -94,6 +98,7 @@ class ModelManager:
         if source not in SOURCES:
             raise unknown_name("source", source, SOURCES, key="source")
         self._check_free(name)
+        check_settings(SOURCES[source], settings)
         with _load_errors(model_id):
             model = SOURCES[source](model_id, InferenceConfig() if config is None else config, **settings)
         self.take_in(model, name)
@@ -124,8 +129,27 @@ def _load_errors(what: str) -> Iterator[None]:
         yield
     except ModelLoadError:
         raise
-    except (InputError, OSError, RuntimeError, http.client.HTTPException, pickle.UnpicklingError) as error:
-        raise ModelLoadError(f"{what} cannot be loaded: {error}") from error
+    except Exception as error:  # code of somebody else: a subclass, a repository, a package
+        raise ModelLoadError(f"{what} cannot be loaded: {error or type(error).__name__}") from error
+
+
+def check_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Refuse settings that an adapter or a source does not have.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters[1:]]  # the first is the configuration
+    for name in settings:
+        if name not in known:
+            raise (
+                unknown_name("setting", name, known)
+                if known
+                else InputError(f"unknown setting {name!r}; such a model has none")
+            )
 
 
 @functools.cache

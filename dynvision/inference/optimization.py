@@ -1,36 +1,132 @@
 """What makes a loaded model faster; each function says what it has done, for ``model_info``.
 
-Fused batch normalisation: (W x - m) / sqrt(v + eps) g + b is one convolution with W g / sqrt(v + eps).
+Fused batch normalisation: (W x - m) / sqrt(v + eps) g + b is one convolution with W g / sqrt(v + eps). Which convolution
+a normalisation follows is read from the trace of a forward pass, never from the order in which modules are held.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dynvision.base import TemporalBase
 from dynvision.errors import InputError
 from dynvision.inference.config import DeviceConfig
+from dynvision.inference.metadata import ModelInferenceError
+
+logger = logging.getLogger(__name__)
+CONVOLUTIONS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
+Pair = tuple[str, str]  # names of a convolution and of the normalisation that follows it
 
 
-def fuse_batch_norm(network: nn.Module) -> int:
-    """Fuse each convolution that a batch normalisation follows in a ``Sequential``, in place; how many there were."""
-    n_fused = 0
-    for parent in network.modules():
-        if not isinstance(parent, nn.Sequential):
+def check_weights(network: nn.Module) -> None:
+    """Look for weights that cannot give an answer.
+
+    Raises:
+        ModelInferenceError: a parameter is not finite, a buffer not-a-number, or a tensor has no values at all.
+    """
+    for name, tensor in itertools.chain(network.named_parameters(), network.named_buffers()):
+        if tensor.is_meta:
+            raise ModelInferenceError(f"{name} of the network has no values; load weights first")
+        if not (tensor.is_floating_point() or tensor.is_complex()):
             continue
-        for (name, first), (after, second) in zip(
-            list(parent.named_children()), list(parent.named_children())[1:], strict=False
-        ):
-            if (
-                isinstance(first, nn.Conv2d)
-                and isinstance(second, nn.BatchNorm2d)
-                and second.track_running_stats
-            ):
-                parent._modules[name] = fuse_conv_bn_eval(first, second)
-                parent._modules[after] = nn.Identity()
-                n_fused += 1
-    return n_fused
+        wrong = tensor.isnan() if not isinstance(tensor, nn.Parameter) else ~tensor.isfinite()
+        if bool(wrong.any()):
+            raise ModelInferenceError(
+                f"{name} of the network holds NaN or Inf, so that there is no answer; its training diverged, or its file "
+                "is damaged"
+            )
+
+
+def fuse_batch_norm(network: nn.Module, example: Tensor) -> tuple[list[Pair], str]:
+    """Fuse each convolution with the batch normalisation that alone follows it in the forward pass, in place.
+
+    Args:
+        network: in evaluation mode.
+        example: an input that it takes, of values that matter, so that outputs before and after can be compared.
+
+    Returns:
+        The pairs that were fused, and why there are none: the network cannot be traced, does not take the example, or
+        changes its outputs by more than rounding, in which case it is as it was.
+    """
+    try:
+        with torch.inference_mode():
+            before = network(example)
+        pairs = _pairs(network)
+        undo = fuse_pairs(network, pairs)
+        with torch.inference_mode():
+            after = network(example)
+    except Exception as error:  # whatever a network of somebody else raises when it is traced
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return [], f"not fused: the network cannot be traced or run with a made-up input ({reason})"
+    if not pairs:
+        return [], ""
+    if not _close(before, after):
+        for name, module in undo.items():
+            _put(network, name, module)
+        return [], "not fused: the outputs would change by more than rounding"
+    return pairs, ""
+
+
+def fuse_pairs(network: nn.Module, pairs: Sequence[Pair]) -> dict[str, nn.Module]:
+    """Fuse pairs by their names, in place; the modules that were replaced, by name."""
+    replaced: dict[str, nn.Module] = {}
+    for first, second in pairs:
+        convolution, norm = network.get_submodule(first), network.get_submodule(second)
+        replaced |= {first: convolution, second: norm}
+        _put(network, first, fuse_conv_bn_eval(convolution, norm))  # type: ignore[type-var, arg-type]
+        _put(network, second, nn.Identity())
+    return replaced
+
+
+def _pairs(network: nn.Module) -> list[Pair]:
+    """Convolutions, each called once, whose output goes to one batch normalisation, called once, and nowhere else."""
+    modules = dict(network.named_modules())
+    if not any(type(module) in CONVOLUTIONS.values() for module in modules.values()):
+        return []
+    nodes = fx.symbolic_trace(network).graph.nodes
+    # By module and not by name: a module that is held under two names is called twice.
+    calls = Counter(id(modules[str(node.target)]) for node in nodes if node.op == "call_module")
+    pairs = []
+    for node in nodes:
+        if node.op != "call_module" or len(node.args) != 1 or not isinstance(node.args[0], fx.Node):
+            continue
+        norm, source = modules[str(node.target)], node.args[0]
+        if source.op != "call_module" or len(source.users) > 1:
+            continue
+        convolution = modules[str(source.target)]
+        plain = type(norm) is CONVOLUTIONS.get(type(convolution)) and not (
+            _changed(convolution) or _changed(norm)
+        )
+        if plain and norm.track_running_stats and calls[id(norm)] == calls[id(convolution)] == 1:
+            pairs.append((str(source.target), str(node.target)))
+    return pairs
+
+
+def _changed(module: nn.Module) -> bool:
+    """Whether more happens in a call than the module's own forward: hooks, or parameters that are computed."""
+    return bool(module._forward_hooks or module._forward_pre_hooks) or hasattr(module, "parametrizations")
+
+
+def _put(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, own = name.rpartition(".")
+    setattr(network.get_submodule(parent), own, module)
+
+
+def _close(before: Any, after: Any) -> bool:
+    """Whether outputs agree but for rounding: within 1e-4 of the largest (of half precision, 2e-2)."""
+    if not isinstance(before, Tensor) or not isinstance(after, Tensor) or before.shape != after.shape:
+        return False
+    tolerance = 1e-4 if before.dtype in (torch.float32, torch.float64) else 2e-2
+    limit = tolerance * float(before.abs().max()) if before.numel() else 0.0
+    return bool(torch.isfinite(after).all()) and bool(((before - after).abs() <= limit).all())
 
 
 def order_channels_last(network: nn.Module) -> bool:
@@ -78,3 +174,43 @@ def set_threads(number: int) -> str:
         return ""
     torch.set_num_threads(number)
     return f"{number} threads"
+
+
+class CompiledNetwork:
+    """A compiled network that goes on uncompiled, and says so once, where the compiler does not manage.
+
+    torch compiles at the first call, so that is where it fails: without a C++ compiler or Triton, or for code that it does
+    not understand. Every other error is the network's own and is raised.
+
+    Args:
+        network: what is compiled.
+        mode: of ``torch.compile``.
+
+    Attributes:
+        failure: why the network runs uncompiled; empty as long as it does not.
+    """
+
+    def __init__(self, network: nn.Module, mode: str) -> None:
+        self.network = network
+        self.failure = ""
+        for module in network.modules():  # the compiler captures graphs itself, and captures do not nest
+            if isinstance(module, TemporalBase):
+                module.cuda_graphs = False
+        self._compiled: Any = torch.compile(network, mode=mode, fullgraph=False, dynamic=False)
+        from torch._dynamo.exc import TorchDynamoException  # slow to import, and needed only here
+
+        self._errors = TorchDynamoException
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        if self.failure:
+            return self.network(*inputs, **named)
+        try:
+            outputs = self._compiled(*inputs, **named)
+            # A graph of a GPU writes the next outputs over these.
+            return outputs.clone() if isinstance(outputs, Tensor) and outputs.is_cuda else outputs
+        except self._errors as error:
+            failure = " ".join(str(error).split())[:200] or type(error).__name__
+        outputs = self.network(*inputs, **named)  # where this fails, too, the error is not the compiler's
+        self.failure = failure
+        logger.warning("torch.compile failed (%s); the model runs uncompiled", failure)
+        return outputs

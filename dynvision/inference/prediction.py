@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dynvision.analysis.reaction_time import reaction_time_confidence_ms
-
-NO_CLASS = -1  # not-a-number is never a class
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,8 +30,6 @@ class Prediction:
 
     def __repr__(self) -> str:
         n_steps, n_classes = self.probabilities.shape
-        if self.label == NO_CLASS:
-            return f"Prediction(none, since outputs are not finite; {n_steps} steps, {n_classes} classes)"
         return (
             f"Prediction({self.class_name!r}, probability {self.probability:.3f}, decision at {self.decision_ms:g} ms; "
             f"{n_steps} steps, {n_classes} classes)"
@@ -40,19 +37,18 @@ class Prediction:
 
     @property
     def label(self) -> int:
-        """Index of the most probable class at the end; among equals the first; -1 where the outputs are not finite."""
-        final = self.probabilities[self.final]
-        return int(final.argmax()) if np.isfinite(final).all() else NO_CLASS
+        """Index of the most probable class at the end; among equals the first."""
+        return int(self.probabilities[self.final].argmax())
 
     @property
     def class_name(self) -> str:
-        """Its name; empty where there is no answer."""
-        return "" if self.label == NO_CLASS else self.class_names[self.label]
+        """Its name."""
+        return self.class_names[self.label]
 
     @property
     def probability(self) -> float:
-        """Its probability; NaN where there is no answer."""
-        return float("nan") if self.label == NO_CLASS else float(self.probabilities[self.final, self.label])
+        """Its probability."""
+        return float(self.probabilities[self.final, self.label])
 
     @property
     def decision_ms(self) -> float:
@@ -69,3 +65,15 @@ class Prediction:
                 "probability": self.probabilities.ravel(),
             }
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What can be written as JSON: the answer, and times and probabilities as lists; a time that is not is None."""
+        return {
+            "class": self.label,
+            "class_name": self.class_name,
+            "probability": self.probability,
+            "decision_ms": None if np.isnan(self.decision_ms) else self.decision_ms,
+            "time_ms": self.time_ms.tolist(),
+            "class_names": list(self.class_names),
+            "probabilities": self.probabilities.tolist(),
+        }

@@ -6,6 +6,7 @@ test: idle time, the unshuffled presentation pattern, residual time. Other contr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,26 @@ from torch import Tensor, nn
 
 from dynvision.base import BaseModel as TrainableModel
 from dynvision.base.monitoring import not_finite_since
+from dynvision.config.run import RunConfig, read_run_config, thaw
+from dynvision.config.yaml_text import parse
 from dynvision.data.images import fit_image
 from dynvision.data.loader import transform_of
-from dynvision.data.shown_images import ShownImages
+from dynvision.data.manifest import read_manifest
+from dynvision.data.shown_images import ShownImages, in_header
 from dynvision.data.storage import Storage
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.errors import ModelInferenceError, ModelLoadError
-from dynvision.inference.image_input import to_image
-from dynvision.inference.metadata import ModelMetadata
-from dynvision.inference.precision import precision_of
+from dynvision.inference.devices import precision_of
+from dynvision.inference.image_input import described, is_one_image, to_image
+from dynvision.inference.metadata import ModelInferenceError, ModelLoadError, ModelMetadata
+from dynvision.inference.optimization import check_weights
 from dynvision.inference.prediction import Prediction
-from dynvision.inference.run_files import find_run_files
 from dynvision.models.build import build_model
-from dynvision.models.weights import load_run_weights
+from dynvision.models.weights import load_run_weights, read_header
+
+CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
 
 
 class TrialNetwork(nn.Module):
@@ -83,24 +88,27 @@ class RunModel(BaseModel):
         try:
             network = precision.convert_module(build_model(run, images.input_shape, images.n_classes))
             header = load_run_weights(network, files.weights, run.run_id)
-        except InputError as error:
+            check_weights(network)
+        except (InputError, ModelInferenceError) as error:
             raise ModelLoadError(str(error)) from None
-        self.model = TrialNetwork(network.eval().to(self.device))  # type: ignore[arg-type]
-        self.run, self._images, self._precision = run, images, precision
-        self._transform = transform_of(images, "test", run.data, run.seed)
-        self._compiled, self.optimizations = None, {"precision": name}
-        self._clear_caches()
-        n_steps = self._learn_times()
-        self.metadata = ModelMetadata(
-            name=run.run_id,
-            version=header.get("dynvision", ""),
-            model_type=run.model.name,
-            input_shape=images.input_shape,
-            output_shape=(n_steps, images.n_classes),
-            description=f"{run.model.name} trained on {images.source}; outputs are over time, every {network.dt:g} ms",
-            tags=[images.source],
-        )
-        self._is_loaded = True
+        trial = TrialNetwork(network.eval().to(self.device))  # type: ignore[arg-type]
+        with self._lock:  # from here on nothing fails: what was loaded before stays whole until then
+            time_ms, final = self._times(trial, images, precision)
+            self.model = trial
+            self.run, self._images, self._precision = run, images, precision
+            self._transform = transform_of(images, "test", run.data, run.seed)
+            self._time_ms, self._final = time_ms, final
+            self.optimizations = {"precision": name}
+            self.metadata = ModelMetadata(
+                name=run.run_id,
+                version=header.get("dynvision", ""),
+                model_type=run.model.name,
+                input_shape=images.input_shape,
+                output_shape=(len(time_ms), images.n_classes),
+                description=f"{run.model.name} trained on {images.source}; outputs every {trial.network.dt:g} ms",
+                tags=[images.source],
+            )
+            self._is_loaded = True
 
     def preprocess(self, inputs: Any) -> Tensor:
         """One image as the run's test images are shown.
@@ -116,7 +124,7 @@ class RunModel(BaseModel):
         """
         images = self._loaded_images()
         config = images.config
-        pixels = fit_image(to_image(inputs, config.n_channels), config.stored_size)
+        pixels = fit_image(to_image(inputs, config.n_channels, config.transparent_ground), config.stored_size)
         storage = Storage.of(config)
         if storage.probability == 1:  # of a part of the images only, no one can say whether this one is in it
             pixels = storage.stored(pixels, 0)
@@ -124,43 +132,53 @@ class RunModel(BaseModel):
         return shown(torch.from_numpy(pixels[None]).to(self.device), np.zeros(1, dtype=np.int64), 0)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs over time, (B, T, K), of images as `preprocess` gives them, (B, C, H, W)."""
+        """Outputs over time, (B, T, K), of images as `preprocess` gives them, (B, C, H, W).
+
+        Raises:
+            ModelInferenceError: they are not finite; of a single image with the layer and the time where that begins.
+        """
         network = self.get_model_for_inference()
         with self._precision.forward_context():
-            return network(self._precision.convert_input(inputs))
+            images = self._precision.convert_input(inputs)
+            outputs = network(images)
+            if bool(outputs.isfinite().all()):
+                return outputs
+            labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+            since = f": {not_finite_since(self.model.network, (images, labels))}" if len(images) == 1 else ""
+        raise ModelInferenceError(f"outputs are not finite{since}")
 
     def postprocess(self, outputs: Tensor) -> Prediction:
         """What the outputs of one image, (1, T, K), say."""
         images = self._loaded_images()
-        finite = outputs[0].isfinite().all(dim=-1, keepdim=True)  # a softmax takes infinity for certainty
-        probabilities = outputs[0].double().softmax(dim=-1).where(finite, torch.nan).cpu().numpy()
-        return Prediction(self._time_ms, probabilities, images.class_names, self._final)
+        probabilities = outputs[0].double().softmax(dim=-1).cpu().numpy()
+        return Prediction(self._time_ms.copy(), probabilities, images.class_names, self._final)
 
-    def not_finite_since(self, inputs: Any) -> str:
-        """From which layer and when on one image's activity is not finite, in words; empty where all of it is.
+    def _listed(self, inputs: Any) -> list[Any]:
+        if is_one_image(inputs):
+            raise InputError(
+                f"predict_batch takes several images, and {described(inputs)} is one; give it to predict, or in a list"
+            )
+        return super()._listed(inputs)
 
-        Args:
-            inputs: as for :meth:`preprocess`.
-        """
-        images = self.preprocess(inputs)
-        labels = torch.zeros(1, dtype=torch.int64, device=self.device)
-        with self._get_inference_context(), self._precision.forward_context():
-            return not_finite_since(self.model.network, (self._precision.convert_input(images), labels))
+    def cache_settings(self) -> Any:
+        """Nothing but what is loaded with the network, with which the caches end."""
+        return self.metadata.name if self.metadata else ""
 
-    def _learn_times(self) -> int:
-        """Learn from an empty image when outputs come and which one is the answer; the number of outputs."""
-        blank = self._create_dummy_input()
-        network = self.model.network
-        with self._get_inference_context(), self._precision.forward_context():
+    def _times(
+        self, trial: TrialNetwork, images: ShownImages, precision: Precision
+    ) -> tuple[NDArray[np.float64], int]:
+        """Learn from an empty image when outputs come, in ms from stimulus onset, and which one is the answer."""
+        blank = torch.zeros(1, *images.input_shape, device=self.device)
+        network = trial.network
+        with self._get_inference_context(), precision.forward_context():
             labels = torch.zeros(1, dtype=torch.int64, device=self.device)
-            outputs = network.respond((self._precision.convert_input(blank), labels), shuffle=False)
+            outputs = network.respond((precision.convert_input(blank), labels), shuffle=False)
         n_steps = outputs.logits.shape[1]
         scored = np.flatnonzero((outputs.labels[0] != outputs.ignore_index).cpu().numpy())
-        trial = network.trial_course(shuffle=False)
-        self._final = int(scored[-1]) if len(scored) else n_steps - 1
-        onset = trial.onset_step  # a network with a forward of its own has outputs of another number
-        self._time_ms = np.array([round((step + 1 - onset) * network.dt, 9) for step in range(n_steps)])
-        return n_steps
+        onset = network.trial_course(shuffle=False).onset_step
+        # A network with a forward of its own has outputs of another number.
+        time_ms = np.array([round((step + 1 - onset) * network.dt, 9) for step in range(n_steps)])
+        return time_ms, int(scored[-1]) if len(scored) else n_steps - 1
 
     def _create_dummy_input(self) -> Tensor:
         """A blank image of the run's size."""
@@ -175,3 +193,65 @@ class RunModel(BaseModel):
         if self._images is None:
             raise ModelInferenceError("no model is loaded; call load_model first")
         return self._images
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run that has been trained.
+
+    Attributes:
+        config: its frozen configuration.
+        weights: its ``model.safetensors``.
+        images: how its images are stored and shown, and what their classes are called.
+    """
+
+    config: RunConfig
+    weights: Path
+    images: ShownImages
+
+
+def find_run_files(path: str | Path, data: str | Path | None = None) -> RunFiles:
+    """The files of a run.
+
+    Args:
+        path: the run's folder, or its weights, in whose header is the configuration.
+        data: folder of its data; by default the header of the weights says what must be known of them.
+
+    Raises:
+        ModelLoadError: something is missing, damaged or of another run.
+    """
+    try:
+        path = Path(path)
+        weights = path / WEIGHTS if path.is_dir() else path
+        config = read_run_config(path / CONFIG) if path.is_dir() else _config_in(weights)
+        return RunFiles(config, weights, _images(config, weights, data))
+    except InputError as error:
+        raise ModelLoadError(str(error)) from None
+    except (OSError, TypeError, ValueError, AttributeError) as error:  # of a damaged header
+        raise ModelLoadError(f"the files of run {path} cannot be understood: {error}") from None
+
+
+def _config_in(weights: Path) -> RunConfig:
+    """The configuration in the header of a run's weights."""
+    header = read_header(weights)
+    if "config" not in header:
+        raise InputError(
+            f"weights {weights} are not of a run: there is no configuration in their header; to begin a training with "
+            "them, set training.init_with_pretrained"
+        )
+    return thaw(parse(header["config"], f"the configuration in {weights}"))
+
+
+def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownImages:
+    if data is not None:
+        return read_manifest(data, config.data.images)
+    images = in_header(read_header(weights), config.data.images)
+    if images is not None:
+        return images
+    folder = weights.absolute().parent.parent.parent / "data" / config.data_id  # where the workflow puts it
+    if folder.is_dir():
+        return read_manifest(folder, config.data.images)
+    raise InputError(
+        f"weights {weights} do not say how their images are shown, and there is no folder {folder} that does; give the "
+        "folder of the run's data with data="
+    )

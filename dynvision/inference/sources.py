@@ -19,12 +19,10 @@ from torch import Tensor, nn
 
 from dynvision.data.downloads import Download, dataset_folder, fetch
 from dynvision.errors import InputError
-from dynvision.inference.adapters import find_adapter
+from dynvision.inference.adapters import NetworkModel, find_adapter
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.errors import ModelLoadError
-from dynvision.inference.metadata import ModelMetadata
-from dynvision.inference.network_model import NetworkModel
+from dynvision.inference.metadata import ModelLoadError, ModelMetadata
 
 Source = Callable[..., BaseModel]
 SOURCES: dict[str, Source] = {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
+import os
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -12,19 +15,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import dynvision
 from dynvision.errors import InputError
-from dynvision.inference import optimization, saved_state
+from dynvision.files import write_text
+from dynvision.inference import optimization
 from dynvision.inference.cache import ContentCache
-from dynvision.inference.compiled import CompiledNetwork
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.devices import inference_context, target_device
-from dynvision.inference.dummy_input import dummy_shape, floating_type
-from dynvision.inference.errors import ModelInferenceError
-from dynvision.inference.memory import memory_usage
-from dynvision.inference.metadata import ModelMetadata
-from dynvision.inference.statistics import Statistics
+from dynvision.inference.devices import inference_context, memory_usage, target_device
+from dynvision.inference.measurements import Statistics
+from dynvision.inference.metadata import ModelInferenceError, ModelMetadata
+from dynvision.inference.optimization import CompiledNetwork
+from dynvision.models.weights import load_weights, read_weights, save_weights
 
 logger = logging.getLogger(__name__)
+WEIGHTS, ABOUT = "model.safetensors", "optimized.json"  # what `save_optimized_state` writes
+SIDE = 64  # of a made-up input, px, or steps of a sequence
 
 
 class TunedModel(ABC):
@@ -46,22 +51,51 @@ class TunedModel(ABC):
     def __init__(self, config: InferenceConfig) -> None:
         if not isinstance(config, InferenceConfig):
             raise InputError(f"config must be an InferenceConfig, not a {type(config).__name__}")
-        self.config = config
+        self._config = config
         self.device = target_device(config.device)
-        self.model: Any = None
-        self.metadata: ModelMetadata | None = None
+        config.device.fix("device_type", "device_index", "use_fp16")
         self.optimizations: dict[str, str] = {}
+        self.metadata: ModelMetadata | None = None
         self._is_loaded = False
         self._compiled: CompiledNetwork | None = None
         self._statistics = Statistics()
-        self._preprocessed = ContentCache(config.performance.cache_entries)
-        self._postprocessed = ContentCache(config.performance.cache_entries)
+        self._preprocessed = ContentCache(lambda: config.performance.cache_entries)
+        self._postprocessed = ContentCache(lambda: config.performance.cache_entries)
+        self._model: Any = None
+        self._fused: list[optimization.Pair] = []
+        self._checked = False
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._tensors: weakref.WeakValueDictionary[Any, Tensor] = weakref.WeakValueDictionary()
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs of preprocessed inputs."""
+
+    @property
+    def config(self) -> InferenceConfig:
+        """Where and how the model runs. Its keys can be set, this one cannot."""
+        return self._config
+
+    @config.setter
+    def config(self, value: Any) -> None:
+        raise InputError("the configuration of a model is not replaced; set its keys, or make another model")
+
+    @property
+    def model(self) -> Any:
+        """The network; None until it is loaded. A new one begins anew: what was made from the old one is dropped."""
+        return self._model
+
+    @model.setter
+    def model(self, network: Any) -> None:
+        with self._lock:
+            self._replace_network(network)
+            self.optimizations, self._fused = {}, []
+
+    def _replace_network(self, network: Any) -> None:
+        """Take another network, or another form of it: nothing that was compiled or cached outlives the old one."""
+        self._model, self._compiled, self._checked = network, None, False
+        self._clear_caches()
 
     @property
     def is_loaded(self) -> bool:
@@ -93,6 +127,7 @@ class TunedModel(ABC):
             "compiled": self._compiled is not None and not self._compiled.failure,
             "compile_failure": self._compiled.failure if self._compiled else "",
             "optimizations": dict(self.optimizations),
+            "caches": {"inputs": self._preprocessed.counts(), "outputs": self._postprocessed.counts()},
         }
 
     def get_model_for_inference(self) -> Any:
@@ -148,6 +183,8 @@ class TunedModel(ABC):
             num_iterations: how often; by default ``performance.warmup_iterations``.
         """
         n = self.config.performance.warmup_iterations if num_iterations is None else num_iterations
+        if type(n) is not int or n < 0:
+            raise InputError(f"num_iterations={n!r} must be a whole number from 0")
         self._network()
         inputs = self._create_dummy_input()
         try:
@@ -171,14 +208,21 @@ class TunedModel(ABC):
             self.optimizations["cuda_memory"] = done
 
     def _apply_model_fusion(self) -> None:
-        if n := optimization.fuse_batch_norm(self._network().eval()):
-            self.optimizations["fusion"] = f"{n} batch normalisations fused"
+        example = self._create_dummy_input()
+        example = torch.randn(example.shape, generator=torch.Generator().manual_seed(0)).to(example)
+        pairs, reason = optimization.fuse_batch_norm(self._network().eval(), example)
+        if pairs:
+            self._replace_network(self._model)
+            self._fused += pairs
+            self.optimizations["fusion"] = f"{len(self._fused)} batch normalisations fused"
+        elif reason and not self._fused:
+            self.optimizations["fusion"] = reason
 
     def _apply_quantization(self) -> None:
         if self.device.type != "cpu":
             raise InputError("optimization.enable_quantization=True needs device.device_type=cpu")
         if "quantization" not in self.optimizations:
-            self.model = optimization.quantize_linear(self._network())
+            self._replace_network(optimization.quantize_linear(self._network()))
             self.optimizations["quantization"] = "8-bit weights of linear layers"
 
     # --- state on disk ----------------------------------------------------------------------------------------------
@@ -190,7 +234,14 @@ class TunedModel(ABC):
             InputError: the network is quantised, whose weights are more than tensors.
         """
         self._refuse_quantized()
-        saved_state.save(Path(path), self._network(), self.config, self.optimizations)
+        about = {
+            "dynvision": dynvision.__version__,
+            "optimizations": dict(self.optimizations),
+            "config": self.config.model_dump(mode="json"),
+        }
+        header = {"model": self._identity(), "fused": json.dumps(self._fused)}
+        save_weights(self._network(), Path(path) / WEIGHTS, header)
+        write_text(Path(path) / ABOUT, json.dumps(about, indent=2) + "\n")
 
     def load_optimized_state(self, path: str | Path) -> bool:
         """Take over what `save_optimized_state` wrote of such a model, into the network that is loaded.
@@ -203,13 +254,41 @@ class TunedModel(ABC):
         """
         self._refuse_quantized()
         with self._lock:
-            network = saved_state.load(Path(path), self._network(), self.optimizations)
-            if network is None:
+            try:
+                network, fused = self._saved_network(Path(path) / WEIGHTS)
+            except (InputError, ModelInferenceError) as error:
+                logger.warning("no optimised state is loaded: %s", error)
                 return False
-            self.model, self._compiled = network.eval().to(self.device), None
+            self._replace_network(network.eval().to(self.device))
+            self._fused = fused
+            if fused:
+                self.optimizations["fusion"] = f"{len(fused)} batch normalisations fused"
             self.is_loaded = True
             self.optimize_for_inference()
         return True
+
+    def _saved_network(self, path: Path) -> tuple[Any, list[optimization.Pair]]:
+        """A copy of the network with weights that `save_optimized_state` wrote, and what is fused in it."""
+        tensors, header = read_weights(path)
+        if header.get("model") != self._identity():
+            raise InputError(
+                f"weights {path} are of {header.get('model', 'a model without a name')}, not of {self._identity()}"
+            )
+        try:
+            fused = [(first, second) for first, second in json.loads(header["fused"])]
+            made = copy.deepcopy(self._network()).eval()
+            optimization.fuse_pairs(made, [pair for pair in fused if pair not in self._fused])
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"the header of weights {path} is damaged or of another model: {error}"
+            ) from None
+        load_weights(made, tensors, path)
+        optimization.check_weights(made)
+        return made, fused
+
+    def _identity(self) -> str:
+        """Whose weights these are: the training of a run, or the class of another model."""
+        return self.metadata.name if self.metadata else type(self).__qualname__
 
     def _refuse_quantized(self) -> None:
         if "quantization" in self.optimizations:
@@ -217,6 +296,34 @@ class TunedModel(ABC):
                 "the weights of a quantised model are more than tensors, and neither saved nor loaded; set "
                 "optimization.enable_quantization=False before the model is optimised"
             )
+
+    # --- what must hold ---------------------------------------------------------------------------------------------
+
+    def _check_process(self) -> None:
+        """Refuse to compute in a process that was forked: the threads of torch, and whoever held a lock, are not in it.
+
+        Raises:
+            ModelInferenceError: the model was made in another process.
+        """
+        if os.getpid() != self._process:
+            raise ModelInferenceError(
+                f"this model was made in process {self._process}, from which this one was forked; load it anew here"
+            )
+
+    def _check_weights(self) -> None:
+        """Look through a network once before its first answer.
+
+        Raises:
+            ModelInferenceError: a parameter is not finite, or a buffer not-a-number.
+        """
+        if not self._checked and isinstance(self._model, nn.Module):
+            optimization.check_weights(self._model)
+        self._checked = True
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise InputError(
+            "a model that answers is neither pickled nor copied; load it again where it is needed"
+        )
 
     # --- for subclasses ---------------------------------------------------------------------------------------------
 
@@ -245,3 +352,21 @@ class TunedModel(ABC):
     def _clear_caches(self) -> None:
         self._preprocessed.clear()
         self._postprocessed.clear()
+
+
+def dummy_shape(network: nn.Module) -> tuple[int, ...]:
+    """(1, C, 64, 64) for a convolution in two dimensions, (1, C, 64) in one, (1, F) for a linear layer, else an image."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            return (1, module.in_channels, SIDE, SIDE)
+        if isinstance(module, nn.Conv1d):
+            return (1, module.in_channels, SIDE)
+        if isinstance(module, nn.Linear):
+            return (1, module.in_features)
+    return (1, 3, SIDE, SIDE)
+
+
+def floating_type(network: nn.Module) -> torch.dtype:
+    """The type of the first floating-point weight; float32 where there is none."""
+    of_weights: list[Tensor] = [p for p in network.parameters() if p.is_floating_point()]
+    return of_weights[0].dtype if of_weights else torch.float32

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dynvision.inference.hashing import input_hash, tensor_hash
+from dynvision.inference.cache import input_hash, tensor_hash
 
 
 def test_different_inputs_have_different_hashes(tmp_path: Path) -> None:

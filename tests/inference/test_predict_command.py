@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +68,8 @@ def test_decision_is_the_first_time_with_half_the_probability() -> None:
     ("change", "said"),
     [
         (lambda call: call | {"run": "DyRCNNx4_nothing"}, "unknown run 'DyRCNNx4_nothing'"),
-        (lambda call: call | {"image": "nothing.png"}, "input 1: image nothing.png cannot be read"),
         (lambda call: call | {"device": "gpu"}, "unknown value 'gpu' (key device.device_type)"),
-        (lambda call: call | {"output": "table.txt"}, "--output table.txt must end in .csv"),
+        (lambda call: call | {"output": "table.txt"}, "--output table.txt must end in .csv or .json"),
         (lambda call: call | {"data": "nowhere"}, "nowhere/manifest.json is missing; give the folder"),
     ],
 )
@@ -85,3 +86,39 @@ def test_what_cannot_be_answered(
     assert outcome.status == 2
     assert outcome.said.startswith("dynvision predict: ") and said in outcome.said
     assert outcome.said.count("\n") == 1 and not (tmp_path / "out.csv").exists()
+
+
+def test_an_image_that_cannot_be_answered_loses_no_other(
+    digits_run: Path, images: list[Path], tmp_path: Path
+) -> None:
+    call = (digits_run, images[0], "nothing.png", images[1], "--device", "cpu")
+    outcome = predict(tmp_path, *call, "--output", tmp_path / "out.json")
+    assert outcome.status == 3
+    said = "dynvision predict: input 1: image nothing.png does not exist"
+    assert [line.split()[0] for line in outcome.said.splitlines() if not line.startswith(said)] == [
+        "image",
+        str(images[0]),
+        "nothing.png",
+        str(images[1]),
+    ]
+    assert outcome.said.count(said) == 1
+    whole = json.loads((tmp_path / "out.json").read_text())
+    assert [each["image"] for each in whole] == [str(path) for path in images]
+    assert np.allclose(np.sum(whole[0]["probabilities"], axis=1), 1)
+    stopped = predict(tmp_path, *call, "--no-keep-going")
+    assert stopped.status == 2 and stopped.said.startswith(said) and stopped.said.count("\n") == 1
+
+
+def test_json_and_csv(digits_run: Path, images: list[Path], tmp_path: Path) -> None:
+    model = RunModel(cpu())
+    model.load_model(digits_run)
+    answers = model.predict_batch(images)
+    shown = predict(tmp_path, digits_run, *images, "--device", "cpu", "--format", "json")
+    listed = json.loads(shown.said)
+    table = predict(tmp_path, digits_run, *images, "--device", "cpu", "--format", "csv")
+    frame = pd.read_csv(io.StringIO(table.said), dtype={"class": str})
+    for row, (_, line), path, answer in zip(listed, frame.iterrows(), images, answers, strict=True):
+        for given in (row, line):
+            assert (given["image"], given["class"]) == (str(path), answer.class_name)
+            assert given["probability"] == pytest.approx(answer.probability)
+        assert row["error"] is None

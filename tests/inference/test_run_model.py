@@ -18,7 +18,7 @@ from dynvision.data import DataModule, read_manifest
 from dynvision.data.sources import open_source
 from dynvision.errors import InputError
 from dynvision.inference import ModelInferenceError, ModelLoadError, RunModel
-from dynvision.inference.precision import precision_of
+from dynvision.inference.devices import precision_of
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights
 from tests.inference.toy import cpu
@@ -146,7 +146,7 @@ def test_every_form_of_an_image_has_the_same_answer(digits_run: Path, tmp_path: 
         (np.full((8, 8), -2.0), "hold 0..1"),
         (np.full((8, 8), np.nan), "hold 0..1"),
         (np.zeros((8, 8), np.int64), "images of type int64 are not understood"),
-        (Path("no such.png"), "image no such.png cannot be read"),
+        (Path("no such.png"), "image no such.png does not exist"),
         ({"pixels": 1}, "not an object of type dict"),
     ],
 )
@@ -155,7 +155,7 @@ def test_what_is_no_image_is_refused(digits_run: Path, given: object, said: str)
     with pytest.raises(InputError, match=said):
         model.predict(given)
     with pytest.raises(InputError, match=f"input 1: .*{said}"):
-        model.predict_batch([np.zeros((8, 8), np.uint8), given])
+        model.predict_batch([np.zeros((8, 8), np.uint8), given], keep_going=False)
     assert model.get_performance_stats()["error_counts"] == {"InputError": 2}
 
 

@@ -170,7 +170,7 @@ class Explodes(BaseModel):
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_predict_names_layer_and_time_instead_of_a_class(lab_with_run: Lab, bad: float) -> None:
+def test_predict_names_weights_that_are_not_finite(lab_with_run: Lab, bad: float) -> None:
     weights = lab_with_run.root / "run" / "model.safetensors"
     with safe_open(weights, "pt") as file:
         metadata = file.metadata()
@@ -182,7 +182,4 @@ def test_predict_names_layer_and_time_instead_of_a_class(lab_with_run: Lab, bad:
     images = sorted(lab_with_run.images.rglob("*.png"))[:2]
     outcome = lab_with_run.command("predict", run, *images, "--data", lab_with_run.root / "data")
     assert outcome.status == 2
-    assert "2 of 2 images have no answer, since outputs are not finite" in outcome.said
-    assert "is in layer layer2 at " in outcome.said and " ms (parameter layer2.conv.weight" in outcome.said
-    rows = [line.rsplit(maxsplit=3)[1:3] for line in outcome.said.splitlines() if ".png  " in line]
-    assert rows == [["-", "-"], ["-", "-"]]
+    assert "layer2.conv.weight of the network holds NaN or Inf" in outcome.said
