@@ -61,7 +61,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.data import ImagesConfig
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.identity import VERSION
-    from dynvision.config.run import RunConfig, thaw
+    from dynvision.config.run import run_of, thaw
     from dynvision.config.scorecard import ScorecardConfig
     from dynvision.config.section import Section, validate
     from dynvision.config.visualization import VisualizationConfig
@@ -75,7 +75,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     if not isinstance(values, dict):
         raise InputError(f"the configuration must be a JSON object with keys and values, not {text}")
     if kind == "run":
-        frozen = to_yaml(thaw(values) if VERSION in values else validate(RunConfig, values, ""))
+        frozen = to_yaml(thaw(values) if VERSION in values else run_of(values))
     elif kind == "data":
         frozen = to_yaml({"data": validate(ImagesConfig, values, "data")})
     elif kind == "visualization":

@@ -2,9 +2,10 @@
 
     run id    {model}_{data}_s{seed}_{hash8},   hash8 of the version and of every value that is not its default
 
-A new key with a default that changes nothing gives no run another id. A changed default raises `SCHEMA_VERSION`, so that
-equal ids mean equal networks. A frozen configuration is complete and carries its version and its ids, which are read from
-there; one of an older version is migrated when it is read, and keeps its id.
+A model of one's own counts with the hash of its source, too (:mod:`dynvision.config.own_source`): an edited class is
+another run. A new key with a default that changes nothing gives no run another id. A changed default raises
+`SCHEMA_VERSION`, so that equal ids mean equal networks. A frozen configuration is complete and carries its version and its
+ids, which are read from there; one of an older version is migrated when it is read, and keeps its id.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dynvision.config.section import Section
 from dynvision.errors import InputError
 
 SCHEMA_VERSION = 2
-VERSION, RUN_ID, DATA_ID = "schema_version", "run_id", "data_id"
+VERSION, RUN_ID, DATA_ID, SOURCE = "schema_version", "run_id", "data_id", "model_source"
 
 
 IMAGES_OF_1 = (

@@ -10,7 +10,16 @@ from pydantic import PrivateAttr, field_validator, model_validator
 
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
-from dynvision.config.identity import DATA_ID, RUN_ID, SCHEMA_VERSION, VERSION, digest, migrate, path_name
+from dynvision.config.identity import (
+    DATA_ID,
+    RUN_ID,
+    SCHEMA_VERSION,
+    SOURCE,
+    VERSION,
+    digest,
+    migrate,
+    path_name,
+)
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
 from dynvision.config.section import Section, key, validate
@@ -98,6 +107,16 @@ class RunConfig(Section):
         return self
 
     _stored_ids: dict[str, str] = PrivateAttr(default_factory=dict)
+    _source: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """Hash of the source of a model of one's own, as it was planned; empty for a model of DynVision."""
+        return self._source
+
+    def differences(self) -> dict[str, Any]:
+        """Return the values that are not the defaults, and the hash of the source of a model of one's own."""
+        return {**super().differences(), **({SOURCE: self._source} if self._source else {})}
 
     @property
     def run_id(self) -> str:
@@ -115,7 +134,22 @@ class RunConfig(Section):
     def frozen(self) -> dict[str, Any]:
         """Return what a frozen configuration holds: the version, the ids, and every value."""
         ids = {VERSION: SCHEMA_VERSION, RUN_ID: self.run_id, DATA_ID: self.data_id}
-        return {**ids, **self.model_dump(mode="json")}
+        source = {SOURCE: self._source} if self._source else {}
+        return {**ids, **source, **self.model_dump(mode="json")}
+
+
+def run_of(values: Mapping[str, Any]) -> RunConfig:
+    """Return the run of sections and, for a model of one's own, the hash of its source.
+
+    Raises:
+        InputError: not a valid configuration.
+    """
+    source = values.get(SOURCE, "")
+    if not isinstance(source, str):
+        raise InputError(f"{SOURCE}={source!r} must be text; freeze the run again")
+    run = validate(RunConfig, {name: value for name, value in values.items() if name != SOURCE}, "")
+    run._source = source
+    return run
 
 
 def read_run_config(path: str | Path) -> RunConfig:
@@ -139,7 +173,7 @@ def thaw(values: Mapping[str, Any]) -> RunConfig:
     """
     migrated = migrate(values)
     ids = {name: str(migrated.pop(name)) for name in (RUN_ID, DATA_ID) if name in migrated}
-    run = validate(RunConfig, migrated, "")
+    run = run_of(migrated)
     stored = {name: value for name, value in ids.items() if getattr(run, name) != value}
     if stored and values.get(VERSION) == SCHEMA_VERSION:
         raise InputError(

@@ -7,8 +7,10 @@ from typing import Any
 
 from dynvision.base import BaseModel
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
+from dynvision.config.own_source import source_hash
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.training import loss_arguments
+from dynvision.errors import InputError
 from dynvision.models import create
 
 
@@ -29,8 +31,13 @@ def build_model(
         checkpoint_segments: parts of a trial that are computed again in the backward pass; 0 keeps everything.
 
     Raises:
-        InputError: an argument is unknown or not possible.
+        InputError: an argument is unknown or not possible, or the source of a model of one's own has been edited.
     """
+    if run.source and run.source != source_hash(run.model.name):
+        raise InputError(
+            f"the source of {run.model.name} is not that of {run.run_id} any more: it has been edited since the run was "
+            "planned; undo the edit, or call the workflow again, which makes another run"
+        )
     changed = expand_aliases(overrides or {}, MODEL_ALIASES, "model_args")
     args = resolve_model_args(run.model.name, {**run.model.args, **changed})
     given = args.model_dump(exclude_unset=True)

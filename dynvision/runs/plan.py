@@ -45,9 +45,22 @@ class WorkflowPlan:
         for folder in (Path(".snakemake"), root, *inside):
             check_writable(folder)
 
+    def run(self, run_id: str) -> RunConfig:
+        """The run of an id.
+
+        Raises:
+            InputError: it is none of this call; jobs on other machines plan anew.
+        """
+        if run_id not in self.runs:
+            raise InputError(
+                f"{run_id} is no run of this configuration; if its model's source has been edited since the call began, "
+                "call the workflow again"
+            )
+        return self.runs[run_id]
+
     def run_json(self, run_id: str) -> str:
         """A run's configuration as JSON: what is not by default, so that a new key repeats no run."""
-        return json.dumps(self.runs[run_id].differences())
+        return json.dumps(self.run(run_id).differences())
 
     def experiment_json(self, name: str) -> str:
         """An experiment's configuration and name as JSON."""
@@ -56,11 +69,11 @@ class WorkflowPlan:
 
     def data_folder(self, run_id: str) -> Path:
         """The data folder of a run."""
-        return self.paths.data(self.runs[run_id].data_id)
+        return self.paths.data(self.run(run_id).data_id)
 
     def pretrained(self, run_id: str) -> list[str]:
         """The file of weights that a run begins with, if there is one."""
-        path = self.runs[run_id].training.init_with_pretrained
+        path = self.run(run_id).training.init_with_pretrained
         return [] if path is None else [path]
 
     def data_json(self, data_id: str) -> str:
