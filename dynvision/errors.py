@@ -23,7 +23,10 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | No
     """
     names = sorted(str(name) for name in allowed)
     folded = {name.lower(): name for name in names}
-    nearest = difflib.get_close_matches(str(given).lower(), list(folded), n=1, cutoff=0.5)
+    text = str(given).lower()
+    # What goes on as it was begun is nearer than what merely looks alike: of 16, 16-mixed and not 64.
+    begun = [name for name in folded if len(text) > 1 and name.startswith(text)]
+    nearest = begun or difflib.get_close_matches(text, list(folded), n=1, cutoff=0.5)
     parts = [f"did you mean {folded[nearest[0]]!r}?"] if nearest else []
     if not nearest or len(names) <= LISTED_BESIDE_A_GUESS:
         parts.append(f"allowed: {', '.join(names)}")

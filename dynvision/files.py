@@ -114,7 +114,7 @@ def what_it_is(path: str | Path) -> str:
         return "a git-annex pointer, not the file itself (fetch it with 'git annex get')"
     decoded = _decoded(start)
     if decoded is None or any(not (letter.isprintable() or letter.isspace()) for letter in decoded):
-        return "a file of no known kind"
+        return UNKNOWN_KIND
     words = " ".join(decoded.split())
     return f"a text that begins with {words[:40]!r}"
 
@@ -128,6 +128,7 @@ def _decoded(start: bytes) -> str | None:
 
 
 # First bytes and what they tell; those with a leading f stand at the fifth byte of a container.
+UNKNOWN_KIND = "a file of no known kind"
 _SIGNS = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself (fetch it with 'git lfs pull')"),
     (b"\x89PNG", "a damaged PNG image"),

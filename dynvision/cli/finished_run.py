@@ -71,9 +71,9 @@ def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
     name = Path(given).name
     found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
     if not known:
+        others = f", and {given!r} is none of those that ship ({', '.join(shipped)})" if shipped else ""
         raise InputError(
-            f"no run has been trained in {results}, and {given!r} is none of those that ship "
-            f"({', '.join(shipped)}); train one, or give the folder with --results"
+            f"no run has been trained in {results}{others}; train one, or give the folder with --results"
         )
     if not found:
         raise unknown_name("run", given, [*known, *shipped])

@@ -19,6 +19,7 @@ from dynvision.config.run import RunConfig, changed_in_test
 from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.models.build import build_model
+from dynvision.models.checkpoint import why_unreadable
 from dynvision.models.weights import load_run_weights, load_weights
 
 
@@ -106,6 +107,6 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         content["epoch"], content["state_dict"]
     except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        reason = why_unreadable(path, error)
         raise InputError(f"checkpoint {path} cannot be read ({reason}); delete it and train again") from None
     return content

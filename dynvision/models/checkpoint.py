@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dynvision.errors import InputError
+from dynvision.files import what_it_is
 from dynvision.models.weights import read_weights
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which a checkpoint may hold the weights
@@ -51,6 +52,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> Any:
+    if not written_by_torch(path):
+        raise InputError(
+            f"checkpoint {path} cannot be read: it is {what_it_is(path)}; give a file that torch.save wrote"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -65,5 +70,19 @@ def _load(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    return InputError(f"checkpoint {path} cannot be read ({reason}); download or save it again")
+    return InputError(
+        f"checkpoint {path} cannot be read ({why_unreadable(path, error)}); download or save it again"
+    )
+
+
+def written_by_torch(path: str | Path) -> bool:
+    """Return whether a file begins as those of ``torch.save`` do: a ZIP archive, or a pickle of before version 1.6."""
+    with open(path, "rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def why_unreadable(path: str | Path, error: Exception) -> str:
+    """Return why a file of ``torch.save`` cannot be read: what it is where it is something else, or what torch says."""
+    if not written_by_torch(path):
+        return f"it is {what_it_is(path)}"
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.files import atomic_path
+from dynvision.files import UNKNOWN_KIND, atomic_path, what_it_is
 
 
 def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str]) -> None:
@@ -54,6 +54,11 @@ def _opened(path: str | Path) -> Iterator[Any]:
         with safe_open(str(path), framework="pt") as file:
             yield file
     except SafetensorError as error:
+        kind = what_it_is(path)
+        if kind != UNKNOWN_KIND:
+            raise InputError(
+                f"weights {path} cannot be read as safetensors, since the file is {kind}; replace it"
+            ) from None
         raise InputError(
             f"weights {path} cannot be read as safetensors ({error}); delete the file and train the run again"
         ) from None

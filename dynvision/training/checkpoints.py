@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
+from dynvision.models.checkpoint import why_unreadable
 from dynvision.training.stopping import MODES
 
 
@@ -92,7 +93,7 @@ def last_checkpoint(folder: Path, run_id: str) -> Path | None:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         found = content.get("dynvision", {}).get("run_id", "an unknown run")
     except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        reason = why_unreadable(path, error)
         raise InputError(
             f"checkpoint {path} cannot be read ({reason}); delete it to train from the start"
         ) from None
