@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from dynvision.inference.adapters import find_adapter
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.metadata import ModelLoadError
-from dynvision.inference.sources import SOURCES
+from dynvision.inference.sources import SOURCES, check_settings
 
 
 class ModelManager:
@@ -131,25 +130,6 @@ def _load_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # code of somebody else: a subclass, a repository, a package
         raise ModelLoadError(f"{what} cannot be loaded: {error or type(error).__name__}") from error
-
-
-def check_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
-    """Refuse settings that an adapter or a source does not have.
-
-    Raises:
-        InputError: with the nearest name.
-    """
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    known = [parameter.name for parameter in parameters[1:]]  # the first is the configuration
-    for name in settings:
-        if name not in known:
-            raise (
-                unknown_name("setting", name, known)
-                if known
-                else InputError(f"unknown setting {name!r}; such a model has none")
-            )
 
 
 @functools.cache

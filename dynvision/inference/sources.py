@@ -1,6 +1,6 @@
 """Where models can be downloaded from; each source is a function in the registry that returns a loaded model.
 
-``url``           a file, with its checksum, kept in ``data/models/{md5}/`` (or below ``DYNVISION_DATA``)
+``url``           a file, with its SHA-256, kept in ``data/models/{sha256}/`` (or below ``DYNVISION_DATA``)
 ``torchvision``   a published network, where torchvision is installed
 ``huggingface``   a classifier of images, where transformers is installed; safetensors only, and no code of the repository
 ``pytorch_hub``   ``repository/model``: runs the repository's own code, so that ``trust_repo=True`` must say that it may
@@ -8,8 +8,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import importlib
-from collections.abc import Callable
+import inspect
+import logging
+import re
+import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,8 +23,9 @@ from urllib.parse import unquote, urlsplit
 import torch
 from torch import Tensor, nn
 
-from dynvision.data.downloads import Download, dataset_folder, fetch
-from dynvision.errors import InputError
+from dynvision.data.downloads import CHUNK_BYTES, TIMEOUT_S, dataset_folder
+from dynvision.errors import InputError, unknown_name
+from dynvision.files import atomic_path
 from dynvision.inference.adapters import NetworkModel, find_adapter
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
@@ -26,6 +33,8 @@ from dynvision.inference.metadata import ModelLoadError, ModelMetadata
 
 Source = Callable[..., BaseModel]
 SOURCES: dict[str, Source] = {}
+MOST_BYTES = 2**32  # of a download, unless more is asked for
+logger = logging.getLogger(__name__)
 
 
 def source(name: str) -> Callable[[Source], Source]:
@@ -41,22 +50,74 @@ def source(name: str) -> Callable[[Source], Source]:
 
 
 @source("url")
-def from_url(model_id: str, config: InferenceConfig, md5: str = "", **settings: Any) -> BaseModel:
-    """A file from an address.
+def from_url(
+    model_id: str, config: InferenceConfig, sha256: str = "", max_bytes: int = MOST_BYTES, **settings: Any
+) -> BaseModel:
+    """A file from an address. Its checksum is verified whenever it is loaded, from the net or from the disk.
 
     Args:
-        model_id: the address.
+        model_id: the address, http or https.
         config: where and how to run.
-        md5: checksum of the file.
+        sha256: checksum of the file, 64 hexadecimal digits.
+        max_bytes: a larger file is not downloaded.
         **settings: of the class that loads such a file, e.g. ``data`` of `RunModel`.
     """
-    file = Path(unquote(urlsplit(model_id).path)).name
-    if not md5 or not file:
-        raise InputError(f"model_id={model_id!r} must be the address of a file, with its checksum in md5=")
-    (path,) = fetch((Download(file, model_id, md5),), dataset_folder("models") / md5)
-    model = find_adapter(path)(config, **settings)
+    if "md5" in settings:
+        raise InputError("md5= can be forged; give the file's SHA-256 in sha256=, as sha256sum prints it")
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise InputError(f"sha256={sha256!r} must be the checksum of {model_id}, 64 hexadecimal digits")
+    parts = urlsplit(model_id)
+    file = Path(unquote(parts.path)).name
+    if parts.scheme not in ("http", "https") or file in ("", "..") or "\0" in file:
+        raise InputError(f"model_id={model_id!r} must be the http or https address of a file")
+    path = dataset_folder("models") / sha256.lower() / file
+    if path.is_file() and file_sha256(path) != sha256.lower():
+        logger.warning("%s is not what was downloaded; it is downloaded again", path)
+        path.unlink()
+    if not path.is_file():
+        _download(model_id, path, sha256.lower(), max_bytes)
+    adapter = find_adapter(path)
+    check_settings(adapter, settings)
+    model = adapter(config, **settings)
     model.load_model(path)
     return model
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, which may be larger than the memory."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(url: str, path: Path, sha256: str, max_bytes: int) -> None:
+    """A file from an address, whole and with its checksum, or not at all.
+
+    Raises:
+        InputError: it cannot be had, is larger than allowed, or is another file.
+    """
+    too_large = (
+        f"{url} has more than max_bytes={max_bytes} bytes; where that is right, pass a larger max_bytes="
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger.info("downloading %s to %s", url, path)
+    digest, n_bytes = hashlib.sha256(), 0
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, atomic_path(path) as temporary:
+            if int(response.headers.get("Content-Length") or 0) > max_bytes:
+                raise InputError(too_large)
+            with open(temporary, "wb") as file:
+                while chunk := response.read(CHUNK_BYTES):
+                    n_bytes += len(chunk)
+                    if n_bytes > max_bytes:
+                        raise InputError(too_large)
+                    digest.update(chunk)
+                    file.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise InputError(
+                    f"what came from {url} is not the file: its SHA-256 is {digest.hexdigest()}, not {sha256}"
+                )
+    except (OSError, http.client.HTTPException) as error:  # URLError, too
+        raise InputError(f"{url} cannot be downloaded ({getattr(error, 'reason', '') or error})") from None
 
 
 @source("torchvision")
@@ -135,6 +196,25 @@ def from_hub(
     if not isinstance(network, nn.Module):
         raise InputError(f"{model_id} is a {type(network).__name__} and no network")
     return NetworkModel(config, network, _metadata(name, "pytorch_hub"), preprocess)
+
+
+def check_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Refuse settings that an adapter or a source does not have.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters[1:]]  # the first is the configuration
+    for name in settings:
+        if name not in known:
+            raise (
+                unknown_name("setting", name, known)
+                if known
+                else InputError(f"unknown setting {name!r}; such a model has none")
+            )
 
 
 def _needed(module: str, package: str) -> Any:

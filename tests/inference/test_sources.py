@@ -48,27 +48,70 @@ def picture(side: int = 6) -> Image.Image:
     return Image.fromarray(np.random.default_rng(2).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_a_run_from_an_address(address: str, digits_run: Path, tmp_path: Path) -> None:
-    md5 = hashlib.md5((digits_run / "model.safetensors").read_bytes()).hexdigest()
+    digest = sha256(digits_run / "model.safetensors")
     manager = ModelManager()
-    manager.download_and_load_model("url", address + "model.safetensors", "far", cpu(), md5=md5)
+    manager.download_and_load_model("url", address + "model.safetensors", "far", cpu(), sha256=digest.upper())
     near = RunModel(cpu())
     near.load_model(digits_run)
     image = np.eye(8, dtype=np.float32)
     far = manager.get_model("far").predict(image)
     assert np.array_equal(far.probabilities, near.predict(image).probabilities)
-    assert (tmp_path / "data" / "models" / md5 / "model.safetensors").is_file()
+    assert (tmp_path / "data" / "models" / digest / "model.safetensors").is_file()
 
 
-def test_what_cannot_be_downloaded(address: str) -> None:
+def test_what_is_kept_is_verified_whenever_it_is_loaded(
+    address: str, digits_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = sha256(digits_run / "model.safetensors")
+    kept = tmp_path / "data" / "models" / digest / "model.safetensors"
+    load = partial(ModelManager().download_and_load_model, "url", config=cpu(), sha256=digest)
+    load(address + "model.safetensors", name="first")
+    written = kept.stat().st_mtime_ns
+    load(address + "model.safetensors", name="second")
+    assert kept.stat().st_mtime_ns == written  # downloaded once
+    kept.write_bytes(b"somebody else's")
+    load(address + "model.safetensors", name="third")
+    assert sha256(kept) == digest and "is not what was downloaded; it is downloaded again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "checksum", ["", "0" * 32, "../../escaped", "/tmp/absolute", "0" * 63 + "/", "g" * 64, None, 3]
+)
+def test_a_checksum_is_no_path(address: str, tmp_path: Path, checksum: Any) -> None:
+    with pytest.raises(ModelLoadError, match="must be the checksum of .*, 64 hexadecimal digits"):
+        ModelManager().download_and_load_model(
+            "url", address + "model.safetensors", "x", cpu(), sha256=checksum
+        )
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_cannot_be_downloaded(address: str, digits_run: Path, tmp_path: Path) -> None:
     manager = ModelManager()
     load = partial(manager.download_and_load_model, "url", name="x", config=cpu())
-    with pytest.raises(ModelLoadError, match="with its checksum in md5="):
-        load(model_id=address + "model.safetensors")
-    with pytest.raises(ModelLoadError, match="what came is not the file: its MD5 is"):
+    known = sha256(digits_run / "model.safetensors")
+    with pytest.raises(ModelLoadError, match="md5= can be forged; give the file's SHA-256 in sha256="):
         load(model_id=address + "model.safetensors", md5="0" * 32)
+    with pytest.raises(ModelLoadError, match="is not the file: its SHA-256 is"):
+        load(model_id=address + "model.safetensors", sha256="0" * 64)
     with pytest.raises(ModelLoadError, match="cannot be downloaded"):
-        load(model_id=address + "nothing.safetensors", md5="0" * 32)
+        load(model_id=address + "nothing.safetensors", sha256="0" * 64)
+    with pytest.raises(ModelLoadError, match="has more than max_bytes=1000 bytes"):
+        load(model_id=address + "model.safetensors", sha256=known, max_bytes=1000)
+    for wrong in (
+        digits_run.joinpath("model.safetensors").as_uri(),
+        address,
+        address + "..",
+        "http://[",
+        "x",
+    ):
+        with pytest.raises(ModelLoadError):
+            load(model_id=wrong, sha256=known)
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     with pytest.raises(
         InputError, match=r"unknown source 'torchvison' \(key source\); did you mean 'torchvision'"
     ):
