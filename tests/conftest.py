@@ -1,7 +1,8 @@
 """Settings of all tests, and a small laboratory for those that train.
 
 Tests compute on the CPU, on a machine with a GPU as well: many compare bits, and many train in a fork, which cannot use a
-GPU that its parent has asked for. ``pytest -m gpu`` (``make test-gpu``) runs those that are about a GPU.
+GPU that its parent has used. ``pytest -m gpu`` (``make test-gpu``) runs those that are about a GPU, in one call: there
+commands run in interpreters of their own instead of forks.
 """
 
 from __future__ import annotations

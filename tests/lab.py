@@ -11,7 +11,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.yaml_text import to_yaml
-from tests.processes import Outcome, obey_permissions, run_forked
+from tests.processes import Outcome, obey_permissions, run_forked, run_spawned
 
 N_CLASSES, N_IMAGES = 3, 12  # images of each class; 2 of them are test and 1 validation images
 CONTRAST = {
@@ -41,8 +41,16 @@ def write_digits(folder: Path, n_images: int = N_IMAGES, size: int = 8) -> Path:
 
 
 def forked_command(*arguments: object, log: Path, obedient: bool = False, **how: Any) -> Outcome:
-    """Run ``dynvision <arguments>`` in a fork, if ``obedient`` without root's rights; ``how`` as of `run_forked`."""
+    """Run ``dynvision <arguments>`` in a fork, if ``obedient`` without root's rights; ``how`` as of `run_forked`.
+
+    Where tests see a GPU it runs in an interpreter of its own.
+    """
+    import torch
+
     from dynvision.cli import main
+
+    if torch.cuda.is_available():
+        return run_spawned([str(argument) for argument in arguments], log, obedient, **how)
 
     def action() -> int:
         if obedient:

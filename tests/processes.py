@@ -1,8 +1,10 @@
-"""Running commands: as programs, and in a fork of this process, which need not import everything again."""
+"""Running commands: as programs, in a fork of this process, which need not import everything again, and, where tests use a
+GPU, in an interpreter of their own, since a fork of a process that has used CUDA cannot."""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import signal
@@ -11,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -64,6 +66,8 @@ def run_forked(
         kill: when to end it.
         meanwhile: called in this process with the id of the other one.
     """
+    torch = sys.modules.get("torch")
+    assert torch is None or not torch.cuda.is_initialized(), "a fork cannot use CUDA; use run_spawned"
     before = _children_cpu_s()
     log.unlink(missing_ok=True)
     child = os.fork()
@@ -75,6 +79,51 @@ def run_forked(
     return Outcome(os.waitstatus_to_exitcode(ended), log.read_text(), _children_cpu_s() - before)
 
 
+def run_spawned(
+    arguments: Sequence[str],
+    log: Path,
+    obedient: bool = False,
+    kill: Kill | None = None,
+    meanwhile: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Run ``dynvision <arguments>`` in an interpreter of its own, in the folder of this one.
+
+    Args:
+        arguments: of the command.
+        log, kill, meanwhile: as of :func:`run_forked`.
+        obedient: without root's rights.
+    """
+    before = _children_cpu_s()
+    log.unlink(missing_ok=True)
+    task = {"arguments": list(arguments), "obedient": obedient, "kill": kill and asdict(kill)}
+    root = str(Path(__file__).parents[1])
+    program = "from tests.processes import be_spawned; be_spawned()"
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, json.dumps(task)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        if meanwhile is not None:
+            meanwhile(process.pid)
+        status = process.wait()
+    return Outcome(status, log.read_text(), _children_cpu_s() - before)
+
+
+def be_spawned() -> None:
+    """Be the interpreter that :func:`run_spawned` starts: do what the last argument says."""
+    from dynvision.cli import main
+
+    task = json.loads(sys.argv[-1])
+    if task["obedient"]:
+        obey_permissions()
+    if task["kill"] is not None:
+        sys.addaudithook(_killer(Kill(**task["kill"])))
+    sys.exit(main(task["arguments"]))
+
+
 def _be_child(action: Callable[[], int], log: Path, kill: Kill | None) -> None:
     status = 99
     try:
@@ -83,9 +132,6 @@ def _be_child(action: Callable[[], int], log: Path, kill: Kill | None) -> None:
             os.dup2(output, stream)
         sys.stdout = sys.stderr = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_initialized():
-            torch.cuda.is_available = lambda: False  # to a fork its parent's GPU is of no use
         if kill is not None:
             sys.addaudithook(_killer(kill))
         status = action()

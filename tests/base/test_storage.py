@@ -323,7 +323,6 @@ def test_storage_is_not_in_a_checkpoint():
 
 
 @pytest.mark.gpu
-@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @torch.no_grad()
 def test_responses_of_a_gpu_are_kept_on_the_cpu():

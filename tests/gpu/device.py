@@ -1,0 +1,38 @@
+"""The device of the tests of this folder: a GPU, or with ``TEST_DEVICE=cpu`` a CPU, to see whether the tests are right."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+DEVICE = os.environ.get("TEST_DEVICE", "cuda")
+ACCELERATOR = {"cuda": "gpu", "cpu": "cpu"}[DEVICE]
+NEEDS_GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="there is no GPU here"),
+]
+
+
+def close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
+    """Compare with float64 results of a CPU, each relative to its norm.
+
+    A gradient that is zero but for rounding is compared with the largest.
+    """
+    assert found.keys() == expected.keys()
+    largest = max(float(value.norm()) for value in expected.values())
+    for name, reference in expected.items():
+        difference = float((found[name].detach().cpu().double() - reference.detach()).norm())
+        norm = float(reference.norm())
+        assert difference <= tolerance * (norm + 1e-3 * largest), (name, difference, norm, largest)
+
+
+def outputs_and_gradients(model: nn.Module, run: Any) -> dict[str, Tensor]:
+    """What a model computes, and the gradients of a sum of squares, by parameter."""
+    outputs = run(model)
+    outputs.square().sum().backward()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return {"outputs": outputs.detach(), **gradients}

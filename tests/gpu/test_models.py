@@ -1,0 +1,107 @@
+"""Every family and all dynamics on a GPU: outputs and gradients of a CPU in float64."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TARGETS, RECURRENCE_TYPES
+from dynvision.models import create
+from tests.base.networks import randomize
+from tests.base.test_registry import CASES, arguments_of
+from tests.gpu.device import DEVICE, NEEDS_GPU, close, outputs_and_gradients
+from tests.neurons.cells import MAKERS, F, make
+
+pytestmark = NEEDS_GPU
+N_STEPS = 5
+
+
+def compare(model: Any, images: torch.Tensor, tolerance: float) -> None:
+    """Two calls, since a GPU captures a trial that comes again."""
+    model.eval()  # batches of two say little of statistics, and drop-out draws other numbers on every device
+    on_device, exact = copy.deepcopy(model).to(DEVICE), copy.deepcopy(model).double()
+    expected = outputs_and_gradients(exact, lambda m: m(images.double()))
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        for _ in range(2):
+            on_device.zero_grad()
+            found = outputs_and_gradients(on_device, lambda m: m(images.to(DEVICE)))
+            close(found, expected, tolerance)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_family_computes_what_it_does_on_a_cpu(case: str) -> None:
+    name, own = arguments_of(case)
+    torch.manual_seed(0)
+    size = 64 if name == "AlexNet" else 32
+    model = create(name, input_dims=(N_STEPS, 3, size, size), n_classes=4, **own)
+    compare(model, torch.randn(2, 3, size, size), 2e-3)
+
+
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "feedback": {"feedback": "additive", "t_feedback": 4.0},
+    "multiplicative feedback": {"feedback": "multiplicative", "t_feedback": 4.0},
+    "delays": {"t_feedforward": 2.0, "t_skip": 4.0},
+    "idle time": {"t_idle": 6.0},
+    "multiplicative recurrence": {"recurrence_merge": "multiplicative"},
+    "supralinearity": {"supralinearity": 1.5},
+    "retina": {"retina": True},
+    "input adaptation": {"input_adaptation": 0.5},
+    "intrinsic suppression": {"intrinsic_suppression": 0.5},
+    "divisive normalization": {"divisive_normalization": True, "sigma": 0.5},
+    "normalization by a layer": {"divisive_normalization": True, "normalization_pool": "layer"},
+    "unit bias": {"unit_bias": "spatial"},
+    "learned numbers": {"train": ["tau.channel"]},
+    "drive": {"nonlinearity_position": "drive"},
+    "segments": {"checkpoint_segments": 2},
+    "truncated gradient": {"truncated_bptt_timesteps": 2},
+    **{f"solver {name}": {"dynamics_solver": name} for name in DYNAMICS_SOLVERS},
+    **{f"recurrence {name}": {"recurrence_type": name} for name in RECURRENCE_TYPES},
+    **{f"target {name}": {"recurrence_target": name} for name in RECURRENCE_TARGETS},
+}
+
+
+@pytest.mark.parametrize("variant", COMPONENTS)
+def test_all_dynamics_are_those_of_a_cpu(variant: str) -> None:
+    name = "DyRCNNx8" if variant == "target middle" else "DyRCNNx4"
+    arguments = {"input_dims": (7, 3, 16, 16), "n_classes": 4, "t_recurrence": 2.0, **COMPONENTS[variant]}
+    compare(randomize(create(name, **arguments), gain=0.5), torch.randn(2, 3, 16, 16), 1e-3)
+
+
+def test_noise_of_the_drive_is_finite_and_new() -> None:
+    model = create("DyRCNNx2", input_dims=(5, 1, 8, 8), n_classes=3, drive_noise=0.5).to(DEVICE).eval()
+    images = torch.randn(2, 1, 8, 8, device=DEVICE)
+    with torch.no_grad():
+        first, second = model(images), model(images)
+    assert first.isfinite().all() and not torch.equal(first, second)
+
+
+def test_a_stream_is_a_trial() -> None:
+    model = randomize(create("DyRCNNx4", input_dims=(6, 3, 16, 16), n_classes=4), gain=0.5).to(DEVICE).eval()
+    video = torch.randn(2, 6, 3, 16, 16, device=DEVICE)
+    with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
+        whole = model(video)
+        plan = model.plan()
+        state = model.initial_state(2, plan)
+        for step in range(6):
+            outputs, state = model.step(video[:, step], state, plan)
+            close({"outputs": outputs}, {"outputs": whole[:, step].cpu().double()}, 1e-4)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_cell_computes_what_it_does_on_a_cpu(name: str) -> None:
+    cell = make(name)
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(2, 7, F, generator=generator, dtype=torch.float64)
+    results = {}
+    for device in ("cpu", DEVICE):
+        module = copy.deepcopy(cell).to(device)
+        sequence, state = inputs.to(device), None
+        outputs = []
+        for step in range(7):
+            output, state = module(sequence[:, step], state, 1.0)
+            outputs.append(output)
+        results[device] = outputs_and_gradients(module, lambda _, kept=outputs: torch.stack(kept))
+    close(results[DEVICE], results["cpu"], 1e-6)
