@@ -41,6 +41,8 @@ def commands(program: str) -> list[tuple[str, str]]:
     for page in PAGES:
         text = re.sub(r"^```text\n.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
         for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text, re.MULTILINE):
+            if line.count("'") % 2:
+                continue  # goes on over lines, in a block that is run as it stands
             found.append((str(page.relative_to(DOCS)), line.partition(" #")[0].strip()))
     return found
 

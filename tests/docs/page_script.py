@@ -19,17 +19,37 @@ from tests.processes import BIN, Outcome, run_forked
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 HELPERS = """
+import shlex
 import subprocess
 from pathlib import Path
+
+from tests.docs.page_script import split_commands
 
 def _write(name, text):
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
-def _run(command):
-    subprocess.run(["bash", "-euc", command], check=True)
+def _run(block):
+    commands = [shlex.split(command) for command in split_commands(block)]
+    if all(command[0] == "dynvision" and not set(command) & set("|<>") for command in commands):
+        from dynvision.cli import main  # what the program calls, without another start of Python
+        for command in commands:
+            assert main(command[1:]) == 0, command
+    else:
+        subprocess.run(["bash", "-euc", block], check=True)
 """
+
+
+def split_commands(block: str) -> list[str]:
+    """Return the commands of a block; one goes on over lines inside quotes and after a backslash."""
+    commands, begun = [], ""
+    for line in block.splitlines():
+        begun = f"{begun}\n{line}" if begun else line
+        if begun.count("'") % 2 == 0 and not begun.endswith("\\"):
+            commands.append(begun)
+            begun = ""
+    return [command for command in commands if command.strip()]
 
 
 def script_of(page: Path) -> str:
