@@ -1,4 +1,4 @@
-"""What the build of the documentation makes: MathJax's file, the pages of commands and keys, texts of the root.
+"""What the build of the documentation makes: MathJax's file, the pages of commands and keys, diagrams.
 
 The first two pages are written from what the program itself reads, the parsers of `dynvision.cli` and the schemas of
 `dynvision.config`, so that they cannot differ from it. MathJax comes from the package index and is served by the site.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from site_diagrams import diagrams
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "api"
@@ -31,6 +32,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is not in `docs/`."""
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
+    for name, svg in diagrams().items():
+        files.append(File.generated(config, f"figures/{name}", content=svg))
     # One file that sets TeX as SVG, without fonts or further requests.
     files.append(File.generated(config, MATHJAX, abs_src_path=str(_mathjax())))
     return files
