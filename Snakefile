@@ -17,7 +17,7 @@ from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.former_names import ChangedMeaning, warn_in_one_line
 from dynvision.resources import Requests, commands_folder, config_folder
-from dynvision.runs import CallFolder, failures, plan_workflow
+from dynvision.runs import CallFolder, Freshness, failures, made_from, plan_workflow
 
 min_version("9.0")
 
@@ -40,7 +40,9 @@ try:
 except (InputError, OSError) as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add
 
-RESULTS = PLAN.workflow.results_dir
+RESULTS = str(PLAN.paths.root)
+SHOWN = str(PLAN.paths.of_study)  # what shows several runs: report, table of runs, figures
+OF_STUDY = shlex.join(["--study", PLAN.paths.study] if PLAN.paths.study else [])
 RUNS = list(PLAN.runs)
 EXPERIMENTS = list(PLAN.experiments)
 EXECUTION = PLAN.execution_options
@@ -49,13 +51,40 @@ OF_RUNS = list(RUN_FIGURES)
 OF_DYNAMICS = [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST]
 LOADER = PLAN.workflow.execution.loader
 REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
+TRAINED = f"{RESULTS}/runs/{{run_id}}/trained.json"
+RESPONSES = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.json"
+METRICS = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.json"
+REPORT = f"{SHOWN}/report.json"
+FORMATS = ["png", "svg", "csv"]
+VISUALIZATION = f"{SHOWN}/visualization.yaml"
+# Everything that there is of each run, so that whatever is missing is made.
+OF_TRAININGS = [
+    f"{RESULTS}/runs/{{run_id}}/{file}"
+    for file in ("config.yaml", *made_from.OF_TRAINING, "trained.json", "weights.parquet", "weights.json")
+]
+OF_EXPERIMENTS = [
+    f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/{file}"
+    for file in ("responses.parquet", "performance.parquet", "responses.json")
+    + ("metrics.parquet", "summary.parquet", "metrics.json")
+]
+FIGURES = [
+    f"{SHOWN}/figures/{folder}/{figure}.{end}"
+    for folder, figures in {**{name: PLAN.figures(name) for name in EXPERIMENTS}, "training": OF_RUNS}.items()
+    for figure in figures
+    for end in FORMATS
+]
 
 
 # Jobs read this file, too; only who has called looks around.
 CALLS = CallFolder()
+FRESHNESS = Freshness(PLAN)
 if workflow.is_main_process:
     for sentence in CALLS.look_around():
         print(f"dynvision: {sentence}", file=sys.stderr, flush=True)
+    FRESHNESS.look()
+
+
+include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
@@ -83,8 +112,13 @@ localrules:
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
-        f"{RESULTS}/runs.csv",
+        known(REPORT),
+        expand(OF_TRAININGS, run_id=RUNS),
+        expand(OF_EXPERIMENTS, experiment=EXPERIMENTS, run_id=RUNS),
+        FIGURES,
+        f"{SHOWN}/report.html",
+        REPORT,
+        f"{SHOWN}/runs.csv",
     message:
         "all done"
 
@@ -96,7 +130,7 @@ onstart:
 
 
 onsuccess:
-    print(f"The report is {RESULTS}/report.html")
+    print(f"The report is {SHOWN}/report.html")
 
 
 onerror:

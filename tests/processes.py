@@ -35,7 +35,7 @@ def run_program(
     before = _children_cpu_s()
     command = [*prefix, str(BIN / name), *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=250
+        command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800
     )
     return Outcome(done.returncode, done.stdout, _children_cpu_s() - before)
 

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         write_table,
     )
     from dynvision.errors import InputError
+    from dynvision.runs.made_from import file_hash, identity_of, made_from, of_metrics
 
     experiment = read_experiment(arguments.experiment)
     responses = read_responses(arguments.responses, experiment)
@@ -64,10 +65,13 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except InputError as error:
         raise InputError(f"{arguments.responses} and {arguments.performance}: {error}") from None
-    write_table(measured, arguments.output)
+    of_responses = identity_of(arguments.responses.with_suffix(".json")) or file_hash(arguments.responses)
+    with made_from(arguments.output.with_suffix(".json"), of_metrics(experiment.config, of_responses)):
+        write_table(measured, arguments.output)
+        if summary is not None:
+            write_table(summary, arguments.summary)
     if summary is None:
         return
-    write_table(summary, arguments.summary)
     absent = summary[summary["reason"] != ""]
     for (layer, reason), rows in absent.groupby(["layer", "reason"], sort=False, observed=True):
         print(f"analyse: {layer} has no {', '.join(rows['measure'].astype(str))}: {reason}")

@@ -15,6 +15,15 @@ def add_execution_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, default=field.default, help=f"{field.description} (default: %(default)s)")
 
 
+def add_if_needed_argument(parser: argparse.ArgumentParser) -> None:
+    """``--if-needed``, which the workflow gives: a job that it plans to be sure may have nothing to do."""
+    parser.add_argument(
+        "--if-needed",
+        action="store_true",
+        help="do nothing where the results are there and were made from the same inputs",
+    )
+
+
 def execution_from(arguments: argparse.Namespace) -> ExecutionConfig:
     """The validated section.
 

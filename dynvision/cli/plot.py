@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="folder for the figures; in the results if absent"
     )
+    parser.add_argument(
+        "--study",
+        default="",
+        metavar="NAME",
+        help="the study whose figures and report these are, if it has a name",
+    )
     add_look_argument(parser)
 
 
@@ -72,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise unknown_name("figure", name, known, key="--figures")
     from dynvision.runs import ResultPaths
 
-    paths, style = ResultPaths(arguments.results), style_from(arguments)
+    paths, style = ResultPaths(arguments.results, arguments.study), style_from(arguments)
     if arguments.training:
         _plot_runs(arguments, paths, style)
     elif arguments.dynamics:
@@ -83,6 +89,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
     from dynvision.analysis import group_runs, read_experiment
+    from dynvision.config.twins import FEEDFORWARD_TWIN
+    from dynvision.runs.made_from import FIGURES as RECORD
+    from dynvision.runs.made_from import METRICS, RESPONSES, identity_of, look_identity, made_from, of_figures
     from dynvision.visualization.comparison import compare
     from dynvision.visualization.experiment_figures import FIGURES
     from dynvision.visualization.save import save_figure
@@ -97,13 +106,21 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     names = list(arguments.figures) or list(style.config.figures_of(experiment.name))
     if not arguments.figures and len(comparison.labels) > 1:
         names += SWEEP_FIGURES
-    for name in names:
-        drawn = FIGURES[name](tables, comparison, style)
-        save_figure(drawn, arguments.output_dir or paths.figures(experiment.name), style)
+    of_runs = {run_id: identity_of(paths.experiment(experiment.name, run_id) / METRICS) for run_id in run_ids}
+    for twin in [experiment.name + FEEDFORWARD_TWIN] if "robustness" in names else []:
+        for run_id in run_ids:
+            path = paths.experiment(twin, run_id) / RESPONSES
+            of_runs |= {f"{twin} {run_id}": identity_of(path)} if path.exists() else {}
+    place = arguments.output_dir or paths.figures(experiment.name)
+    inputs = of_figures(experiment.config, of_runs, look_identity(style.config, style.scorecard), names)
+    with made_from(place / RECORD, inputs):
+        for name in names:
+            save_figure(FIGURES[name](tables, comparison, style), place, style)
 
 
 def _plot_runs(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
     from dynvision.analysis import group_runs
+    from dynvision.runs.made_from import FIGURES, TRAINED, look_identity, made_from, of_figures, read_record
     from dynvision.visualization import run_figures
     from dynvision.visualization.comparison import compare
     from dynvision.visualization.save import save_figure
@@ -112,13 +129,19 @@ def _plot_runs(arguments: argparse.Namespace, paths: ResultPaths, style: Style) 
     run_ids = arguments.run_ids or _folders_with(paths.root / "runs", "training.csv")
     configs = read_configs(paths, run_ids)
     comparison = compare(group_runs(configs), style)
-    for name in arguments.figures or list(RUN_FIGURES):
-        drawn = run_figures.RUN_FIGURES[name](paths, configs, comparison, style)
-        save_figure(drawn, arguments.output_dir or paths.figures("training"), style)
+    names = list(arguments.figures or RUN_FIGURES)
+    weights = {run_id: (read_record(paths.run(run_id) / TRAINED) or {}).get("weights") for run_id in run_ids}
+    place = arguments.output_dir or paths.figures("training")
+    with made_from(
+        place / FIGURES, of_figures(None, weights, look_identity(style.config, style.scorecard), names)
+    ):
+        for name in names:
+            save_figure(run_figures.RUN_FIGURES[name](paths, configs, comparison, style), place, style)
 
 
 def _plot_dynamics(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
     from dynvision.analysis import group_runs
+    from dynvision.runs.made_from import DYNAMICS, FIGURES, identity_of, look_identity, made_from, of_figures
     from dynvision.visualization import dynamics_figures
     from dynvision.visualization.comparison import compare
     from dynvision.visualization.save import save_figure
@@ -127,9 +150,15 @@ def _plot_dynamics(arguments: argparse.Namespace, paths: ResultPaths, style: Sty
     run_ids = arguments.run_ids or _folders_with(paths.root / "dynamics", "timescales.parquet")
     configs = read_configs(paths, run_ids)
     comparison = compare(group_runs(configs), style)
-    for name in arguments.figures or [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST]:
-        drawn = dynamics_figures.DYNAMICS_FIGURES[name](paths, configs, comparison, style)
-        save_figure(drawn, arguments.output_dir or paths.figures("dynamics"), style)
+    names = list(arguments.figures or [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST])
+    tables = {run_id: identity_of(paths.dynamics(run_id) / DYNAMICS) for run_id in run_ids}
+    place = arguments.output_dir or paths.figures("dynamics")
+    with made_from(
+        place / FIGURES, of_figures(None, tables, look_identity(style.config, style.scorecard), names)
+    ):
+        for name in names:
+            drawn = dynamics_figures.DYNAMICS_FIGURES[name](paths, configs, comparison, style)
+            save_figure(drawn, place, style)
 
 
 def _folders_with(parent: Path, name: str) -> Sequence[str]:

@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--experiments", nargs="+", required=True, metavar="NAME", help="experiments to report"
     )
     parser.add_argument("--run-ids", nargs="+", required=True, metavar="ID", help="runs to report")
+    parser.add_argument(
+        "--study",
+        default="",
+        metavar="NAME",
+        help="the study whose figures and report these are, if it has a name",
+    )
     add_look_argument(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="HTML", help="where to write the report"
@@ -34,6 +40,25 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a configuration, a table or a figure is missing or broken.
     """
     from dynvision.report import write_report
+    from dynvision.runs import ResultPaths
+    from dynvision.runs.made_from import FIGURES, METRICS, identity_of, look_identity, made_from, of_report
+    from dynvision.visualization.config_file import read_scorecard
 
-    look = look_from(arguments)
-    write_report(arguments.results, arguments.experiments, arguments.run_ids, arguments.output, look)
+    look, paths = look_from(arguments), ResultPaths(arguments.results, arguments.study)
+    metrics = {
+        name: {run_id: identity_of(paths.experiment(name, run_id) / METRICS) for run_id in arguments.run_ids}
+        for name in arguments.experiments
+    }
+    figures = {
+        name: identity_of(paths.figures(name) / FIGURES) for name in (*arguments.experiments, "training")
+    }
+    identity = look_identity(look, read_scorecard(arguments.visualization, arguments.results))
+    with made_from(arguments.output.with_suffix(".json"), of_report(metrics, figures, identity)):
+        write_report(
+            arguments.results,
+            arguments.experiments,
+            arguments.run_ids,
+            arguments.output,
+            look,
+            arguments.study,
+        )

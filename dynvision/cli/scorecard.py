@@ -97,8 +97,10 @@ def _responses(
     """The responses of a run in an experiment, which is run if it has not been or has been another one."""
     from dynvision.analysis import NamedExperiment, read_experiment, read_responses
     from dynvision.config.yaml_text import to_yaml
+    from dynvision.data.manifest import read_manifest
     from dynvision.files import write_text
     from dynvision.runs import ResultPaths
+    from dynvision.runs.made_from import RESPONSES, file_hash, is_made_from, of_responses
 
     run_id = finished.config.run_id
     folder = ResultPaths(results).experiment(name, run_id)
@@ -106,8 +108,9 @@ def _responses(
     current = frozen.exists() and read_experiment(frozen).config == experiment
     if not current:
         write_text(frozen, to_yaml({"name": name, **experiment.model_dump(mode="json")}))
-    made_since = responses.exists() and responses.stat().st_mtime >= frozen.stat().st_mtime
-    if not made_since:
+    images = read_manifest(finished.data, finished.config.data.images).identity
+    inputs = of_responses(experiment, finished.config.data.name, file_hash(finished.weights), images)
+    if not is_made_from(folder / RESPONSES, inputs, responses):
         from dynvision.experiments.run import ExperimentFiles, run_experiment
 
         files = ExperimentFiles(finished.weights, finished.data, responses, folder / "performance.parquet")
@@ -125,6 +128,15 @@ def _write(
     from dynvision.analysis import write_table
     from dynvision.analysis.scorecard import score_run, scorecard_text
     from dynvision.files import write_text
+    from dynvision.runs import ResultPaths
+    from dynvision.runs.made_from import (
+        RESPONSES,
+        SCORECARD,
+        identity_of,
+        look_identity,
+        made_from,
+        of_scorecard,
+    )
     from dynvision.visualization.captions import scorecard_caption
     from dynvision.visualization.save import Drawn, save_figure
     from dynvision.visualization.scorecard import scorecard_figure
@@ -133,14 +145,20 @@ def _write(
     card = score_run(tables, settings.areas_of(finished.config.model.name))
     folder = arguments.results / "scorecard" / finished.config.run_id
     style = Style(look_from(arguments))
+    look = look_identity(style.config, settings)
     text = scorecard_text(card)
-    write_table(card, folder / "scorecard.parquet")
-    write_text(folder / "scorecard.txt", text)
-    with style.context():
-        figure = scorecard_figure(card, style)
-    save_figure(
-        Drawn("scorecard", figure, card, scorecard_caption(card)), folder, style
-    )  # also writes the CSV
+    paths = ResultPaths(arguments.results)
+    responses = {
+        name: identity_of(paths.experiment(name, finished.config.run_id) / RESPONSES)
+        for name in settings.experiments.values()
+    }
+    with made_from(folder / SCORECARD, of_scorecard(settings, responses, look)):
+        write_table(card, folder / "scorecard.parquet")
+        write_text(folder / "scorecard.txt", text)
+        with style.context():
+            figure = scorecard_figure(card, style)
+        drawn = Drawn("scorecard", figure, card, scorecard_caption(card))
+        save_figure(drawn, folder, style)  # also writes the CSV
     print(text, end="", flush=True)
     return card
 

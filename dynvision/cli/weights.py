@@ -115,6 +115,7 @@ def _write_distributions(weights: Path, config: Path, output: Path) -> None:
     from dynvision.analysis import write_table
     from dynvision.analysis.weights import weight_distributions
     from dynvision.config.run import read_run_config
+    from dynvision.runs.made_from import file_hash, made_from, of_weights
 
     run_id = read_run_config(config).run_id
     try:
@@ -127,4 +128,5 @@ def _write_distributions(weights: Path, config: Path, output: Path) -> None:
         raise InputError(f"weights {weights} cannot be read: {error}") from None
     if of_run != run_id:
         raise InputError(f"weights {weights} are of run {of_run}, not of {run_id}")
-    write_table(weight_distributions(tensors, run_id), output)
+    with made_from(output.with_suffix(".json"), of_weights(file_hash(weights))):
+        write_table(weight_distributions(tensors, run_id), output)

@@ -61,6 +61,11 @@ class WorkflowConfig(Section):
     scorecard: ScorecardConfig = key(ScorecardConfig(), "what networks are compared with")
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)
+    study: str = key(
+        "",
+        "name of the study: its report, figures and table of runs lie in studies/<name> of the results, and those of other "
+        "studies remain; empty has them in the results folder itself",
+    )
 
     _layers: Layers | None = PrivateAttr(default=None)  # what this was merged from
 
@@ -107,6 +112,13 @@ class WorkflowConfig(Section):
             str(name): validate(ExperimentConfig, resolve_block(name, value) or {}, f"experiments.{name}")
             for name in value
         }
+
+    @field_validator("study", mode="after")
+    @classmethod
+    def _study_can_name_a_folder(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\w[\w.-]*", value):
+            raise InputError(f"study={value!r} cannot name a folder; use letters, digits, _, - and .")
+        return value
 
     @field_validator("groups", mode="before")
     @classmethod

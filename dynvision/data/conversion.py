@@ -14,6 +14,7 @@ from dynvision.config.data import ImagesConfig
 from dynvision.data.beton_check import beton_path, file_sha256
 from dynvision.data.copies import Copies
 from dynvision.data.ffcv_import import use_ffcv
+from dynvision.data.image_files import readable_suffixes
 from dynvision.data.loader_choice import LoaderName, choose_loader
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
 from dynvision.data.page_size import page_bytes
@@ -24,6 +25,8 @@ from dynvision.data.splits import SPLITS, SplitName, split_source
 from dynvision.data.storage import Storage, rgb
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
+from dynvision.runs.image_folder import describe_folder
+from dynvision.runs.made_from import CONVERTED, made_from, of_images
 
 QUIET_S = 20.0  # without a line
 
@@ -53,6 +56,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     if loader == "ffcv":
         use_ffcv("ffcv")
     source = open_source(config)
+    seen = describe_folder(source.root, readable_suffixes()) if source.root is not None else {}
     _say(source.notes)
     write_ffcv = choose_loader(loader, len(source) * config.image_bytes) == "ffcv"
     splits = split_source(source, config)
@@ -94,7 +98,11 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
         )
         for name in [MANIFEST_NAME, *(beton_path(folder, split).name for split in SPLITS)]:
             (folder / name).unlink(missing_ok=True)
-    write_manifest(folder, manifest)
+    with made_from(folder / CONVERTED, of_images(config)) as facts:
+        facts["identity"] = manifest.identity
+        if source.root is not None:
+            facts["folder"] = seen
+        write_manifest(folder, manifest)
     return manifest
 
 

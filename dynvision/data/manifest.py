@@ -18,6 +18,7 @@ from dynvision.data.sources.selected_classes import class_indices
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
 from dynvision.files import write_text
+from dynvision.runs.made_from import data_identity
 
 MANIFEST_NAME = "manifest.json"
 OTHER_FOLDER = "give the folder that 'dynvision convert' has written for this configuration"
@@ -98,6 +99,11 @@ class Manifest(ShownImages):
                 )
             own.append(numbers.index(name) if isinstance(name, int) else name)
         return tuple(own)
+
+    @property
+    def identity(self) -> str:
+        """The source, and which of its images are in which split, as a hash."""
+        return data_identity(self.model_dump(mode="json"))
 
     @property
     def counts(self) -> dict[str, int]:

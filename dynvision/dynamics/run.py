@@ -16,7 +16,7 @@ from dynvision.analysis.tables import write_table
 from dynvision.base import TemporalBase
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
-from dynvision.data import DataModule
+from dynvision.data import DataModule, read_manifest
 from dynvision.device import choose_device
 from dynvision.dynamics.spectrum import layer_spectra
 from dynvision.dynamics.timescales import noise_autocorrelation
@@ -26,6 +26,8 @@ from dynvision.errors import InputError
 from dynvision.files import remove_leftovers
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
+from dynvision.runs.made_from import DYNAMICS as DYNAMICS_RECORD
+from dynvision.runs.made_from import file_hash, made_from, of_dynamics
 
 N_IMAGES = 8
 PULSE_STEPS = 30  # of the trajectories
@@ -108,10 +110,12 @@ def analyse_dynamics(
             print(f"{run.run_id}: no comparison of unrollings, since {error}", flush=True)
             tables[name] = no_unrolling()
     tables[TIMESCALES] = timescales(tables["spectrum"], tables["autocorrelation"])
-    for name, table in tables.items():
-        table.insert(0, "run_id", run.run_id)
-        write_table(table, output / f"{name}.parquet")
-        print(f"{run.run_id}: {name}, {len(table)} rows", flush=True)
+    identity = read_manifest(data_folder, run.data.images).identity
+    with made_from(output / DYNAMICS_RECORD, of_dynamics(file_hash(weights), identity, n_images)):
+        for name, table in tables.items():
+            table.insert(0, "run_id", run.run_id)
+            write_table(table, output / f"{name}.parquet")
+            print(f"{run.run_id}: {name}, {len(table)} rows", flush=True)
     return tables
 
 

@@ -23,6 +23,7 @@ from dynvision.experiments.units import images_within
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord
 from dynvision.files import remove_leftovers
 from dynvision.noise import PixelScale
+from dynvision.runs.made_from import file_hash, made_from, of_responses
 from dynvision.trials import Trial
 from dynvision.trials.protocol import experiment_trial, times_ms
 
@@ -90,7 +91,11 @@ def run_experiment(
     room = Room(execution.test_batch_size)
     model = load_network(run, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)
-    with ExperimentWriter(files.responses, files.performance, files.units, fixed, shapes) as writer:
+    inputs = of_responses(experiment, run.data.name, file_hash(files.weights), data.manifest.identity)
+    with (
+        made_from(files.responses.with_suffix(".json"), inputs),
+        ExperimentWriter(files.responses, files.performance, files.units, fixed, shapes) as writer,
+    ):
         for index, network in enumerate(networks):
             if index:
                 model = load_network(run, network, data, files.weights).to(device)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,16 @@ def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str]
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=dict(metadata))
+        _sort_header(temporary)
+
+
+def _sort_header(path: Path) -> None:
+    """Write the header with its keys sorted, so that equal weights are equal files; safetensors shuffles them."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the tensors behind it stay aligned
+    path.write_bytes(struct.pack("<Q", len(header)) + header + content[8 + length :])
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

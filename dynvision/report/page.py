@@ -42,6 +42,7 @@ def write_report(
     run_ids: Sequence[str],
     output: str | Path,
     look: VisualizationConfig | None = None,
+    study: str = "",
 ) -> None:
     """Write the report of experiments on runs.
 
@@ -51,11 +52,12 @@ def write_report(
         run_ids: the runs.
         output: the HTML file, written whole or not at all.
         look: names and order; None takes the defaults.
+        study: the study whose figures are shown, if it has a name.
 
     Raises:
         InputError: a configuration, a table or a figure is missing or broken.
     """
-    write_text(output, render(compose(read_results(root, experiments, run_ids, look))))
+    write_text(output, render(compose(read_results(root, experiments, run_ids, look, study))))
 
 
 def compose(results: Results) -> Report:

@@ -63,6 +63,7 @@ def read_results(
     experiments: Sequence[str],
     run_ids: Sequence[str],
     look: VisualizationConfig | None = None,
+    study: str = "",
 ) -> Results:
     """Read configurations, measures, tests and trainings.
 
@@ -71,11 +72,12 @@ def read_results(
         experiments: names of the experiments to report.
         run_ids: the runs to report.
         look: names and order; None takes the defaults.
+        study: the study whose figures are shown, if it has a name.
 
     Raises:
         InputError: a file is missing or broken. Tests, trainings and manifests may be missing.
     """
-    paths = ResultPaths(Path(root))
+    paths = ResultPaths(Path(root), study)
     if not paths.root.is_dir():
         raise InputError(f"results folder {root} does not exist")
     runs = tuple(_read_run(paths, run_id) for run_id in dict.fromkeys(run_ids))

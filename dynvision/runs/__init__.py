@@ -3,6 +3,7 @@
 from dynvision.runs.calls import CallFolder
 from dynvision.runs.expansion import expand_runs, run_config, split_input_dims
 from dynvision.runs.failures import failures
+from dynvision.runs.freshness import Freshness
 from dynvision.runs.parameters import flat_parameters, flatten
 from dynvision.runs.paths import ResultPaths
 from dynvision.runs.plan import WorkflowPlan, plan_workflow
@@ -10,6 +11,7 @@ from dynvision.runs.pretrained import check_pretrained
 
 __all__ = [
     "CallFolder",
+    "Freshness",
     "ResultPaths",
     "WorkflowPlan",
     "check_pretrained",

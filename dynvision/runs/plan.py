@@ -139,7 +139,7 @@ def plan_workflow(
         ):
             raise unknown_name("experiment", name, workflow.experiments, key="visualization.figures")
     distinct = {(run.model.name, repr(run.model.args)): run.model for run in runs.values()}
-    paths = ResultPaths(Path(workflow.results_dir))
+    paths = ResultPaths(Path(workflow.results_dir), workflow.study)
     for name, experiment in dict(experiments).items():
         try:
             experiments[name] = experiment.on(workflow.data_name, workflow.groups)

@@ -14,6 +14,7 @@ from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
 from dynvision.models.checkpoint import why_unreadable
+from dynvision.training.provenance import IMAGES
 from dynvision.training.stopping import MODES
 
 
@@ -80,8 +81,15 @@ def keep_every(folder: Path, n_epochs: int) -> ModelCheckpoint:
     )
 
 
-def last_checkpoint(folder: Path, run_id: str) -> Path | None:
+def last_checkpoint(folder: Path, run_id: str, images: str) -> Path | None:
     """The checkpoint to go on from, or None to begin.
+
+    Checkpoints of a training on other images are removed, since images that are now for the test may have been trained on.
+
+    Args:
+        folder: of the checkpoints.
+        run_id: the run.
+        images: identity of its images.
 
     Raises:
         InputError: there is one that cannot be read, or that is of another run.
@@ -91,7 +99,8 @@ def last_checkpoint(folder: Path, run_id: str) -> Path | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        found = content.get("dynvision", {}).get("run_id", "an unknown run")
+        known = content.get("dynvision", {})
+        found, trained_on = known.get("run_id", "an unknown run"), known.get(IMAGES, images)
     except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
         reason = why_unreadable(path, error)
         raise InputError(
@@ -101,4 +110,11 @@ def last_checkpoint(folder: Path, run_id: str) -> Path | None:
         raise InputError(
             f"checkpoint {path} is of {found}, not of {run_id}; delete it to train from the start"
         )
+    if trained_on != images:
+        print(
+            f"{run_id}: the images are others than when this training was stopped; it begins anew", flush=True
+        )
+        for checkpoint in folder.glob("*.ckpt"):
+            checkpoint.unlink(missing_ok=True)
+        return None
     return path

@@ -21,6 +21,7 @@ from dynvision.errors import InputError
 from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
+from dynvision.runs.made_from import OF_TRAINING, TRAINED, file_hash, made_from, of_training
 from dynvision.training.checkpoints import last_checkpoint
 from dynvision.training.devices import end_started_processes, images_per_process, say_processes
 from dynvision.training.log import TrainingLog
@@ -30,7 +31,7 @@ from dynvision.training.stopping import MODES
 from dynvision.training.testing import test_accuracy
 from dynvision.training.trainer import make_trainer, say_learning_rate
 
-WEIGHTS, LOG, TEST = OUTPUTS = ("model.safetensors", "training.csv", "test.json")
+WEIGHTS, LOG, TEST = OUTPUTS = OF_TRAINING
 
 
 def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run_folder: Path) -> None:
@@ -40,7 +41,8 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
         run: the frozen configuration.
         execution: loader, devices and logger.
         data_folder: what ``convert`` wrote.
-        run_folder: receives ``checkpoints/``, ``training.csv``, ``test.json`` and, last, ``model.safetensors``.
+        run_folder: receives ``checkpoints/``, ``training.csv``, ``test.json``, ``model.safetensors`` and, last,
+            ``trained.json``.
 
     Raises:
         InputError: data, checkpoint or configuration cannot be used, or the loss is not finite.
@@ -49,7 +51,6 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     checkpoints = run_folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(run, run_folder, checkpoints)
-    resumed_from = last_checkpoint(checkpoints, run.run_id)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     training = run.training
     data = DataModule(
@@ -60,6 +61,9 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
         num_workers=execution.num_workers,
         seed=run.seed,
     )
+    identity = data.manifest.identity
+    inputs = of_training(run, identity)
+    resumed_from = last_checkpoint(checkpoints, run.run_id, identity)
     model = build_model(
         run, data.input_shape, data.n_classes, checkpoint_segments=execution.checkpoint_segments
     )
@@ -67,14 +71,20 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     model.epoch = _epoch(run, execution, data)
     terms = model.loss_names if len(model.loss_names) > 1 else []
     log = TrainingLog(run_folder / LOG, run.run_id, terms)
-    trainer = make_trainer(run, execution, device, run_folder, checkpoints, log, resumed_from is not None)
+    trainer = make_trainer(
+        run, execution, device, run_folder, checkpoints, log, resumed_from is not None, identity
+    )
     told = (say_processes(training, execution), say_learning_rate(training))
     for line in (*told, f"going on from {resumed_from}" if resumed_from else ""):
         if line and trainer.is_global_zero:
             print(f"{run.run_id}: {line}", flush=True)
     _fit(trainer, model, data, resumed_from)
     if trainer.is_global_zero:
-        _finish(run, trainer, model, data, log, run_folder, began_with)
+        with made_from(run_folder / TRAINED, inputs) as facts:
+            _finish(run, trainer, model, data, log, run_folder, began_with)
+            facts["weights"] = file_hash(run_folder / WEIGHTS)
+        # A training that is run again after its end, e.g. because the images have changed, begins anew.
+        (checkpoints / LAST).unlink(missing_ok=True)
 
 
 def _finish(
@@ -105,8 +115,6 @@ def _finish(
         raise InputError(
             f"cannot write {run_folder / WEIGHTS} ({error}); run the same command again to continue"
         ) from None
-    # A training that is run again after its end, e.g. because the images have changed, begins anew.
-    (checkpoints / LAST).unlink(missing_ok=True)
     if len(log.rows) < run.training.epochs:
         print(
             f"{run.run_id}: stopped after epoch {len(log.rows)} of {run.training.epochs}, since {run.training.best_by} had "

@@ -10,6 +10,7 @@ import dynvision
 from dynvision.config.run import RunConfig
 from dynvision.config.yaml_text import to_yaml
 
+IMAGES = "images"
 AVERAGE, LAST = "moving average", "last update"
 
 
@@ -29,10 +30,10 @@ def provenance(run: RunConfig) -> dict[str, str]:
 
 
 class Provenance(pl.Callback):
-    """Writes it into every checkpoint, under the key ``dynvision``."""
+    """Writes it into every checkpoint, under the key ``dynvision``, with the identity of the images trained on."""
 
-    def __init__(self, run: RunConfig) -> None:
-        self._content = provenance(run)
+    def __init__(self, run: RunConfig, images: str) -> None:
+        self._content = {**provenance(run), IMAGES: images}
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -34,6 +34,7 @@ def make_trainer(
     checkpoints: Path,
     log: TrainingLog,
     goes_on: bool,
+    images: str,
 ) -> pl.Trainer:
     """The trainer of a run.
 
@@ -45,6 +46,7 @@ def make_trainer(
         checkpoints: receives checkpoints.
         log: writes ``training.csv``.
         goes_on: whether the training goes on from a checkpoint.
+        images: identity of the images, for the checkpoints.
 
     Raises:
         InputError: devices, precision or logger are not possible here.
@@ -58,7 +60,7 @@ def make_trainer(
         WorldSize(execution),
         log,
         RandomState(),
-        Provenance(run),
+        Provenance(run, images),
         FrozenStatistics(),
     ]
     if training.early_stopping_patience:

@@ -67,10 +67,11 @@ def test_each_command_writes_its_files(by_hand: Lab) -> None:
     figures = [f"contrast/{figure}" for figure in DEFAULT_FIGURES]
     figures += [f"training/{figure}" for figure in RUN_FIGURES]
     assert written == {
-        f"data/{data_id}/manifest.json",
+        *(f"data/{data_id}/{name}.json" for name in ("manifest", "converted")),
         *(
             f"runs/{run_id}/{name}"
-            for name in ("config.yaml", "training.csv", "test.json", "model.safetensors", "weights.parquet")
+            for name in ("config.yaml", "training.csv", "test.json", "model.safetensors", "trained.json")
+            + ("weights.parquet", "weights.json")
         ),
         f"runs/{run_id}/checkpoints/best.ckpt",
         "experiments/contrast/config.yaml",
@@ -78,8 +79,11 @@ def test_each_command_writes_its_files(by_hand: Lab) -> None:
             f"experiments/contrast/{run_id}/{name}.parquet"
             for name in ("responses", "performance", "metrics")
         ),
+        *(f"experiments/contrast/{run_id}/{name}.json" for name in ("responses", "metrics")),
+        *(f"figures/{folder}/figures.json" for folder in ("contrast", "training")),
         *(f"figures/{figure}.{kind}" for figure in figures for kind in ("png", "svg", "csv")),
         "report.html",
+        "report.json",
         "runs.csv",
     }
 

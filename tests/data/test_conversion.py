@@ -82,7 +82,7 @@ def test_conversion_is_repeatable(make_folder: MakeFolder, ffcv: None, tmp_path:
     config = folder_config(make_folder(cat=10, dog=8))
     first, second = (convert_dataset(config, tmp_path / name, loader="ffcv") for name in "ab")
     assert first == second
-    assert names(tmp_path / "a") == sorted([*BETONS, "manifest.json"])
+    assert names(tmp_path / "a") == sorted([*BETONS, "converted.json", "manifest.json"])
     for name in names(tmp_path / "a"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -122,7 +122,7 @@ def test_converting_without_ffcv_removes_its_files(
     config = folder_config(make_folder(cat=10, dog=8))
     convert_dataset(config, tmp_path / "data", loader="ffcv")
     convert_dataset(config, tmp_path / "data", loader="torch")
-    assert names(tmp_path / "data") == ["manifest.json"]
+    assert names(tmp_path / "data") == ["converted.json", "manifest.json"]
 
 
 class FullDisk:
@@ -184,7 +184,7 @@ def test_killed_conversion_can_be_run_again(
 
     manifest = convert_dataset(config, data, loader="ffcv")
     assert manifest == convert_dataset(config, tmp_path / "untouched", loader="ffcv")
-    assert names(data) == sorted([*BETONS, "manifest.json"])
+    assert names(data) == sorted([*BETONS, "converted.json", "manifest.json"])
     check_betons(data, manifest)
 
 

@@ -43,7 +43,11 @@ def performance(shown: Path) -> pd.DataFrame:
 def test_columns_and_types(shown: Path) -> None:
     for name, schema in (("responses", RESPONSES), ("performance", PERFORMANCE)):
         assert pq.read_schema(shown / f"{name}.parquet").equals(schema)
-    assert sorted(path.name for path in shown.iterdir()) == ["performance.parquet", "responses.parquet"]
+    assert sorted(path.name for path in shown.iterdir()) == [
+        "performance.parquet",
+        "responses.json",
+        "responses.parquet",
+    ]
 
 
 def test_every_test_image_once_in_every_condition(

@@ -110,6 +110,7 @@ def test_the_table_is_written_in_any_case(lab: Lab, logger: str) -> None:
         "checkpoints",
         "model.safetensors",
         "test.json",
+        "trained.json",
         "training.csv",
     }
 

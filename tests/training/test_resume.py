@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from dynvision.config.run import read_run_config
+from dynvision.data import read_manifest
 from dynvision.errors import InputError
+from dynvision.models.weights import read_weights, save_weights
 from dynvision.training.checkpoints import AtomicCheckpointIO, last_checkpoint
 from tests.lab import Lab
 from tests.processes import Kill
@@ -179,11 +182,11 @@ def test_a_checkpoint_from_elsewhere_is_not_trusted(tmp_path: Path) -> None:
 
     torch.save({"callbacks": {}, "evil": Evil()}, tmp_path / "last.ckpt")
     with pytest.raises(InputError, match="cannot be read"):
-        last_checkpoint(tmp_path, "run")
+        last_checkpoint(tmp_path, "run", "images")
     assert not (tmp_path / "evil").exists()
     torch.save({"callbacks": {}, "dynvision": {}}, tmp_path / "last.ckpt")
     with pytest.raises(InputError, match="is of an unknown run, not of run"):
-        last_checkpoint(tmp_path, "run")
+        last_checkpoint(tmp_path, "run", "images")
 
 
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,3 +205,30 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Mon
     assert error.value.filename == str(path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_checkpoints_of_other_images_are_not_resumed(
+    tmp_path: Path, trained_lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images that are for the test now may have been trained on."""
+    best = trained_lab.root / "run" / "checkpoints" / "best.ckpt"
+    known = torch.load(best, weights_only=True)["dynvision"]
+    assert known["images"] == read_manifest(trained_lab.root / "data").identity
+    for name in ("last.ckpt", "best.ckpt", "epoch-0001.ckpt"):
+        shutil.copy(best, tmp_path / name)
+    assert last_checkpoint(tmp_path, known["run_id"], known["images"]) == tmp_path / "last.ckpt"
+    assert last_checkpoint(tmp_path, known["run_id"], "others") is None
+    assert capsys.readouterr().out.endswith(
+        ": the images are others than when this training was stopped; it begins anew\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    model, facts = torch.nn.Linear(3, 2), {f"key {n}": "value" for n in range(9)}
+    first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    save_weights(model, first, facts)
+    save_weights(model, second, dict(reversed(facts.items())))
+    assert first.read_bytes() == second.read_bytes()
+    tensors, header = read_weights(second)
+    assert header == facts and torch.equal(tensors["weight"], model.weight)

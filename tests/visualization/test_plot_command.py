@@ -71,7 +71,7 @@ def test_plot_draws_as_the_workflow_did(results):
     paths, _ = results
     (paths.root / "visualization.yaml").write_text("figures: {default: [responses]}\n")
     assert main(plot(paths, "--experiment", "contrast")) == 0
-    assert {path.stem for path in paths.figures("contrast").iterdir()} == {"responses", "overview"}
+    assert {path.stem for path in paths.figures("contrast").glob("*.png")} == {"responses", "overview"}
 
 
 def test_plot_writes_three_files_a_figure(results):
@@ -80,7 +80,8 @@ def test_plot_writes_three_files_a_figure(results):
     folder = paths.figures("contrast")
     names = {path.name for path in folder.iterdir()}
     figures = (*OF_EXPERIMENT, "overview")  # the runs are a sweep
-    assert names == {f"{name}.{kind}" for name in figures for kind in ("png", "svg", "csv")}
+    drawn = {f"{name}.{kind}" for name in figures for kind in ("png", "svg", "csv")}
+    assert names == {*drawn, "figures.json"}
     written = pd.read_csv(folder / "measures.csv")
     metrics = pd.concat(
         [pd.read_parquet(paths.experiment("contrast", run_id) / "metrics.parquet") for run_id in run_ids]
@@ -93,7 +94,7 @@ def test_plot_of_some_figures_of_one_run(results, tmp_path):
     paths, run_ids = results
     words = ("--experiment", "contrast", "--run-ids", run_ids[0], "--figures", "robustness", "classifier")
     assert main(plot(paths, *words, "--output-dir", str(tmp_path / "some"))) == 0
-    assert {path.stem for path in (tmp_path / "some").iterdir()} == {"robustness", "classifier"}
+    assert {path.stem for path in (tmp_path / "some").glob("*.png")} == {"robustness", "classifier"}
     assert set(pd.read_csv(tmp_path / "some" / "robustness.csv")["condition"]) == {"DyRCNNx4"}
 
 
@@ -109,7 +110,7 @@ def test_the_configuration_says_which_figures(results, tmp_path):
         str(tmp_path / "look.yaml"),
     )
     assert main(plot(paths, *words)) == 0
-    assert {path.stem for path in paths.figures("contrast").iterdir()} == {"measures"}
+    assert {path.stem for path in paths.figures("contrast").glob("*.png")} == {"measures"}
 
 
 def test_plot_of_training_and_weights(results):

@@ -132,7 +132,8 @@ def test_figures(done: Workflow) -> None:
     names = {"training": list(RUN_FIGURES), **dict.fromkeys(EXPERIMENTS, [*DEFAULT_FIGURES, *SWEEP_FIGURES])}
     for folder, figures in names.items():
         found = {path.name for path in (done.results / "figures" / folder).iterdir()}
-        assert found == {f"{figure}.{kind}" for figure in figures for kind in ("png", "svg", "csv")}
+        drawn = {f"{figure}.{kind}" for figure in figures for kind in ("png", "svg", "csv")}
+        assert found == {*drawn, "figures.json"}
         for figure in figures:
             path = done.results / "figures" / folder / figure
             with Image.open(path.with_suffix(".png")) as image:

@@ -4,15 +4,20 @@
 SCORED = list(PLAN.workflow.scorecard_experiments())
 DYNAMICS = ["spectrum", "timescales", "autocorrelation", "trajectories", "unrolling"]
 
+DYNAMICS_RECORD = f"{RESULTS}/dynamics/{{run_id}}/dynamics.json"
+SCORECARD = f"{RESULTS}/scorecard/{{run_id}}/scorecard.json"
+
 
 rule analyse:
     input:
-        experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
-        responses=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet",
-        performance=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
+        experiment=known(METRICS, f"{RESULTS}/experiments/{{experiment}}/config.yaml"),
+        responses=known(METRICS, f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet"),
+        performance=known(METRICS, f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet"),
+        record=known(METRICS, RESPONSES),
     output:
-        metrics=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet",
-        summary=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/summary.parquet",
+        metrics=update(f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.parquet"),
+        summary=update(f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/summary.parquet"),
+        record=METRICS,
     log:
         f"{RESULTS}/logs/analyse/{{experiment}}/{{run_id}}.log",
     benchmark:
@@ -33,11 +38,13 @@ rule analyse:
 
 rule dynamics_of_run:
     input:
-        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
-        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
-        data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
+        config=known(DYNAMICS_RECORD, f"{RESULTS}/runs/{{run_id}}/config.yaml"),
+        weights=known(DYNAMICS_RECORD, f"{RESULTS}/runs/{{run_id}}/model.safetensors"),
+        trained=known(DYNAMICS_RECORD, TRAINED),
+        data=images_of(DYNAMICS_RECORD),
     output:
-        expand(f"{RESULTS}/dynamics/{{{{run_id}}}}/{{table}}.parquet", table=DYNAMICS),
+        update(expand(f"{RESULTS}/dynamics/{{{{run_id}}}}/{{table}}.parquet", table=DYNAMICS)),
+        DYNAMICS_RECORD,
     log:
         f"{RESULTS}/logs/dynamics/{{run_id}}.log",
     benchmark:
@@ -58,25 +65,35 @@ rule dynamics_of_run:
 rule dynamics:
     input:
         expand(f"{RESULTS}/dynamics/{{run_id}}/{{table}}.parquet", run_id=RUNS, table=DYNAMICS),
-        expand(f"{RESULTS}/figures/dynamics/{{figure}}.png", figure=OF_DYNAMICS),
+        expand(f"{SHOWN}/figures/dynamics/{{figure}}.{{format}}", figure=OF_DYNAMICS, format=FORMATS),
     localrule: True
     message:
-        "dynamics done: tables in {RESULTS}/dynamics, figures in {RESULTS}/figures/dynamics"
+        "dynamics done: tables in {RESULTS}/dynamics, figures in {SHOWN}/figures/dynamics"
 
 
 rule scorecard_of_run:
     input:
-        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
-        experiments=expand(f"{RESULTS}/experiments/{{experiment}}/config.yaml", experiment=SCORED),
-        responses=expand(
-            f"{RESULTS}/experiments/{{experiment}}/{{{{run_id}}}}/responses.parquet", experiment=SCORED
+        config=known(SCORECARD, f"{RESULTS}/runs/{{run_id}}/config.yaml"),
+        experiments=known(
+            SCORECARD, *expand(f"{RESULTS}/experiments/{{experiment}}/config.yaml", experiment=SCORED)
         ),
-        visualization=f"{RESULTS}/visualization.yaml",
+        responses=known(
+            SCORECARD,
+            *expand(
+                f"{RESULTS}/experiments/{{experiment}}/{{{{run_id}}}}/responses.{{format}}",
+                experiment=SCORED,
+                format=["parquet", "json"],
+            ),
+        ),
+        visualization=known(SCORECARD, VISUALIZATION),
     output:
-        expand(
-            f"{RESULTS}/scorecard/{{{{run_id}}}}/scorecard.{{format}}",
-            format=["parquet", "txt", "csv", "png", "svg"],
+        update(
+            expand(
+                f"{RESULTS}/scorecard/{{{{run_id}}}}/scorecard.{{format}}",
+                format=["parquet", "txt", "csv", "png", "svg"],
+            )
         ),
+        SCORECARD,
     log:
         f"{RESULTS}/logs/scorecard/{{run_id}}.log",
     benchmark:

@@ -1,5 +1,7 @@
 # Configurations are frozen; images become FFCV files.
 
+CONVERTED = f"{RESULTS}/data/{{data_id}}/converted.json"
+
 
 rule freeze_run:
     output:
@@ -24,23 +26,21 @@ rule freeze_run:
 
 rule runs_table:
     input:
-        expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+        known(f"{SHOWN}/runs.csv", *expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS)),
     output:
-        f"{RESULTS}/runs.csv",
+        update(f"{SHOWN}/runs.csv"),
     log:
-        f"{RESULTS}/logs/runs_table.log",
+        f"{SHOWN}/logs/runs_table.log",
     benchmark:
-        f"{RESULTS}/benchmarks/runs_table.tsv"
+        f"{SHOWN}/benchmarks/runs_table.tsv"
     threads: 1
     resources:
         mem_mb=500,
         runtime=5,
-    params:
-        results=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "list all runs in {output}"
     shell:
-        "dynvision runs --results {params.results:q} --output {output:q} 2>&1 | tee -i {log:q}"
+        "dynvision runs --results {RESULTS:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
 rule freeze_data:
@@ -64,13 +64,14 @@ rule freeze_data:
         "dynvision config freeze-data {params.values:q} --output {output:q} 2>&1 | tee -i {log:q}"
 
 
-# The manifest is written last and knows the other files: where it is, all is. The loader is no parameter of the rule,
+# The record is written last: where it is, all is. The loader is no parameter of the rule,
 # because reading with another one changes no result.
 rule convert_dataset:
     input:
-        config=f"{RESULTS}/data/{{data_id}}/config.yaml",
+        config=known(CONVERTED, f"{RESULTS}/data/{{data_id}}/config.yaml"),
     output:
-        manifest=f"{RESULTS}/data/{{data_id}}/manifest.json",
+        update(f"{RESULTS}/data/{{data_id}}/manifest.json"),
+        CONVERTED,
     log:
         f"{RESULTS}/logs/convert_dataset/{{data_id}}.log",
     benchmark:

@@ -3,7 +3,7 @@
 
 rule freeze_experiment:
     output:
-        f"{RESULTS}/experiments/{{experiment}}/config.yaml",
+        update(f"{RESULTS}/experiments/{{experiment}}/config.yaml"),
     log:
         f"{RESULTS}/logs/freeze_experiment/{{experiment}}.log",
     benchmark:
@@ -22,13 +22,15 @@ rule freeze_experiment:
 
 rule experiment:
     input:
-        experiment=f"{RESULTS}/experiments/{{experiment}}/config.yaml",
-        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
-        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
-        data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
+        experiment=known(RESPONSES, f"{RESULTS}/experiments/{{experiment}}/config.yaml"),
+        config=known(RESPONSES, f"{RESULTS}/runs/{{run_id}}/config.yaml"),
+        weights=known(RESPONSES, f"{RESULTS}/runs/{{run_id}}/model.safetensors"),
+        trained=known(RESPONSES, TRAINED),
+        data=images_of(RESPONSES),
     output:
-        responses=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet",
-        performance=f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
+        responses=update(f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.parquet"),
+        performance=update(f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet"),
+        record=RESPONSES,
     log:
         f"{RESULTS}/logs/experiment/{{experiment}}/{{run_id}}.log",
     benchmark:
@@ -45,6 +47,6 @@ rule experiment:
     message:
         "run {wildcards.experiment} on {wildcards.run_id}"
     shell:
-        "dynvision experiment --experiment {input.experiment:q} --config {input.config:q} --weights {input.weights:q}"
+        "dynvision experiment --if-needed --experiment {input.experiment:q} --config {input.config:q} --weights {input.weights:q}"
         " --data {params.data:q} --responses {output.responses:q} --performance {output.performance:q} {EXECUTION}"
         " 2>&1 | tee -i {log:q}"

@@ -1,17 +1,15 @@
 # Figures, each as PNG, SVG and the CSV of what was drawn. Which figures an experiment gets says the visualization's `figures`.
 
-FORMATS = ["png", "svg", "csv"]
-VISUALIZATION = f"{RESULTS}/visualization.yaml"
-CAPTIONS = "../report"  # words for `snakemake --report`, from here
+WEIGHTS = f"{RESULTS}/runs/{{run_id}}/weights.json"
 
 
 rule freeze_visualization:
     output:
-        VISUALIZATION,
+        update(VISUALIZATION),
     log:
-        f"{RESULTS}/logs/freeze_visualization.log",
+        f"{SHOWN}/logs/freeze_visualization.log",
     benchmark:
-        f"{RESULTS}/benchmarks/freeze_visualization.tsv"
+        f"{SHOWN}/benchmarks/freeze_visualization.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -32,97 +30,69 @@ for NAME in EXPERIMENTS:
         name:
             f"plot_{NAME}"
         input:
-            experiment=f"{RESULTS}/experiments/{NAME}/config.yaml",
-            configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
-            tables=expand(
-                f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/{{table}}.parquet",
-                experiment=NAME,
-                run_id=RUNS,
-                table=["responses", "performance", "metrics"],
+            known(
+                f"{SHOWN}/figures/{NAME}/figures.json",
+                f"{RESULTS}/experiments/{NAME}/config.yaml",
+                *expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+                *expand(OF_EXPERIMENTS, experiment=[NAME, *PLAN.twins(NAME)], run_id=RUNS),
             ),
-            twins=expand(
-                f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/performance.parquet",
-                experiment=PLAN.twins(NAME),
-                run_id=RUNS,
-            ),
-            visualization=VISUALIZATION,
+            visualization=known(f"{SHOWN}/figures/{NAME}/figures.json", VISUALIZATION),
         output:
-            [
-                report(
-                    f"{RESULTS}/figures/{NAME}/{figure}.png",
-                    caption=f"{CAPTIONS}/{figure}.rst",
-                    category="Experiments",
-                    subcategory=NAME,
-                    labels={"experiment": NAME, "figure": figure},
-                )
-                for figure in PLAN.figures(NAME)
-            ],
-            expand(
-                f"{RESULTS}/figures/{NAME}/{{figure}}.{{format}}",
-                figure=PLAN.figures(NAME),
-                format=["svg", "csv"],
-            ),
+            drawn(NAME, PLAN.figures(NAME), category="Experiments", subcategory=NAME),
         log:
-            f"{RESULTS}/logs/plot/{NAME}.log",
+            f"{SHOWN}/logs/plot/{NAME}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/plot/{NAME}.tsv"
+            f"{SHOWN}/benchmarks/plot/{NAME}.tsv"
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: 4000 * attempt,
             runtime=lambda wildcards, attempt: 30 * attempt,
         params:
-            results=lambda wildcards, output: str(Path(output[0]).parents[2]),
             experiment=NAME,
             runs=RUNS,
             figures=PLAN.figures(NAME),
         message:
             f"draw the figures of {NAME}"
         shell:
-            "dynvision plot --results {params.results:q} --experiment {params.experiment:q} --run-ids {params.runs:q}"
+            "dynvision plot --results {RESULTS:q} {OF_STUDY} --experiment {params.experiment:q} --run-ids {params.runs:q}"
             " --figures {params.figures:q} --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"
 
 
 rule plot_dynamics:
     input:
-        configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
-        tables=expand(f"{RESULTS}/dynamics/{{run_id}}/{{table}}.parquet", run_id=RUNS, table=DYNAMICS),
-        visualization=VISUALIZATION,
+        known(
+            f"{SHOWN}/figures/dynamics/figures.json",
+            *expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
+            *expand(f"{RESULTS}/dynamics/{{run_id}}/{{table}}.parquet", run_id=RUNS, table=DYNAMICS),
+        ),
+        visualization=known(f"{SHOWN}/figures/dynamics/figures.json", VISUALIZATION),
     output:
-        [
-            report(
-                f"{RESULTS}/figures/dynamics/{figure}.png",
-                caption=f"{CAPTIONS}/{figure}.rst",
-                category="Runs",
-                labels={"experiment": "dynamics", "figure": figure},
-            )
-            for figure in OF_DYNAMICS
-        ],
-        expand(f"{RESULTS}/figures/dynamics/{{figure}}.{{format}}", figure=OF_DYNAMICS, format=["svg", "csv"]),
+        drawn("dynamics", OF_DYNAMICS, category="Runs"),
     log:
-        f"{RESULTS}/logs/plot/dynamics.log",
+        f"{SHOWN}/logs/plot/dynamics.log",
     benchmark:
-        f"{RESULTS}/benchmarks/plot/dynamics.tsv"
+        f"{SHOWN}/benchmarks/plot/dynamics.tsv"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        results=lambda wildcards, output: str(Path(output[0]).parents[2]),
         runs=RUNS,
         figures=OF_DYNAMICS,
     message:
         "draw the dynamics of the runs"
     shell:
-        "dynvision plot --dynamics --results {params.results:q} --run-ids {params.runs:q} --figures {params.figures:q}"
+        "dynvision plot --dynamics --results {RESULTS:q} {OF_STUDY} --run-ids {params.runs:q} --figures {params.figures:q}"
         " --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"
 
 
 rule weights:
     input:
-        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
-        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
+        config=known(WEIGHTS, f"{RESULTS}/runs/{{run_id}}/config.yaml"),
+        weights=known(WEIGHTS, f"{RESULTS}/runs/{{run_id}}/model.safetensors"),
     output:
-        f"{RESULTS}/runs/{{run_id}}/weights.parquet",
+        table=update(f"{RESULTS}/runs/{{run_id}}/weights.parquet"),
+        record=WEIGHTS,
     log:
         f"{RESULTS}/logs/weights/{{run_id}}.log",
     benchmark:
@@ -136,41 +106,29 @@ rule weights:
     message:
         "describe the weights of {wildcards.run_id}"
     shell:
-        "dynvision weights distributions --weights {input.weights:q} --config {input.config:q} --output {output:q}"
+        "dynvision weights distributions --weights {input.weights:q} --config {input.config:q} --output {output.table:q}"
         " 2>&1 | tee -i {log:q}"
 
 
 rule plot_training:
     input:
-        configs=expand(f"{RESULTS}/runs/{{run_id}}/config.yaml", run_id=RUNS),
-        training=expand(f"{RESULTS}/runs/{{run_id}}/training.csv", run_id=RUNS),
-        weights=expand(f"{RESULTS}/runs/{{run_id}}/weights.parquet", run_id=RUNS),
-        visualization=VISUALIZATION,
+        known(f"{SHOWN}/figures/training/figures.json", *expand(OF_TRAININGS, run_id=RUNS)),
+        visualization=known(f"{SHOWN}/figures/training/figures.json", VISUALIZATION),
     output:
-        [
-            report(
-                f"{RESULTS}/figures/training/{figure}.png",
-                caption=f"{CAPTIONS}/{figure}.rst",
-                category="Runs",
-                labels={"experiment": "training", "figure": figure},
-            )
-            for figure in OF_RUNS
-        ],
-        expand(f"{RESULTS}/figures/training/{{figure}}.{{format}}", figure=OF_RUNS, format=["svg", "csv"]),
+        drawn("training", OF_RUNS, category="Runs"),
     log:
-        f"{RESULTS}/logs/plot/training.log",
+        f"{SHOWN}/logs/plot/training.log",
     benchmark:
-        f"{RESULTS}/benchmarks/plot/training.tsv"
+        f"{SHOWN}/benchmarks/plot/training.tsv"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        results=lambda wildcards, output: str(Path(output[0]).parents[2]),
         runs=RUNS,
         figures=OF_RUNS,
     message:
         "draw the training and the weights"
     shell:
-        "dynvision plot --training --results {params.results:q} --run-ids {params.runs:q} --figures {params.figures:q}"
+        "dynvision plot --training --results {RESULTS:q} {OF_STUDY} --run-ids {params.runs:q} --figures {params.figures:q}"
         " --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"

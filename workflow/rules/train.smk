@@ -3,13 +3,12 @@
 
 rule train:
     input:
-        config=f"{RESULTS}/runs/{{run_id}}/config.yaml",
-        data=lambda wildcards: PLAN.data_folder(wildcards.run_id) / "manifest.json",
-        pretrained=lambda wildcards: PLAN.pretrained(wildcards.run_id),
+        config=known(TRAINED, f"{RESULTS}/runs/{{run_id}}/config.yaml"),
+        data=images_of(TRAINED),
+        pretrained=lambda wildcards: [ancient(path) for path in PLAN.pretrained(wildcards.run_id)],
     output:
-        weights=f"{RESULTS}/runs/{{run_id}}/model.safetensors",
-        training=f"{RESULTS}/runs/{{run_id}}/training.csv",
-        test=f"{RESULTS}/runs/{{run_id}}/test.json",
+        update(expand(f"{RESULTS}/runs/{{{{run_id}}}}/{{file}}", file=made_from.OF_TRAINING)),
+        TRAINED,
     log:
         f"{RESULTS}/logs/train/{{run_id}}.log",
     benchmark:
@@ -33,5 +32,5 @@ rule train:
         "train {wildcards.run_id}"
     shell:
         REQUESTS.launch
-        + "dynvision train --config {input.config:q} --data {params.data:q} --output {params.folder:q} {EXECUTION}"
+        + "dynvision train --if-needed --config {input.config:q} --data {params.data:q} --output {params.folder:q} {EXECUTION}"
         " 2>&1 | tee -i {log:q}"

@@ -41,7 +41,7 @@ class FileSource(ImageSource):
         given_splits: dict[str, NDArray[np.int64]],
         notes: tuple[str, ...] = (),
     ) -> None:
-        self._root = root
+        self.root = self._folder = root
         self._files = files
         self._size = config.stored_size
         self._n_channels = config.n_channels
@@ -57,7 +57,7 @@ class FileSource(ImageSource):
 
     def path(self, index: int) -> Path:
         """The file of an image."""
-        return self._root / self._files[index]
+        return self._folder / self._files[index]
 
     def image_name(self, index: int) -> str:
         return self._files[index]

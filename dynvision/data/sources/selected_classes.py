@@ -50,7 +50,7 @@ class SelectedClasses(ImageSource):
     def __init__(self, source: ImageSource, classes: Classes) -> None:
         chosen = class_indices(classes, source.class_names, "data.group")
         self._source = source
-        self.notes = source.notes
+        self.notes, self.root = source.notes, source.root
         self._positions = np.flatnonzero(np.isin(source.labels, chosen))
         self.labels = np.searchsorted(chosen, source.labels[self._positions]).astype(np.int64)
         self.class_names = tuple(source.class_names[index] for index in chosen)

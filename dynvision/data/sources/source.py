@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,14 @@ class ImageSource(ABC):
         given_splits: image indices of splits that the source itself prescribes, by ``train``, ``val``, ``test``;
             empty where it prescribes none.
         notes: sentences on what of it is not used, for the user.
+        root: the folder with its images, where they are files.
     """
 
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     given_splits: dict[str, NDArray[np.int64]]
     notes: tuple[str, ...] = ()
+    root: Path | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,0 +1,193 @@
+"""What a result was made from, beside the result. Where that is the same, by hash and never by time, it is not made again.
+
+    data/{data}/converted.json               the configuration of the images; and what they are, and from which folder
+    runs/{run}/trained.json                  the run, its images, the weights it began with; and the hash of its weights
+    runs/{run}/weights.json                  the weights that were described
+    experiments/{e}/{run}/responses.json     what was shown, the weights, the images
+    experiments/{e}/{run}/metrics.json       the responses, the measures and their code
+    dynamics/{run}/dynamics.json, scorecard/{run}/scorecard.json, figures/{e}/figures.json, report.json
+
+A record is removed before its result is touched and written when the result is whole: a result without one is not finished.
+A result's identity is the hash of its record. Results can be copied, and Snakemake's notes removed: nothing is repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dynvision.config.data import ImagesConfig
+from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.run import RunConfig
+from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.visualization import VisualizationConfig
+from dynvision.files import write_text
+
+CONVERTED = "converted.json"
+TRAINED, WEIGHTS, RESPONSES, METRICS = "trained.json", "weights.json", "responses.json", "metrics.json"
+DYNAMICS, SCORECARD, FIGURES, REPORT = "dynamics.json", "scorecard.json", "figures.json", "report.json"
+OF_TRAINING = ("model.safetensors", "training.csv", "test.json")  # what a training writes beside its record
+# What an experiment measures, and what is drawn of it first, is not shown to a network.
+NOT_SHOWN = ("measures", "focus_layer", "like", "group")
+
+
+@contextlib.contextmanager
+def made_from(path: Path, inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Make a result: its record is removed first and written last.
+
+    Args:
+        path: of the record.
+        inputs: what the result is made from.
+
+    Yields:
+        Facts about the result that belong into the record, to be filled in.
+    """
+    path.unlink(missing_ok=True)
+    facts: dict[str, Any] = {}
+    yield facts
+    write_text(path, json.dumps({"made_from": inputs, **facts}, indent=2) + "\n")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return a record; None where there is none that is whole."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "made_from" in content else None
+
+
+def is_made_from(path: Path, inputs: Mapping[str, Any], *results: Path) -> bool:
+    """Return whether results are there and their record says that they were made from these inputs."""
+    record = read_record(path)
+    return record is not None and record["made_from"] == inputs and all(map(Path.exists, results))
+
+
+def identity_of(path: Path) -> str | None:
+    """Return the identity of a result by its record; None where there is none."""
+    record = read_record(path)
+    return None if record is None else short_hash(record["made_from"])
+
+
+def short_hash(values: Any) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of canonical JSON."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def data_identity(manifest: Mapping[str, Any]) -> str:
+    """Return the identity of converted images from their manifest: source, sizes, and what is in which split."""
+    splits = {
+        name: [manifest[name]["indices"], manifest[name]["labels"]] for name in ("train", "val", "test")
+    }
+    return short_hash([manifest["config"], manifest["source_sha256"], manifest["class_names"], splits])
+
+
+def of_images(config: ImagesConfig) -> dict[str, Any]:
+    """What a data folder is made from, beside the images themselves."""
+    return {"images": short_hash(config.differences())}
+
+
+def of_training(run: RunConfig, data: str) -> dict[str, Any]:
+    """What trained weights are made from.
+
+    Args:
+        run: the configuration.
+        data: identity of the images.
+    """
+    path = run.training.init_with_pretrained
+    began_with = {"pretrained": file_hash(Path(path))} if path is not None and Path(path).is_file() else {}
+    return {"run": run.run_id, "data": data, **began_with}
+
+
+def of_responses(experiment: ExperimentConfig, data_name: str, weights: str, data: str) -> dict[str, Any]:
+    """What responses are made from.
+
+    Args:
+        experiment: its measures do not count, and of its group only the classes of the data set.
+        data_name: the data set.
+        weights: hash of the weights.
+        data: identity of the images.
+    """
+    shown = {name: value for name, value in experiment.differences().items() if name not in NOT_SHOWN}
+    classes = experiment.classes(data_name)
+    return {"shown": short_hash([shown, list(classes)]), "weights": weights, "data": data}
+
+
+def of_metrics(experiment: ExperimentConfig, responses: str) -> dict[str, Any]:
+    """What measures are made from; ``responses`` is the identity of the responses."""
+    return {"responses": responses, "measures": list(experiment.measures), "code": analysis_code()}
+
+
+def of_weights(weights: str) -> dict[str, Any]:
+    """What a description of weights is made from."""
+    return {"weights": weights}
+
+
+def of_dynamics(weights: str, data: str, n_images: int = 8) -> dict[str, Any]:
+    """What the dynamics of a network are made from: its weights and its first images, by their identities."""
+    return {"weights": weights, "data": data, "n_images": n_images}
+
+
+def look_identity(look: VisualizationConfig, scorecard: ScorecardConfig) -> str:
+    """Return the identity of how figures look and of what of cortex stands in them."""
+    return short_hash([look.differences(), scorecard.differences()])
+
+
+def of_figures(
+    experiment: ExperimentConfig | None,
+    tables: Mapping[str, str | None],
+    look: str,
+    figures: Sequence[str],
+) -> dict[str, Any]:
+    """What figures are made from.
+
+    Args:
+        experiment: the experiment, if they are of one.
+        tables: identities of what is drawn, by run or by what it is.
+        look: how figures look, of `look_identity`.
+        figures: their names.
+    """
+    own = {} if experiment is None else {"experiment": short_hash(experiment.differences())}
+    drawn = {"tables": short_hash(tables), "look": look, "figures": list(figures)}
+    return {**own, **drawn}
+
+
+def of_report(
+    metrics: Mapping[str, Mapping[str, str | None]],
+    figures: Mapping[str, str | None],
+    look: str,
+) -> dict[str, Any]:
+    """What a report is made from: identities of measures by experiment and run, and of figures by folder."""
+    return {
+        "metrics": short_hash(metrics),
+        "figures": short_hash(figures),
+        "look": look,
+    }
+
+
+def of_scorecard(settings: ScorecardConfig, responses: Mapping[str, str | None], look: str) -> dict[str, Any]:
+    """What a scorecard is made from; ``responses`` are identities by experiment."""
+    return {
+        "settings": short_hash(settings.differences()),
+        "responses": short_hash(responses),
+        "look": look,
+    }
+
+
+@cache
+def analysis_code() -> str:
+    """Return a hash of the code that measures responses."""
+    folder = Path(__file__).parents[1] / "analysis"
+    return short_hash([(path.name, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))])
