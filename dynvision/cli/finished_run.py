@@ -1,32 +1,14 @@
-"""A trained run by its id, with its files below the folder of the results."""
+"""The run that a command is about: an argument of most commands."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dynvision.errors import InputError, unknown_name
-from dynvision.trained import WEIGHTS, shipped_runs
+from dynvision.inference.finished_run import FinishedRun, find_run
+from dynvision.trained import shipped_runs
 
-if TYPE_CHECKING:
-    from dynvision.config.run import RunConfig
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run that has been trained.
-
-    Attributes:
-        config: its frozen configuration.
-        weights: its ``model.safetensors``.
-        data: folder of its data set.
-    """
-
-    config: RunConfig
-    weights: Path
-    data: Path
+__all__ = ["FinishedRun", "add_run_arguments", "find_run"]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
@@ -39,51 +21,3 @@ def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) ->
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the results (default: results)"
     )
-
-
-def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
-    """A run by its id or the beginning of it, or a network that ships trained.
-
-    The data of a network that ships are converted where they are not there yet.
-
-    Args:
-        given: the id, its beginning, or the name of a network that ships.
-        results: folder of the results.
-        needs_data: whether its data must be there, too.
-
-    Raises:
-        InputError: no run or several runs begin so, or the run has not been trained.
-    """
-    from dynvision.config.run import read_run_config
-    from dynvision.runs import ResultPaths
-
-    paths = ResultPaths(results)
-    shipped = shipped_runs()
-    if given in shipped:
-        config = read_run_config(shipped[given] / "config.yaml")
-        data = paths.data(config.data_id)
-        if needs_data and not (data / "manifest.json").exists():
-            from dynvision.data.conversion import convert_dataset
-
-            convert_dataset(config.data.images, data, "memory")
-        return FinishedRun(config, shipped[given] / WEIGHTS, data)
-    known = sorted(path.parent.name for path in (results / "runs").glob("*/config.yaml"))
-    name = Path(given).name
-    found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
-    if not known:
-        others = f", and {given!r} is none of those that ship ({', '.join(shipped)})" if shipped else ""
-        raise InputError(
-            f"no run has been trained in {results}{others}; train one, or give the folder with --results"
-        )
-    if not found:
-        raise unknown_name("run", given, [*known, *shipped])
-    if len(found) > 1:
-        raise InputError(f"several runs begin with {given!r}: {', '.join(found)}; give more of the id")
-    folder = paths.run(found[0])
-    config = read_run_config(folder / "config.yaml")
-    finished = FinishedRun(config, folder / WEIGHTS, paths.data(config.data_id))
-    needed = [(finished.weights, "train"), (finished.data / "manifest.json", "convert")]
-    for path, mend in needed if needs_data else needed[:1]:
-        if not path.exists():
-            raise InputError(f"run {found[0]} has no {path}; {mend} it again")
-    return finished

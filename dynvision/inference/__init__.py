@@ -18,15 +18,18 @@ if TYPE_CHECKING:
         OptimizationConfig,
         PerformanceConfig,
     )
+    from dynvision.inference.film import Film
     from dynvision.inference.metadata import ModelInferenceError, ModelLoadError, ModelMetadata
     from dynvision.inference.model_manager import ModelManager, get_model_manager
     from dynvision.inference.prediction import Prediction
+    from dynvision.inference.predictor import Predictor
     from dynvision.inference.run_model import RunModel
 
 _HOMES = {
     "BaseModel": "base_model",
     "BatchConfig": "config",
     "DeviceConfig": "config",
+    "Film": "film",
     "InferenceConfig": "config",
     "ModelInferenceError": "metadata",
     "ModelLoadError": "metadata",
@@ -35,6 +38,7 @@ _HOMES = {
     "OptimizationConfig": "config",
     "PerformanceConfig": "config",
     "Prediction": "prediction",
+    "Predictor": "predictor",
     "RunModel": "run_model",
     "get_model_manager": "model_manager",
 }
@@ -43,6 +47,7 @@ __all__ = [
     "BaseModel",
     "BatchConfig",
     "DeviceConfig",
+    "Film",
     "InferenceConfig",
     "ModelInferenceError",
     "ModelLoadError",
@@ -51,6 +56,7 @@ __all__ = [
     "OptimizationConfig",
     "PerformanceConfig",
     "Prediction",
+    "Predictor",
     "RunModel",
     "get_model_manager",
 ]

@@ -41,7 +41,7 @@ def to_image(inputs: Any, n_channels: int, ground: float = GROUND) -> Image.Imag
     if isinstance(inputs, (bytes, bytearray, memoryview)):
         return _decoded(bytes(inputs), n_channels, ground)
     if hasattr(inputs, "read"):
-        return _decoded(_read(inputs), n_channels, ground)
+        return _decoded(read_bytes(inputs), n_channels, ground)
     if isinstance(inputs, Image.Image):
         return _checked(inputs, n_channels, ground)
     if isinstance(inputs, (Tensor, np.ndarray)):
@@ -80,7 +80,12 @@ def _decoded(data: bytes, n_channels: int, ground: float) -> Image.Image:
         ) from None
 
 
-def _read(file: Any) -> bytes:
+def read_bytes(file: Any) -> bytes:
+    """The bytes of an open file, at most one more than ``MOST_BYTES``.
+
+    Raises:
+        InputError: it cannot be read, or is open for text.
+    """
     try:
         data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # closed, or not open for reading

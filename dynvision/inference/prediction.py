@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dynvision.analysis.reaction_time import reaction_time_confidence_ms
+from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD, reaction_time_confidence_ms
+from dynvision.errors import InputError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,12 +23,18 @@ class Prediction:
         probabilities: of each class at each time, (T, K), a softmax of the outputs.
         class_names: by class index, K.
         final: the step whose output is the answer: the last one that the run's test scores.
+        decision_threshold: probability of one class at which the network has decided.
+        responses: activity of the layers that were asked for, (T, C, H, W) each; zero until a layer starts.
+        saved_ms: time of the trial that was not computed, since the decision had been made.
     """
 
     time_ms: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     class_names: tuple[str, ...]
     final: int
+    decision_threshold: float = CONFIDENCE_THRESHOLD
+    responses: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    saved_ms: float = 0.0
 
     def __repr__(self) -> str:
         n_steps, n_classes = self.probabilities.shape
@@ -52,8 +60,9 @@ class Prediction:
 
     @property
     def decision_ms(self) -> float:
-        """When one class first has half the probability, in ms from stimulus onset; NaN if that never is so."""
-        return float(reaction_time_confidence_ms(self.probabilities.max(axis=1), self.time_ms))
+        """When one class first has `decision_threshold` of the probability, in ms from stimulus onset; NaN if none has."""
+        confidence = self.probabilities.max(axis=1)
+        return float(reaction_time_confidence_ms(confidence, self.time_ms, self.decision_threshold))
 
     def table(self) -> pd.DataFrame:
         """A row for each time and class: ``time_ms``, ``class_name``, ``probability``."""
@@ -73,7 +82,20 @@ class Prediction:
             "class_name": self.class_name,
             "probability": self.probability,
             "decision_ms": None if np.isnan(self.decision_ms) else self.decision_ms,
+            "decision_threshold": self.decision_threshold,
+            "saved_ms": self.saved_ms,
             "time_ms": self.time_ms.tolist(),
             "class_names": list(self.class_names),
             "probabilities": self.probabilities.tolist(),
         }
+
+
+def check_threshold(value: Any) -> float:
+    """A probability at which a network has decided.
+
+    Raises:
+        InputError: it is not above 0 and at most 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise InputError(f"decision_threshold={value!r} must be a probability above 0 and at most 1")
+    return float(value)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.plugins.precision import Precision
 from torch import Tensor, nn
 
+from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD
 from dynvision.base import BaseModel as TrainableModel
 from dynvision.base.monitoring import not_finite_since
 from dynvision.config.run import RunConfig, read_run_config, thaw
@@ -30,10 +31,11 @@ from dynvision.errors import InputError
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
+from dynvision.inference.film import MOST_VALUES, Film, frames_due, is_film
 from dynvision.inference.image_input import described, is_one_image, to_image
 from dynvision.inference.metadata import ModelInferenceError, ModelLoadError, ModelMetadata
 from dynvision.inference.optimization import check_weights
-from dynvision.inference.prediction import Prediction
+from dynvision.inference.prediction import Prediction, check_threshold
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights, read_header
 
@@ -58,20 +60,36 @@ class RunModel(BaseModel):
     Args:
         config: where and how to run; the default is a GPU if there is one.
         data: folder of the run's data; only weights that do not say how their images are shown need it.
+        decision_threshold: probability of one class at which the network has decided.
 
     Attributes:
         run: the run's configuration, once it is loaded.
     """
 
-    def __init__(self, config: InferenceConfig | None = None, data: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        config: InferenceConfig | None = None,
+        data: str | Path | None = None,
+        decision_threshold: float = CONFIDENCE_THRESHOLD,
+    ) -> None:
         super().__init__(InferenceConfig() if config is None else config)
         self.data = data
+        self.decision_threshold = decision_threshold
         self.run: Any = None
         self._images: Any = None
         self._transform: Any = None
         self._precision: Precision = Precision()
         self._time_ms: NDArray[np.float64] = np.zeros(0)
         self._final = 0
+
+    @property
+    def decision_threshold(self) -> float:
+        """Probability of one class at which the network has decided; can be set."""
+        return self._decision_threshold
+
+    @decision_threshold.setter
+    def decision_threshold(self, value: float) -> None:
+        self._decision_threshold = check_threshold(value)
 
     def load_model(self, model_path: str | Path) -> None:
         """Load a run.
@@ -111,25 +129,59 @@ class RunModel(BaseModel):
             self._is_loaded = True
 
     def preprocess(self, inputs: Any) -> Tensor:
-        """One image as the run's test images are shown.
+        """One image, or film, as the run's test images are shown.
 
         Args:
-            inputs: a path; a Pillow image; an array (H, W) or (H, W, C); a tensor (H, W) or (C, H, W).
+            inputs: a path, bytes or an open file; a Pillow image; an array (H, W) or (H, W, C); a tensor (H, W) or
+                (C, H, W); or a film: a `Film`, or the path of a video file or animation.
 
         Returns:
-            Normalised, on the device, (1, C, H, W).
+            Normalised, on the device, (1, C, H, W), or a frame for every step, (1, T, C, H, W).
 
         Raises:
             InputError: it is no image.
         """
-        images = self._loaded_images()
-        config = images.config
-        pixels = fit_image(to_image(inputs, config.n_channels, config.transparent_ground), config.stored_size)
+        if is_film(inputs):
+            return self._shown_film(inputs if isinstance(inputs, Film) else Film(inputs))
+        return self._show([self._stored(inputs)])
+
+    def _stored(self, image: Any) -> NDArray[np.uint8]:
+        """Pixels of an image as the run's images are stored, (H, W, C)."""
+        config = self._loaded_images().config
+        pixels = fit_image(to_image(image, config.n_channels, config.transparent_ground), config.stored_size)
         storage = Storage.of(config)
-        if storage.probability == 1:  # of a part of the images only, no one can say whether this one is in it
-            pixels = storage.stored(pixels, 0)
+        # Of a part of the images only, no one can say whether this one is in it.
+        return storage.stored(pixels, 0) if storage.probability == 1 else pixels
+
+    def _show(self, pixels: list[NDArray[np.uint8]]) -> Tensor:
         shown: Transform = self._transform
-        return shown(torch.from_numpy(pixels[None]).to(self.device), np.zeros(1, dtype=np.int64), 0)
+        stacked = torch.from_numpy(np.stack(pixels)).to(self.device)
+        return shown(stacked, np.zeros(len(pixels), dtype=np.int64), 0)
+
+    def _shown_film(self, film: Film) -> Tensor:
+        """A frame for every step, (1, T, C, H, W); frames are decoded, fitted and normalised one at a time."""
+        c, h, w = self._loaded_images().input_shape
+        frames, onsets_ms = [], []
+        for image, onset_ms in film.frames():
+            frames.append(self._show([self._stored(image)]))
+            onsets_ms.append(onset_ms)
+            if len(frames) * c * h * w > MOST_VALUES:
+                raise InputError(
+                    f"{film} has too many frames for this size; show a part of it, or use stream()"
+                )
+        dt = self.model.network.dt
+        due = frames_due(onsets_ms, film.duration_ms, dt)
+        if len(due) * c * h * w > MOST_VALUES:
+            raise InputError(f"{film} lasts {len(due) * dt:g} ms, too long to be shown at once; use stream()")
+        return torch.cat(frames)[torch.tensor(due, device=self.device)][None]
+
+    def _film_times(self, n_steps: int) -> tuple[NDArray[np.float64], int]:
+        """Times of the outputs of a film in ms, and the last one that is scored."""
+        network = self.model.network
+        course = network.trial_course(shuffle=False, n_timesteps=n_steps - network.n_residual_timesteps)
+        scored = np.flatnonzero((course.labels(torch.zeros(1, dtype=torch.int64), -1)[0] != -1).numpy())
+        time_ms = np.array([round((step + 1 - course.onset_step) * network.dt, 9) for step in range(n_steps)])
+        return time_ms, int(scored[-1]) if len(scored) else n_steps - 1
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs over time, (B, T, K), of images as `preprocess` gives them, (B, C, H, W).
@@ -151,7 +203,10 @@ class RunModel(BaseModel):
         """What the outputs of one image, (1, T, K), say."""
         images = self._loaded_images()
         probabilities = outputs[0].double().softmax(dim=-1).cpu().numpy()
-        return Prediction(self._time_ms.copy(), probabilities, images.class_names, self._final)
+        time_ms, final = self._time_ms, self._final
+        if len(probabilities) != len(time_ms):  # of a film
+            time_ms, final = self._film_times(len(probabilities))
+        return Prediction(time_ms.copy(), probabilities, images.class_names, final, self.decision_threshold)
 
     def _listed(self, inputs: Any) -> list[Any]:
         if is_one_image(inputs):
@@ -161,8 +216,8 @@ class RunModel(BaseModel):
         return super()._listed(inputs)
 
     def cache_settings(self) -> Any:
-        """Nothing but what is loaded with the network, with which the caches end."""
-        return self.metadata.name if self.metadata else ""
+        """The threshold; everything else is loaded with the network, with which the caches end."""
+        return self.decision_threshold
 
     def _times(
         self, trial: TrialNetwork, images: ShownImages, precision: Precision

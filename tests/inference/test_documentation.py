@@ -24,7 +24,7 @@ def test_the_code_of_the_page(digits_run: Path, tmp_path: Path, monkeypatch: pyt
         Image.fromarray(np.eye(20, dtype=np.uint8) * 200).save(name)
     torch.save({"weight": torch.ones(1, 3), "bias": torch.zeros(1)}, "regression.pt")
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(block, names)

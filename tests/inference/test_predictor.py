@@ -1,0 +1,274 @@
+"""One line loads a run; films, layers, early exit and streams agree with the trial of the run's test."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import dynvision
+from dynvision.errors import InputError
+from dynvision.inference import Film, ModelInferenceError, Predictor, RunModel
+from dynvision.inference.film import frames_due
+from dynvision.stimuli.film import FilmFrame
+from tests.inference.toy import cpu
+
+IMAGE = np.eye(8, dtype=np.float32)
+FRAMES = (np.random.default_rng(3).random((6, 8, 8)) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def predictor(runs: dict[str, Path]) -> Predictor:
+    return dynvision.load(runs["plain"], device="cpu")
+
+
+def test_a_run_by_all_its_names(predictor: Predictor, digits_run: Path) -> None:
+    model = RunModel(cpu())
+    model.load_model(digits_run)
+    expected = model.predict(IMAGE)
+    results = digits_run.parents[1]
+    for source, settings in (
+        (str(digits_run), {}),
+        (digits_run / "model.safetensors", {}),
+        (digits_run.name, {"results": results}),
+        (digits_run.name[:12], {"results": str(results)}),
+    ):
+        answer = dynvision.load(source, config=cpu(), **settings).predict(IMAGE)
+        assert np.array_equal(answer.probabilities, expected.probabilities)
+        assert answer.decision_threshold == 0.5 and answer.saved_ms == 0 and answer.responses == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "said"),
+    [
+        ("nothing", {}, "no run has been trained in"),
+        (3, {}, "load takes a path or a name, not a int"),
+        ("url:", {}, "no run has been trained in"),
+        ("RUN", {"devise": "cpu"}, "unknown setting 'devise'; did you mean 'device'"),
+        ("RUN", {"device": "gpu"}, "unknown value 'gpu'"),
+        ("RUN", {"device": "cpu", "config": cpu()}, "are both given"),
+        ("RUN", {"decision_threshold": 1.5}, "decision_threshold=1.5 must be a probability"),
+        ("RUN", {"decision_threshold": "half"}, "decision_threshold='half' must be a probability"),
+    ],
+)
+def test_what_cannot_be_loaded(
+    source: Any, settings: dict[str, Any], said: str, digits_run: Path, tmp_path: Path
+) -> None:
+    os.environ.pop("DYNVISION_DATA", None)
+    source = digits_run if source == "RUN" else source
+    with pytest.raises(InputError, match=said):
+        dynvision.load(source, **{"results": tmp_path, **settings})
+
+
+# --- films ----------------------------------------------------------------------------------------------------------
+
+
+def expected_of_film(predictor: Predictor, frames: Any, due: list[int]) -> np.ndarray:
+    """Probabilities of a film whose frames are shown as `due` says."""
+    network = predictor.model.network
+    shown = torch.cat([predictor.preprocess(frame) for frame in frames])[due][None]
+    with torch.inference_mode():
+        return network(shown)[0].double().softmax(-1).numpy()
+
+
+@pytest.mark.parametrize("rate", [1000 / 2, 300.0, 60.0, 1000 / 6])
+def test_a_film_is_shown_at_its_rate(predictor: Predictor, rate: float) -> None:
+    dt = predictor.model.network.dt
+    n_steps = max(1, int(np.ceil(len(FRAMES) / rate * 1000 / dt - 1e-6)))
+    due = [min(int((step + 0.5) * dt * rate / 1000 + 1e-9), len(FRAMES) - 1) for step in range(n_steps)]
+    answer = predictor.predict(FRAMES, frame_rate=rate)
+    p = expected_of_film(predictor, FRAMES, due)
+    assert np.allclose(answer.probabilities, p, atol=1e-6)
+    assert np.array_equal(answer.time_ms, dt * (1 + np.arange(len(p)))) and answer.final == len(p) - 1
+    contents = FilmFrame("", rate).split(n_steps, dt)  # the rule of the stimulus
+    assert [content.frame for n, content in contents for _ in range(n)] == [
+        int((step + 0.5) * dt * rate / 1000 + 1e-9) for step in range(n_steps)
+    ]
+
+
+def test_films_in_all_forms(predictor: Predictor, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(frame) for frame in FRAMES]
+    gif = io.BytesIO()
+    pictures[0].save(gif, "GIF", save_all=True, append_images=pictures[1:], duration=20)
+    (tmp_path / "film.gif").write_bytes(gif.getvalue())
+    for k, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{k}.png")
+    expected = predictor.predict(FRAMES, frame_rate=50).probabilities
+    paths = [tmp_path / f"{k}.png" for k in range(len(pictures))]
+    for source in (list(FRAMES), pictures, tuple(paths), torch.from_numpy(FRAMES)[:, None], gif.getvalue()):
+        assert np.array_equal(predictor.predict(source, frame_rate=50).probabilities, expected)
+    assert np.array_equal(predictor.predict(tmp_path / "film.gif").probabilities, expected)  # its own rate
+    several = predictor.predict_batch([IMAGE, tmp_path / "film.gif", Film(FRAMES, 50), IMAGE])
+    assert np.allclose(several[1].probabilities, expected, atol=1e-6)
+    assert np.allclose(several[2].probabilities, expected, atol=1e-6)
+    assert np.array_equal(several[0].time_ms, predictor.predict(IMAGE).time_ms)
+    assert predictor.predict(tmp_path / "film.gif", frame_rate=100).probabilities.shape[0] < len(expected)
+
+
+def test_a_video_file(predictor: Predictor, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "film.mp4"), "w") as video:
+        stream = video.add_stream("mpeg4", rate=100)
+        stream.width = stream.height = 32
+        for value in (0, 0, 255, 255):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), value, np.uint8), format="rgb24")
+            for packet in stream.encode(picture):
+                video.mux(packet)
+        for packet in stream.encode():
+            video.mux(packet)
+    answer = predictor.predict(tmp_path / "film.mp4")
+    black, white = np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)
+    expected = predictor.predict([black, black, white, white], frame_rate=100)
+    assert answer.probabilities.shape == expected.probabilities.shape
+    assert np.allclose(answer.probabilities, expected.probabilities, atol=0.05)
+    (tmp_path / "broken.mp4").write_bytes((tmp_path / "film.mp4").read_bytes()[:300])
+    with pytest.raises(InputError, match=r"broken.mp4 (cannot be read as a video|has no pictures)"):
+        predictor.predict(tmp_path / "broken.mp4")
+
+
+@pytest.mark.parametrize(
+    ("given", "rate", "said"),
+    [
+        (FRAMES[:, :, :, None], None, "a batch of 6 images; predict_batch answers batches"),
+        ([IMAGE, IMAGE], None, "a film of them needs frame_rate="),
+        ([], 25, "the film has no frames"),
+        ([IMAGE, "no such.png"], 25, "image no such.png does not exist"),
+        (FRAMES, 0, "frame_rate=0 must be a number of frames in a second"),
+        (FRAMES, float("nan"), "frame_rate=nan must be"),
+        (FRAMES, "fast", "frame_rate='fast' must be"),
+        (FRAMES[0], 25, "a film is a file, a list of images"),
+        (Path("nothing.mp4"), None, "film nothing.mp4 does not exist"),
+        (b"nonsense", 25, "cannot be read"),
+        (FRAMES, 1e-4, "too long to be shown at once; use stream()"),
+        ([IMAGE] * 10_001, 25, "has more than 10000 frames"),
+    ],
+)  # fmt: skip
+def test_what_is_no_film(predictor: Predictor, given: Any, rate: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        predictor.predict(given, frame_rate=rate)
+
+
+def test_frames_of_unequal_length() -> None:
+    assert frames_due([0, 3, 8], 12, 2) == [0, 1, 1, 1, 2, 2]  # middles at 1, 3, 5, 7, 9, 11 ms
+    assert frames_due([0], 0.5, 2) == [0]
+
+
+# --- layers, early exit ---------------------------------------------------------------------------------------------
+
+
+def test_activity_of_layers(predictor: Predictor) -> None:
+    network = predictor.model.network
+    plain = predictor.predict(IMAGE)
+    answer = predictor.predict(IMAGE, layers=["layer2", "layer1"])
+    assert np.allclose(answer.probabilities, plain.probabilities, atol=1e-6) and answer.final == plain.final
+    heard: dict[str, dict[int, np.ndarray]] = {}
+    with torch.inference_mode():
+        network.respond(
+            (predictor.preprocess(IMAGE), torch.zeros(1, dtype=torch.int64)),
+            shuffle=False,
+            observer=lambda layer, frames: [
+                heard.setdefault(layer, {}).update({frames.first + k: values[0].numpy().copy()})
+                for k, values in enumerate(frames.steps())
+            ],
+        )
+    for layer in ("layer1", "layer2"):
+        assert answer.responses[layer].shape[0] == len(answer.time_ms) and answer.responses[layer].any()
+        for step, values in heard[layer].items():
+            assert np.allclose(answer.responses[layer][step], values, atol=1e-5)
+    assert predictor.predict(IMAGE, layers="layer1").responses.keys() == {"layer1"}
+    with pytest.raises(InputError, match="unknown layer 'layer3' .*did you mean 'layer"):
+        predictor.predict(IMAGE, layers=["layer3"])
+
+
+@pytest.mark.parametrize("threshold", [0.11, 0.15, 0.3, 1.0])
+def test_early_exit_is_the_beginning_of_the_whole_answer(predictor: Predictor, threshold: float) -> None:
+    for shown in ({"inputs": IMAGE}, {"inputs": FRAMES, "frame_rate": 50.0}):
+        whole = predictor.predict(**shown, decision_threshold=threshold)
+        early = predictor.predict(**shown, decision_threshold=threshold, early_exit=True, layers=["layer1"])
+        n = len(early.time_ms)
+        assert np.allclose(early.probabilities, whole.probabilities[:n], atol=1e-6)
+        assert len(early.responses["layer1"]) == n
+        assert whole.saved_ms == 0 and early.decision_threshold == threshold
+        if np.isnan(whole.decision_ms):
+            assert n == len(whole.time_ms) and early.final == whole.final and early.saved_ms == 0
+        else:
+            assert early.decision_ms == whole.decision_ms == early.time_ms[-1]
+            assert 0 <= early.saved_ms <= whole.time_ms[-1] - early.decision_ms
+
+
+def test_early_exit_saves_time(predictor: Predictor) -> None:
+    early = predictor.predict([IMAGE] * 50, frame_rate=100, early_exit=True, decision_threshold=0.1)
+    assert early.saved_ms > 400 and len(early.time_ms) < 20
+
+
+def test_the_threshold_can_be_set(predictor: Predictor) -> None:
+    before = predictor.predict(IMAGE)
+    predictor.decision_threshold = 0.101
+    try:
+        after = predictor.predict(IMAGE)
+        confidence = before.probabilities.max(axis=1)
+        assert after.decision_ms == before.time_ms[np.flatnonzero(confidence >= 0.101)[0]]
+        with pytest.raises(InputError, match="decision_threshold=0 must be"):
+            predictor.decision_threshold = 0
+    finally:
+        predictor.decision_threshold = 0.5
+
+
+# --- streams --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_is_a_film_frame_by_frame(predictor: Predictor) -> None:
+    network = predictor.model.network
+    film = predictor.predict(FRAMES, frame_rate=1000 / network.dt)
+    for stream in (predictor.stream(), predictor.stream()):
+        for _ in range(2):
+            shown = [*FRAMES, *[None] * (len(film.time_ms) - len(FRAMES))]
+            moments = [stream.step(frame) for frame in shown]
+            assert np.allclose([m.probabilities for m in moments], film.probabilities, atol=1e-6)
+            assert [m.time_ms for m in moments] == film.time_ms.tolist()
+            assert moments[-1].class_name == film.class_names[film.probabilities[-1].argmax()]
+            stream.reset()
+
+
+def test_a_stream_decides_and_goes_on(predictor: Predictor) -> None:
+    stream = predictor.stream(decision_threshold=0.101)
+    moments = [stream.step(IMAGE) for _ in range(30)]
+    first = next(k for k, m in enumerate(moments) if m.probability >= 0.101)
+    assert [m.decided for m in moments] == [k >= first for k in range(30)]
+    assert {m.decision_ms for m in moments[first:]} == {moments[first].time_ms}
+
+
+def test_a_stream_takes_no_more_memory_with_time(predictor: Predictor) -> None:
+    stream = predictor.stream()
+
+    def n_values() -> int:
+        return sum(
+            p.values.untyped_storage().nbytes() for t in stream._state.traces.values() for p in t.pieces
+        )
+
+    for _ in range(20):
+        stream.step(IMAGE)
+    before = n_values()
+    for _ in range(100):
+        stream.step(IMAGE)
+    assert n_values() == before
+
+
+def test_a_bad_frame_changes_no_stream(predictor: Predictor, digits_run: Path) -> None:
+    stream, other = predictor.stream(), predictor.stream()
+    for k in range(6):
+        if k == 3:
+            with pytest.raises(InputError, match="image no such.png does not exist"):
+                stream.step("no such.png")
+        assert np.array_equal(stream.step(FRAMES[k]).probabilities, other.step(FRAMES[k]).probabilities)
+    own = dynvision.load(digits_run, device="cpu")
+    stream = own.stream()
+    own.load_model(digits_run)
+    with pytest.raises(ModelInferenceError, match="another network has been loaded; begin another stream"):
+        stream.step(IMAGE)
