@@ -6,7 +6,7 @@ SNAKEMAKE_FILES = Snakefile $(wildcard workflow/rules/*.smk workflow/*.smk)
 CHECKS := check-lint check-format check-types check-snakefiles check-workflow check-spelling check-generated
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs lock clean
+.PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs gallery lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -76,6 +76,10 @@ docs: install ## build the documentation into site/
 	@echo "docs: building the documentation"
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: done; open site/index.html"
+
+gallery: install ## draw the gallery of the documentation from the results of make demo
+	@echo "gallery: drawing figures into docs/figures/gallery"
+	@$(BIN)/python scripts/gallery.py
 
 lock: ## rewrite requirements.lock after a change of the requirements in pyproject.toml
 	@echo "lock: resolving the requirements"

@@ -142,7 +142,16 @@ def draw_confusion(tables: ExperimentTables, comparison: Comparison, style: Styl
 
 
 def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """What each parameter of the model does to the main measures of one layer and to the accuracy."""
+    """What each parameter of the model does to the main measures of one layer and to the accuracy.
+
+    Raises:
+        InputError: the runs differ in their seed at most.
+    """
+    if len(comparison.labels) < 2:
+        raise InputError(
+            f"the figure overview compares conditions, and the runs of {tables.experiment.name} are of one; leave overview "
+            "out of --figures, or run a sweep, e.g. snakemake --config category=rctype"
+        )
     metrics = one_layer(_metrics(tables, comparison), style, tables.experiment.config.focus_layer)
     of_layer = levels(metrics.loc[metrics["layer"] != CLASSIFIER_LAYER, "measure"])
     first = _focus_measure(metrics, tables.experiment, style)

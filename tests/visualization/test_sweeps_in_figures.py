@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from dynvision.analysis import group_runs
 from dynvision.analysis.factors import comparable, find_base
+from dynvision.errors import InputError
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.experiment_figures import FIGURES
@@ -101,6 +102,13 @@ def test_overview_shows_each_parameter_alone(example, star):
     }
     assert points == set(table[["number", "mean"]].itertuples(index=False, name=None))
     assert len(panels) == 3 * table["measure"].nunique()
+
+
+def test_overview_of_a_single_condition_is_refused(example, run):
+    """Two seeds are one condition, which has nothing to be compared with."""
+    one = example([run(), run(seed=2)])
+    with pytest.raises(InputError, match="overview compares conditions, and the runs of example are of one"):
+        FIGURES["overview"](one.tables, one.comparison, one.style)
 
 
 def test_overview_of_a_product_averages_over_the_other_parameters(example, run):

@@ -1,0 +1,80 @@
+"""`make gallery`: each figure with its command, and what is missing with the command that computes it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from dynvision.cli import plot
+from dynvision.config.figures import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
+
+ROOT = Path(__file__).parents[2]
+ALL = {*EXPERIMENT_FIGURES, *SWEEP_FIGURES, *RUN_FIGURES, *DYNAMICS_FIGURES}
+
+
+@pytest.fixture
+def gallery() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gallery", ROOT / "scripts" / "gallery.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plot_some(arguments: list[str]) -> int:
+    """Stand for `dynvision plot`: results that have everything but the dynamics."""
+    parser = argparse.ArgumentParser()
+    plot.add_arguments(parser)
+    given = parser.parse_args(arguments[1:])
+    if given.dynamics:
+        return 2
+    [name] = given.figures
+    caption = PngInfo()
+    caption.add_text("Description", f"Caption of {name}.")
+    Image.new("RGB", (4, 4)).save(given.output_dir / f"{name}.png", pnginfo=caption)
+    return 0
+
+
+def test_what_is_there_is_drawn_and_the_rest_is_listed(
+    gallery: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results" / "experiments" / "contrast").mkdir(parents=True)
+    monkeypatch.setattr(gallery, "dynvision", plot_some)
+    monkeypatch.setattr(
+        "sys.argv", ["gallery", "--results", str(tmp_path / "results"), "--docs", str(tmp_path)]
+    )
+    gallery.main()
+    text = (tmp_path / "gallery.md").read_text(encoding="utf-8")
+    for name in ALL - {*DYNAMICS_FIGURES}:
+        assert f"(figures/gallery/{name}.png)" in text and f"Caption of {name}." in text
+        assert (tmp_path / "figures" / "gallery" / f"{name}.png").exists()
+        assert f"    {gallery.commands('contrast')[name]}\n" in text
+    for name in DYNAMICS_FIGURES:
+        assert f"| `{name}` | {DYNAMICS_FIGURES[name]} | `snakemake dynamics` |" in text
+        assert not (tmp_path / "figures" / "gallery" / f"{name}.png").exists()
+
+
+def test_without_results_the_demo_is_named(
+    gallery: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["gallery", "--results", str(tmp_path), "--docs", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        gallery.main()
+    assert "run 'make demo' first" in capsys.readouterr().err
+    assert not (tmp_path / "gallery.md").exists()
+
+
+def test_the_gallery_of_the_site_has_figures_that_are_drawn(gallery: ModuleType) -> None:
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    shown = {*re.findall(r"^## ([a-z]+)$", text, re.MULTILINE)}
+    assert {"responses", "dynamics", "measures", "performance", "training"} <= shown <= ALL
+    assert {*gallery.commands("contrast")} == ALL
+    for name in shown:
+        assert (ROOT / "docs" / "figures" / "gallery" / f"{name}.png").exists()
