@@ -30,7 +30,7 @@ from dynvision.report.tables import (
     summary_table,
 )
 from dynvision.visualization.comparison import MOST_TOGETHER
-from dynvision.visualization.labels import parameter_label
+from dynvision.visualization.labels import swept_label
 
 MOST_LISTINGS = 8  # of runs; more are one listing
 TEMPLATES = Path(__file__).parent / "templates"
@@ -100,7 +100,7 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
     name, config = measured.experiment.name, measured.experiment.config
     averaged = results.comparison.average(measured.metrics, ["parameter", "value", "layer", "measure"])
     labels = results.comparison.labels
-    tables = measure_tables(averaged, labels, config.parameter, results.names)
+    tables = measure_tables(averaged, labels, swept_label(config, results.names), results.names)
     if len(labels) > 1:
         tables.insert(0, condition_table(averaged, labels, measured.experiment, results.names))
     if measured.summary is not None and len(measured.summary):
@@ -118,7 +118,7 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
                 results.paths.figures(name),
                 results.paths.root,
                 f"experiment-{n}",
-                parameter_label(config.parameter, results.names),
+                swept_label(config, results.names),
                 figures,
             )
         ),

@@ -13,8 +13,15 @@ from dynvision.config.experiment import PARAMETER_UNITS
 from dynvision.config.model import DyRCNNArgs
 from dynvision.report.numbers import count, listing, number, percent, span
 from dynvision.report.results import Measured, Results, Run
+from dynvision.stimuli.stimulus import Stimulus
 from dynvision.visualization.comparison import MOST_TOGETHER
-from dynvision.visualization.labels import model_parameter_label, parameter_name, value_label
+from dynvision.visualization.labels import (
+    model_parameter_label,
+    parameter_name,
+    swept_label,
+    value_label,
+    words_of,
+)
 from dynvision.visualization.names import Names
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -88,7 +95,7 @@ def protocol(measured: Measured, names: Names) -> str:
     shown = f"Each of {n_images:,} test images was shown alone, once for each value: "
     if experiment.baseline_ms:
         shown += f"after a blank of {experiment.baseline_ms:g} ms "
-    shown += f"the image came on at 0 ms, {experiment.stimulus.describe(said)}"
+    shown += f"the image came on at 0 ms, {_described(experiment.stimulus, said)}"
     noise = experiment.noise
     if noise.type != "none":
         drawn = f"drawn anew every {noise.refresh_ms:g} ms" if noise.refresh_ms else "drawn once a trial"
@@ -100,6 +107,14 @@ def protocol(measured: Measured, names: Names) -> str:
         settings = listing([_setting(name, value, names) for name, value in experiment.model_args.items()])
         shown += f" During the test, {settings}."
     return shown
+
+
+def _described(stimulus: Stimulus, said: dict[str, str]) -> str:
+    """The stimulus in its own words; in those of its keys where its words ask for a key that it has not."""
+    try:
+        return stimulus.describe(said)
+    except (KeyError, NotImplementedError):
+        return Stimulus.describe(stimulus, said)
 
 
 def findings(
@@ -122,7 +137,10 @@ def findings(
     unit = PARAMETER_UNITS.get(parameter, "")
     name = parameter_name(parameter, names)
     low, high = float(averaged["value"].min()), float(averaged["value"].max())
-    start = f"At {name} {low:g}" if low == high else f"From {name} {low:g} to {high:g}"
+    swept = swept_label(experiment.config, names)
+    first, last = value_label(low, swept), value_label(high, swept)
+    name += ":" if words_of(swept) else ""
+    start = f"At {name} {first}" if low == high else f"From {name} {first} to {last}"
     sentences = []
     of_values = [name for name in experiment.config.measures if MEASURES[name].scope != "experiment"]
     of_layer = [name for name in of_values if MEASURES[name].of == "responses"]

@@ -13,7 +13,7 @@ from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
 from dynvision.report.content import Cell, Table
 from dynvision.report.numbers import NOT_A_NUMBER, number, percent, seconds
 from dynvision.report.results import Results, Run
-from dynvision.visualization.labels import parameter_label, value_label
+from dynvision.visualization.labels import at_value, swept_label, value_label
 from dynvision.visualization.names import Names
 
 ABSENT = Cell(NOT_A_NUMBER)
@@ -53,14 +53,14 @@ def run_table(results: Results) -> Table:
 
 
 def measure_tables(
-    averaged: pd.DataFrame, labels: tuple[str, ...], parameter: str, names: Names
+    averaged: pd.DataFrame, labels: tuple[str, ...], parameter_label: str, names: Names
 ) -> list[Table]:
     """The measures of the layers, and those of the classifier: the numbers of the figure of measures.
 
     Args:
         averaged: columns `condition`, `layer`, `measure`, `value`, `mean`, `low`, `high`, `band`, `n_images`.
         labels: the conditions in their order.
-        parameter: the swept parameter.
+        parameter_label: the swept parameter with its unit, and with the words for its values if it has some.
         names: names and order.
     """
     of_classifier = averaged["layer"] == CLASSIFIER_LAYER
@@ -83,14 +83,14 @@ def measure_tables(
                     lines.append(
                         (
                             *head,
-                            Cell(value_label(value), key=float(value)),
+                            Cell(value_label(value, parameter_label), key=float(value)),
                             *(_measure_cell(facts, n_images) for facts in found.values()),
                             _count(n_images),
                         )
                     )
         columns = {"condition": False} if len(labels) > 1 else {}
         columns |= {"layer": False} if what == "layers" else {}
-        columns |= {parameter_label(parameter, names): True}
+        columns |= {parameter_label: True}
         columns |= {_heading(measure): True for measure in measures}
         columns["images"] = True
         caption = f"Measures of the {what}, with {interval} in brackets.{_how(measures)}"
@@ -121,7 +121,7 @@ def condition_table(
         n_images = max(int(facts["n_images"]) for facts in found if facts)
         n_seeds = max(int(facts["n_seeds"]) for facts in found if facts)
         rows.append((Cell(label), *(_measure_cell(facts, n_images) for facts in found), _count(n_seeds)))
-    shown = f"{parameter_label(experiment.config.parameter, names)} {value_label(highest)}"
+    shown = at_value(swept_label(experiment.config, names), highest)
     return Table(
         f"The conditions at {shown}: measures of {names.name(focus)} and of the classifier, with {_interval(averaged)} in "
         f"brackets.{_how(measures)}",

@@ -10,8 +10,9 @@ from dynvision.analysis.cube import levels
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
 from dynvision.analysis.stimulus import what_was_shown
-from dynvision.visualization.labels import at_value
+from dynvision.visualization.labels import at_value, split_unit
 
+MOST_BANDS = 12  # lines in a panel that have a band
 CORTEX = "cortex"  # in place of a condition, in the data of a figure that has cortex beside the network
 
 
@@ -21,7 +22,7 @@ def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
         f"Responses of the layers (rows) over time{_columns(table)}, one line for each value of {parameter_label}. "
         "A response is the mean absolute activity of all units of a layer, in the model's own unit (a.u.), "
         "averaged over images. The sample at a time is the response to everything that was shown up to then. "
-        f"{_stimulus(table, parameter_label)} {_band(table)}"
+        f"{_stimulus(table, parameter_label)} {_course_band(table)}"
     )
 
 
@@ -35,7 +36,7 @@ def measures_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         f"Measures of the responses against {parameter_label}, one panel for each measure and one line for each "
         f"layer; accuracies are those of the classifier. {definitions} "
-        "Markers that would hide each other are moved a little sideways. "
+        "Where lines have the same values, those below are heavier. "
         f"{_band(table).replace('Bands show', 'Vertical bars show').replace('bands show', 'vertical bars show')}"
     )
 
@@ -47,7 +48,7 @@ def performance_caption(table: pd.DataFrame, parameter_label: str) -> str:
     return (
         "Part of the images that are classified correctly at each moment, including the times without a "
         f"stimulus, one line for each value of {parameter_label}. The dashed line is chance ({level}). "
-        f"{_stimulus(table, parameter_label)} {_band(table)}"
+        f"{_stimulus(table, parameter_label)} {_course_band(table)}"
     )
 
 
@@ -77,7 +78,7 @@ def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
         f"Left: the layers{whose} above each other, each scaled to its own maximum, so that their time courses can be "
         f"compared. Middle: the response of {layer} at each value of {parameter_label}. Right: {MEASURES[measure].label} "
         f"of {layer}{lines}; it is the {_definition(measure, measured)}.{_beside(table)} "
-        f"{_stimulus(courses, parameter_label)} {_band(table)}"
+        f"{_stimulus(courses, parameter_label)} {_course_band(table)}"
     )
 
 
@@ -99,7 +100,7 @@ def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
         f"The highest accuracy at any one time from stimulus onset, the time at which it is reached, and the mean "
         f"probability of the guess at that time, against {parameter_label}. The time is chosen on the same images, so that "
         f"the accuracy lies above that on other images, the more so the fewer the images.{twin} The grey line is chance. "
-        f"{_band(table)}"
+        f"{_course_band(table, table['condition'].nunique())}"
     )
 
 
@@ -123,7 +124,7 @@ def confusion_caption(table: pd.DataFrame, parameter_label: str) -> str:
     seeds = ", averaged over seeds" if table["n_seeds"].max() > 1 else ""
     return (
         f"Part of the images of a class (rows) that are taken for a class (columns), {where}, at the moment of the highest "
-        f"accuracy{seeds}. The scale is logarithmic, so that rare errors can be seen; below 0.01 cells are white."
+        f"accuracy{seeds}. The scale is linear; numbers are percentages, and cells without one are 0."
     )
 
 
@@ -196,9 +197,16 @@ def _stimulus(table: pd.DataFrame, parameter_label: str) -> str:
     shown = what_was_shown(table)
     masks = ", hatched when a mask is" if any(one.mask for one in shown) else ""
     if len(shown) > 1:
-        coloured = f"in the colour of the {parameter_label.split(' (')[0]}"
+        coloured = f"in the colour of the {split_unit(parameter_label)[0]}"
         return f"The bars on top show when the stimulus is on{masks}, {coloured}."
     return f"The grey bar on top shows when the stimulus is on{masks}."
+
+
+def _course_band(table: pd.DataFrame, n_lines: int = 0) -> str:
+    """What bands of lines show; of many lines, one for each value unless their number is given, there are none."""
+    if (n_lines or table["value"].nunique()) <= MOST_BANDS:
+        return _band(table)
+    return "Of so many lines the intervals are in the CSV file alone."
 
 
 def _band(table: pd.DataFrame) -> str:

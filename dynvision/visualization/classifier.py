@@ -13,9 +13,10 @@ from dynvision.visualization.courses import set_time_axis
 from dynvision.visualization.layout import panel_blocks, wrapped
 from dynvision.visualization.legend import add_legend, add_legend_below, line_handle
 from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_handles
-from dynvision.visualization.style import INK, Style
+from dynvision.visualization.style import INK, MUTED, Style
 
 MOST_CLASSES = 12  # panels; further classes are not drawn
+MOST_NAMED = 12  # guesses that have a colour
 MOST_GUESSES = 3  # lines in a panel beside the class itself
 COLUMNS = 4
 SIZE = (1.35, 0.95)
@@ -68,7 +69,8 @@ def classifier_figure(table: pd.DataFrame, style: Style, class_names: Sequence[s
     """
     labels = sorted(int(label) for label in table["label"].unique())
     guesses = sorted({int(guess) for guess in table.loc[table["guess"] != table["label"], "guess"].unique()})
-    colours = style.colours(guesses)
+    named = _most_frequent(table, guesses)
+    colours = {**dict.fromkeys(guesses, MUTED), **style.colours(named)}
     n_columns = min(COLUMNS, len(labels))
     full, rest = divmod(len(labels), n_columns)
     grid = panel_blocks(1, [n_columns] * full + [rest] * (rest > 0), *SIZE, n_bars=1, between=0.32)
@@ -92,7 +94,15 @@ def classifier_figure(table: pd.DataFrame, style: Style, class_names: Sequence[s
             )
     grid.label_left("fraction of the images of a class")
     handles = [line_handle("the class shown", INK)]
-    handles += [line_handle(class_names[guess], colours[guess]) for guess in guesses]
+    handles += [line_handle(class_names[guess], colours[guess]) for guess in named]
+    if len(named) < len(guesses):
+        handles.append(line_handle(f"one of {len(guesses) - len(named)} others", MUTED))
     legend = add_legend(grid, handles, "guess")
     add_legend_below(grid, stimulus_handles(table), legend)
     return grid.figure
+
+
+def _most_frequent(table: pd.DataFrame, guesses: Sequence[int]) -> list[int]:
+    """The guesses that are made most often, over all classes shown, by their number."""
+    totals = table[table["guess"] != table["label"]].groupby("guess")["mean"].sum()
+    return sorted(sorted(guesses, key=lambda guess: (-totals[guess], guess))[:MOST_NAMED])

@@ -14,7 +14,7 @@ def condition_colours(comparison: Comparison, style: Style, row: Row | None = No
     varied = [name for name in differing[0] if len({repr(values[name]) for values in differing}) > 1]
     values = [[one[name] for name in varied] for one in differing]
     if all(len(value) == 1 and _is_number(value[0]) for value in values):
-        ranks = style.sequential(float(value[0]) for value in values)
+        ranks = style.graded(float(value[0]) for value in values)
         return {label: ranks[float(value[0])] for label, value in zip(labels, values, strict=True)}
     keys = [
         next((str(part) for part in value if str(part) in style.config.palette), label)

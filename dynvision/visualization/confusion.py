@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.style import PAPER
+from dynvision.visualization.style import INK, PAPER
 
 WIDEST = 2.2  # inches: side of a panel
 MOST_NAMES = 12  # classes that are named at the axes
-LEAST = 0.01  # lowest fraction that has a colour
+MOST_NUMBERS = 12  # classes whose cells have their number
+SIZE, DIGIT = 6.5, 0.0575  # points of a number, and inches of one of its digits
+DARK = 0.55  # fraction above which a number is light
+MAP = LinearSegmentedColormap.from_list("fraction", [PAPER, "#00224e"])
 
 
 def draw_confusion(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
@@ -31,11 +33,13 @@ def draw_confusion(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> Non
     matrix = table.pivot(index="label", columns="guess", values="mean").fillna(0.0)
     values = matrix.to_numpy()
     axes.pcolormesh(
-        np.where(values < LEAST, np.nan, values),
-        cmap=seaborn.color_palette("cividis_r", as_cmap=True),
-        norm=LogNorm(LEAST, 1),
+        values,
+        cmap=MAP,
+        norm=Normalize(0, 1),
         rasterized=values.size > 2500,
     )
+    if max(values.shape) <= MOST_NUMBERS:
+        _write_numbers(axes, values)
     axes.set_ylim(len(matrix), 0)
     axes.set_xlim(0, values.shape[1])
     axes.set_facecolor(PAPER)
@@ -47,6 +51,22 @@ def draw_confusion(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> Non
         axis.set_tick_params(length=0, labelsize=6)
     if max(len(names[int(n)]) for n in matrix.columns) > 2:
         axes.tick_params(axis="x", rotation=90)
+
+
+def _write_numbers(axes: Axes, values: np.ndarray) -> None:
+    """Write the percentage into each cell that is not 0, as large as it fits."""
+    width = axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    size = min(SIZE, 0.85 * SIZE * width / values.shape[1] / (3 * DIGIT))
+    for row, column in zip(*np.nonzero(values), strict=True):
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            f"{100 * values[row, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=PAPER if values[row, column] > DARK else INK,
+        )
 
 
 def confusion_figure(table: pd.DataFrame, rows: Sequence[Row], class_names: Sequence[str]) -> Figure:
@@ -71,7 +91,7 @@ def confusion_figure(table: pd.DataFrame, rows: Sequence[Row], class_names: Sequ
     first = grid.panels[0, 0].get_position()
     bar = grid.figure.add_axes((place, first.y0, 0.1 / grid.figure.get_figwidth(), first.height))
     mesh = grid.panels[0, 0].collections[0]
-    ticks = grid.figure.colorbar(mesh, cax=bar, label="fraction of the images of a class").ax
-    ticks.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    ticks = grid.figure.colorbar(mesh, cax=bar, label="images of a class (%)").ax
+    ticks.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
     ticks.minorticks_off()
     return grid.figure

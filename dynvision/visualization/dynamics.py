@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dynvision.visualization.courses import TIME_LABEL, draw_courses, mark_onset
-from dynvision.visualization.labels import at_value
+from dynvision.visualization.labels import at_value, words_of
 from dynvision.visualization.layout import panel_grid
-from dynvision.visualization.legend import add_legend, add_legend_below, line_handle, value_handles
+from dynvision.visualization.legend import add_legend_below, add_values, line_handle
 from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.measures import draw_measure
 from dynvision.visualization.parameter_axis import set_parameter_axis
@@ -27,6 +27,7 @@ from dynvision.visualization.style import INK, MUTED, Style
 SIZE = (1.75, 2.1)  # inches
 STEP = 1.15  # between layers, in maxima
 FILL = 0.25
+MOST_ROOM = 8  # stimulus bars for which the strip of a single one has room
 MOST_LINES = 8  # conditions that have a colour of their own
 
 
@@ -89,7 +90,7 @@ def dynamics_figure(
     ridge, focus, of_measure = grid.panels[0, :3]
     at_middle = courses[courses["value"] == middle]
     draw_ridge(ridge, at_middle, layers, style)
-    draw_stimulus(grid.blocks[0].strips[0], at_middle, sequence, bars)
+    draw_stimulus(grid.blocks[0].strips[0], at_middle, sequence, min(bars, MOST_ROOM))
     grid.blocks[0].strips[0].set_title(f"all layers, {at_value(parameter_label, middle)}", pad=4)
     of_focus = courses[courses["layer"] == focus_layer]
     draw_courses(focus, of_focus, sequence)
@@ -102,17 +103,23 @@ def dynamics_figure(
     times = np.unique(courses["time_ms"])
     dt = float(np.min(np.diff(times))) if len(times) > 1 else 1.0
     for axes in (ridge, focus, *grid.blocks[0].strips[:2]):
-        axes.set_xlim(times[0], times[-1] + dt)
+        axes.set_xlim(times[0] - dt, times[-1])
     for axes in (ridge, focus):
-        mark_onset(axes)
+        mark_onset(axes, dt)
         axes.set_xlabel(TIME_LABEL)
-    legend = add_legend(grid, value_handles(sequence), parameter_label)
+    legend = add_values(grid, sequence, parameter_label)
     legend = add_legend_below(grid, stimulus_handles(courses), legend)
     many = len(colours) > MOST_LINES
     for condition, line in measures.groupby("condition", sort=False):
         own = condition == shown
         colour = (INK if own else MUTED) if many else colours[str(condition)]
-        draw_measure(of_measure, line, colour, emphasis=own and len(colours) > 1)
+        draw_measure(
+            of_measure,
+            line,
+            colour,
+            emphasis=own and len(colours) > 1,
+            connected=not words_of(parameter_label),
+        )
     if len(colours) > 1:
         handles = [line_handle(name, colour) for name, colour in colours.items()]
         if many:
@@ -133,4 +140,4 @@ def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label:
     axes.set_ylabel(measure_label(measure, " "))
     axes.set_xlabel(parameter_label)
     set_measure_axis(axes, measure, table, most_ticks=5)
-    set_parameter_axis(axes, table["value"].to_numpy())
+    set_parameter_axis(axes, table["value"].to_numpy(), parameter_label)

@@ -16,10 +16,11 @@ from dynvision.runs import ResultPaths
 from dynvision.visualization import dynamics_captions as captions
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import Comparison
+from dynvision.visualization.glyphs import legible_names
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.spectrum import spectrum_figure
 from dynvision.visualization.style import Style
-from dynvision.visualization.tables import joined
+from dynvision.visualization.tables import joined, names_of_classes
 from dynvision.visualization.timescales import QUANTITIES, timescales_figure
 from dynvision.visualization.trajectories import trajectories_figure
 from dynvision.visualization.unrolling import unrolling_figure
@@ -71,7 +72,8 @@ def draw_trajectories(
     table = _one_run(paths, comparison, "trajectories")
     table = table[table["component"] <= 2].reset_index(drop=True)
     with style.context():
-        figure = trajectories_figure(table, style)
+        names = names_of_classes(paths, comparison.conditions[comparison.base or 0].config)
+        figure = trajectories_figure(table, style, legible_names(names))
     return Drawn("trajectories", figure, table, captions.trajectories_caption(table))
 
 

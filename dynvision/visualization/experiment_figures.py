@@ -20,8 +20,9 @@ from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.confusion import confusion_figure
 from dynvision.visualization.dynamics import dynamics_figure
-from dynvision.visualization.labels import at_value, parameter_label, value_label
-from dynvision.visualization.measures import measures_figure, one_layer
+from dynvision.visualization.glyphs import legible_names
+from dynvision.visualization.labels import at_value, swept_label, value_label
+from dynvision.visualization.measures import MOST_APART, measures_figure, one_layer
 from dynvision.visualization.overview import factor_levels, overview_figure, some_values
 from dynvision.visualization.performance import performance_figure
 from dynvision.visualization.responses import MOST_PANELS, responses_figure
@@ -76,7 +77,7 @@ def draw_measures(tables: ExperimentTables, comparison: Comparison, style: Style
     """The experiment's measures and the accuracies; of a large sweep, those of one layer."""
     table, label = _metrics(tables, comparison), _label(tables, style)
     focus = tables.experiment.config.focus_layer
-    if len(comparison.rows) > 1:
+    if len(comparison.rows) > 1 or len(comparison.labels) > MOST_APART:
         table = one_layer(table, style, focus)
     colours = [condition_colours(comparison, style, row) for row in comparison.rows]
     with style.context():
@@ -116,7 +117,7 @@ def draw_classifier(tables: ExperimentTables, comparison: Comparison, style: Sty
     table["class"] = [tables.class_names[int(n)] for n in table["label"]]
     table["guessed"] = [tables.class_names[int(n)] for n in table["guess"]]
     with style.context():
-        figure = classifier_figure(table, style, tables.class_names)
+        figure = classifier_figure(table, style, legible_names(tables.class_names))
     assert set(table["condition"]) == {shown}
     return Drawn("classifier", figure, table, captions.classifier_caption(table, _label(tables, style)))
 
@@ -137,7 +138,7 @@ def draw_confusion(tables: ExperimentTables, comparison: Comparison, style: Styl
         table["panel"] = table["condition"]
         rows = comparison.rows
     with style.context():
-        figure = confusion_figure(table, rows, tables.class_names)
+        figure = confusion_figure(table, rows, legible_names(tables.class_names))
     return Drawn("confusion", figure, table, captions.confusion_caption(table, label))
 
 
@@ -179,7 +180,7 @@ FIGURES: dict[str, Callable[[ExperimentTables, Comparison, Style], Drawn]] = {
 
 
 def _label(tables: ExperimentTables, style: Style) -> str:
-    return parameter_label(tables.experiment.config.parameter, style)
+    return swept_label(tables.experiment.config, style)
 
 
 def _courses(tables: ExperimentTables, comparison: Comparison) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 from dynvision.analysis.conditions import Condition
 from dynvision.analysis.factors import changes, find_base
 from dynvision.config.data import DataConfig
-from dynvision.config.experiment import PARAMETER_UNITS
+from dynvision.config.experiment import PARAMETER_UNITS, ExperimentConfig
 from dynvision.config.models import find_model
 from dynvision.config.run import RunConfig
 from dynvision.config.section import Section
@@ -26,6 +26,29 @@ def parameter_name(parameter: str, names: Names) -> str:
     return names.name(parameter if named else parameter.removesuffix(f"_{unit}"))
 
 
+class AxisLabel(str):
+    """Axis label of a swept parameter, with the words for its values where they are categories and no amounts."""
+
+    words: Mapping[float, str]
+
+    def __new__(cls, text: str, words: Mapping[float, str] | None = None) -> AxisLabel:
+        label = super().__new__(cls, text)
+        label.words = dict(words or {})
+        return label
+
+
+def words_of(parameter_label: str) -> Mapping[float, str]:
+    """The words for the values of a swept parameter, from the label of its axis; none for amounts."""
+    return parameter_label.words if isinstance(parameter_label, AxisLabel) else {}
+
+
+def swept_label(experiment: ExperimentConfig, names: Names) -> AxisLabel:
+    """Axis label of what an experiment varies; true and false are the categories yes and no."""
+    truths = all(isinstance(value, bool) for value in experiment.values)
+    words = {float(value): value_label(value) for value in experiment.values} if truths else None
+    return AxisLabel(parameter_label(experiment.parameter, names), words)
+
+
 def parameter_label(parameter: str, names: Names) -> str:
     """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
     unit = PARAMETER_UNITS.get(parameter, "")
@@ -35,13 +58,25 @@ def parameter_label(parameter: str, names: Names) -> str:
 
 def at_value(parameter_label: str, value: float) -> str:
     """A value of a swept parameter with its unit, from the label of its axis: ``duration 40 ms``."""
-    label, _, unit = parameter_label.partition(" (")
-    return f"{label} {value_label(value)} {unit.removesuffix(')')}".strip()
+    if value in words_of(parameter_label):
+        return f"{parameter_label}: {words_of(parameter_label)[value]}"
+    label, unit = split_unit(parameter_label)
+    return f"{label} {value_label(value)} {unit}".strip()
 
 
-def value_label(value: float) -> str:
-    """A number as short as it can be said."""
-    return f"{value:.6g}"
+def split_unit(parameter_label: str) -> tuple[str, str]:
+    """A label without its unit, and the unit: the last brackets, if there are no blanks in them."""
+    label, _, unit = parameter_label.rpartition(" (")
+    if not label or " " in unit or not unit.endswith(")"):
+        return str(parameter_label), ""
+    return label, unit.removesuffix(")")
+
+
+def value_label(value: bool | float, parameter_label: str = "") -> str:
+    """A number as short as it can be said; of categories, the word."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return words_of(parameter_label).get(value, f"{value:.6g}")
 
 
 def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool = False) -> list[str]:
@@ -119,8 +154,6 @@ def parameter_unit(parameter: str, config: RunConfig) -> str:
 def _text(value: Any, names: Names) -> str:
     if value is None:
         return NO_VALUE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return value_label(value)
     if isinstance(value, Mapping):

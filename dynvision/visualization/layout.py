@@ -21,6 +21,7 @@ TEXT_WIDTH = 7.0  # inches: two columns of a journal
 LABEL_BELOW = 0.24  # inches from the panels
 LABEL_LEFT = 0.55
 STRIP_PER_BAR = 0.055
+HIGHEST_STRIP = 0.7  # inches, of however many bars
 STRIP_GAP = 0.05
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 TITLE_CHARACTER = 0.064  # inches: mean width of a character in a title
@@ -143,7 +144,7 @@ def panel_blocks(
         between: room between blocks for tick labels and titles, in inches.
     """
     margin, most = 0.6, max(columns)
-    strip = n_bars * STRIP_PER_BAR + STRIP_GAP if n_bars else 0.0
+    strip = min(n_bars * STRIP_PER_BAR, HIGHEST_STRIP) + STRIP_GAP if n_bars else 0.0
     block_height = n_rows * height + (n_rows - 1) * gap[1] + strip
     total_width = most * width + (most - 1) * gap[0] + 2 * margin
     total_height = len(columns) * block_height + (len(columns) - 1) * between + 2 * margin

@@ -1,11 +1,13 @@
-"""Legends stand beside the panels, never on them."""
+"""Legends stand beside the panels, never on them. Of more values than can be told apart there is a colour bar."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -17,6 +19,10 @@ from dynvision.visualization.style import INK, PAPER, LineStyle
 LINE_WIDTH = 1.8
 LABEL_WIDTH = 28  # characters
 GAP = 0.12  # inches from the panels
+MOST_LINES = 12  # of a legend; beyond, there is a colour bar
+MOST_TICKS = 7  # of a colour bar
+BAR = (0.12, 1.5)  # inches: width and height of a colour bar
+TITLE_LINE = 0.13  # inches
 Handle = Line2D | Patch
 
 
@@ -44,9 +50,72 @@ def line_handle(
     )
 
 
-def value_handles(colours: Mapping[float, str]) -> list[Line2D]:
-    """Lines of the swept parameter's values, the highest on top."""
-    return [line_handle(value_label(value), colours[value]) for value in sorted(colours, reverse=True)]
+def add_values(
+    grid: Grid, colours: Mapping[float, str], parameter_label: str, gap: float = GAP
+) -> Legend | Axes:
+    """Explain the colours of the swept parameter's values, the highest on top.
+
+    Args:
+        grid: the panels of the figure.
+        colours: by value.
+        parameter_label: the parameter with its unit.
+        gap: from the panels, in inches.
+    """
+    ascending = sorted(colours)
+    labels = [value_label(value, parameter_label) for value in ascending]
+    if len(ascending) > MOST_LINES:
+        corner = (grid.right + gap / grid.figure.get_figwidth(), grid.top)
+        return _colour_bar(grid, corner, [colours[value] for value in ascending], labels, parameter_label)
+    handles = [line_handle(label, colours[value]) for value, label in zip(ascending, labels, strict=True)]
+    return add_legend(grid, handles[::-1], parameter_label, gap=gap)
+
+
+def add_conditions(
+    grid: Grid, titles: Mapping[str, str], colours: Mapping[str, str], block: Block
+) -> Legend | Axes:
+    """Explain the colours of conditions that share panels, right of their block.
+
+    Args:
+        grid: the panels of the figure.
+        titles: of the conditions.
+        colours: of the conditions.
+        block: their panels.
+    """
+    if len(titles) > MOST_LINES:
+        corner = (grid.right + GAP / grid.figure.get_figwidth(), block.panels[0, -1].get_position().y1)
+        names = [title.replace("\n", ", ") for title in titles.values()]
+        return _colour_bar(grid, corner, [colours[name] for name in titles], names, "")
+    return add_legend(
+        grid, [line_handle(title, colours[name]) for name, title in titles.items()], block=block
+    )
+
+
+def _colour_bar(
+    grid: Grid, corner: tuple[float, float], colours: Sequence[str], labels: Sequence[str], title: str
+) -> Axes:
+    """A bar of all colours, from bottom to top, with labels at some of them, evenly spread, the first and last too."""
+    width, height = grid.figure.get_figwidth(), grid.figure.get_figheight()
+    head = TITLE_LINE * (fill(title, LABEL_WIDTH).count("\n") + 1) if title else 0.0
+    axes = grid.figure.add_axes(
+        (corner[0], corner[1] - (head + BAR[1]) / height, BAR[0] / width, BAR[1] / height)
+    )
+    axes.imshow(
+        np.arange(len(colours))[:, None],
+        cmap=ListedColormap(list(colours)),
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+    )
+    shown = np.unique(np.linspace(0, len(colours) - 1, MOST_TICKS).round().astype(int))
+    axes.set_xticks([])
+    axes.yaxis.tick_right()
+    axes.set_yticks(shown, [fill(labels[n], LABEL_WIDTH) for n in shown])
+    axes.tick_params(length=2)
+    if title:
+        axes.text(
+            0, 1.02, fill(title, LABEL_WIDTH), transform=axes.transAxes, ha="left", va="bottom", fontsize=7.5
+        )
+    return axes
 
 
 def add_legend(
@@ -75,7 +144,7 @@ def add_legend(
     return _legend_at(corner, grid, handles, title)
 
 
-def add_legend_below(grid: Grid, handles: Sequence[Handle], above: Legend) -> Legend:
+def add_legend_below(grid: Grid, handles: Sequence[Handle], above: Legend | Axes) -> Legend | Axes:
     """Put a further legend under one; without handles there is none, and the one above is the last."""
     if not handles:
         return above

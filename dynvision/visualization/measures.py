@@ -11,30 +11,38 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
 
 from dynvision.analysis.cube import levels
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.visualization.comparison import Row
+from dynvision.visualization.labels import words_of
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
-from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.legend import add_conditions, add_legend, line_handle
 from dynvision.visualization.measure_axis import measure_label, set_measure_axis
-from dynvision.visualization.parameter_axis import set_parameter_axis
-from dynvision.visualization.style import INK, LINE_STYLES, MARKERS, PAPER, Style
+from dynvision.visualization.parameter_axis import is_logarithmic, set_parameter_axis
+from dynvision.visualization.style import BAND_ALPHA, INK, LINE_STYLES, MARKERS, PAPER, Style
 
 MOST_LINES = 8  # in one panel
+MOST_APART = 12  # conditions that have panels of their own
 MOST_COLUMNS = 3  # of panels, where conditions share them
-SHIFT = 2.5  # points that lines are moved sideways, so that equal values stay visible
-SPREAD = 7.0  # points that all layers are spread over, where one hides another
+HEAVIEST = 1.8  # weight of the lowest of many lines, where one hides another
 SAME = 0.02  # of the largest value: what the eye cannot tell apart
+MOST_MARKERS = 20  # of a line; beyond, intervals are a band
 SHARED_SIZE = (1.75, 1.3)  # inches
 COLUMN_HEIGHT = 1.05
 
 
 def draw_measure(
-    axes: Axes, table: pd.DataFrame, colour: str, look: int = 0, emphasis: bool = False, shift: float = 0.0
+    axes: Axes,
+    table: pd.DataFrame,
+    colour: str,
+    look: int = 0,
+    emphasis: bool = False,
+    weight: float = 1.0,
+    connected: bool = True,
 ) -> None:
     """Draw one measure of one layer and condition against the parameter.
 
@@ -44,23 +52,26 @@ def draw_measure(
         colour: of the line.
         look: number of the line style and marker.
         emphasis: draw it heavier and on top.
-        shift: to the right, in points, so that equal values stay visible.
+        weight: of line and markers; what is drawn below others has more of it, so that it is seen where values are equal.
+        connected: whether a line connects the values, which it does not where they are categories.
     """
     line = table.sort_values("value")
     value, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("value", "mean", "low", "high"))
-    dots = axes.get_figure(root=True).dpi_scale_trans  # type: ignore[union-attr]
-    place = axes.transData + ScaledTranslation(shift / 72, 0, dots)
-    axes.vlines(value, low, high, color=colour, linewidth=0.9, alpha=0.7, transform=place)
+    many = connected and len(value) > MOST_MARKERS
+    if many:
+        axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    else:
+        axes.vlines(value, low, high, color=colour, linewidth=0.9 * weight, alpha=0.7)
     axes.plot(
         value,
         mean,
         color=colour,
-        linestyle=LINE_STYLES[look % len(LINE_STYLES)],
-        marker=MARKERS[look % len(MARKERS)],
+        linestyle=LINE_STYLES[look % len(LINE_STYLES)] if connected else "None",
+        marker="" if many else MARKERS[look % len(MARKERS)],
         markerfacecolor=colour if look % 2 == 0 else PAPER,
-        linewidth=1.8 if emphasis else 1.2,
+        linewidth=(1.8 if emphasis else 1.2) * weight,
+        markersize=rcParams["lines.markersize"] * weight,
         zorder=3 if emphasis else 2,
-        transform=place,
         clip_on=False,  # markers at the end of an axis are whole
     )
 
@@ -84,7 +95,7 @@ def measures_figure(
         colours: of the conditions of each row, for conditions that are lines.
     """
     measures = levels(table["measure"])
-    if len(rows) > 1:
+    if len(rows) > 1 or sum(len(row.titles) for row in rows) > MOST_APART:
         return _lines_of_conditions(table, rows, colours, measures, parameter_label)
     layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
     of_layer = style.depths(layers) | {CLASSIFIER_LAYER: INK}
@@ -106,21 +117,25 @@ def measures_figure(
         looks = {name: n for n, name in enumerate(titles)}
         free = grid.panels.ravel()[len(measures) :]
     else:
-        grid, panels = _a_column_each(measures, rows, parameter_label)
+        grid, panels = _a_column_each(measures, rows, parameter_label, table["value"].to_numpy())
         looks = dict.fromkeys(titles, 0)
         free = np.empty(0)
+    connected = not words_of(parameter_label)
     for measure, condition, axes in panels:
         drawn = table[table["measure"] == measure]
         of_panel = drawn[drawn["condition"] == condition]
         present = [layer for layer in [CLASSIFIER_LAYER, *layers] if layer in set(of_panel["layer"])]
-        shift = SHIFT * (looks[condition] - max(looks.values()) / 2)
-        aside = min(SHIFT, SPREAD / len(present)) if hides_a_line(drawn) else 0.0
+        below = len(present) * (max(looks.values()) - looks[condition])  # lines that are drawn on top
+        most = max(1, len(present) * (max(looks.values()) + 1) - 1)
+        heaviest = HEAVIEST if hides_a_line(drawn) else 1.0
         for number, layer in enumerate(present):
-            place = shift + aside * (number - (len(present) - 1) / 2)
+            weight = 1 + (heaviest - 1) * (below + len(present) - 1 - number) / most
             line = of_panel[of_panel["layer"] == layer]
-            draw_measure(axes, line, of_layer[layer], looks[condition], layer == focus_layer, place)
+            draw_measure(
+                axes, line, of_layer[layer], looks[condition], layer == focus_layer, weight, connected
+            )
         set_measure_axis(axes, measure, drawn)
-        set_parameter_axis(axes, table["value"].to_numpy())
+        set_parameter_axis(axes, table["value"].to_numpy(), parameter_label)
     add_legend(grid, handles, cell=free[0] if len(free) else None)
     for axes in free:
         axes.remove()
@@ -128,18 +143,15 @@ def measures_figure(
 
 
 def hides_a_line(drawn: pd.DataFrame) -> bool:
-    """Whether two layers of one condition have the same measure throughout, as far as the eye can tell.
+    """Whether two layers or conditions have the same measure throughout, as far as the eye can tell.
 
     Args:
         drawn: columns `condition`, `layer`, `value`, `mean`, of one measure.
     """
-    scale = np.nanmax(np.abs(drawn["mean"].to_numpy()), initial=0.0)
-    for _, of_condition in drawn.groupby("condition"):
-        lines = of_condition.pivot(index="layer", columns="value", values="mean").to_numpy()
-        apart = np.abs(lines[:, None] - lines[None]).max(axis=-1)[np.triu_indices(len(lines), 1)]
-        if (apart <= SAME * scale).any():
-            return True
-    return False
+    lines = drawn.pivot(index=["condition", "layer"], columns="value", values="mean").to_numpy()
+    scale = np.nanmax(np.abs(lines), initial=0.0)
+    apart = np.abs(lines[:, None] - lines[None]).max(axis=-1)[np.triu_indices(len(lines), 1)]
+    return bool((apart <= SAME * scale).any())
 
 
 def one_layer(table: pd.DataFrame, style: Style, focus_layer: str) -> pd.DataFrame:
@@ -162,14 +174,13 @@ def _lines_of_conditions(
         for axes, measure in zip(axes_of_row, measures, strict=True):
             drawn = table[table["measure"] == measure]
             for condition in row.titles:
-                draw_measure(axes, drawn[drawn["condition"] == condition], of_row[condition])
+                of_condition = drawn[drawn["condition"] == condition]
+                draw_measure(axes, of_condition, of_row[condition], connected=not words_of(parameter_label))
             axes.set_ylabel(measure_label(measure))
             axes.set_xlabel(parameter_label)
             set_measure_axis(axes, measure, drawn)
-            set_parameter_axis(axes, table["value"].to_numpy())
-        add_legend(
-            grid, [line_handle(title, of_row[name]) for name, title in row.titles.items()], block=block
-        )
+            set_parameter_axis(axes, table["value"].to_numpy(), parameter_label)
+        add_conditions(grid, row.titles, of_row, block)
     return grid.figure
 
 
@@ -188,10 +199,13 @@ def _shared_panels(measures: list[str], conditions: list[str], parameter_label: 
     return grid, panels
 
 
-def _a_column_each(measures: list[str], rows: Sequence[Row], parameter_label: str) -> tuple[Grid, Panels]:
+def _a_column_each(
+    measures: list[str], rows: Sequence[Row], parameter_label: str, values: np.ndarray
+) -> tuple[Grid, Panels]:
     """A row a measure, a column a condition."""
     grid, shown = condition_blocks(rows, len(measures), SHARED_SIZE[0], COLUMN_HEIGHT, row_gap=0.2)
-    grid.label_below(parameter_label)
+    logarithmic = is_logarithmic(values) and not words_of(parameter_label)
+    grid.label_below(f"{parameter_label}, log axis" if logarithmic else parameter_label)
     panels: Panels = []
     for block, row in zip(grid.blocks, shown, strict=True):
         block.hide_inner_labels()

@@ -17,7 +17,7 @@ from dynvision.analysis.factors import comparable
 from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.labels import level_label, model_parameter_label
 from dynvision.visualization.layout import panel_blocks
-from dynvision.visualization.legend import add_legend, value_handles
+from dynvision.visualization.legend import add_values
 from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.measures import draw_measure
 from dynvision.visualization.parameter_axis import set_parameter_axis
@@ -103,15 +103,14 @@ def overview_figure(
         for column, factor in enumerate(of_block):
             of_factor = table[table["factor"] == factor]
             for axes, measure in zip(block.panels[:, column], measures, strict=True):
+                if axes is block.panels[-1, column]:
+                    axes.set_xlabel(model_parameter_label(factor, comparison.conditions[0].config, style))
                 _draw_factor(axes, of_factor[of_factor["measure"] == measure], colours)
                 set_measure_axis(axes, measure, table[table["measure"] == measure])
-            block.panels[-1, column].set_xlabel(
-                model_parameter_label(factor, comparison.conditions[0].config, style)
-            )
         for axes, measure in zip(block.panels[:, 0], measures, strict=True):
             axes.set_ylabel(measure_label(measure))
         block.hide_inner_labels()
-    add_legend(grid, value_handles(colours), parameter_label)
+    add_values(grid, colours, parameter_label)
     return grid.figure
 
 
@@ -121,7 +120,7 @@ def _draw_factor(axes: Axes, table: pd.DataFrame, colours: dict[float, str]) -> 
         axes.axvline(float(base.iloc[0]), color=GUIDE, linewidth=4, zorder=0)
     for value in sorted(table["value"].unique(), reverse=True):
         line = table[table["value"] == value].drop(columns="value").rename(columns={"number": "value"})
-        draw_measure(axes, line, colours[value])
+        draw_measure(axes, line, colours[value], connected=bool(table["numeric"].iloc[0]))
     levels = table.drop_duplicates("number")
     if bool(table["numeric"].iloc[0]):
         set_parameter_axis(axes, levels["number"].to_numpy())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from dynvision.visualization.labels import value_label
+from dynvision.visualization.labels import value_label, words_of
 
+MOST_TICKS = 20  # at the values themselves; of more values, the axis has round ones
 MARGIN = 0.06  # of the span, on either side
 CHARACTER = 0.064  # inches: width of a digit of a tick label
 SPACE = 0.06  # inches: least space between tick labels
@@ -22,14 +23,22 @@ def is_logarithmic(values: np.ndarray) -> bool:
     return bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
 
 
-def set_parameter_axis(axes: Axes, values: np.ndarray) -> None:
-    """Set scale, limits and ticks of the x axis.
+def set_parameter_axis(axes: Axes, values: np.ndarray, parameter_label: str = "") -> None:
+    """Set scale, limits and ticks of the x axis, and say in its label where it is logarithmic.
 
     Args:
         axes: the axes, already in its place.
         values: the values that the parameter takes, in any order.
+        parameter_label: label of the parameter, which has the words for values that are categories.
     """
     ascending = np.unique(values)
+    if words := words_of(parameter_label):
+        axes.set_xlim(ascending[0] - 0.5, ascending[-1] + 0.5)
+        axes.set_xticks(ascending, [words[value] for value in ascending])
+        axes.tick_params(axis="x", length=0)
+        return
+    if is_logarithmic(ascending) and axes.get_xlabel():
+        axes.set_xlabel(f"{axes.get_xlabel()}, log axis")
     if is_logarithmic(ascending):
         axes.set_xscale("log")
         position = np.log(ascending)
@@ -39,6 +48,9 @@ def set_parameter_axis(axes: Axes, values: np.ndarray) -> None:
         position = ascending
         margin = MARGIN * ((ascending[-1] - ascending[0]) or abs(ascending[0]) or 1.0)
         axes.set_xlim(position[0] - margin, position[-1] + margin)
+    if len(ascending) > MOST_TICKS and not is_logarithmic(ascending):
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        return
     figure_width = axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
     labelled = labels_with_room(ascending, position, axes.get_position().width * figure_width)
     all_labelled = len(labelled) == len(ascending)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.courses import draw_courses, set_time_axis
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.legend import add_legend, add_legend_below, value_handles
+from dynvision.visualization.legend import add_legend_below, add_values
 from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
 from dynvision.visualization.style import MUTED, Style
 
@@ -43,7 +43,7 @@ def performance_figure(
         say_chance(block.panels[0, -1], float(of_condition[condition]["chance"].iloc[0]))
         block.panels[0, 0].set_ylabel("accuracy (fraction)")
     set_time_axis(grid, np.unique(table["time_ms"]))
-    legend = add_legend(grid, value_handles(colours), parameter_label, gap=CHANCE_ROOM)
+    legend = add_values(grid, colours, parameter_label, gap=CHANCE_ROOM)
     add_legend_below(grid, stimulus_handles(table), legend)
     return grid.figure
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.courses import draw_courses, set_time_axis
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.legend import add_legend, add_legend_below, value_handles
+from dynvision.visualization.legend import add_legend_below, add_values
 from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
 from dynvision.visualization.style import Style
 
@@ -48,7 +48,7 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
             axes.set_ylabel(style.name(layer), fontweight="bold", fontsize=8)
     set_time_axis(grid, np.unique(table["time_ms"]))
     grid.label_left(Y_LABEL)
-    legend = add_legend(grid, value_handles(colours), parameter_label)
+    legend = add_values(grid, colours, parameter_label)
     add_legend_below(grid, stimulus_handles(table), legend)
     return grid.figure
 

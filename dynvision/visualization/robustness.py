@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynvision.analysis.robustness import QUANTITIES
+from dynvision.visualization.captions import MOST_BANDS
 from dynvision.visualization.comparison import Row
+from dynvision.visualization.labels import words_of
 from dynvision.visualization.layout import quantity_blocks
-from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.legend import add_conditions, add_legend, add_legend_below, line_handle
 from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.performance import set_accuracy_axis
 from dynvision.visualization.style import BAND_ALPHA, PAPER, LineStyle
@@ -27,7 +29,9 @@ NETWORKS: dict[str, tuple[LineStyle, str]] = {
 }
 
 
-def draw_quantity(axes: Axes, table: pd.DataFrame, colour: str, network: str) -> None:
+def draw_quantity(
+    axes: Axes, table: pd.DataFrame, colour: str, network: str, band: bool = True, connected: bool = True
+) -> None:
     """Draw one quantity of one condition against the parameter.
 
     Args:
@@ -35,15 +39,21 @@ def draw_quantity(axes: Axes, table: pd.DataFrame, colour: str, network: str) ->
         table: columns `value`, `mean`, `low`, `high`.
         colour: of the line.
         network: ``as trained`` or ``feedforward only``.
+        band: whether the interval is drawn.
+        connected: whether a line connects the values, which it does not where they are categories.
     """
     line = table.sort_values("value")
     value, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("value", "mean", "low", "high"))
     style, marker = NETWORKS[network]
     filled = colour if network == "as trained" else PAPER
-    if np.isfinite(low).any():
-        axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    if band and np.isfinite(low).any():
+        if connected:
+            axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+        else:
+            axes.vlines(value, low, high, color=colour, linewidth=0.9, alpha=0.7)
+    line_style: LineStyle = style if connected else "None"
     axes.plot(
-        value, mean, color=colour, linestyle=style, marker=marker, markerfacecolor=filled, clip_on=False
+        value, mean, color=colour, linestyle=line_style, marker=marker, markerfacecolor=filled, clip_on=False
     )
 
 
@@ -70,19 +80,27 @@ def robustness_figure(
             drawn = table[table["quantity"] == quantity]
             for (condition, network), line in drawn.groupby(["condition", "network"], sort=False):
                 if condition in row.titles:
-                    draw_quantity(axes, line, of_row[str(condition)], str(network))
+                    draw_quantity(
+                        axes,
+                        line,
+                        of_row[str(condition)],
+                        str(network),
+                        band=len(row.titles) <= MOST_BANDS,
+                        connected=not words_of(parameter_label),
+                    )
             _set_axis(axes, quantity, table["chance"].unique(), latest)
             axes.set_xlabel(parameter_label)
-            set_parameter_axis(axes, table["value"].to_numpy())
+            set_parameter_axis(axes, table["value"].to_numpy(), parameter_label)
+        legend = add_conditions(grid, row.titles, of_row, block) if len(row.titles) > 1 else None
         handles = []
-        if len(row.titles) > 1:
-            handles += [line_handle(title, of_row[name]) for name, title in row.titles.items()]
         if len(networks) > 1:
             handles += [
                 line_handle(name, line=line, marker=marker, filled=name == "as trained")
                 for name, (line, marker) in NETWORKS.items()
             ]
-        if handles:
+        if handles and legend is not None:
+            add_legend_below(grid, handles, legend)
+        elif handles:
             add_legend(grid, handles, block=block)
     return grid.figure
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dynvision.files import atomic_path
+from dynvision.visualization.glyphs import make_legible
 from dynvision.visualization.style import Style
 
 PADDING = 0.08  # inches around what is drawn
@@ -35,6 +36,7 @@ def save_figure(drawn: Drawn, output_dir: str | Path, style: Style) -> list[Path
     paths = [Path(output_dir) / f"{drawn.name}.{suffix}" for suffix in ("png", "svg", "csv")]
     facts = {"Title": drawn.name, "Description": drawn.caption}
     with style.context():
+        make_legible(drawn.figure)
         outline = drawn.figure.get_tightbbox().padded(PADDING)  # once: each takes a drawing
         with atomic_path(paths[0]) as temporary:
             drawn.figure.savefig(

@@ -1,13 +1,16 @@
 """One look for all figures: colours, names and order.
 
 Colours of named things come from the configuration's palette, and otherwise from seaborn's ``colorblind`` palette.
-Colours of the swept parameter's values are sequential (viridis without its pale end): the higher, the darker.
+Each palette has one meaning: viridis (without its pale end) the values of the swept parameter, brown those of a
+parameter of the model, plasma the depth of layers, blue from white a fraction, ``colorblind`` what has no order. The
+higher a value, the darker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import matplotlib
@@ -29,6 +32,7 @@ LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DEPTHS = (0.0, 0.82)  # part of plasma, from early to late layers
 SEQUENCE = (0.78, 0.05)  # part of viridis, from low to high values
+GRADES = (0.4, 1.0)  # part of YlOrBr, likewise
 
 _FONT = {
     "font.family": "sans-serif",
@@ -77,10 +81,15 @@ _LOOK = {
 class Style(Names):
     """Names and order, with the colours and the look of figures."""
 
-    def context(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def context(self) -> Iterator[None]:
         """The look, while the context lasts; drawing and saving both need it."""
         look = {**seaborn.axes_style("ticks"), **seaborn.plotting_context("paper"), **_LOOK, **_FONT}
-        return matplotlib.rc_context(look)
+        with matplotlib.rc_context(look), warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", r"Glyph .* missing from"
+            )  # `save_figure` finds fonts, or notes it once
+            yield
 
     def colours(self, names: Sequence[Any]) -> dict[Any, str]:
         """One colour a name: from the palette, else the next of the ``colorblind`` palette that is not taken."""
@@ -103,10 +112,18 @@ class Style(Names):
         return graded | {layer: self.config.palette[layer] for layer in layers if layer not in graded}
 
     def sequential(self, values: Iterable[float]) -> dict[float, str]:
-        """One colour a value, evenly spaced by rank; a single value has the dark end's colour."""
+        """One colour a value of the swept parameter, evenly spaced by rank; a single value has the dark end's colour."""
+        return self._ranked(values, "viridis", SEQUENCE)
+
+    def graded(self, values: Iterable[float]) -> dict[float, str]:
+        """One colour a value of a parameter of the model, as :meth:`sequential` in another palette."""
+        return self._ranked(values, "YlOrBr", GRADES)
+
+    @staticmethod
+    def _ranked(values: Iterable[float], name: str, part: tuple[float, float]) -> dict[float, str]:
         ascending = sorted(set(values))
-        palette = seaborn.color_palette("viridis", as_cmap=True)
-        low, high = SEQUENCE
+        palette = seaborn.color_palette(name, as_cmap=True)
+        low, high = part
         last = max(len(ascending) - 1, 1)
         start = 0 if len(ascending) > 1 else 1
         return {

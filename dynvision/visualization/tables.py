@@ -95,18 +95,10 @@ class ExperimentTables:
     def class_names(self) -> list[str]:
         """Names of the classes by their number, from the manifest of the data; numbers where there is none."""
         for config in self.configs:
-            if names := self._names_of_classes(config.run_id):
+            if names := names_of_classes(self.paths, config):
                 return names
         table = self.confusions
         return [str(number) for number in range(int(table[["label", "guess"]].to_numpy().max()) + 1)]
-
-    def _names_of_classes(self, run_id: str) -> list[str]:
-        """Names of the classes of a run's data; empty without a manifest."""
-        data_ids = [config.data_id for config in self.configs if config.run_id == run_id]
-        path = self.paths.data(data_ids[0]) / "manifest.json" if data_ids else None
-        if path is None or not path.exists():
-            return []
-        return [str(name) for name in json.loads(path.read_text(encoding="utf-8")).get("class_names", [])]
 
     def _guesses(self, reduce: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         return self._of_all_runs("performance", lambda path: reduce(self._performance(path)))
@@ -114,7 +106,8 @@ class ExperimentTables:
     def _performance(self, path: Path) -> pd.DataFrame:
         """The guesses of one run; the manifest of its data says how many classes there are where the table does not."""
         table = read_performance(path, self.experiment)
-        names = self._names_of_classes(str(table["run_id"].iloc[0]))
+        of_run = [config for config in self.configs if config.run_id == str(table["run_id"].iloc[0])]
+        names = names_of_classes(self.paths, of_run[0]) if of_run else []
         return table if "n_classes" in table or not names else table.assign(n_classes=len(names))
 
     def _of_all_runs(self, name: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
@@ -131,6 +124,14 @@ class ExperimentTables:
                 raise InputError(f"{path} is of run {', '.join(found)}, not of {config.run_id}")
             parts.append(part)
         return joined(parts)
+
+
+def names_of_classes(paths: ResultPaths, config: RunConfig) -> list[str]:
+    """Names of the classes of a run's data, by number; empty without a manifest."""
+    path = paths.data(config.data_id) / "manifest.json"
+    if not path.exists():
+        return []
+    return [str(name) for name in json.loads(path.read_text(encoding="utf-8")).get("class_names", [])]
 
 
 def read_configs(paths: ResultPaths, run_ids: Sequence[str]) -> list[RunConfig]:

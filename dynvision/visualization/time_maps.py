@@ -16,6 +16,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from dynvision.files import atomic_path
+from dynvision.visualization.glyphs import make_legible
 
 PANEL = 2.1  # inches
 SCORES = {"rsa": "correlation of RDMs", "encoding": "correlation of prediction and recording", "cka": "CKA"}
@@ -77,6 +78,7 @@ def time_maps_figure(scores: pd.DataFrame, lags: pd.DataFrame, method: str) -> F
 def save_time_maps(scores: pd.DataFrame, lags: pd.DataFrame, folder: Path, method: str) -> None:
     """Write the maps as ``time_maps.png`` and ``.svg``, each whole or not at all."""
     figure = time_maps_figure(scores, lags, method)
+    make_legible(figure)
     for suffix in ("png", "svg"):
         with atomic_path(folder / f"time_maps.{suffix}") as temporary:
             figure.savefig(temporary, dpi=150)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.layout import quantity_blocks
-from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.legend import add_conditions, add_legend_below, line_handle
 from dynvision.visualization.style import BAND_ALPHA, LineStyle
 
 PANELS = {"loss": "loss", "accuracy": "accuracy (fraction of images)"}
@@ -54,9 +54,9 @@ def training_figure(table: pd.DataFrame, rows: Sequence[Row], colours: Sequence[
                 if condition in row.titles:
                     draw_training(axes, line, of_row[str(condition)], str(split))
             _set_axes(axes, quantity, of_panel)
-        handles = [line_handle(title, of_row[name]) for name, title in row.titles.items()]
-        handles += [line_handle(SPLIT_NAMES[split], line=line) for split, (line, _) in SPLIT_LOOKS.items()]
-        add_legend(grid, handles, block=block)
+        legend = add_conditions(grid, row.titles, of_row, block)
+        handles = [line_handle(SPLIT_NAMES[split], line=line) for split, (line, _) in SPLIT_LOOKS.items()]
+        add_legend_below(grid, handles, legend)
     return grid.figure
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dynvision.visualization.layout import MOST_COLUMNS, panel_grid, panel_width
-from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.legend import MOST_LINES, add_legend, line_handle
 from dynvision.visualization.style import INK, MUTED, Style
 
 DIM = 0.45  # opacity without a stimulus
@@ -32,13 +34,14 @@ def draw_trajectory(axes: Axes, table: pd.DataFrame, colour: str) -> None:
     axes.plot(start[1], start[2], marker="o", color=colour, markersize=3)
 
 
-def trajectories_figure(table: pd.DataFrame, style: Style) -> Figure:
+def trajectories_figure(table: pd.DataFrame, style: Style, class_names: Sequence[str] = ()) -> Figure:
     """Draw the trajectories of all layers.
 
     Args:
         table: columns `layer`, `image`, `label`, `time_ms`, `stimulus_on`, `component` (1, 2), `score`, `explained`, of one
             run.
         style: colours, names and order.
+        class_names: of the classes, by number; numbers where there are none.
     """
     layers = style.ordered(table["layer"].unique())
     labels = sorted(int(label) for label in table["label"].unique())
@@ -62,7 +65,10 @@ def trajectories_figure(table: pd.DataFrame, style: Style) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     for axes in panels[len(layers) :]:
         axes.remove()
-    handles = [line_handle(f"class {label}", colours[label]) for label in labels]
+    names = {n: class_names[n] if n < len(class_names) else f"class {n}" for n in labels}
+    handles = [line_handle(names[label], colours[label]) for label in labels]
+    if len(labels) > MOST_LINES:
+        handles = [line_handle(f"a colour for each of {len(labels)} classes", MUTED)]
     add_legend(
         grid, [*handles, line_handle("onset", INK, "None", "o"), line_handle("without stimulus: dim", MUTED)]
     )

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from dynvision.visualization.courses import TIME_LABEL
+from dynvision.visualization.courses import TIME_LABEL, round_step
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, INK, MUTED, PHASES, STIMULUS, Style
@@ -105,7 +105,7 @@ def trial_figure(table: pd.DataFrame, dt: float, image: NDArray[np.float32] | No
         axes.axvline(0, color=GUIDE, linewidth=0.6)
     grid.panels[0, 0].tick_params(labelbottom=False)
     bottom = grid.panels[1, 0]
-    bottom.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]))
+    bottom.xaxis.set_major_locator(MultipleLocator(round_step((end - start) / 10, dt)))
     bottom.set_xlabel(TIME_LABEL)
     _film(figure, grid.panels[0, 0], table, n_frames, image, film_height)
     return figure

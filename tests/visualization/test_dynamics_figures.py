@@ -131,3 +131,14 @@ def test_the_command(results, capsys):
     empty.unlink()
     assert main(["plot", "--dynamics", "--results", str(paths.root), "--figures", "unrolling"]) == 2
     assert "does not exist; run dynvision dynamics first" in capsys.readouterr().err
+
+
+def test_trajectories_name_the_classes(results, style):
+    paths, configs = results
+    manifest = paths.data(configs[0].data_id) / "manifest.json"
+    drawn = DYNAMICS_FIGURES["trajectories"](paths, configs, compare(group_runs(configs), style), style)
+    assert [text.get_text() for text in drawn.figure.legends[0].get_texts()][:2] == ["class 0", "class 1"]
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"class_names": ["cat", "dog"]}')
+    drawn = DYNAMICS_FIGURES["trajectories"](paths, configs, compare(group_runs(configs), style), style)
+    assert [text.get_text() for text in drawn.figure.legends[0].get_texts()][:2] == ["cat", "dog"]

@@ -14,7 +14,14 @@ from dynvision.noise import NOISES
 from dynvision.runs import run_config
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.labels import at_value, condition_labels, parameter_label, value_label
+from dynvision.visualization.labels import (
+    AxisLabel,
+    at_value,
+    condition_labels,
+    parameter_label,
+    split_unit,
+    value_label,
+)
 from dynvision.visualization.layout import NO_BREAK, wrapped
 from dynvision.visualization.names import Names
 
@@ -87,9 +94,13 @@ def test_conditions_with_one_name_are_told_apart_by_their_hash(run, style):
 
 def test_colours_of_conditions(run, style):
     kinds = compare(group_runs([run(recurrence_type=kind) for kind in ("full", "none")]), style)
-    assert condition_colours(kinds, style) == {"recurrence: none": "#767676", "recurrence: full": "#CC3311"}
+    palette = style.config.palette
+    assert condition_colours(kinds, style) == {
+        "recurrence: none": palette["none"],
+        "recurrence: full": palette["full"],
+    }
     taus = compare(group_runs([run(tau=tau) for tau in (5.0, 9.0)]), style)
-    assert list(condition_colours(taus, style).values()) == list(style.sequential([5.0, 9.0]).values())
+    assert list(condition_colours(taus, style).values()) == list(style.graded([5.0, 9.0]).values())
     both = [run(recurrence_type="full", tau=tau) for tau in (5.0, 9.0)] + [run(recurrence_type="self")]
     assert len(set(condition_colours(compare(group_runs(both), style), style).values())) == 3
 
@@ -99,3 +110,15 @@ def test_titles_break_between_words_but_not_before_a_unit(width):
     lines = wrapped("recurrence: depth-pointwise\nrecurrence delay = 10 ms", width).split("\n")
     assert all("depth-pointwise" in line or "depth" not in line for line in lines)
     assert f"={NO_BREAK}10{NO_BREAK}ms" in lines[-1]
+
+
+def test_the_signal_to_noise_ratio_is_spelt_out(style):
+    label = parameter_label("ssnr", style)
+    assert label == "signal / (signal + noise)" and at_value(label, 0.5) == "signal / (signal + noise) 0.5"
+    assert split_unit("duration (ms)") == ("duration", "ms") and split_unit("contrast") == ("contrast", "")
+
+
+def test_truths_have_words_and_numbers_have_not():
+    label = AxisLabel("same noise", {0.0: "no", 1.0: "yes"})
+    assert value_label(1.0, label) == "yes" and at_value(label, 0.0) == "same noise: no"
+    assert value_label(True) == "yes" and value_label(1.0) == "1" and value_label(1.0, "contrast") == "1"

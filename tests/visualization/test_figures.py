@@ -8,8 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from dynvision.analysis import NamedExperiment
 from dynvision.analysis.stimulus import StimulusPeriods, what_was_shown
 from dynvision.config.figures import EXPERIMENT_FIGURES
+from dynvision.visualization.classifier import classifier_figure
+from dynvision.visualization.courses import round_step
 from dynvision.visualization.experiment_figures import FIGURES
 from dynvision.visualization.measure_axis import set_measure_axis
 from dynvision.visualization.measures import hides_a_line
@@ -170,11 +173,132 @@ def test_conditions_in_one_panel_have_their_own_line_and_marker(example, run):
     assert looks == {("-", "o"), ("--", "s")}
 
 
-def test_lines_that_would_hide_each_other_are_moved_aside():
+def test_lines_that_would_hide_each_other_are_heavier_below_and_stay_where_they_are(example, run):
     table = pd.DataFrame({"condition": "a", "layer": ["V1", "V1", "V2", "V2"], "value": [1.0, 2.0] * 2})
     assert hides_a_line(table.assign(mean=[38.0, 38.0, 38.0, 38.0]))
     assert not hides_a_line(table.assign(mean=[0.0, 38.0, 0.0, 36.0]))  # one end is enough to tell them apart
     assert not hides_a_line(table.iloc[:2].assign(mean=1.0))
+    made = example([run()])
+    made.tables.metrics.loc[made.tables.metrics["measure"] == "peak", "mean"] = 1.0
+    figure = draw("measures", made).figure
+    apart, alike = panels(figure)[:2]
+    assert len({line.get_linewidth() for line in apart.lines}) == 1
+    widths = [line.get_linewidth() for line in alike.lines]
+    assert widths == sorted(widths, reverse=True) and len(set(widths)) == 4
+    values = list(made.experiment.config.values)
+    for line in alike.lines:
+        drawn = line.get_transform().transform(line.get_xydata())
+        assert drawn == pytest.approx(alike.transData.transform(np.column_stack([values, np.ones(6)])))
+
+
+SIXTY = tuple(np.linspace(0.05, 1, 60).round(4).tolist())
+
+
+@pytest.mark.parametrize("name", ["responses", "performance", "dynamics"])
+def test_of_sixty_values_there_is_a_colour_bar_and_no_legend_of_sixty_lines(example, run, name):
+    made = example([run()], values=SIXTY, n_images=2)
+    drawn = draw(name, made)
+    assert max((len(legend.get_texts()) for legend in drawn.figure.legends), default=0) <= 12
+    (bar,) = [axes for axes in drawn.figure.axes if axes.images]
+    labels = [text.get_text() for text in bar.get_yticklabels()]
+    assert labels[0] == "0.05" and labels[-1] == "1" and len(labels) <= 7
+    colours = bar.images[0].get_cmap()(np.arange(60))
+    assert [to_hex(colour) for colour in colours] == list(made.style.sequential(SIXTY).values())
+    assert drawn.figure.get_figheight() < 8
+    assert "intervals are in the CSV" in drawn.caption
+    few = draw(name, example([run()], n_images=2))
+    assert not [axes for axes in few.figure.axes if axes.images]
+
+
+def test_sixty_stimulus_bars_are_no_higher_than_an_inch(example, run):
+    values = tuple(float(value) for value in range(2, 62))
+    figure = draw("performance", example([run()], "duration_ms", values=values, n_images=2)).figure
+    (strip,) = [axes for axes in figure.axes if axes.patches and not axes.axison]
+    assert strip.get_position().height * figure.get_figheight() < 1 and len(strip.patches) == 60
+
+
+@pytest.mark.parametrize("name", ["measures", "robustness"])
+def test_of_thirty_conditions_there_is_one_figure_with_a_colour_bar(example, run, name):
+    made = example([run(tau=float(tau)) for tau in range(3, 33)], values=(0.2, 1.0), n_images=2)
+    figure = draw(name, made).figure
+    assert len([axes for axes in figure.axes if axes.images]) == 1 and figure.get_figheight() < 8
+    assert max((len(legend.get_texts()) for legend in figure.legends), default=0) <= 12
+
+
+def as_truths(made):
+    """An example whose two values are false and true."""
+    for name in ("responses", "accuracy", "moments", "guesses", "confusions", "metrics"):
+        table = getattr(made.tables, name).copy()
+        table["value"] = (table["value"] == table["value"].max()).astype(float)
+        setattr(made.tables, name, table)
+    change = {"parameter": "feedforward_only", "values": (False, True)}
+    config = made.experiment.config.model_copy(update=change)
+    made.tables.experiment = NamedExperiment("example", config)
+    return made
+
+
+@pytest.mark.parametrize("name", ["measures", "robustness", "dynamics"])
+def test_truths_are_categories(example, run, name):
+    drawn = draw(name, as_truths(example([run()], values=(0.2, 1.0), n_images=4)))
+    panel = panels(drawn.figure)[2 if name == "dynamics" else 0]
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["no", "yes"]
+    of_data = [line for line in panel.lines if line.get_marker() not in ("None", "")]
+    assert of_data and all(line.get_linestyle() == "None" for line in of_data)
+
+
+def test_truths_are_said_in_words(example, run):
+    made = as_truths(example([run()], values=(0.2, 1.0), n_images=4))
+    legend = draw("responses", made).figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["yes", "no"]
+    titles = [axes.get_title() for axes in draw("confusion", made).figure.axes if axes.get_title()]
+    assert titles == ["feedforward only: no", "feedforward only: yes"]
+
+
+def test_categories_of_the_model_are_points_without_lines(example, run):
+    made = example([run(recurrence_type=kind) for kind in KINDS], n_images=2)
+    overview = draw("overview", made).figure
+    assert all(line.get_linestyle() == "None" for line in overview.axes[0].lines if line.get_marker() == "o")
+    numbers = draw("overview", example([run(tau=tau) for tau in (3.0, 5.0)], n_images=2)).figure
+    assert all(line.get_linestyle() == "-" for line in numbers.axes[0].lines if line.get_marker() == "o")
+
+
+def test_logarithmic_axes_say_so(example, run):
+    panel = panels(draw("measures", example([run()], "duration_ms")).figure)[0]
+    assert panel.get_xscale() == "log" and panel.get_xlabel() == "duration (ms), log axis"
+    panel = panels(draw("measures", example([run()])).figure)[0]
+    assert panel.get_xscale() == "linear" and panel.get_xlabel() == "contrast"
+
+
+@pytest.mark.parametrize(
+    ("least", "dt", "step"),
+    [(9.0, 2.0, 10.0), (4.0, 2.0, 10.0), (3.0, 1.0, 5.0), (11.0, 0.5, 20.0), (5.0, 3.0, 6.0)],
+)
+def test_ticks_of_time_are_at_round_times_that_were_sampled(least, dt, step):
+    assert round_step(least, dt) == step
+    assert (step / dt) % 1 == 0
+
+
+def test_confusions_are_linear_with_numbers(example, run):
+    drawn = draw("confusion", example([run()], n_images=30))
+    panel = next(axes for axes in drawn.figure.axes if axes.get_title() == "contrast 1")
+    assert panel.collections[0].norm(0.5) == 0.5 and panel.collections[0].get_clim() == (0, 1)
+    table = drawn.table[(drawn.table["value"] == 1.0) & (drawn.table["mean"] > 0)]
+    expected = {(row.guess + 0.5, row.label + 0.5, f"{100 * row.mean:.0f}") for row in table.itertuples()}
+    assert {(*text.get_position(), text.get_text()) for text in panel.texts} == expected
+
+
+def test_a_legend_of_guesses_names_the_most_frequent(example, run):
+    table = pd.concat(
+        [
+            pd.DataFrame({"label": label, "guess": guess, "value": 1.0, "time_ms": [2.0, 4.0], "stimulus_on": True,
+                          "mask_on": False, "mean": 1.0 if guess == label else 0.01 * guess})
+            for label in range(10)
+            for guess in (label, *range(10 + 3 * label, 13 + 3 * label))
+        ]
+    )  # fmt: skip
+    figure = classifier_figure(table, example([run()]).style, [f"name {n}" for n in range(40)])
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said == ["the class shown", *(f"name {n}" for n in range(28, 40)), "one of 18 others"]
 
 
 def test_focus_layer_comes_first_in_the_legend(example, run):

@@ -78,7 +78,7 @@ def test_layers_without_a_colour_run_from_dark_to_light(style):
 
 def test_names_without_a_colour_get_different_ones(style):
     colours = style.colours(["full", "a", "b"])
-    assert colours["full"] == "#CC3311" and len(set(colours.values())) == 3
+    assert colours["full"] == style.config.palette["full"] and len(set(colours.values())) == 3
     assert len(set(style.colours([str(n) for n in range(14)]).values())) == 14
 
 
@@ -109,3 +109,14 @@ def test_files_with_and_without_the_section_and_misspelt_keys(tmp_path):
     with pytest.raises(InputError, match="look.yaml: unknown key 'palett'.*did you mean .palette."):
         read_visualization(path)
     assert read_visualization(None) == VisualizationConfig()
+
+
+def test_one_palette_has_one_meaning(style):
+    """No colour of the palette is that of two names, and values of the stimulus do not look like those of the model."""
+    colours = [colour.lower() for colour in style.config.palette.values()]
+    assert len(set(colours)) == len(colours)
+    values = range(6)
+    assert not set(style.sequential(values).values()) & set(style.graded(values).values())
+    for vision in VISIONS:
+        mixed = [*style.sequential((0, 1)).values(), *style.graded((0, 1)).values()]
+        assert smallest_distance(mixed, vision) > 7
