@@ -106,6 +106,12 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     names = list(arguments.figures) or list(style.config.figures_of(experiment.name))
     if not arguments.figures and len(comparison.labels) > 1:
         names += SWEEP_FIGURES
+    if undrawn := [name for name in names if name not in FIGURES]:
+        raise InputError(
+            f"figure {undrawn[0]!r} of {experiment.name} has a name in dynvision/config/figures.py and no function in "
+            "FIGURES of dynvision/visualization/experiment_figures.py; add one, or leave the name out of "
+            "visualization.figures"
+        )
     of_runs = {run_id: identity_of(paths.experiment(experiment.name, run_id) / METRICS) for run_id in run_ids}
     for twin in [experiment.name + FEEDFORWARD_TWIN] if "robustness" in names else []:
         for run_id in run_ids:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from dynvision.config.figures import DYNAMICS_FIGURES, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.report.content import Plate
 from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS, scorecard_caption
@@ -16,6 +18,7 @@ from dynvision.visualization.dynamics_captions import DYNAMICS_CAPTIONS
 
 PIXELS_PER_POINT = 4 / 3  # CSS: 96 px and 72 pt are an inch
 SCALE = 1.3  # figures are drawn for print, where text may be smaller
+_DESCRIPTION = re.compile(r"<dc:description>(.*?)</dc:description>", re.DOTALL)
 _SIZE = re.compile(r'<svg[^>]*?\swidth="([\d.]+)pt"\sheight="([\d.]+)pt"')
 
 
@@ -35,15 +38,16 @@ def experiment_plates(
         InputError: a figure or its data is missing or broken.
     """
     return [
-        _plate(folder, root, f"{chapter}-{name}", name, CAPTIONS[name], parameter_label) for name in figures
+        _plate(folder, root, f"{chapter}-{name}", name, CAPTIONS.get(name), parameter_label)
+        for name in figures
     ]
 
 
 def training_plates(folder: Path, root: Path) -> list[Plate]:
     """The figures of training and of weights, as far as they are there."""
     return [
-        _plate(folder, root, f"figure-{name}", name, describe)
-        for name, describe in RUN_CAPTIONS.items()
+        _plate(folder, root, f"figure-{name}", name, RUN_CAPTIONS.get(name))
+        for name in RUN_FIGURES
         if (folder / f"{name}.svg").exists()
     ]
 
@@ -51,8 +55,8 @@ def training_plates(folder: Path, root: Path) -> list[Plate]:
 def dynamics_plates(folder: Path, root: Path) -> list[Plate]:
     """The figures of the dynamics of the runs, as far as they are there."""
     return [
-        _plate(folder, root, f"figure-{name}", name, describe)
-        for name, describe in DYNAMICS_CAPTIONS.items()
+        _plate(folder, root, f"figure-{name}", name, DYNAMICS_CAPTIONS.get(name))
+        for name in DYNAMICS_FIGURES
         if (folder / f"{name}.svg").exists()
     ]
 
@@ -68,8 +72,9 @@ def scorecard_plates(root: Path, run_ids: Sequence[str]) -> list[Plate]:
 
 
 def _plate(
-    folder: Path, root: Path, identity: str, name: str, describe: Callable[..., str], *known: str
+    folder: Path, root: Path, identity: str, name: str, describe: Callable[..., str] | None, *known: str
 ) -> Plate:
+    """A figure with its caption: of ``describe`` from its table, or else that which was saved with it."""
     image, data = folder / f"{name}.svg", folder / f"{name}.csv"
     try:
         drawing = image.read_text(encoding="utf-8")
@@ -86,7 +91,7 @@ def _plate(
     if size is None:
         raise InputError(f"figure {image} is not an SVG of dynvision plot; draw it again")
     try:
-        words = describe(table, *known)
+        words = describe(table, *known) if describe else _saved_caption(drawing) or name.capitalize()
     except KeyError as error:
         raise InputError(f"{data} lacks the column {error}; draw the figure again") from None
     width, height = (round(float(points) * PIXELS_PER_POINT * SCALE) for points in size.groups())
@@ -100,3 +105,8 @@ def _plate(
         height=height,
         data_file=str(data.relative_to(root)) if data.is_relative_to(root) else data.name,
     )
+
+
+def _saved_caption(drawing: str) -> str:
+    found = _DESCRIPTION.search(drawing)
+    return " ".join(html.unescape(found[1]).split()) if found else ""

@@ -19,6 +19,8 @@ from dynvision.report import write_report
 from dynvision.report.numbers import number, seconds
 from dynvision.report.prose import NO_BREAK, change_of
 from dynvision.runs import ResultPaths
+from dynvision.stimuli.stimulus import STIMULI
+from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS
 from dynvision.visualization.tables import ExperimentTables, read_configs
 
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
@@ -286,6 +288,43 @@ def test_it_takes_a_moment(folder, tmp_path):
     start = time.process_time()
     write_report(folder[0], ["contrast", "duration"], folder[1], tmp_path / "report.html")
     assert time.process_time() - start < 3
+
+
+def test_a_figure_without_a_caption_has_the_one_that_was_saved_with_it(folder, tmp_path, monkeypatch):
+    """A figure of one's own: everything was computed, and nothing may fail now."""
+    root, run_ids = folder
+    for name in ("measures", "responses"):
+        monkeypatch.delitem(CAPTIONS, name)
+    for name in RUN_CAPTIONS.copy():
+        monkeypatch.delitem(RUN_CAPTIONS, name)
+    write_report(root, ["contrast"], run_ids, tmp_path / "report.html")
+    text = html.unescape((tmp_path / "report.html").read_text())
+    for words in (
+        "Measures of the responses against contrast",
+        "Responses of the layers",
+        "Loss and accuracy over",
+    ):
+        assert words in text
+    copy = tmp_path / "results"
+    shutil.copytree(root, copy)
+    svg = copy / "figures" / "contrast" / "measures.svg"
+    svg.write_text(re.sub(r"<dc:description>.*?</dc:description>", "", svg.read_text(), flags=re.DOTALL))
+    write_report(copy, ["contrast"], run_ids, copy / "report.html")
+    assert "<b>Figure 4.</b> Measures" in (copy / "report.html").read_text()
+
+
+def test_a_stimulus_without_words_of_its_own_is_described_by_its_keys(folder, tmp_path, monkeypatch):
+    root, run_ids = folder
+
+    def describe(self, said):
+        return f"of {said['colour']}"  # a key that it has not
+
+    monkeypatch.setattr(STIMULI["pulse"], "describe", describe)
+    write_report(root, ["contrast"], run_ids, tmp_path / "report.html")
+    assert "in a stimulus of type pulse with contrast" in (tmp_path / "report.html").read_text()
+    monkeypatch.delattr(STIMULI["pulse"], "describe")
+    write_report(root, ["contrast"], run_ids, tmp_path / "report.html")
+    assert "in a stimulus of type pulse with contrast" in (tmp_path / "report.html").read_text()
 
 
 def course(values, measure="accuracy_peak", layer="classifier"):
