@@ -15,9 +15,10 @@ from snakemake.utils import min_version
 from dynvision.config.command_line import check_given_once, given_values
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
+from dynvision.files import remove_abandoned
 from dynvision.former_names import ChangedMeaning, warn_in_one_line
 from dynvision.resources import Requests, commands_folder, config_folder
-from dynvision.runs import CallFolder, Freshness, failures, made_from, plan_workflow
+from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
 
 min_version("9.0")
 
@@ -79,9 +80,11 @@ FIGURES = [
 CALLS = CallFolder()
 FRESHNESS = Freshness(PLAN)
 if workflow.is_main_process:
+    interrupt_once()
     for sentence in CALLS.look_around():
         print(f"dynvision: {sentence}", file=sys.stderr, flush=True)
     FRESHNESS.look()
+REPORTED = written(REPORT)
 
 
 include: "workflow/rules/common.smk"
@@ -127,12 +130,14 @@ onstart:
     if workflow.is_main_process:
         for sentence in CALLS.begin():
             print(f"dynvision: {sentence}", file=sys.stderr, flush=True)
+        remove_abandoned(RESULTS)
 
 
 onsuccess:
-    print(f"The report is {SHOWN}/report.html")
+    if REPORTED != written(REPORT):  # other targets write none
+        print(f"The report is {SHOWN}/report.html")
 
 
 onerror:
     # Snakemake shows commands and files of a job that failed; what the user can mend is repeated below them.
-    print(*failures(RESULTS, STARTED), sep="\n", file=sys.stderr)
+    print(*failures({RESULTS, SHOWN}, STARTED), sep="\n", file=sys.stderr)

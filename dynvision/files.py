@@ -1,14 +1,23 @@
-"""Files that are whole or absent: written under a temporary name in the same folder, then renamed."""
+"""Files that are whole or absent: written under a temporary name in the same folder, then renamed.
+
+    .{stem}.{machine}{system}-{process}-{random}{suffix}
+
+A temporary name tells who writes. One whose process is gone, on this machine, is removed by the next writer of the same
+file, and by the workflow when it starts jobs. Those of other machines are left to whoever knows that nobody is writing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from dynvision.errors import InputError
@@ -22,7 +31,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.stem}.{secrets.token_hex(4)}{final.suffix}")
+    for leftover in final.parent.glob(f".{glob.escape(final.stem)}.*{glob.escape(final.suffix)}"):
+        if is_abandoned(leftover):
+            leftover.unlink(missing_ok=True)
+    temporary = temporary_path(final)
     try:
         temporary.touch(exist_ok=False)
         yield temporary
@@ -36,6 +48,44 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(final: Path) -> Path:
+    """Return a name beside a path under which this process can write it; hidden, and with the same suffix."""
+    return final.with_name(f".{final.stem}.{_here()}-{os.getpid()}-{secrets.token_hex(2)}{final.suffix}")
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether a file has a temporary name and its writer is gone, as far as can be known from here."""
+    writer = re.fullmatch(r"\..+\.([0-9a-f]{4})([0-9a-f]{4})-(\d+)-[0-9a-f]{4}(\..*)?", path.name)
+    if writer is None or writer[1] != _here()[:4]:
+        return False
+    return writer[2] != _here()[4:] or not _is_alive(int(writer[3]))
+
+
+def remove_abandoned(folder: str | Path) -> None:
+    """Remove everything below a folder that processes of this machine began to write and did not end."""
+    for path in Path(folder).rglob(".*-*-*"):
+        if is_abandoned(path):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@cache
+def _here() -> str:
+    """The machine, and the system that runs on it until it is started again: four hexadecimal digits each."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    names = (os.uname().nodename, boot.read_text() if boot.exists() else "")
+    return "".join(hashlib.sha256(name.encode()).hexdigest()[:4] for name in names)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def expanded(path: str, key: str) -> str:

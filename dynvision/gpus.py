@@ -25,23 +25,40 @@ from dynvision.errors import InputError
 
 VISIBLE, LOCKS = "CUDA_VISIBLE_DEVICES", "DYNVISION_GPU_LOCKS"
 POLL_S = 0.2
+PROBE_S = 20.0  # a driver that is loaded for the first time takes some seconds
 
 
 def visible_gpus() -> list[str]:
     """UUIDs of the GPUs of this machine that this process may use; empty where there are none."""
-    listed = _listed()
     chosen = os.environ.get(VISIBLE)
-    if chosen is None:
-        return listed
-    gpus = []
-    for name in filter(None, (part.strip() for part in chosen.split(","))):
-        if name.isdigit():
-            if int(name) >= len(listed):  # CUDA, too, stops at the first that is not there
-                break
-            gpus.append(listed[int(name)])
+    if chosen is not None and not re.match(r"\s*([+]?\d|GPU-|MIG-)", chosen):
+        return []  # -1, an empty text, NoDevFiles: none is to be used, and none need be looked for
+    listed = _listed()
+    return listed if chosen is None or not listed else _chosen(chosen, listed)
+
+
+def _chosen(names: str, listed: list[str]) -> list[str]:
+    """Return what CUDA makes of the variable: it stops at the first name that is no GPU, and a name given twice means none.
+
+    Numbers and the beginnings of UUIDs are names. Parts of a GPU (MIG) are not listed, and taken as they are.
+
+    Source: NVIDIA, CUDA C++ Programming Guide, sec. "CUDA Environment Variables".
+    """
+    gpus: list[str] = []
+    for name in (part.strip() for part in names.split(",")):
+        number = re.match(r"\+?\d+", name)
+        if number is not None:
+            found = listed[int(number[0]) : int(number[0]) + 1]
+        elif name.startswith("MIG-"):
+            found = [name]
         else:
-            gpus += [uuid for uuid in listed if uuid.startswith(name)] or [name]
-    return gpus if listed else []
+            found = [uuid for uuid in listed if name.startswith("GPU-") and uuid.startswith(name)]
+        if len(found) != 1:
+            break
+        if found[0] in gpus:
+            return []
+        gpus += found
+    return gpus
 
 
 @contextlib.contextmanager
@@ -111,8 +128,22 @@ def _listed() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, timeout=60)
-    return done.stdout.split() if done.returncode == 0 else []
+    try:
+        asked = subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return []
+    try:
+        said, _ = asked.communicate(timeout=PROBE_S)
+    except subprocess.TimeoutExpired:
+        asked.kill()  # not waited for: what waits for a driver cannot be killed
+        print(
+            f"nvidia-smi did not answer within {PROBE_S:g} s, so no GPU is used; see what ails the driver, or set "
+            f"{VISIBLE} to nothing",
+            file=sys.stderr,
+            flush=True,
+        )
+        return []
+    return said.split() if asked.returncode == 0 else []
 
 
 def _folder() -> Path:

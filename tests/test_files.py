@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
-from dynvision.files import atomic_path, remove_leftovers, write_text
+from dynvision.files import atomic_path, is_abandoned, remove_abandoned, remove_leftovers, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -117,3 +118,41 @@ def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "table.csv", tmp_path / "[a].csv", tmp_path / "none" / "table.csv")
     assert names(tmp_path) == sorted(kept)
+
+
+def abandoned(path: Path) -> Path:
+    """What a process that was killed while it wrote has left."""
+    child = os.fork()
+    if child == 0:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (left,) = (found for found in path.parent.glob(f".{path.stem}.*{path.suffix}") if is_abandoned(found))
+    return left
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left, other = abandoned(tmp_path / "figure.png"), abandoned(tmp_path / "figure.svg")
+    with atomic_path(tmp_path / "figure.png") as temporary:
+        assert not left.exists() and other.exists()
+        with atomic_path(tmp_path / "figure.png"):  # of this process, at the same time
+            assert temporary.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "figure.png"]
+
+
+def test_everything_that_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "figures" / "contrast"
+    folder.mkdir(parents=True)
+    abandoned(folder / "measures.svg")
+    abandoned(tmp_path / "runs.csv")
+    kept = [
+        tmp_path / ".measures.a1b2c3d4-1-00ff.svg",
+        tmp_path / ".hidden-a-b.csv",
+    ]  # another machine's; the user's
+    for path in kept:
+        path.touch()
+    with atomic_path(folder / "peak.png") as temporary:
+        remove_abandoned(tmp_path)
+        assert temporary.exists()
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*kept, folder / "peak.png"}

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "check this machine, or a cluster, before anything is run",
 }
 EXIT_INPUT = 2
+AGAIN_S = 10.0  # a further signal after this time is for something that did not stop
 # What keeps a file from being written or read, other than a mistake in the program.
 FILE_ERRORS = (
     errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC,
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     sys.path.append(os.getcwd())  # for a model of the user's own, named as module:Class
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with warnings.catch_warnings(), _signals() as received:
+    with warnings.catch_warnings(), _signals(is_program=arguments is None) as received:
         warn_in_one_line()
         try:
             parsed = _parse(given)
@@ -125,13 +127,21 @@ def _explain(error: BaseException, received: list[int]) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """A list of the signals to stop that have come; each raises KeyboardInterrupt, so that files are left in order."""
+def _signals(is_program: bool) -> Iterator[list[int]]:
+    """A list of the signals to stop that have come. The first raises KeyboardInterrupt, so that files are left in order.
+
+    Those that follow it soon change nothing, as when Ctrl-C is pressed twice; in a program not even at its very end, where
+    Python would print what they disturb.
+    """
     received: list[int] = []
+    first = 0.0
 
     def stop(number: int, frame: Any) -> None:
+        nonlocal first
         received.append(number)
-        raise KeyboardInterrupt
+        if len(received) == 1 or time.monotonic() - first > AGAIN_S:
+            first = time.monotonic()
+            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -141,4 +151,4 @@ def _signals() -> Iterator[list[int]]:
         yield received
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if received and is_program else handler)

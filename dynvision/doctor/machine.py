@@ -18,6 +18,7 @@ from dynvision.files import check_writable
 from dynvision.gpus import visible_gpus
 
 SHOWN = ("torch", "pytorch-lightning", "snakemake", "pandas")
+TORCH_S = 120  # to be read from a slow disk, and to ask the driver
 ROOM_MB = 2000
 
 
@@ -66,7 +67,12 @@ def gpus() -> str:
     if not listed:
         return "none: computing on the CPU"
     code = "import torch; print(torch.cuda.device_count(), torch.__version__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TORCH_S)
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"PyTorch did not say within {TORCH_S} s which GPUs it can use; see what ails the driver"
+        ) from None
     counted, _, version = done.stdout.strip().partition(" ")
     if counted != str(len(listed)):
         raise InputError(

@@ -1,9 +1,10 @@
 """From a workflow's configuration to its runs, and the paths of all that a run writes. Nothing here imports torch."""
 
-from dynvision.runs.calls import CallFolder
+from dynvision.runs.calls import CallFolder, interrupt_once
 from dynvision.runs.expansion import expand_runs, run_config, split_input_dims
 from dynvision.runs.failures import failures
 from dynvision.runs.freshness import Freshness
+from dynvision.runs.made_from import written
 from dynvision.runs.parameters import flat_parameters, flatten
 from dynvision.runs.paths import ResultPaths
 from dynvision.runs.plan import WorkflowPlan, plan_workflow
@@ -19,7 +20,9 @@ __all__ = [
     "failures",
     "flat_parameters",
     "flatten",
+    "interrupt_once",
     "plan_workflow",
     "run_config",
     "split_input_dims",
+    "written",
 ]

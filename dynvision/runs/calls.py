@@ -18,12 +18,13 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -147,6 +148,20 @@ class CallFolder:
         with open(self.calls / "turn", "a") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             yield
+
+
+def interrupt_once() -> None:
+    """Have Ctrl-C interrupt this process once, however often it is pressed.
+
+    Snakemake, disturbed while it ends, prints where it was. Its jobs hear every Ctrl-C of a terminal themselves.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
 
 
 def processes_of(token: str) -> list[psutil.Process]:

@@ -53,6 +53,11 @@ def made_from(path: Path, inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]
     write_text(path, json.dumps({"made_from": inputs, **facts}, indent=2) + "\n")
 
 
+def written(path: str | Path) -> int | None:
+    """Return when a file was written, to be compared with another such answer; None where there is none."""
+    return Path(path).stat().st_mtime_ns if Path(path).exists() else None
+
+
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return a record; None where there is none that is whole."""
     try:

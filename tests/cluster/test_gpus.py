@@ -110,3 +110,55 @@ def test_a_job_on_a_gpu_counts_as_one_core(gpus: Callable[[int], list[str]]) -> 
     for n, accelerator, threads in ((4, "auto", 1), (4, "gpu", 1), (4, "cpu", 8), (0, "auto", 8)):
         gpus(n)
         assert Requests({}, ExecutionConfig(accelerator=accelerator)).threads == threads
+
+
+@pytest.mark.parametrize(
+    ("chosen", "numbers"),
+    [
+        ("-1", []),
+        ("0,-1,1", [0]),
+        ("NoDevFiles", []),
+        (" 1 , 2 ", [1, 2]),
+        ("1,1", []),
+        ("0,1,0", []),
+        ("GPU-0002,GPU-0001", [2, 1]),
+        ("GPU-0001,GPU-0001", []),
+        ("GPU-000", []),  # of several
+        ("GPU-0001,GPU-9,GPU-0002", [1]),
+        ("+2", [2]),
+        ("2x,1", [2, 1]),
+        ("cuda:0", []),
+    ],
+)
+def test_cudas_own_rules(
+    gpus: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch, chosen: str, numbers: list[int]
+) -> None:
+    """https://docs.nvidia.com/cuda/cuda-c-programming-guide, CUDA Environment Variables; torch.cuda reads it likewise."""
+    names = gpus(4)
+    monkeypatch.setenv(VISIBLE, chosen)
+    assert visible_gpus() == [names[number] for number in numbers]
+    with hold_gpus(1, "auto") as held:
+        assert len(held) == min(1, len(numbers))
+
+
+def test_a_part_of_a_gpu_is_taken_as_it_is(
+    gpus: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(1)
+    monkeypatch.setenv(VISIBLE, "MIG-1234")
+    assert visible_gpus() == ["MIG-1234"]
+
+
+def test_a_driver_that_does_not_answer(
+    gpus: Callable[[int], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gpus(1)
+    monkeypatch.setattr("dynvision.gpus.PROBE_S", 0.2)
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 30\n")
+    assert visible_gpus() == []
+    assert capsys.readouterr().err.startswith("nvidia-smi did not answer within 0.2 s, so no GPU is used")
+    (tmp_path / "nvidia-smi").write_text("no program")
+    assert visible_gpus() == []

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,24 +21,21 @@ from tests.processes import BIN, wait_for
 from tests.workflow.conftest import Workflow
 
 # A job that waits for as long as the test wants, and ends as the commands of the package do when it is told to stop.
-WAITING = "import signal, time; signal.signal(15, signal.SIG_DFL); open('started', 'w'); time.sleep(300)"
+WAITING = "import signal, time; [signal.signal(n, signal.SIG_DFL) for n in (2, 15)]; open('started', 'w'); time.sleep(300)"
 
 
 @contextlib.contextmanager
-def waiting_call(workflow: Workflow) -> Iterator[subprocess.Popen[bytes]]:
+def waiting_call(workflow: Workflow, said: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A call of Snakemake whose last job waits; its whole session is ended afterwards."""
     rules = workflow.root / "workflow" / "rules" / "data.smk"
     text = rules.read_text()
     job = f'{sys.executable} -c \\"{WAITING}\\" && dynvision runs'
     rules.write_text(text.replace('"dynvision runs', f'"{job}'))
     command = [str(BIN / "snakemake"), *workflow.arguments("runs_table")]
-    call = subprocess.Popen(
-        command,
-        cwd=workflow.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with open(said or os.devnull, "w") as output:
+        call = subprocess.Popen(
+            command, cwd=workflow.root, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         wait_for((workflow.root / "started").exists)
         rules.write_text(text)
@@ -166,3 +164,50 @@ def test_a_call_holds_its_own_locks_and_leaves_nothing(folder: Path, monkeypatch
         assert "at work" in said
         calls.leave()
     assert TOKEN not in os.environ and not own.exists()
+
+
+def test_only_a_call_that_writes_the_report_names_it(workflow: Workflow) -> None:
+    outcome = workflow.snakemake("runs_table")
+    assert outcome.status == 0 and "The report is" not in outcome.said
+
+
+def test_ctrl_c_twice(workflow: Workflow) -> None:
+    """Impatience changes nothing: no trace of where Python was."""
+    with waiting_call(workflow, said=workflow.root / "said") as call:
+        for _ in range(3):
+            os.killpg(call.pid, signal.SIGINT)
+            time.sleep(0.2)
+        assert call.wait(60) == 1
+    said = (workflow.root / "said").read_text()
+    assert "Traceback" not in said and "Exception ignored" not in said
+    assert workflow.snakemake("runs_table", "-n").status == 0
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.05, 0.5])
+def test_ctrl_c_twice_at_the_end_of_a_command(tmp_path: Path, pause_s: float) -> None:
+    """The second one may come while Python ends, which takes its time where much is to be put away."""
+    (tmp_path / "slow.py").write_text(
+        "import atexit, time\n"
+        "from dynvision import cli\n"
+        "class Command:\n"
+        "    add_arguments = staticmethod(lambda parser: None)\n"
+        "    @staticmethod\n"
+        "    def run(arguments):\n"
+        "        atexit.register(time.sleep, 0.8)\n"
+        "        print('at work', flush=True)\n"
+        "        time.sleep(60)\n"
+        "cli.command_module = lambda name: Command\n"
+        "raise SystemExit(cli.main())\n"
+    )
+    command = [sys.executable, str(tmp_path / "slow.py"), "runs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause_s)
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+    assert (process.returncode, said) == (
+        130,
+        "dynvision runs: interrupted; run the same command again to continue\n",
+    )
