@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import itertools
 import re
 import shlex
 import subprocess
@@ -199,3 +200,15 @@ def test_targets_of_make_exist() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         named = re.findall(r"(?:`|^    )make (?:-\w )?([a-z-]+)", text_of(page), re.MULTILINE)
         assert set(named) <= targets, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_lists_and_tables_stand_apart(page: Path) -> None:
+    """Without an empty line before it, a list is part of a paragraph, or of a table, on the site."""
+    text = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    lines = text.splitlines()
+    for before, line in itertools.pairwise(lines):
+        begins = line.startswith("- ") and before and not before.startswith(("- ", "  ", "#"))
+        assert not begins, line
+        assert not (line.startswith("|") and before and not before.startswith("|")), line
+        assert not (before.startswith("|") and line and not line.startswith("|")), line

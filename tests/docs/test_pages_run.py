@@ -18,6 +18,7 @@ from tests.docs.page_script import FENCE, ROOT, run_page
 
 DOCS = ROOT / "docs"
 RUN = [
+    DOCS / "custom-models.md",
     *sorted((DOCS / "examples").glob("*.md")),
     DOCS / "differences.md",
     *(page for page in sorted((DOCS / "add").glob("*.md")) if page.stem != "index"),
