@@ -11,8 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The section data of the run's configuration says what is written: name (digits, or folder:PATH for a folder "
         "of class folders), resolution (height and width in px), n_channels (1 grey, 3 colour), test_fraction, "
-        "validation_fraction and split_seed. Written are train.beton, val.beton and test.beton (raw pixels, 0..255) "
-        "and, last, manifest.json (class names, splits, checksums, mean and sd of the training pixels in 0..1)."
+        "validation_fraction and split_seed. Written are train.beton, val.beton and test.beton (pixels, 0..255; where "
+        "FFCV is installed) and, last, manifest.json (class names, splits, checksums, mean and sd of the training pixels "
+        "in 0..1)."
     )
     parser.add_argument(
         "--config",
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--loader",
         choices=("auto", "ffcv", "torch", "memory"),
         default="auto",
-        help="the loader to write for: ffcv writes .beton files, torch and memory only the manifest (they read from the "
-        "source), auto is memory for up to 512 MiB of pixels, else ffcv where it is installed (default: auto)",
+        help="the loader that is going to read: where FFCV is installed, .beton files are written for all but torch, which "
+        "reads the source alone; ffcv makes it an error that FFCV is not installed (default: auto)",
     )
 
 

@@ -1,4 +1,7 @@
-"""Recognising an FFCV file that is missing, truncated or not the one that the manifest tells of. Needs no FFCV.
+"""Recognising an FFCV file that is missing, truncated or not the one that the manifest tells of, and reading it whole.
+
+Needs no FFCV. The file has a header, a description of each field, a record of each image (mode, width, height, pointer to
+its pixels, label), the pixels or JPEGs, and a table of where each of them is (`ffcv.types`).
 
 A damaged file would end the process in the middle of training, since FFCV maps it into memory.
 """
@@ -6,9 +9,15 @@ A damaged file would end the process in the middle of training, since FFCV maps 
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from dynvision.data.manifest import Manifest, anew
 from dynvision.data.splits import SPLITS, SplitName
@@ -19,6 +28,17 @@ FORMAT_VERSION = 2
 N_FIELDS = 2
 ALLOCATION_BYTES = 24  # per image, in the table at the end of the file
 _HEADER = struct.Struct("<HHIQQ")
+_FIELD_BYTES = 1 + 16 + 1024  # kind, name and arguments
+_JPEG = 0  # the mode of a compressed image
+_RECORD = np.dtype(
+    {
+        "names": ["mode", "pointer", "label"],
+        "formats": ["u1", "<u8", "<i8"],
+        "offsets": [0, 5, 16],  # with width and height between the first two
+        "itemsize": 24,
+    }
+)
+_PLACE = np.dtype([("image", "<u8"), ("pointer", "<u8"), ("size", "<u8")])
 
 
 class BetonHeader(NamedTuple):
@@ -88,3 +108,23 @@ def _damage(path: Path, manifest: Manifest, split: SplitName) -> str | None:
     if size <= FULL_CHECK_BYTES and file_sha256(path) != record.beton.sha256:
         return "has changed since it was written"
     return None
+
+
+def beton_images(folder: str | Path, split: SplitName, size: int) -> Iterator[NDArray[np.uint8]]:
+    """Read the images of a split from its FFCV file, (S, S, 3), in the order of its record in the manifest.
+
+    Args:
+        folder: a data folder whose files `check_betons` has found whole.
+        split: ``train``, ``val`` or ``test``.
+        size: S, height and width in px.
+    """
+    content = np.memmap(beton_path(folder, split), np.uint8, "r")
+    header = BetonHeader(*_HEADER.unpack(content[: _HEADER.size].tobytes()))
+    start = _HEADER.size + N_FIELDS * _FIELD_BYTES
+    records = content[start : start + header.n_samples * _RECORD.itemsize].view(_RECORD)
+    places = content[header.allocation_table :].view(_PLACE)
+    n_bytes = dict(zip(places["pointer"].tolist(), places["size"].tolist(), strict=True))
+    for mode, pointer in zip(records["mode"].tolist(), records["pointer"].tolist(), strict=True):
+        stored = content[pointer : pointer + n_bytes[pointer]]
+        pixels = np.asarray(Image.open(io.BytesIO(stored.tobytes()))) if mode == _JPEG else stored
+        yield pixels.reshape(size, size, 3)

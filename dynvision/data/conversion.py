@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dynvision.config.data import ImagesConfig
 from dynvision.data.beton_check import beton_path, file_sha256
 from dynvision.data.copies import Copies
-from dynvision.data.ffcv_import import use_ffcv
+from dynvision.data.ffcv_import import ffcv_failure, use_ffcv
 from dynvision.data.image_files import readable_suffixes
-from dynvision.data.loader_choice import LoaderName, choose_loader
+from dynvision.data.loader_choice import LoaderName
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
 from dynvision.data.page_size import page_bytes
 from dynvision.data.pixel_statistics import PixelStatistics
@@ -35,12 +35,14 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     """Split a source, read every image of it once, and write a data folder.
 
     Nothing appears under its final name before all images have been read, and the manifest comes last: a conversion
-    that was stopped leaves no data folder that could be taken for a whole one, and can simply be run again.
+    that was stopped leaves no data folder that could be taken for a whole one, and can simply be run again. FFCV files are
+    written wherever FFCV is installed, unless the torch loader is asked for, which reads the source alone.
 
     Args:
         config: source, classes, sizes, channels and split; ``split_seed`` must be set.
         output: the data folder; made if it is not there.
-        loader: the loader to write for. Only FFCV needs files; the others read from the source.
+        loader: the loader that is going to read. ``ffcv`` makes it an error that FFCV is not there; for ``torch`` no FFCV
+            files are written.
 
     Returns:
         The manifest that was written.
@@ -55,10 +57,10 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     config = ImagesConfig(**{name: getattr(config, name) for name in ImagesConfig.model_fields})
     if loader == "ffcv":
         use_ffcv("ffcv")
+    write_ffcv = loader != "torch" and ffcv_failure() is None
     source = open_source(config)
     seen = describe_folder(source.root, readable_suffixes()) if source.root is not None else {}
     _say(source.notes)
-    write_ffcv = choose_loader(loader, len(source) * config.image_bytes) == "ffcv"
     splits = split_source(source, config)
     statistics = PixelStatistics(config.n_channels)
     copies = Copies()

@@ -65,9 +65,9 @@ class DataModule(pl.LightningDataModule):
         self.seed = seed
         self.loader: Literal["ffcv", "torch", "memory"] = self._choose(loader)
         self._loaders: dict[SplitName, ImageLoader] = {}
-        if self.loader == "ffcv":
+        if self.loader == "ffcv" or (self.loader == "memory" and self._has_betons):
             check_betons(folder, self.manifest)
-        else:
+        if self.loader != "ffcv":
             self._source = self._checked_source()
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ class DataModule(pl.LightningDataModule):
 
             return FFCVLoader(self.manifest, self.folder, split, reading)
         if self.loader == "memory":
-            return MemoryLoader(self.manifest, self._source, split, reading)
+            return MemoryLoader(self.manifest, self._source, split, reading, self.folder)
         return TorchLoader(self.manifest, self._source, split, reading, self.num_workers)
 
     def _reading(self) -> Reading:
@@ -133,14 +133,14 @@ class DataModule(pl.LightningDataModule):
             self.config,
         )
 
+    @property
+    def _has_betons(self) -> bool:
+        return any(self.manifest.split(split).beton is not None for split in SPLITS)
+
     def _choose(self, loader: LoaderName) -> Literal["ffcv", "torch", "memory"]:
         n_images = sum(self.manifest.counts.values())
         chosen = choose_loader(loader, n_images * self.manifest.config.image_bytes)
-        if (
-            chosen == "ffcv"
-            and loader == "auto"
-            and all(self.manifest.split(split).beton is None for split in SPLITS)
-        ):
+        if chosen == "ffcv" and loader == "auto" and not self._has_betons:
             logger.warning(
                 "%s was converted without FFCV: images are read with the torch loader", self.folder
             )

@@ -61,10 +61,9 @@ def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Ima
         InputError: the file cannot be read as an image; the message names it and says what it is.
     """
     place = Path(path)
-    if not place.is_file():
-        why = "is a folder" if place.is_dir() else "is no file" if place.exists() else "does not exist"
-        raise InputError(f"image {path} {why}; give an image file")
     try:
+        if not place.is_file():
+            raise InputError(_no_file(place))
         # From a file object, since Pillow garbles turned TIFFs that it maps into memory by their name.
         with open(place, "rb") as file:
             return decode_image(file, n_channels, ground)
@@ -86,6 +85,12 @@ def decode_image(file: BinaryIO, n_channels: int, ground: float = GROUND) -> Ima
             _scale_transparency(opened)
             opened.load()
             return upright(opened, n_channels, ground)
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder"
+    return "it is no file but a device or a pipe" if path.exists() else "there is no such file"
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynvision.data.beton_check import beton_images
 from dynvision.data.loader import Batch, ImageLoader, Reading
 from dynvision.data.manifest import Manifest
 from dynvision.data.reading import read_images
@@ -25,10 +27,19 @@ class MemoryLoader(ImageLoader):
         source: the images; they are read when the first pass begins.
         split: ``train``, ``val`` or ``test``.
         reading: batches, how they are shown, and the device that keeps the pixels.
+        folder: the data folder. Its FFCV files, where it has them, are read instead of the source: the bits are the same.
     """
 
-    def __init__(self, manifest: Manifest, source: ImageSource, split: SplitName, reading: Reading) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        source: ImageSource,
+        split: SplitName,
+        reading: Reading,
+        folder: str | Path | None = None,
+    ) -> None:
         super().__init__(manifest, split, reading)
+        self._folder = folder if manifest.split(split).beton is not None else None
         self._source = source
         self._kept: tuple[Tensor, Tensor] | None = None  # (N, S S C) and (N,)
 
@@ -45,8 +56,14 @@ class MemoryLoader(ImageLoader):
     def _read_all(self) -> tuple[Tensor, Tensor]:
         record, config = self.manifest.split(self.split), self.manifest.config
         pixels = np.empty((record.n_images, config.image_bytes), dtype=np.uint8)
-        images = read_images(self._source, record.indices, Storage.of(config))
-        for position, (image, _) in enumerate(images):
+        for position, image in enumerate(self._stored_images(record.indices)):
             pixels[position] = image.ravel()
         device = self.reading.device
         return torch.from_numpy(pixels).to(device), torch.tensor(record.labels, device=device)
+
+    def _stored_images(self, indices: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+        config = self.manifest.config
+        if self._folder is None:
+            return (image for image, _ in read_images(self._source, indices, Storage.of(config)))
+        images = beton_images(self._folder, self.split, config.stored_size)
+        return (image[:, :, : config.n_channels] for image in images)

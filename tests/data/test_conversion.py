@@ -16,6 +16,7 @@ from dynvision.config.data import DataConfig
 from dynvision.data import conversion
 from dynvision.data.beton_check import check_betons
 from dynvision.data.conversion import convert_dataset
+from dynvision.data.loader_choice import LoaderName
 from dynvision.data.manifest import read_manifest
 from dynvision.data.sources import open_source
 from dynvision.data.sources.folder import FolderSource
@@ -114,6 +115,24 @@ def test_failed_conversion_leaves_an_earlier_one_whole(
         convert_dataset(folder_config(root), tmp_path / "data", loader="ffcv")
     assert read_manifest(tmp_path / "data") == manifest
     check_betons(tmp_path / "data", manifest)
+
+
+@pytest.mark.parametrize("loader", ["auto", "memory", "ffcv"])
+def test_ffcv_files_are_written_of_small_data_too(
+    make_folder: MakeFolder, ffcv: None, tmp_path: Path, loader: LoaderName
+) -> None:
+    manifest = convert_dataset(folder_config(make_folder(cat=10, dog=8)), tmp_path / "data", loader)
+    assert names(tmp_path / "data") == sorted([*BETONS, "manifest.json"])
+    check_betons(tmp_path / "data", manifest)
+
+
+@pytest.mark.parametrize("loader", ["auto", "memory"])
+def test_without_ffcv_data_are_converted_without_its_files(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loader: LoaderName
+) -> None:
+    monkeypatch.setattr(conversion, "ffcv_failure", lambda: "No module named 'ffcv'")
+    convert_dataset(folder_config(make_folder(cat=10, dog=8)), tmp_path / "data", loader)
+    assert names(tmp_path / "data") == ["manifest.json"]
 
 
 def test_converting_without_ffcv_removes_its_files(

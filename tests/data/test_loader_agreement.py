@@ -20,7 +20,9 @@ from dynvision.data.downloads import DATA_VARIABLE
 from dynvision.data.loader import ImageLoader, Reading
 from dynvision.data.memory_loader import MemoryLoader
 from dynvision.data.sources import open_source
+from dynvision.data.sources.folder import FolderSource
 from dynvision.data.splits import SPLITS
+from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 from tests.data.true_formats import write_cifar
 
@@ -237,3 +239,30 @@ def test_memory_is_read_once(convert: Convert, monkeypatch: pytest.MonkeyPatch) 
     for _ in range(3):
         collect(train)
     assert len(n_read) == 1
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"write_mode": "proportion", "jpeg_quality": 30}, {"n_channels": 1}]
+)
+def test_memory_reads_ffcv_files_and_shows_the_bits_of_the_source(
+    convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    folder, config = convert(**settings)
+    convert_dataset(config, tmp_path / "plain", "torch")
+    of_source = passes(tmp_path / "plain", config, "memory")
+
+    def read(*args: object) -> None:
+        raise AssertionError("the source is read")
+
+    monkeypatch.setattr(FolderSource, "__getitem__", read)
+    of_files = passes(folder, config, "memory")
+    assert all(torch.equal(*pair) for pair in zip(of_source, of_files, strict=True))
+
+
+def test_memory_names_a_damaged_ffcv_file(convert: Convert) -> None:
+    folder, config = convert()
+    content = bytearray((folder / "test.beton").read_bytes())
+    content[-100] ^= 1
+    (folder / "test.beton").write_bytes(content)
+    with pytest.raises(InputError, match=r"test\.beton has changed since it was written; delete the folder"):
+        DataModule(folder, config, loader="memory")
