@@ -22,6 +22,7 @@ from dynvision.files import atomic_path, remove_leftovers
 DATA_VARIABLE = "DYNVISION_DATA"
 TIMEOUT_S = 30.0  # without an answer
 CHUNK_BYTES = 2**20
+LARGEST_BYTES = 2**30  # of a file; the largest one has 340 MB
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,21 @@ def _download(download: Download, path: Path) -> None:
     print(f"downloading {download.url} to {path}", flush=True)
     digest = hashlib.md5(usedforsecurity=False)
     with urllib.request.urlopen(download.url, timeout=TIMEOUT_S) as response, atomic_path(path) as temporary:
+        _check_size(int(response.headers.get("Content-Length") or 0))
         with open(temporary, "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
+                _check_size(file.tell() + len(chunk))
                 digest.update(chunk)
                 file.write(chunk)
         if digest.hexdigest() != download.md5:
             raise InputError(
                 f"what came is not the file: its MD5 is {digest.hexdigest()}, not {download.md5}"
             )
+
+
+def _check_size(n_bytes: int) -> None:
+    if n_bytes > LARGEST_BYTES:
+        raise InputError(f"what came is not the file: it has more than {LARGEST_BYTES:,} bytes")
 
 
 def _reason(error: Exception) -> str:

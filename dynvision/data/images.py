@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,16 +26,8 @@ from dynvision.data.image_files import readable_formats
 from dynvision.errors import InputError
 from dynvision.files import what_it_is
 
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    TypeError,
-    MemoryError,
-    Image.DecompressionBombError,
-)
+# Of a decoder, which raises whatever the damage leads it to, RuntimeError and KeyError among it.
+UNREADABLE = (Exception,)
 MODES = {1: "L", 3: "RGB"}
 LARGEST_PIXELS = 2**28  # of one image, which takes up to 12 bytes a pixel while it is decoded and converted
 PIXELS_AT_ONCE = 2**26  # of all images that threads decode at once, unless one alone is larger
@@ -102,7 +93,8 @@ def _reason(path: Path, error: Exception) -> str:
         return "there is not enough memory for it"
     if isinstance(error, Image.DecompressionBombError):
         return f"it says that it has more than {LARGEST_PIXELS:,} px"
-    return str(error) or type(error).__name__
+    words = " ".join(str(error).split())
+    return words if " " in words else f"{type(error).__name__} {words}".strip()
 
 
 def upright(image: Image.Image, n_channels: int, ground: float = GROUND) -> Image.Image:

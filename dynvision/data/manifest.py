@@ -14,7 +14,7 @@ from dynvision.config.data import ImagesConfig
 from dynvision.config.groups import Classes
 from dynvision.config.section import Section, key, validate
 from dynvision.data.shown_images import ShownImages
-from dynvision.data.sources.selected_classes import class_indices
+from dynvision.data.sources.selected_classes import check_numbers, class_indices
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
 from dynvision.files import write_text
@@ -79,6 +79,8 @@ class Manifest(ShownImages):
         labels = np.array(self.split(name).labels)
         if not classes:
             return np.arange(len(labels))
+        if not self.config.group:
+            check_numbers(classes, self.class_names, "group")
         chosen = class_indices(self._among_own(classes), self.class_names, "group")
         for label in chosen:
             if label not in labels:

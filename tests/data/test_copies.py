@@ -63,7 +63,7 @@ def test_copies_in_two_classes_are_named(given_splits: Path, capsys: pytest.Capt
         "1 image is in several classes: test/cat/001.png = test/dog/same.png"
     ]
     # of a group, too, in which images have other indices
-    assert said_of(given_splits, capsys, group=["cat", "dog"]) == [
+    assert said_of(given_splits, capsys, group=["cat", "dog"])[1:] == [
         "1 image is in several classes: test/cat/001.png = test/dog/same.png"
     ]
 

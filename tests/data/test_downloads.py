@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,34 @@ def test_what_is_not_the_whole_file_is_not_kept(
     ):
         fetch((wanted,), tmp_path / "data" / "x")
     assert names(tmp_path / "data" / "x") == [".lock"]
+
+
+@pytest.mark.parametrize("says_its_size", [True, False])
+def test_a_file_without_end_is_not_written(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says_its_size: bool
+) -> None:
+    folder, url = served
+    n_sent = []
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        if says_its_size:
+            handler.send_header("Content-Length", str(2**40))
+        handler.end_headers()
+        with suppress(ConnectionError):
+            while len(n_sent) < 64:
+                handler.wfile.write(bytes(2**16))
+                n_sent.append(1)
+
+    monkeypatch.setattr(Handler, "do_GET", answer)
+    monkeypatch.setattr(downloads, "LARGEST_BYTES", 2**18)
+    monkeypatch.setattr(downloads, "CHUNK_BYTES", 2**16)
+    download = Download("a.bin", url + "a.bin", "0" * 32)
+    with pytest.raises(
+        InputError, match=r"cannot be downloaded \(what came is not the file: it has more than 262,144"
+    ):
+        fetch((download,), tmp_path / "data")
+    assert names(tmp_path / "data") == [".lock"]
 
 
 def test_without_a_network_one_sentence_says_what_to_do(

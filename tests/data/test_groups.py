@@ -71,6 +71,54 @@ def test_classes_that_are_not_there(group: list[int | str], message: str) -> Non
         SelectedClasses(Numbered(), tuple(group))
 
 
+def numbered_folders(make_folder: MakeFolder, *names: int) -> Path:
+    """Class folders whose names are numbers."""
+    return make_folder(**{str(name): 6 for name in names})
+
+
+@pytest.mark.parametrize(
+    ("names", "group", "message"),
+    [
+        # sorted as text, 10 comes before 2: index 1 is the folder 10
+        (
+            (1, 2, 10),
+            [1, 2],
+            r'data.group: 1 may be .* index 1, named \'10\'; write the name in quotes, "1" or "10"',
+        ),
+        ((5, 6, 7), [5, 6], r'data.group: 5 may be .* which is not there; write the name in quotes, "5"$'),
+    ],
+)
+def test_a_number_that_is_an_index_and_a_name_is_refused(
+    make_folder: MakeFolder, names: tuple[int, ...], group: list[int], message: str
+) -> None:
+    root = numbered_folders(make_folder, *names)
+    with pytest.raises(InputError, match=message):
+        open_source(DataConfig(name=f"folder:{root}", group=group))
+    by_name = open_source(DataConfig(name=f"folder:{root}", group=[str(name) for name in group]))
+    assert set(by_name.class_names) == {str(name) for name in group}
+
+
+def test_a_group_of_an_experiment_may_be_no_riddle_either(make_folder: MakeFolder, tmp_path: Path) -> None:
+    config = DataConfig(name=f"folder:{numbered_folders(make_folder, 1, 2, 10)}", resolution=8, split_seed=1)
+    manifest = convert_dataset(config, tmp_path / "data", "torch")
+    with pytest.raises(InputError, match="group: 1 may be the class named '1' or the class of index 1"):
+        manifest.positions("test", (1,))
+    assert len(manifest.positions("test", ("1", "10"))) == 2
+    # where no class is named by a number, a number is an index
+    plain = DataConfig(name=f"folder:{make_folder('other', a=6, b=6, c=6)}", resolution=8, split_seed=1)
+    assert len(convert_dataset(plain, tmp_path / "plain", "torch").positions("test", (0, 2))) == 2
+
+
+def test_the_classes_that_are_taken_are_said(
+    make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(ant=5, bee=5, cat=5)
+    config = DataConfig(name=f"folder:{root}", resolution=8, split_seed=1, group=["cat", 0])
+    convert_dataset(config, tmp_path / "data", "torch")
+    said = "data.group takes 2 of 3 classes, by index and name: 0 ant, 2 cat"
+    assert capsys.readouterr().out.splitlines() == [said]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -107,7 +107,7 @@ def test_what_is_ignored_is_said_of_each_class(
     for group in ("all", ["cat", "dog"]):
         config = DataConfig(name=f"folder:{root}", resolution=8, split_seed=1, group=group)
         convert_dataset(config, tmp_path / "data", "torch")
-        assert capsys.readouterr().out.splitlines() == said
+        assert capsys.readouterr().out.splitlines()[:3] == said
     assert len(get_dataset(root, "cifar10_test")) == 20
     assert [record.getMessage() for record in caplog.records] == [f"{root}: {note}" for note in said]
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import random
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.PngImagePlugin import PngImageFile
 
-from dynvision.data.images import read_image
+from dynvision.data.images import fit_image, read_image
 from dynvision.errors import InputError
 from dynvision.files import what_it_is
+from tests.data.format_cases import CASES
 from tests.data.pictures import filled, saved
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -69,6 +72,62 @@ def test_what_a_file_is_instead(name: str, suffix: str, tmp_path: Path) -> None:
     assert message.startswith(f"image {path} cannot be read: it is {words}")
     assert message.endswith("; repair or remove it")
     assert "\n" not in message and "cannot identify" not in message
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    """A file with some bytes changed, cut off, taken out or put in."""
+    spoilt = bytearray(content)
+    place, length = draw.randrange(len(spoilt)), draw.randint(1, 40)
+    match draw.choice(["change", "header", "end", "take", "put"]):
+        case "change":
+            for _ in range(draw.randint(1, 8)):
+                spoilt[draw.randrange(len(spoilt))] = draw.randrange(256)
+        case "header":
+            for _ in range(draw.randint(1, 3)):
+                spoilt[draw.randrange(min(64, len(spoilt)))] = draw.choice([0, 1, 127, 128, 255])
+        case "end":
+            del spoilt[place:]
+        case "take":
+            del spoilt[place : place + length]
+        case "put":
+            spoilt[place:place] = draw.randbytes(length)
+    return bytes(spoilt)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_images_are_read_or_refused_in_one_sentence(tmp_path: Path) -> None:
+    """Of every format some damaged copies, from a fixed seed."""
+    draw = random.Random(14)
+    n_refused = 0
+    for _, suffix, content, n_channels, *_ in CASES.values():
+        for _ in range(8):
+            path = tmp_path / f"damaged{suffix}"
+            path.write_bytes(damaged(content, draw))
+            try:
+                assert fit_image(read_image(path, n_channels), 8).shape == (8, 8, n_channels)
+            except InputError as error:
+                n_refused += 1
+                assert str(error).startswith(f"image {path} cannot be read: ") and "\n" not in str(error)
+    assert n_refused > 200
+
+
+def test_whatever_a_decoder_raises_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(saved(filled("L", 1), "PNG"))
+    for error in (
+        RuntimeError("Decoding of\nplanes failed"),
+        KeyError(7),
+        ZeroDivisionError(),
+        MemoryError(),
+    ):
+
+        def load(image: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(PngImageFile, "load", load)
+        with pytest.raises(InputError, match="image.png cannot be read: .*; repair or remove it") as caught:
+            read_image(path, 1)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_large_file_is_looked_at_only_at_its_beginning(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from dynvision.config.groups import Classes
 from dynvision.data.sources.source import ImageSource
 from dynvision.errors import InputError, unknown_name
 
+NAMED = 20  # classes that a sentence names
+
 
 def class_indices(classes: Classes, class_names: tuple[str, ...], where: str) -> NDArray[np.int64]:
     """Indices of classes that are given by index or by name, ascending.
@@ -36,6 +38,21 @@ def class_indices(classes: Classes, class_names: tuple[str, ...], where: str) ->
     return np.array(sorted(indices), dtype=np.int64)
 
 
+def check_numbers(classes: Classes, class_names: tuple[str, ...], where: str) -> None:
+    """Check that no number is the index of one class and the name of another.
+
+    Raises:
+        InputError: it is both.
+    """
+    for name in classes:
+        if isinstance(name, int) and str(name) in class_names and class_names.index(str(name)) != name:
+            other = f", named {class_names[name]!r}" if name < len(class_names) else ", which is not there"
+            raise InputError(
+                f"{where}: {name} may be the class named {str(name)!r} or the class of index {name}{other}; write the name "
+                f'in quotes, "{name}"' + (f' or "{class_names[name]}"' if name < len(class_names) else "")
+            )
+
+
 class SelectedClasses(ImageSource):
     """The images of some classes of a source, in its order.
 
@@ -48,9 +65,10 @@ class SelectedClasses(ImageSource):
     """
 
     def __init__(self, source: ImageSource, classes: Classes) -> None:
+        check_numbers(classes, source.class_names, "data.group")
         chosen = class_indices(classes, source.class_names, "data.group")
         self._source = source
-        self.notes, self.root = source.notes, source.root
+        self.notes, self.root = (*source.notes, _taken(chosen, source.class_names)), source.root
         self._positions = np.flatnonzero(np.isin(source.labels, chosen))
         self.labels = np.searchsorted(chosen, source.labels[self._positions]).astype(np.int64)
         self.class_names = tuple(source.class_names[index] for index in chosen)
@@ -68,3 +86,9 @@ class SelectedClasses(ImageSource):
 
     def sha256(self) -> str:
         return self._source.sha256()
+
+
+def _taken(chosen: NDArray[np.int64], class_names: tuple[str, ...]) -> str:
+    listed = ", ".join(f"{index} {class_names[index]}" for index in chosen[:NAMED])
+    more = f" and {len(chosen) - NAMED} more" if len(chosen) > NAMED else ""
+    return f"data.group takes {len(chosen)} of {len(class_names)} classes, by index and name: {listed}{more}"
