@@ -139,13 +139,21 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+START_BYTES = 512
+
+
 def what_it_is(path: str | Path) -> str:
     """Return what a file is by its first bytes, to be told where another kind of file was expected.
 
-    Reads at most 512 bytes, however large the file is.
+    Reads no more than `START_BYTES`, however large the file is.
     """
     with open(path, "rb") as file:
-        start = file.read(512)
+        return kind_of(file.read(START_BYTES))
+
+
+def kind_of(start: bytes) -> str:
+    """Return what begins with these bytes, at least `START_BYTES` of them or all that there are."""
+    start = start[:START_BYTES]
     if not start:
         return "an empty file"
     if not any(start):

@@ -18,6 +18,7 @@ from torch import Tensor
 from dynvision.config.data import GROUND
 from dynvision.data.images import LARGEST_PIXELS, UNREADABLE, decode_image, read_image, upright
 from dynvision.errors import InputError
+from dynvision.files import kind_of
 
 CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 ROUNDING = 1e-6  # by which 0..1 may be missed
@@ -72,9 +73,8 @@ def _decoded(data: bytes, n_channels: int, ground: float) -> Image.Image:
     try:
         return decode_image(io.BytesIO(data), n_channels, ground)
     except UNREADABLE as error:
-        reason = (
-            "it is no image of a known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        )
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = f"it is {kind_of(data)}" if unknown else str(error)
         raise InputError(
             f"an image of {len(data)} bytes cannot be read: {reason or type(error).__name__}"
         ) from None

@@ -218,7 +218,7 @@ def test_odd_tensors(run_model: RunModel) -> None:
         (np.broadcast_to(np.uint8(0), (2**20, 2**20)), "is too large"),
         (Image.new("L", (0, 5)), "an image of 0 x 5 px has no pixels"),
         (b"", "an image of 0 bytes cannot be read"),
-        (b"nonsense", "an image of 8 bytes cannot be read: it is no image of a known format"),
+        (b"nonsense", "an image of 8 bytes cannot be read: it is a text that begins with 'nonsense'"),
         (encoded("png")[:45], "cannot be read"),
         (io.StringIO("text"), "open for text; open it with mode 'rb'"),
         (bytes(2**26 + 1), "is too large; at most"),
