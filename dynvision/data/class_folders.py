@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dynvision.data.image_files import images_below, is_readable
+from dynvision.data.image_files import images_below, is_readable, sentences
 from dynvision.data.split_folders import given_split_folders, subfolders
 from dynvision.errors import InputError
 
@@ -61,6 +61,7 @@ def list_class_folders(root: str | Path) -> ClassFolders:
     files: list[str] = []
     labels: list[int] = []
     indices: dict[str, NDArray[np.int64]] = {}
+    left_out: list[tuple[str, str]] = []
     notes = [note for folder in {root, *parts.values()} if (note := _beside_classes(folder))]
     for split, folder in parts.items():
         start = len(files)
@@ -72,8 +73,7 @@ def list_class_folders(root: str | Path) -> ClassFolders:
                 raise InputError(
                     f"class folder {folder / name} has no images" + (f" ({ignored})" if ignored else "")
                 )
-            if ignored:
-                notes.append(f"{(folder / name).relative_to(root).as_posix()}: {ignored}")
+            left_out.append(((folder / name).relative_to(root).as_posix(), ignored))
             files += found
             labels += [index_of[_same_name(name)]] * len(found)
         indices[split] = np.arange(start, len(files))
@@ -83,7 +83,12 @@ def list_class_folders(root: str | Path) -> ClassFolders:
             )
     given = {split: indices[split] for split in splits}
     return ClassFolders(
-        root, tuple(files), np.array(labels, dtype=np.int64), class_names, given, tuple(notes)
+        root,
+        tuple(files),
+        np.array(labels, dtype=np.int64),
+        class_names,
+        given,
+        (*notes, *sentences(left_out)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from dynvision.errors import InputError
 
 NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")  # names of formats in Pillow
 PLUGINS = dict.fromkeys((".heic", ".heics", ".heif", ".heifs", ".hif"), "pillow-heif")
+
+NAMED = 3  # folders that a sentence names
 
 
 class FoundImages(NamedTuple):
@@ -114,3 +117,23 @@ def _described(ignored: Counter[str]) -> str:
     n_ignored = ignored.total()
     listed = "; ".join(f"{count} {reason}" for reason, count in ignored.most_common())
     return f"{n_ignored} file{'' if n_ignored == 1 else 's'} ignored: {listed}"
+
+
+def sentences(ignored: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what was ignored in each class folder; those in which the same was ignored share a sentence.
+
+    Args:
+        ignored: names of folders, and what was ignored there; nothing is said where the text is empty.
+    """
+    folders: dict[str, list[str]] = {}
+    for folder, text in ignored:
+        if text:
+            folders.setdefault(text, []).append(folder)
+    return [f"{_listed(names)}: {text}" for text, names in folders.items()]
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}, in each"

@@ -112,6 +112,17 @@ def test_what_is_ignored_is_said_of_each_class(
     assert [record.getMessage() for record in caplog.records] == [f"{root}: {note}" for note in said]
 
 
+def test_the_same_in_many_classes_is_said_once(make_folder: MakeFolder) -> None:
+    root = make_folder(a=2, b=2, c=2, d=2, e=2)
+    for name in "abcd":
+        (root / name / "boxes.txt").write_text("x")
+    (root / "e" / "x.csv").write_text("x")
+    assert list_class_folders(root).notes == (
+        "a, b, c and 1 more, in each: 1 file ignored: 1 .txt",
+        "e: 1 file ignored: 1 .csv",
+    )
+
+
 def test_a_class_of_ignored_files_says_which(make_folder: MakeFolder) -> None:
     root = make_folder(cat=2, dog=2)
     for image in ("000", "001"):

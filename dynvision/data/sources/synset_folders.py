@@ -25,7 +25,7 @@ from dynvision.config.data import ImagesConfig
 from dynvision.config.groups import GROUPS
 from dynvision.data.archives import unpack
 from dynvision.data.downloads import DATA_VARIABLE, Download, dataset_folder, fetch
-from dynvision.data.image_files import images_below
+from dynvision.data.image_files import images_below, sentences
 from dynvision.data.sources.files import FileSource
 from dynvision.data.sources.source import register
 from dynvision.errors import InputError
@@ -63,9 +63,9 @@ class SynsetFolders(FileSource):
         files: list[str] = []
         labels: list[int] = []
         ends: list[int] = []
-        notes: list[str] = []
+        ignored: list[tuple[str, str]] = []
         for part in ("train", "val"):
-            for synset, file in _images(root, part, notes):
+            for synset, file in _images(root, part, ignored):
                 if synset not in index_of:
                     raise InputError(f"{root / part}: {synset} is none of the classes of {config.name}")
                 files.append(file)
@@ -73,7 +73,13 @@ class SynsetFolders(FileSource):
             ends.append(len(files))
         given = {"train": np.arange(ends[0]), "test": np.arange(ends[0], ends[1])}
         super().__init__(
-            config, root, tuple(files), np.array(labels, dtype=np.int64), synsets, given, tuple(notes)
+            config,
+            root,
+            tuple(files),
+            np.array(labels, dtype=np.int64),
+            synsets,
+            given,
+            tuple(sentences(ignored)),
         )
 
 
@@ -112,8 +118,8 @@ def imagenet_synsets() -> tuple[str, ...]:
     return tuple(table.split()[1:])
 
 
-def _images(root: Path, part: str, notes: list[str]) -> Iterator[tuple[str, str]]:
-    """WordNet id and path below the root of every image of a part, sorted. What is ignored is added to the notes."""
+def _images(root: Path, part: str, ignored: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """WordNet id and path below the root of every image of a part, sorted. What is not read is added to `ignored`."""
     annotations = root / part / ANNOTATIONS
     if annotations.is_file() and (root / part / "images").is_dir():
         lines = annotations.read_text(encoding="utf-8").splitlines()
@@ -121,8 +127,7 @@ def _images(root: Path, part: str, notes: list[str]) -> Iterator[tuple[str, str]
             yield synset, f"{part}/images/{file}"
         return
     for folder in sorted(path for path in (root / part).iterdir() if path.is_dir()):
-        found, ignored = images_below(folder, root)
-        if ignored:
-            notes.append(f"{part}/{folder.name}: {ignored}")
+        found, left_out = images_below(folder, root)
+        ignored.append((f"{part}/{folder.name}", left_out))
         for file in found:
             yield folder.name, file
