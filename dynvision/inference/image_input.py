@@ -16,9 +16,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from dynvision.config.data import GROUND
-from dynvision.data.images import LARGEST_PIXELS, UNREADABLE, decode_image, read_image, upright
+from dynvision.data.images import LARGEST_PIXELS, UNREADABLE, decode_image, read_image
 from dynvision.errors import InputError
 from dynvision.files import kind_of
+from dynvision.functional.pixels import upright
 
 CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 ROUNDING = 1e-6  # by which 0..1 may be missed

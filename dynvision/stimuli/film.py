@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dynvision.config.section import key
 from dynvision.errors import InputError
+from dynvision.files import what_it_is
 from dynvision.stimuli.stimulus import Span, Stimulus, register
 from dynvision.trials.content import Content, View
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 ANIMATED = (".gif", ".png", ".apng", ".webp", ".tif", ".tiff")
+GREYS = ("1", "L", "LA", "La", "I", "F")  # modes of Pillow
+MEAN_GREY = 0.5  # under transparent frames
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
@@ -124,12 +128,11 @@ def _count(path: Path) -> int:
     if suffix == ".npy":
         return _array_shape(path)[0]
     if suffix in ANIMATED:
-        from PIL import Image
-
-        with Image.open(path) as image:
+        with _readable(path), _opened(path) as image:
             return int(getattr(image, "n_frames", 1))
     if suffix in VIDEOS:
-        with _video(path) as video:
+        av = _pyav(path)
+        with _readable(path), av.open(str(path)) as video:
             stream = video.streams.video[0]
             return stream.frames or sum(1 for _ in video.decode(stream))
     allowed = ", ".join([".npy", *ANIMATED, *VIDEOS])
@@ -159,21 +162,45 @@ def _array_shape(path: Path) -> tuple[int, ...]:
     return shape
 
 
-def _video(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open an image by its content: Pillow garbles turned TIFFs that it maps into memory by their name."""
+    from PIL import Image
+
+    with path.open("rb") as file, Image.open(file) as image:
+        yield image
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say what a file is that cannot be decoded; a decoder raises whatever the damage leads it to."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"stimulus.source: {path} cannot be read: {error}") from None
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"stimulus.source: {path} cannot be read ({words}); it is {what_it_is(path)}"
+        ) from None
+
+
+def _pyav(path: Path) -> Any:
     try:
         import av
     except ImportError:
         raise InputError(
             f"stimulus.source={path} needs PyAV to be read: pip install dynvision[video], or give its frames as a folder"
         ) from None
-    return av.open(str(path))
+    return av
 
 
 @lru_cache(maxsize=256)
 def read_frame(source: str, frame: int) -> np.ndarray:
     """Return the pixels of a frame, (H, W, C) float32 between 0 and 1."""
     import numpy as np
-    from PIL import Image
+
+    from dynvision.functional.pixels import upright
 
     path = Path(source)
     if path.suffix.lower() == ".npy":
@@ -182,11 +209,12 @@ def read_frame(source: str, frame: int) -> np.ndarray:
             array = np.moveaxis(array, 0, 2)
         pixels = np.array(array, np.float32) / (255 if array.dtype == np.uint8 else 1)
     elif path.is_dir() or path.suffix.lower() in ANIMATED:
-        with Image.open(_pictures(path)[frame] if path.is_dir() else path) as image:
+        place = _pictures(path)[frame] if path.is_dir() else path
+        with _readable(place), _opened(place) as image:
             if not path.is_dir():
                 image.seek(frame)
-            grey = image.mode in ("1", "L", "I", "F", "I;16")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"), np.float32) / 255
+            n_channels = 1 if image.mode in GREYS or image.mode.startswith("I;16") else 3
+            pixels = np.asarray(upright(image, n_channels, MEAN_GREY), np.float32) / 255
     else:
         pixels = _decoded(source)[frame].astype(np.float32) / 255
     return pixels[..., None] if pixels.ndim == 2 else pixels
@@ -195,5 +223,6 @@ def read_frame(source: str, frame: int) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _decoded(source: str) -> list[np.ndarray]:
     """Return all frames of a video, (H, W, 3) uint8: a video can only be decoded from its beginning."""
-    with _video(Path(source)) as video:
+    av = _pyav(Path(source))
+    with _readable(Path(source)), av.open(source) as video:
         return [picture.to_ndarray(format="rgb24") for picture in video.decode(video=0)]

@@ -19,6 +19,7 @@ from dynvision.errors import InputError
 from dynvision.experiments.batches import each_batch
 from dynvision.experiments.screen import Screen
 from dynvision.noise import PixelScale
+from dynvision.stimuli.film import count_frames, read_frame
 from dynvision.trials import Trial
 from dynvision.trials.protocol import experiment_trials
 
@@ -242,3 +243,34 @@ def test_an_object_in_the_noise_that_was_adapted_to_or_in_another() -> None:
         assert trial.shown == [*["blank"] * 2, *["mask"] * 4, *["blank"] * 2, *["image"] * 3, *["blank"] * 11]
         assert [t for t, on in zip(trial.times_ms, trial.stimulus_on, strict=True) if on] == [14, 16, 18]
     assert math.isclose(float(steps_of(seen, same)[2].mean()), float(steps_of(seen, other)[2].mean()))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "I;16", "turned"])
+def test_frames_are_decoded_as_images_are(mode: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    picture, expected = {
+        "LA": (Image.fromarray(np.array([[[200, 0], [200, 255]]], np.uint8)), [[128, 200]]),
+        "RGBA": (Image.new("RGBA", (2, 1), (9, 9, 9, 0)), [[128, 128]]),
+        "I;16": (Image.fromarray(np.array([[257 * 40, 65535]], np.uint16)), [[40, 255]]),
+        "turned": (Image.fromarray(np.array([[7, 9]], np.uint8)), [[7], [9]]),
+    }[mode]
+    picture.save(tmp_path / "0.png", exif=exif if mode == "turned" else Image.Exif())
+    assert count_frames(str(tmp_path)) == 1
+    frame = read_frame(str(tmp_path), 0)
+    assert np.rint(frame[:, :, 0] * 255).tolist() == expected
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tif", ".avi"])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"<!doctype html><html>", "it is an HTML page"), (b"", "it is an empty file")]
+)
+def test_a_file_that_is_no_film_is_told_what_it_is(
+    suffix: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    if suffix == ".avi":
+        pytest.importorskip("av")
+    path = tmp_path / f"film{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"stimulus\.source: .*film\{suffix} cannot be read.*; {words}"):
+        count_frames(str(path))

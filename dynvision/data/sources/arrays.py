@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.images import MODES, fit_image
+from dynvision.data.images import fit_image
 from dynvision.data.sources.source import ImageSource
+from dynvision.functional.pixels import MODES
 
 
 class ArraySource(ImageSource):
