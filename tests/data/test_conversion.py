@@ -122,7 +122,7 @@ def test_ffcv_files_are_written_of_small_data_too(
     make_folder: MakeFolder, ffcv: None, tmp_path: Path, loader: LoaderName
 ) -> None:
     manifest = convert_dataset(folder_config(make_folder(cat=10, dog=8)), tmp_path / "data", loader)
-    assert names(tmp_path / "data") == sorted([*BETONS, "manifest.json"])
+    assert names(tmp_path / "data") == sorted([*BETONS, "converted.json", "manifest.json"])
     check_betons(tmp_path / "data", manifest)
 
 
@@ -132,7 +132,7 @@ def test_without_ffcv_data_are_converted_without_its_files(
 ) -> None:
     monkeypatch.setattr(conversion, "ffcv_failure", lambda: "No module named 'ffcv'")
     convert_dataset(folder_config(make_folder(cat=10, dog=8)), tmp_path / "data", loader)
-    assert names(tmp_path / "data") == ["manifest.json"]
+    assert names(tmp_path / "data") == ["converted.json", "manifest.json"]
 
 
 def test_converting_without_ffcv_removes_its_files(
