@@ -81,7 +81,7 @@ def _image_files(root: Path, suffixes: frozenset[str]) -> Iterator[str]:
             if (
                 not name.startswith(".")
                 and os.path.splitext(name)[1].lower() in suffixes
-                and os.path.exists(path)
+                and os.path.isfile(path)  # and no pipe, which would be waited for
             ):
                 yield name if below == "." else os.path.join(below, name)
 
