@@ -18,8 +18,13 @@ os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as the command line has it
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking whether there is a GPU leaves forks able to use it
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from tests.lab import Lab, write_digits  # noqa: E402
+
+# An example that takes long says that the machine is busy, and nothing about the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:

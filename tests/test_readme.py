@@ -31,7 +31,7 @@ def of(program):
 
 
 def run(arguments, **kwargs):
-    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120, **kwargs)
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, **kwargs)
 
 
 @pytest.mark.parametrize("command", of("make"))

@@ -99,10 +99,13 @@ def test_what_a_node_answers() -> None:
 
 def test_a_node_looks_around(tmp_path: Path) -> None:
     (tmp_path / QUESTION).write_text("token")
+    began = time.time()
     look_around(tmp_path)
     answer = json.loads((tmp_path / ANSWER).read_text())
     assert answer["read"] == "token" and answer["error"] == "" and answer["torch"]
-    assert abs(answer["its_time"] - time.time()) < 30 and abs(answer["its_time"] - answer["written_at"]) < 5
+    ended = time.time()
+    for name in ("its_time", "written_at"):  # by two clocks, that of a file system in coarse steps
+        assert began - 1 <= answer[name] <= ended + 1
 
 
 def test_the_number_of_failures(capsys: pytest.CaptureFixture[str]) -> None:

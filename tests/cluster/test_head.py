@@ -26,7 +26,7 @@ assert pathlib.Path(os.environ["DYNVISION_CONFIG"], "config_workflow.yaml").read
 pathlib.Path("called").open("a").write(" ".join(sys.argv[1:]) + "\\n")
 def stop(*_): pathlib.Path("interrupted").touch(); sys.exit(1)
 signal.signal(signal.SIGINT, stop)
-if pathlib.Path("long").exists(): pathlib.Path("working").touch(); time.sleep(30)
+if pathlib.Path("long").exists(): pathlib.Path("working").touch(); time.sleep(10**6)
 sys.exit(3 if pathlib.Path("fails").exists() else 0)
 """
 
@@ -125,7 +125,10 @@ def test_a_lock_is_removed_only_if_its_holder_is_gone(
 
 def test_only_one_of_many_that_come_at_once(tmp_path: Path) -> None:
     """Forty processes want to take over from one that is gone: one gets it."""
-    path, go = tmp_path / "head-job", tmp_path / "go"
+    folder = tmp_path / "folder"
+    path, go, over, answers = folder / "head-job", tmp_path / "go", tmp_path / "over", tmp_path / "answers"
+    folder.mkdir()
+    answers.mkdir()
     path.write_text("gone")
     children = []
     for number in range(40):
@@ -137,16 +140,21 @@ def test_only_one_of_many_that_come_at_once(tmp_path: Path) -> None:
                     time.sleep(0.001)
                 with claimed(str(number), lambda holder: holder != "gone", path):
                     status = 0
-                    time.sleep(1)
+                    (answers / str(number)).touch()
+                    while not over.exists():  # all others have come meanwhile
+                        time.sleep(0.001)
             except InputError:
                 status = 2
+                (answers / str(number)).touch()
             finally:
                 os._exit(status)
         children.append(child)
     go.touch()
+    wait_for(lambda: len(list(answers.iterdir())) == 40)
+    over.touch()
     ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert sorted(ended) == [0] + [2] * 39
-    assert list(tmp_path.iterdir()) == [go]
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -161,10 +169,10 @@ def test_a_signal_ends_snakemake_and_its_jobs(slurm: FakeSlurm, number: int, las
     slurm.put()
     command = [sys.executable, "-m", "dynvision.cluster.head"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(Path("working").exists)
+        wait_for(Path("working").exists, process.pid)
         slurm.put(f"9 RUNNING {head.job_prefix(Path.cwd())}_x")  # what Snakemake has submitted
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate()
     assert process.returncode == 143 and Path("interrupted").exists()
     assert not Path(".snakemake/head-job").exists()
     assert said.splitlines()[-1] == f"snakejob: {last}"
@@ -180,13 +188,12 @@ def test_a_snakemake_that_does_not_end(slurm: FakeSlurm) -> None:
     lock = Path(".snakemake/locks/0.input.lock")
     command = [sys.executable, "-m", "dynvision.cluster.head"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(Path("working").exists)
+        wait_for(Path("working").exists, process.pid)
         lock.parent.mkdir()
         lock.touch()
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
-    assert process.returncode == 143 and time.monotonic() - began < 10 and not lock.exists()
+        process.communicate()
+    assert process.returncode == 143 and not lock.exists()
 
 
 def test_snakemake_ends_with_the_head_job(slurm: FakeSlurm) -> None:
@@ -194,10 +201,10 @@ def test_snakemake_ends_with_the_head_job(slurm: FakeSlurm) -> None:
     text = Path("snakemake.py").read_text().replace("touch(); time", "write_text(str(os.getpid())); time")
     Path("snakemake.py").write_text(text)
     with subprocess.Popen([sys.executable, "-m", "dynvision.cluster.head"]) as process:
-        wait_for(lambda: Path("working").exists() and Path("working").read_text() != "")
+        wait_for(lambda: Path("working").exists() and Path("working").read_text() != "", process.pid)
         process.kill()
     child = Path("/proc", Path("working").read_text(), "status")
-    wait_for(lambda: not child.exists() or "State:\tZ" in child.read_text(), 5)
+    wait_for(lambda: not child.exists() or "State:\tZ" in child.read_text())
 
 
 def test_why_the_cluster_ended_jobs(slurm: FakeSlurm, capfd: pytest.CaptureFixture[str]) -> None:

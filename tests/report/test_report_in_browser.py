@@ -46,7 +46,7 @@ def browse(folder, width, profile, *options):
         "--virtual-time-budget=4000", f"--user-data-dir={profile}/profile", f"--window-size={width + 50},1000",
         *options, "--dump-dom", (profile / "frame.html").as_uri(),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     seen = re.search(r"<pre>(.+?)</pre>", done.stdout, re.DOTALL)
     assert seen, done.stderr[-2000:]
     return json.loads(seen[1]), [line for line in done.stderr.splitlines() if "CONSOLE" in line]

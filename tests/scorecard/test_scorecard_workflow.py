@@ -18,7 +18,6 @@ SETTINGS = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_scorecard_and_dynamics_from_nothing(workflow: Workflow) -> None:  # noqa: F811
     path = workflow.root / "config" / "config_experiments.yaml"
     path.write_text(path.read_text() + EXPERIMENTS)

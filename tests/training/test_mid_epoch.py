@@ -148,6 +148,6 @@ def test_processes_that_lightning_has_started_stop_with_their_parent(lab: Lab) -
         said += started.stdout.readlines()
     assert started.returncode == STOPPED, said
     assert "told to stop; saved after" in said[-2]
-    again = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=250)
+    again = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     assert again.returncode == 0
     assert pd.read_csv(lab.root / "run" / "training.csv")["epoch"].tolist() == list(range(1, 401))

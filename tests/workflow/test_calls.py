@@ -37,7 +37,7 @@ def waiting_call(workflow: Workflow, said: Path | None = None) -> Iterator[subpr
             command, cwd=workflow.root, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        wait_for((workflow.root / "started").exists)
+        wait_for((workflow.root / "started").exists, call.pid)
         rules.write_text(text)
         yield call
     finally:

@@ -23,7 +23,7 @@ def test_ctrl_c_during_training(lab: Lab) -> None:
     log = lab.root / "log"
 
     def press(process: int) -> None:
-        wait_for(lambda: log.exists() and "epoch 2/300" in log.read_text())
+        wait_for(lambda: log.exists() and "epoch 2/300" in log.read_text(), process)
         os.kill(process, signal.SIGINT)
 
     outcome = lab.train(config, meanwhile=press)
@@ -36,7 +36,7 @@ def test_ctrl_c_during_training(lab: Lab) -> None:
     assert list((lab.root / "run").rglob(".*")) == []
 
     def press_again(process: int) -> None:
-        wait_for(lambda: log.exists() and "epoch" in log.read_text())
+        wait_for(lambda: log.exists() and "epoch" in log.read_text(), process)
         os.kill(process, signal.SIGINT)
 
     again = lab.train(config, meanwhile=press_again)
@@ -53,7 +53,7 @@ def test_a_stop_during_an_experiment(lab_with_run: Lab, number: int, status: int
     folder = lab_with_run.root / "tables"
 
     def stop(process: int) -> None:
-        wait_for(lambda: folder.exists() and any(folder.iterdir()))
+        wait_for(lambda: folder.exists() and any(folder.iterdir()), process)
         os.kill(process, number)
 
     outcome = lab_with_run.show(long, tables="tables", meanwhile=stop)
@@ -69,7 +69,7 @@ def test_ctrl_c_while_libraries_are_imported(lab: Lab) -> None:
         maps = Path(f"/proc/{process.pid}/maps")
         wait_for(lambda: "_multiarray_umath" in maps.read_text() or "libtorch" in maps.read_text())
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate()
     assert (process.returncode, said) == (130, f"dynvision train: {SENTENCE}")
 
 
@@ -90,9 +90,9 @@ def test_ctrl_c_and_kill_of_a_whole_call(workflow: Workflow) -> None:
                 command, cwd=workflow.root, stdout=said, stderr=said, start_new_session=True
             )
         try:
-            wait_for(lambda: since in log.read_text())
+            wait_for(lambda: since in log.read_text(), call.pid)
             os.killpg(call.pid, number)
-            return call.wait(60)
+            return call.wait()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(call.pid, signal.SIGKILL)

