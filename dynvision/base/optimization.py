@@ -109,7 +109,8 @@ def build_schedule(
     settings = SCHEDULES.get(name, Schedule())
     if math.isinf(n_updates):
         _check_own_length(name, settings, arguments)
-    given = in_updates(settings, arguments, n_updates - warmup, updates_per_epoch)
+    # A training that is cut short to try it (fast_dev_run) may end within the warm-up.
+    given = in_updates(settings, arguments, max(n_updates - warmup, 1), updates_per_epoch)
     if name == "OneCycleLR":
         given.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
     try:

@@ -49,9 +49,11 @@ def test_a_training_is_that_of_a_cpu(runs: Lab) -> None:
     found, expected = log_of(runs.root / "run"), log_of(runs.root / "cpu")
     pd.testing.assert_series_equal(found["train_loss"], expected["train_loss"], rtol=1e-2)
     pd.testing.assert_series_equal(found["learning_rate"], expected["learning_rate"])
-    weights, others = (load_file(runs.root / name / "model.safetensors") for name in ("run", "cpu"))
-    for name, value in weights.items():
-        torch.testing.assert_close(value, others[name], rtol=0.1, atol=5e-3, msg=name)
+    weights, others = (
+        torch.cat([value.flatten() for _, value in sorted(load_file(path).items())])
+        for path in (runs.root / name / "model.safetensors" for name in ("run", "cpu"))
+    )  # all of them: Adam moves a weight whose gradient is zero but for rounding as far as any other
+    assert (weights - others).norm() < 0.05 * others.norm()
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "64"])

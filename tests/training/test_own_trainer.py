@@ -126,6 +126,14 @@ def test_what_needs_a_length_that_nobody_knows_is_one_sentence() -> None:
         rates(loader("stream"), {"max_epochs": 2}, warmup_epochs=0.5)
 
 
+@pytest.mark.parametrize(("settings", "epochs"), [({"max_epochs": 2}, "2"), ({"max_steps": 4}, "1.33333")])
+def test_a_warm_up_as_long_as_the_training_is_refused(settings: dict[str, Any], epochs: str) -> None:
+    for scheduler in ("StepLR", "CosineAnnealingLR", "none"):
+        with pytest.raises(InputError, match=f"^warmup_epochs=2 must be less than epochs={epochs}$"):
+            rates(loader(), settings, scheduler=scheduler, warmup_epochs=2.0)
+        assert len(rates(loader(), {"fast_dev_run": True}, scheduler=scheduler, warmup_epochs=2.0)) == 1
+
+
 def test_without_a_trainer_schedules_move_once_an_epoch() -> None:
     made = network(**STEP).configure_optimizers()
     schedule = made["lr_scheduler"]
