@@ -215,7 +215,7 @@ def _band(table: pd.DataFrame) -> str:
         n_images = table.loc[table["band"] == BAND_IMAGES, "n_images"].max()
         several = " where a condition has one seed" if BAND_SEEDS in bands else ""
         sentences.append(
-            f"bands show the 95 % bootstrap interval of the mean over {_count(n_images, 'image')}{several}"
+            f"bands show the 95 % bootstrap interval of the {_average(table)} over {_count(n_images, 'image')}{several}"
         )
     if BAND_SEEDS in bands:
         n_seeds = table.loc[table["band"] == BAND_SEEDS, "n_seeds"].max()
@@ -225,6 +225,12 @@ def _band(table: pd.DataFrame) -> str:
             else f"lines are means over {_count(n_seeds, 'seed')} and bands show the range over seeds"
         )
     return _capital("; ".join(sentences)) + "."
+
+
+def _average(table: pd.DataFrame) -> str:
+    measures = levels(table["measure"]) if "measure" in table else []
+    median = any(name in MEASURES and MEASURES[name].average == "median" for name in measures)
+    return "mean (of times the median)" if median else "mean"
 
 
 def _definition(measure: str, rows: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynvision.visualization.layout import panel_grid
-from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.legend import add_conditions
 from dynvision.visualization.style import MUTED, Style
 
 SIZE = (1.9, 1.6)
@@ -67,5 +67,5 @@ def timescales_figure(
         )
         axes.set_xlim(-0.4, len(layers) - 0.6)
     if len(titles) > 1:
-        add_legend(grid, [line_handle(title, colours[name]) for name, title in titles.items()])
+        add_conditions(grid, titles, colours, grid.blocks[0])
     return grid.figure

@@ -123,7 +123,8 @@ def test_the_command(results, capsys):
     assert main(["plot", "--dynamics", "--results", str(paths.root)]) == 0
     written = {path.name for path in paths.figures("dynamics").iterdir()}
     drawn = ("spectrum", "timescales", "trajectories")  # unrollings are drawn on request
-    assert written == {f"{name}.{kind}" for name in drawn for kind in ("png", "svg", "csv")}
+    figures = {f"{name}.{kind}" for name in drawn for kind in ("png", "svg", "csv")}
+    assert written == {*figures, "figures.json"}  # which says what they were made from
     empty = paths.root / "dynamics" / configs[0].run_id / "unrolling.parquet"
     unrolling(0).assign(run_id=configs[0].run_id).iloc[:0].to_parquet(empty)
     assert main(["plot", "--dynamics", "--results", str(paths.root), "--figures", "unrolling"]) == 2
