@@ -7,7 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dynvision.analysis import read_experiment
 from dynvision.config.figures import SWEEP_FIGURES
+from dynvision.config.run import read_run_config
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
@@ -15,6 +17,7 @@ from dynvision.report.content import Chapter, Listing, Report, Table
 from dynvision.report.plates import (
     dynamics_plates,
     experiment_plates,
+    figure_plate,
     scorecard_plates,
     training_plates,
 )
@@ -29,6 +32,8 @@ from dynvision.report.tables import (
     run_table,
     summary_table,
 )
+from dynvision.trained import CORTICAL, SHIPPED_FIGURES, shipped_runs
+from dynvision.visualization.captions import scorecard_caption
 from dynvision.visualization.comparison import MOST_TOGETHER
 from dynvision.visualization.labels import swept_label
 
@@ -64,6 +69,7 @@ def compose(results: Results) -> Report:
     """The report's chapters."""
     chapters: list[Chapter | None] = [_overview(results)]
     chapters += [_experiment(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
+    chapters += [_beside(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
     chapters += [_scorecard(results), _training(results), _dynamics(results)]
     chapters += [_configuration(results), _provenance(results)]
     return Report(
@@ -123,6 +129,31 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
             )
         ),
         tuple(tables),
+    )
+
+
+def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
+    """The same experiment on the network that ships and answers as cortex does, where it has been shown just this one."""
+    name, folder = measured.experiment.name, shipped_runs()[CORTICAL]
+    shown = folder / "experiments" / name
+    if not (shown / CONFIG).exists() or read_experiment(shown / CONFIG).config != measured.experiment.config:
+        return None
+    network = read_run_config(folder / CONFIG)
+    if network.run_id in {run.config.run_id for run in results.runs}:
+        return None
+    root, label = results.paths.root, swept_label(measured.experiment.config, results.names)
+    return Chapter(
+        f"cortical-{n}",
+        f"Experiment {results.names.name(name)} in a network that answers as cortex does",
+        (
+            f"The network {CORTICAL}, a {network.model.name} whose weights ship with the package, was shown the same "
+            f"experiment with test images of {network.data.name}. Its areas are slow, delayed and normalized (mode "
+            f"{CORTICAL}), and classes are all that it was trained on; below is what it does beside cortex.",
+        ),
+        plates=(
+            *experiment_plates(shown, root, f"cortical-{n}", label, SHIPPED_FIGURES),
+            figure_plate(folder, root, f"cortical-{n}-scorecard", "scorecard", scorecard_caption),
+        ),
     )
 
 

@@ -38,7 +38,7 @@ def experiment_plates(
         InputError: a figure or its data is missing or broken.
     """
     return [
-        _plate(folder, root, f"{chapter}-{name}", name, CAPTIONS.get(name), parameter_label)
+        figure_plate(folder, root, f"{chapter}-{name}", name, CAPTIONS.get(name), parameter_label)
         for name in figures
     ]
 
@@ -46,7 +46,7 @@ def experiment_plates(
 def training_plates(folder: Path, root: Path) -> list[Plate]:
     """The figures of training and of weights, as far as they are there."""
     return [
-        _plate(folder, root, f"figure-{name}", name, RUN_CAPTIONS.get(name))
+        figure_plate(folder, root, f"figure-{name}", name, RUN_CAPTIONS.get(name))
         for name in RUN_FIGURES
         if (folder / f"{name}.svg").exists()
     ]
@@ -55,7 +55,7 @@ def training_plates(folder: Path, root: Path) -> list[Plate]:
 def dynamics_plates(folder: Path, root: Path) -> list[Plate]:
     """The figures of the dynamics of the runs, as far as they are there."""
     return [
-        _plate(folder, root, f"figure-{name}", name, DYNAMICS_CAPTIONS.get(name))
+        figure_plate(folder, root, f"figure-{name}", name, DYNAMICS_CAPTIONS.get(name))
         for name in DYNAMICS_FIGURES
         if (folder / f"{name}.svg").exists()
     ]
@@ -65,13 +65,13 @@ def scorecard_plates(root: Path, run_ids: Sequence[str]) -> list[Plate]:
     """The scorecards of the runs, as far as they are there."""
     folders = {run_id: root / "scorecard" / run_id for run_id in run_ids}
     return [
-        _plate(folder, root, f"scorecard-{run_id}", "scorecard", scorecard_caption)
+        figure_plate(folder, root, f"scorecard-{run_id}", "scorecard", scorecard_caption)
         for run_id, folder in folders.items()
         if (folder / "scorecard.svg").exists()
     ]
 
 
-def _plate(
+def figure_plate(
     folder: Path, root: Path, identity: str, name: str, describe: Callable[..., str] | None, *known: str
 ) -> Plate:
     """A figure with its caption: of ``describe`` from its table, or else that which was saved with it."""

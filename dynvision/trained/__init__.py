@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 WEIGHTS = "model.safetensors"
+CORTICAL = "cortical"  # the network that reports show beside those of a study
+SHIPPED_FIGURES = ("responses",)  # of each experiment whose figures ship beside a network
 
 
 def shipped_runs() -> dict[str, Path]:
