@@ -6,7 +6,7 @@ Axes: B images, T frames, C channels, H height, W width.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any, NamedTuple
 
 import torch
@@ -99,13 +99,17 @@ def last_batch(trainer: Any, epoch: Epoch | None) -> LastBatch | None:
         epoch: what is known of the epoch already.
     """
     loader = trainer.train_dataloader
+    # Both torch's loader and those of dynvision.data have these; the latter share images out among processes themselves.
+    sampler, batch_size = getattr(loader, "sampler", None), getattr(loader, "batch_size", None)
     if epoch is not None:
         n_images, batch_size = epoch.n_images, epoch.batch_size
-    elif isinstance(loader, torch.utils.data.DataLoader) and loader.batch_size is not None:
+    elif isinstance(sampler, Sized) and batch_size is not None:
         try:
-            n_images, batch_size = len(loader.sampler), loader.batch_size  # type: ignore[arg-type]
+            n_images = len(sampler)
         except TypeError:  # of a dataset that is a stream
             return None
+        if not isinstance(loader, torch.utils.data.DataLoader):
+            n_images = -(-n_images // trainer.world_size)
     else:
         return None
     n_before = (int(trainer.num_training_batches) - 1) * batch_size

@@ -368,7 +368,7 @@ class LightningBase(KeptArguments):
         length = TrainingLength() if self._trainer is None else training_length(self.trainer)
         arguments, warmup = self.scheduler_args, self.warmup_epochs
         n_moves, per_epoch, unit = length.schedule_units(scheduler, arguments, warmup)
-        tried = self._trainer is not None and self.trainer.fast_dev_run
+        tried = self._trainer is not None and self.trainer.fast_dev_run  # type: ignore[attr-defined]
         if warmup and warmup * per_epoch >= n_moves and not tried:
             raise InputError(f"warmup_epochs={warmup:g} must be less than epochs={n_moves / per_epoch:g}")
         schedule = build_schedule(scheduler, optimizer, arguments, n_moves, per_epoch, warmup)

@@ -13,8 +13,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from dynvision.base import BaseModel
+from dynvision.config.run import RunConfig
+from dynvision.config.section import validate
+from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.models import create
+from tests.lab import Lab
 
 N_IMAGES, BATCH = 9, 4  # three batches an epoch
 
@@ -210,6 +214,52 @@ def test_a_last_batch_of_one_image_is_refused_before_training(kind: str, batch_s
     if kind == "map":
         assert one.global_step == 0
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["torch", "memory"])
+def test_so_is_one_of_the_projects_own_loaders(lab: Lab, name: Any) -> None:
+    """27 digits in batches of 13."""
+    from dynvision.config.run import read_run_config
+    from dynvision.data import DataModule
+
+    config = read_run_config(lab.root / "config.yaml")
+    data = DataModule(lab.root / "data", config.data, batch_size=13, loader=name)
+    one = trainer(max_epochs=1)
+    with pytest.raises(
+        InputError, match="27 training images in batches of 13 leave a last batch of one image"
+    ):
+        one.fit(normalised(), datamodule=data)
+    assert one.global_step == 0
+
+
+def test_so_is_that_of_a_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lab.root / "normalised_nets.py").write_text(NORMALISED)
+    monkeypatch.chdir(lab.root)
+    config = lab.root / "own.yaml"
+    model = {"name": "normalised_nets:Normalised", "args": {"n_timesteps": 2}}
+    training = {"epochs": 1, "batch_size": 13}
+    config.write_text(
+        to_yaml(validate(RunConfig, {**lab.sections(), "model": model, "training": training}, ""))
+    )
+    outcome = lab.train(config)
+    assert outcome.status == 2 and outcome.said.count("\n") == 1
+    assert "27 training images in batches of 13 leave a last batch of one image" in outcome.said
+
+
+NORMALISED = """\
+from torch import nn
+
+from dynvision.base import BaseModel
+
+
+class Normalised(BaseModel):
+    def _define_architecture(self):
+        self.layer_names = ["A"]
+        self.layer_operations = ["layer", "norm", "record"]
+        self.A = nn.Conv2d(self.n_channels, 4, 8)
+        self.norm_A = nn.BatchNorm2d(4)
+        self.classifier = nn.Linear(4, self.n_classes)
+"""
 
 
 @pytest.mark.parametrize(
