@@ -4,6 +4,7 @@
 #
 # The configuration in config/ and the values of --config are checked here, before any job is planned.
 
+import os
 import shlex
 import sys
 import time
@@ -14,9 +15,11 @@ from snakemake.utils import min_version
 
 from dynvision.config.command_line import check_given_once, given_values
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
+from dynvision.config.figures import FIGURES as DRAWN_BY
 from dynvision.errors import InputError
 from dynvision.files import remove_abandoned
 from dynvision.former_names import ChangedMeaning, warn_in_one_line
+from dynvision.plugins import VARIABLE as PLUGINS
 from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
 
@@ -38,6 +41,7 @@ try:
     GIVEN = given_values(workflow.config_settings.config_args or [])
     PLAN = plan_workflow(config_folder(), GIVEN, workflow.overwrite_configfiles)
     PLAN.check_folders()
+    os.environ[PLUGINS] = os.pathsep.join(PLAN.workflow.plugins)  # the commands of all jobs import them, too
 except (InputError, OSError) as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add
 

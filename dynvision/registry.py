@@ -17,13 +17,33 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from dynvision.errors import taken_name, unknown_name
 
 T = TypeVar("T")
 D = TypeVar("D")
+_PLUGINS: list[str] = []  # those that are being imported, the innermost last
+
+
+@contextmanager
+def from_outside(plugin: str) -> Iterator[None]:
+    """Mark what is registered meanwhile as that of a plugin; if the plugin fails, all of it is removed again."""
+    before = {registry: list(registry._definitions) for registry in _REGISTRIES}
+    _PLUGINS.append(plugin)
+    try:
+        yield
+    except BaseException:
+        for registry in _REGISTRIES:
+            for name in set(registry._definitions) - set(before.get(registry, registry._definitions)):
+                if registry.outside(name) == plugin:
+                    registry.remove(name)
+        raise
+    finally:
+        _PLUGINS.pop()
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -40,6 +60,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._definitions: dict[str, T | str] = {}
         self._aliases: dict[str, str] = {}
         self._imported = not package
+        self._outside: dict[str, str] = {}
+        _REGISTRIES.append(self)
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def register(self, name: str, *aliases: str) -> Callable[[D], D]:
         """Return a decorator that registers a definition by its name.
@@ -64,15 +89,25 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             InputError: a name is taken.
         """
+        from_plugin = bool(_PLUGINS) and not _by_the_package()
+        if from_plugin:
+            self._import_package()  # so that a name of the package is taken, whoever comes first
         for new in (name, *aliases):
             if new in self._definitions or new in self._aliases:
                 raise taken_name(self.concept, new)
         self._definitions[name] = definition
+        if from_plugin:
+            self._outside[name] = _PLUGINS[-1]
         self._aliases.update(dict.fromkeys(aliases, name))
+
+    def outside(self, name: str) -> str:
+        """Return the plugin that registered a definition; empty for one of the package, and for an unknown name."""
+        return self._outside.get(self._aliases.get(name, name), "")
 
     def remove(self, name: str) -> None:
         """Remove a definition and its aliases, e.g. after a test."""
         del self._definitions[name]
+        self._outside.pop(name, None)
         self._aliases = {alias: of for alias, of in self._aliases.items() if of != name}
 
     def canonical(self, name: str) -> str:
@@ -119,3 +154,14 @@ class Registry(Mapping[str, T], Generic[T]):
         package: Any = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
+
+
+_REGISTRIES: list[Registry[Any]] = []
+
+
+def _by_the_package() -> bool:
+    """Return whether a file of the package registers something, also where a plugin's import is what brought it in."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == __name__.partition(".")[0]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.section import validate
+from dynvision.config.experiment import ExperimentConfig, thaw_experiment
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 
@@ -30,6 +29,6 @@ def read_experiment(path: str | Path) -> NamedExperiment:
     if not isinstance(name, str) or not name:
         raise InputError(f"experiment file {path} has no key 'name'; is it an experiment's config.yaml?")
     try:
-        return NamedExperiment(name, validate(ExperimentConfig, values, f"experiments.{name}"))
+        return NamedExperiment(name, thaw_experiment(name, values))
     except InputError as error:
         raise InputError(f"experiment file {path}: {error}") from None

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dynvision.errors import taken_name, unknown_name
+from dynvision.registry import Registry
 
 MeasureFunction = Callable[..., Any]
 Source = Literal["responses", "performance"]
@@ -85,7 +86,7 @@ class Measure:
         return next(TABLES[name] for name in self.needs if name in TABLES)
 
 
-MEASURES: dict[str, Measure] = {}
+MEASURES: Registry[Measure] = Registry("measure", key="measures")
 
 
 def register(
@@ -118,21 +119,8 @@ def register(
         for argument in needs:
             if argument not in known:
                 raise unknown_name(f"argument of the measure {name}", argument, [*TABLES, *SHARED])
-        MEASURES[name] = Measure(
-            name,
-            label,
-            unit,
-            definition,
-            function,
-            needs,
-            scope,
-            part,
-            n_draws,
-            on_request,
-            average,
-            goodness,
-            absent,
-        )
+        facts = (needs, scope, part, n_draws, on_request, average, goodness, absent)
+        MEASURES.add(name, Measure(name, label, unit, definition, function, *facts))
         return function
 
     return add

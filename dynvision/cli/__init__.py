@@ -11,6 +11,7 @@ import contextlib
 import errno
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import dynvision
+from dynvision import plugins
 from dynvision.errors import InputError
 from dynvision.former_names import warn_in_one_line
 
@@ -65,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings(), _signals(is_program=arguments is None) as received:
         warn_in_one_line()
         try:
+            _load_plugins()
             parsed = _parse(given)
             status = command_module(parsed.command).run(parsed) or 0
             sys.stdout.flush()
@@ -77,6 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"dynvision {given[0]}: {message}", file=sys.stderr, flush=True)
             return status
     return status
+
+
+def _load_plugins() -> None:
+    """Import the plugins of the workflow that calls, or of the configuration here, so that commands and help know them."""
+    listed = os.environ.get(plugins.VARIABLE)
+    if listed is not None:
+        plugins.load(filter(None, listed.split(os.pathsep)))
+        return
+    path = Path(os.environ.get("DYNVISION_CONFIG") or "config") / "config_workflow.yaml"
+    if path.is_file() and re.search(rb"^plugins *:", path.read_bytes(), re.MULTILINE):
+        from dynvision.config.yaml_text import read_yaml
+
+        plugins.load(plugins.names(read_yaml(path).get("plugins")))
 
 
 def command_module(name: str) -> Any:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.data import ImagesConfig
-    from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.experiment import frozen_experiment, thaw_experiment
     from dynvision.config.identity import VERSION
     from dynvision.config.run import run_of, thaw
     from dynvision.config.scorecard import ScorecardConfig
@@ -89,6 +89,5 @@ def _freeze(kind: str, text: str, output: Path) -> None:
         name = values.pop("name", None)
         if not isinstance(name, str):
             raise InputError("the configuration of an experiment needs a key name")
-        experiment = validate(ExperimentConfig, values, f"experiments.{name}")
-        frozen = to_yaml({"name": name, **experiment.model_dump(mode="json")})
+        frozen = to_yaml(frozen_experiment(name, thaw_experiment(name, values)))
     write_text(output, frozen)

@@ -11,6 +11,7 @@ from dynvision.cli.look import add_look_argument, style_from
 from dynvision.config.figures import (
     DYNAMICS_FIGURES,
     EXPERIMENT_FIGURES,
+    FIGURES,
     ON_REQUEST,
     RUN_FIGURES,
     SWEEP_FIGURES,
@@ -93,7 +94,6 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     from dynvision.runs.made_from import FIGURES as RECORD
     from dynvision.runs.made_from import METRICS, RESPONSES, identity_of, look_identity, made_from, of_figures
     from dynvision.visualization.comparison import compare
-    from dynvision.visualization.experiment_figures import FIGURES
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.tables import CONFIG, ExperimentTables, read_configs
 

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationInfo, field_validator, model_validator
 from pydantic_core import CoreSchema
 
+from dynvision import plugins
 from dynvision.config.groups import ALL, Classes, class_list, resolve_group
+from dynvision.config.identity import PLUGINS
 from dynvision.config.measures import DEFAULT_MEASURES, DEFINED_FOR, MEASURES, NOT_OF_A_LAYER
+from dynvision.config.own_source import plugins_of_experiment
 from dynvision.config.parameter import ONLY_IN_TRAINING, Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError, unknown_name
@@ -258,3 +261,21 @@ class ExperimentConfig(Section):
             )
             for span in self.trial(value)
         ]
+
+
+def frozen_experiment(name: str, experiment: ExperimentConfig) -> dict[str, Any]:
+    """Return what a frozen experiment holds: its name, every value, and the plugins that it is from."""
+    used = plugins_of_experiment(experiment.stimulus.type, experiment.noise.type, experiment.measures)
+    own = {PLUGINS: list(used)} if used else {}
+    return {"name": name, **own, **experiment.model_dump(mode="json")}
+
+
+def thaw_experiment(name: str, values: Mapping[str, Any]) -> ExperimentConfig:
+    """Return an experiment of what a frozen one holds beside its name.
+
+    Raises:
+        InputError: a plugin is not there, or it is not a valid experiment.
+    """
+    plugins.load(plugins.names(values.get(PLUGINS)))
+    own = {key: value for key, value in values.items() if key != PLUGINS}
+    return validate(ExperimentConfig, own, f"experiments.{name}")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dynvision.registry import Registry
+
 # Of an experiment; a visualization's `figures` says which experiment gets which.
 EXPERIMENT_FIGURES: dict[str, str] = {
     "dynamics": "the layers, one layer at every value, and its main measure",
@@ -12,6 +16,10 @@ EXPERIMENT_FIGURES: dict[str, str] = {
     "classifier": "guesses over time, by class shown",
     "confusion": "which classes are taken for which",
 }
+# What draws them, from the tables of an experiment, a comparison of runs and the style; imported when it is looked up.
+FIGURES: Registry[Any] = Registry("figure", key="visualization.figures")
+for _name in (*EXPERIMENT_FIGURES, "overview"):
+    FIGURES.add(_name, f"dynvision.visualization.experiment_figures:draw_{_name}")
 # Of an experiment on runs that differ in more than their seed.
 SWEEP_FIGURES: dict[str, str] = {"overview": "what each parameter of the model does to the measures"}
 # Of the runs themselves, in the folder `training`.

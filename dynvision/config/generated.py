@@ -11,10 +11,12 @@ from pydantic_core import PydanticUndefined
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.figures import EXPERIMENT_FIGURES, SWEEP_FIGURES
 from dynvision.config.losses import LOSSES
+from dynvision.config.measures import MEASURES
 from dynvision.config.models import MODELS
 from dynvision.config.scorecard import ScorecardConfig
-from dynvision.config.section import Section
+from dynvision.config.section import OneOf, Section
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig
@@ -22,6 +24,7 @@ from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.noise.blend import NoiseConfig
+from dynvision.noise.kind import NOISES
 from dynvision.stimuli.stimulus import STIMULI
 
 HEADER = """\
@@ -138,13 +141,28 @@ def _readme() -> str:
         for name, field in schema.model_fields.items():
             unit = (field.json_schema_extra or {}).get("unit", "")  # type: ignore[union-attr]
             default = "" if field.default is PydanticUndefined else f"`{_flow(field.default)}`"
-            cells = (f"`{name}`", field.description, unit, _allowed(field.annotation), default)
+            cells = (f"`{name}`", field.description, unit, _allowed(field), default)
             lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
-    return "\n".join(lines)
+    lines += ["## Names", "", "| concept | name | meaning |", "|---|---|---|"]
+    lines += [f"| {concept} | `{name}` | {about} |" for concept, name, about in _named()]
+    return "\n".join([*lines, ""])
 
 
-def _allowed(annotation: Any) -> str:
+def _named() -> list[tuple[str, str, str]]:
+    """Concept, name and meaning of what can be named and has no table of its own."""
+    named = [("model (`model_name`)", name, entry.target) for name, entry in MODELS.items()]
+    named += [("noise (`noise.type`)", name, kind.about) for name, kind in NOISES.items()]
+    named += [("measure (`measures`)", name, about) for name, about in MEASURES.items()]
+    figures = {**EXPERIMENT_FIGURES, **SWEEP_FIGURES}
+    return named + [("figure (`visualization.figures`)", name, about) for name, about in figures.items()]
+
+
+def _allowed(field: Any) -> str:
+    names = next((mark.registry for mark in field.metadata if isinstance(mark, OneOf)), None)
+    if names is not None:
+        return ", ".join(f"`{name}`" for name in names)
+    annotation = field.annotation
     arguments = get_args(annotation)
     if str(get_origin(annotation)).endswith("Literal"):
         return ", ".join(f"`{value}`" for value in arguments)

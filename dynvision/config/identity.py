@@ -21,6 +21,7 @@ from dynvision.errors import InputError
 
 SCHEMA_VERSION = 2
 VERSION, RUN_ID, DATA_ID, SOURCE = "schema_version", "run_id", "data_id", "model_source"
+PLUGINS = "plugins"
 
 
 IMAGES_OF_1 = (

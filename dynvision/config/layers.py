@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynvision import plugins
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.command_line import COMMAND_LINE
 from dynvision.config.data import expanded_name
@@ -115,7 +116,9 @@ def read_layers(
     above.append(_layer(COMMAND_LINE, overrides))
     asked = merge_layers((*below, *above)).get("mode")
     modes = tuple(_read_mode(folder / MODES_FOLDER, name) for name in mode_names(asked))
-    return Layers(below, (*modes, *above))
+    layers = Layers(below, (*modes, *above))
+    plugins.load(plugins.names(merge_layers(layers.all()).get("plugins")))
+    return layers
 
 
 def _read(path: Path) -> Layer:

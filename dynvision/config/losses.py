@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import SerializeAsAny
 
 from dynvision.config.section import Section, key, validate
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
+from dynvision.registry import Registry
 
 Quantity = Literal["state", "drive", "recurrent", "conv"]
 MONITOR = (
@@ -64,12 +65,9 @@ class TemporalConsistencyTerm(MonitoringTerm):
     )
 
 
-LOSSES: dict[str, type[LossConfig]] = {
-    "CrossEntropyLoss": CrossEntropyTerm,
-    "ActivityLoss": ActivityTerm,
-    "EnergyLoss": EnergyTerm,
-    "TemporalConsistencyLoss": TemporalConsistencyTerm,
-}
+LOSSES: Registry[type[LossConfig]] = Registry("loss", key="training.loss")
+for _term_of in (CrossEntropyTerm, ActivityTerm, EnergyTerm, TemporalConsistencyTerm):
+    LOSSES.add(_term_of.model_fields["name"].default, _term_of)
 
 LossTerm = SerializeAsAny[LossConfig]  # every term with the keys of its own
 
@@ -94,9 +92,7 @@ def loss_terms(value: Any) -> tuple[LossConfig, ...]:
 
 def _term(values: Mapping[str, Any]) -> LossConfig:
     name = values.get("name", LossConfig.model_fields["name"].default)
-    if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES, key="training.loss")
-    return validate(LOSSES[name], values, f"training.loss.{name}")
+    return validate(LOSSES[str(name)], values, f"training.loss.{name}")
 
 
 def loss_forms(value: Any) -> list[dict[str, Any]]:

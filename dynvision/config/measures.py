@@ -44,7 +44,7 @@ DEFINED_FOR: dict[str, tuple[str, int]] = {
     "f2": ("frequency_hz", 1),
 }
 # Measures of the classifier's outputs and of all values together, which draw nothing for a layer at a value.
-NOT_OF_A_LAYER = (
+NOT_OF_A_LAYER = {
     "reaction_time_confidence_ms",
     "reaction_time_entropy_ms",
     "summation_exponent",
@@ -52,5 +52,6 @@ NOT_OF_A_LAYER = (
     "mean_recovery",
     "c50",
     *(name for name in MEASURES if name.startswith(("naka_rushton_", "dn_"))),
-)
+}
+OUTSIDE: dict[str, str] = {}  # the plugin that a measure is from, by its name
 DEFAULT_MEASURES = ("rise_time_ms", "peak", "summed_response")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from dynvision.config.by_layer import ByLayer, check_numbers, is_by_layer, layer_key, numbers_of
-from dynvision.config.section import Section, key, validate
+from dynvision.config.section import OneOf, Section, key, validate
+from dynvision.config.solvers import SOLVERS
 from dynvision.errors import InputError, unknown_name
 from dynvision.units import ms_to_steps
 
@@ -24,7 +25,6 @@ RecurrenceType = Literal[
 ]
 RecurrenceTarget = Literal["output", "middle", "input"]
 Merge = Literal["additive", "multiplicative"]
-DynamicsSolver = Literal["euler", "exponential_euler", "rk4", "liquid"]
 NonlinearityPosition = Literal["state", "drive"]
 Trained = Literal[
     "tau", "tau.channel", "sigma", "sigma.channel", "normalization_gain", "normalization_gain.channel"
@@ -35,7 +35,7 @@ RECURRENCE_TYPES: tuple[str, ...] = get_args(RecurrenceType)
 # The types that map C channels to C channels.
 KEEPS_CHANNELS = frozenset({"self", "depthwise", "local", "localdepthwise"})
 RECURRENCE_TARGETS: tuple[str, ...] = get_args(RecurrenceTarget)
-DYNAMICS_SOLVERS: tuple[str, ...] = get_args(DynamicsSolver)
+DYNAMICS_SOLVERS: tuple[str, ...] = tuple(SOLVERS)  # of the package
 
 
 class TemporalArgs(Section):
@@ -134,7 +134,7 @@ class RecurrentArgs(TemporalArgs):
 
     tau: ByLayer = layer_key(5.0, "time constant (the starting value where it is learned)", "ms", gt=0)
     train_tau: bool = key(False, "learn one positive time constant per layer")
-    dynamics_solver: DynamicsSolver = key(
+    dynamics_solver: Annotated[str, OneOf(SOLVERS)] = key(
         "euler",
         "how the leaky units are integrated; liquid: units whose time constant depends on their drive (Hasani et al. 2021)",
     )

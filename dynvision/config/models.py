@@ -26,6 +26,7 @@ from dynvision.config.cortical_models import (
 from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.errors import InputError, unknown_name
+from dynvision.registry import Registry
 
 MODELS_FOLDER = Path(__file__).parent.parent / "models"
 
@@ -52,7 +53,7 @@ class ModelEntry:
     layers: tuple[str, ...] = ()
 
 
-MODELS: dict[str, ModelEntry] = {}
+MODELS: Registry[ModelEntry] = Registry("model", key="model_name")
 # Other names of models; a run has the name that the model is registered by.
 MODEL_NAMES = {"CorNetRT": "CORnetRT", "CordsNet": "CordsNetR8"}
 
@@ -82,7 +83,7 @@ def register(
     """
     if registered_name(name) in MODELS:
         raise InputError(f"the model name {name!r} is taken by {find_model(name).target}")
-    MODELS[name] = ModelEntry(target, args, stages, image, n_classes, layers)
+    MODELS.add(name, ModelEntry(target, args, stages, image, n_classes, layers))
 
 
 def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:

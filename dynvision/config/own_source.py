@@ -1,6 +1,6 @@
-"""The source of a model of one's own, as part of what a run is: another class is another network.
+"""The source of a model and of plugins of one's own, as part of what a run is: another class is another network.
 
-    hash8 of the class's module and of the modules beside it that it imports, theirs too; comments and empty lines aside
+    hash8 of the module and of the modules beside it that it imports, theirs too; comments and empty lines aside
 
 Beside it are the modules of its own package and, where it lies in a folder of one's own, those in that folder. What is
 installed and DynVision itself are not part of it: their versions are kept with the weights.
@@ -15,32 +15,64 @@ import os
 import sys
 import sysconfig
 import tokenize
+from collections.abc import Iterable, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
+from dynvision import plugins
+from dynvision.config.losses import LOSSES
+from dynvision.config.measures import OUTSIDE
 from dynvision.config.models import MODELS, find_model, registered_name
+from dynvision.config.solvers import SOLVERS
+from dynvision.noise.kind import NOISES
+from dynvision.stimuli.stimulus import STIMULI
 
 PACKAGE = "dynvision"
 INSTALLED = tuple({Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")})
 
 
-def source_hash(name: str) -> str:
-    """Return eight hexadecimal digits of the source of a model of one's own; empty for a model of DynVision.
+def source_hash(name: str, of_plugins: Iterable[str] = ()) -> str:
+    """Return eight hexadecimal digits of the source of what is one's own; empty where all is of DynVision.
 
     Nothing is imported.
 
     Args:
-        name: as ``model_name`` has it: ``package.module:Class``, or a class in a file placed in ``dynvision/models/``.
+        name: a model as ``model_name`` has it: ``package.module:Class``, or a class in a file placed in
+            ``dynvision/models/``; empty for none.
+        of_plugins: plugins as ``plugins`` has them.
     """
-    if registered_name(name) in MODELS:
-        return ""
-    module = find_model(name).target.partition(":")[0]
-    root = _root(module)
-    if root is None:
-        return ""
     found: dict[str, bytes] = {}
-    waiting = [module]
-    while waiting:
+    for plugin in of_plugins:
+        module, folder = plugins.place(plugin)
+        _collect(module, folder or _root(module), found)
+    if name and registered_name(name) not in MODELS:
+        module = find_model(name).target.partition(":")[0]
+        _collect(module, _root(module), found)
+    if not found:
+        return ""
+    whole = hashlib.sha256()
+    for current in sorted(found):
+        whole.update(current.encode() + b"\0" + found[current] + b"\0")
+    return whole.hexdigest()[:8]
+
+
+def plugins_of_run(model: str, args: Mapping[str, Any], losses: Iterable[str]) -> tuple[str, ...]:
+    """Return the plugins that the definitions of a run are from, by the names of its model, solver and losses."""
+    given = [MODELS.outside(registered_name(model)), SOLVERS.outside(str(args.get("dynamics_solver", "")))]
+    return tuple(sorted({*given, *(LOSSES.outside(name) for name in losses)} - {""}))
+
+
+def plugins_of_experiment(stimulus: str, noise: str, measures: Iterable[str]) -> tuple[str, ...]:
+    """Return the plugins that the definitions of an experiment are from, by the names of what it shows and measures."""
+    given = [STIMULI.outside(stimulus), NOISES.outside(noise)]
+    return tuple(sorted({*given, *(OUTSIDE.get(name, "") for name in measures)} - {""}))
+
+
+def _collect(module: str, root: Path | None, found: dict[str, bytes]) -> None:
+    """Add what is essential of a module and of those beside it that it imports to what was found."""
+    waiting = [module] if root is not None else []
+    while waiting and root is not None:
         current = waiting.pop()
         path = _file(root, current)
         if path is None or current in found:
@@ -48,10 +80,6 @@ def source_hash(name: str) -> str:
         text = path.read_bytes()
         found[current] = _essential(text)
         waiting += [other for other in _imported(text, current, path) if _beside(other, module, root)]
-    whole = hashlib.sha256()
-    for current in sorted(found):
-        whole.update(current.encode() + b"\0" + found[current] + b"\0")
-    return whole.hexdigest()[:8]
 
 
 def _root(module: str) -> Path | None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
+from dynvision import plugins
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
 from dynvision.config.identity import (
     DATA_ID,
+    PLUGINS,
     RUN_ID,
     SCHEMA_VERSION,
     SOURCE,
@@ -22,6 +24,7 @@ from dynvision.config.identity import (
 )
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
+from dynvision.config.own_source import plugins_of_run, source_hash
 from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
 from dynvision.config.yaml_text import read_yaml
@@ -119,6 +122,15 @@ class RunConfig(Section):
         return {**super().differences(), **({SOURCE: self._source} if self._source else {})}
 
     @property
+    def plugins(self) -> tuple[str, ...]:
+        """The plugins that its model, solver and losses are from."""
+        return plugins_of_run(self.model.name, self.model.args, [term.name for term in self.training.loss])
+
+    def current_source(self) -> str:
+        """Return the hash of the source of what is one's own in it, as that is now."""
+        return source_hash(self.model.name, self.plugins)
+
+    @property
     def run_id(self) -> str:
         """``{model}_{data}_s{seed}_{hash8}``: readable in front, unique at the end; that of its file where it has one."""
         model = self.model.name.rpartition(":")[2]
@@ -134,7 +146,9 @@ class RunConfig(Section):
     def frozen(self) -> dict[str, Any]:
         """Return what a frozen configuration holds: the version, the ids, and every value."""
         ids = {VERSION: SCHEMA_VERSION, RUN_ID: self.run_id, DATA_ID: self.data_id}
-        source = {SOURCE: self._source} if self._source else {}
+        source: dict[str, Any] = {SOURCE: self._source} if self._source else {}
+        if self.plugins:
+            source[PLUGINS] = list(self.plugins)
         return {**ids, **source, **self.model_dump(mode="json")}
 
 
@@ -147,7 +161,10 @@ def run_of(values: Mapping[str, Any]) -> RunConfig:
     source = values.get(SOURCE, "")
     if not isinstance(source, str):
         raise InputError(f"{SOURCE}={source!r} must be text; freeze the run again")
-    run = validate(RunConfig, {name: value for name, value in values.items() if name != SOURCE}, "")
+    plugins.load(plugins.names(values.get(PLUGINS)))
+    run = validate(
+        RunConfig, {name: value for name, value in values.items() if name not in (SOURCE, PLUGINS)}, ""
+    )
     run._source = source
     return run
 

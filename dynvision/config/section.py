@@ -7,10 +7,22 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.former_names import answer
+from dynvision.registry import Registry
 
 
 class Section(BaseModel):
@@ -43,6 +55,19 @@ class Section(BaseModel):
                     found[name] = difference
         # Of a section that is open to further keys nobody knows the defaults: whatever is given counts.
         return {**found, **{name: self.frozen()[name] for name in self.model_extra or {}}}
+
+
+class OneOf:
+    """Marks a text key that takes a registered name: ``Annotated[str, OneOf(SOLVERS)]``."""
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        self.registry = registry
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self.registry.canonical, handler(source))
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"enum": list(self.registry), "type": "string"}
 
 
 def _truth_for_number(value: Any, annotation: Any) -> bool | None:

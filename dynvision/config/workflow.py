@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from dynvision import plugins
 from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
@@ -36,6 +37,10 @@ class WorkflowConfig(Section):
 
     mode: tuple[str, ...] = key(
         (), "overlays by name, of config/modes: debug, local, large_dataset, distributed"
+    )
+    plugins: tuple[str, ...] = key(
+        (),
+        "modules or files of your own that bring losses, measures, stimuli, noise, solvers, figures, models",
     )
     model_name: tuple[str, ...] = key(("DyRCNNx4",), "model or models by name, or package.module:Class")
     model_args: dict[str, Any] = key({}, "arguments of the model; a list of values is a sweep over them")
@@ -80,6 +85,11 @@ class WorkflowConfig(Section):
     @classmethod
     def _modes_are_a_list(cls, value: Any) -> Any:
         return mode_names(value)
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _plugins_are_a_list(cls, value: Any) -> Any:
+        return plugins.names(value)
 
     @field_validator("model_name", "data_name", "experiment", "seed", mode="before")
     @classmethod

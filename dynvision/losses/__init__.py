@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dynvision.errors import unknown_name
 from dynvision.losses.activity import ActivityLoss
 from dynvision.losses.base import BaseLoss, Outputs
 from dynvision.losses.cross_entropy import CrossEntropyLoss
 from dynvision.losses.energy import EnergyLoss
 from dynvision.losses.monitoring import MonitoringLoss
 from dynvision.losses.temporal_consistency import TemporalConsistencyLoss
+from dynvision.registry import Registry
 
-LOSSES: dict[str, type[BaseLoss]] = {
-    "CrossEntropyLoss": CrossEntropyLoss,
-    "ActivityLoss": ActivityLoss,
-    "EnergyLoss": EnergyLoss,
-    "TemporalConsistencyLoss": TemporalConsistencyLoss,
-}
+LOSSES: Registry[type[BaseLoss]] = Registry("loss", key="training.loss")
+for _loss in (CrossEntropyLoss, ActivityLoss, EnergyLoss, TemporalConsistencyLoss):
+    LOSSES.add(_loss.__name__, _loss)
 
 __all__ = [
     "LOSSES",
@@ -36,6 +33,4 @@ def find_loss(name: str) -> type[BaseLoss]:
     Raises:
         InputError: the name is not known.
     """
-    if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES, key="training.loss")
     return LOSSES[name]

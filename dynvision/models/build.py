@@ -7,7 +7,6 @@ from typing import Any
 
 from dynvision.base import BaseModel
 from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
-from dynvision.config.own_source import source_hash
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.training import loss_arguments
 from dynvision.errors import InputError
@@ -33,9 +32,10 @@ def build_model(
     Raises:
         InputError: an argument is unknown or not possible, or the source of a model of one's own has been edited.
     """
-    if run.source and run.source != source_hash(run.model.name):
+    if run.source and run.source != run.current_source():
+        own = ", ".join([run.model.name, *run.plugins])
         raise InputError(
-            f"the source of {run.model.name} is not that of {run.run_id} any more: it has been edited since the run was "
+            f"the source of {own} is not that of {run.run_id} any more: it has been edited since the run was "
             "planned; undo the edit, or call the workflow again, which makes another run"
         )
     changed = expand_aliases(overrides or {}, MODEL_ALIASES, "model_args")

@@ -8,7 +8,6 @@ from typing import Any
 
 from dynvision.config.data import with_own_names
 from dynvision.config.models import MODELS
-from dynvision.config.own_source import source_hash
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.sweep import replace_value
@@ -35,7 +34,7 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         if name not in known:
             raise unknown_name("model or family of models", name, known, key="model_defaults")
     runs: dict[str, RunConfig] = {}
-    sources = {model: source_hash(model) for model in workflow.model_name}
+    sources: dict[tuple[str, ...], str] = {}  # of a model and the plugins that are used with it
     for model, data in itertools.product(workflow.model_name, workflow.data_name):
         defaults = workflow.defaults_of(model)
         own = workflow.sections(model, data)
@@ -46,7 +45,10 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
             base = {"model_args": args, "data": data_settings, "training": own["training"]}
             for name, value in variants:
                 run = _variant(workflow, model, data, seed, base, name, value)
-                run._source = sources[model]
+                used = (model, *run.plugins)
+                if used not in sources:
+                    sources[used] = run.current_source()
+                run._source = sources[used]
                 runs[run.run_id] = run
     return runs
 

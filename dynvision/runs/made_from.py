@@ -16,13 +16,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.figures import FIGURES as DRAWN_BY
+from dynvision.config.own_source import plugins_of_experiment, source_hash
 from dynvision.config.run import RunConfig
 from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.visualization import VisualizationConfig
@@ -127,12 +129,19 @@ def of_responses(experiment: ExperimentConfig, data_name: str, weights: str, dat
     """
     shown = {name: value for name, value in experiment.differences().items() if name not in NOT_SHOWN}
     classes = experiment.classes(data_name)
-    return {"shown": short_hash([shown, list(classes)]), "weights": weights, "data": data}
+    source = _source(plugins_of_experiment(experiment.stimulus.type, experiment.noise.type, ()))
+    return {"shown": short_hash([shown, list(classes)]), "weights": weights, "data": data, **source}
 
 
 def of_metrics(experiment: ExperimentConfig, responses: str) -> dict[str, Any]:
     """What measures are made from; ``responses`` is the identity of the responses."""
-    return {"responses": responses, "measures": list(experiment.measures), "code": analysis_code()}
+    source = _source(plugins_of_experiment("", "", experiment.measures))
+    return {
+        "responses": responses,
+        "measures": list(experiment.measures),
+        "code": analysis_code(),
+        **source,
+    }
 
 
 def of_weights(weights: str) -> dict[str, Any]:
@@ -166,7 +175,7 @@ def of_figures(
     """
     own = {} if experiment is None else {"experiment": short_hash(experiment.differences())}
     drawn = {"tables": short_hash(tables), "look": look, "figures": list(figures)}
-    return {**own, **drawn}
+    return {**own, **drawn, **_source({DRAWN_BY.outside(name) for name in figures} - {""})}
 
 
 def of_report(
@@ -189,6 +198,12 @@ def of_scorecard(settings: ScorecardConfig, responses: Mapping[str, str | None],
         "responses": short_hash(responses),
         "look": look,
     }
+
+
+def _source(plugins: Iterable[str]) -> dict[str, str]:
+    """The hash of the source of plugins, where there are any."""
+    source = source_hash("", plugins)
+    return {"source": source} if source else {}
 
 
 @cache

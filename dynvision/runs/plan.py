@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config.data import ImagesConfig
-from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.feasible import check_classes, check_on_models, with_checkpoints
 from dynvision.config.figures import DEFAULT, SWEEP_FIGURES
+from dynvision.config.identity import PLUGINS
 from dynvision.config.models import check_module
 from dynvision.config.run import RunConfig
 from dynvision.config.twins import FEEDFORWARD_TWIN
@@ -60,12 +61,13 @@ class WorkflowPlan:
 
     def run_json(self, run_id: str) -> str:
         """A run's configuration as JSON: what is not by default, so that a new key repeats no run."""
-        return json.dumps(self.run(run_id).differences())
+        run = self.run(run_id)
+        return json.dumps({**run.differences(), **({PLUGINS: run.plugins} if run.plugins else {})})
 
     def experiment_json(self, name: str) -> str:
         """An experiment's configuration and name as JSON."""
         known = {**self.workflow.scorecard_experiments(), **self.experiments}
-        return json.dumps({"name": name, **known[name].model_dump(mode="json")})
+        return json.dumps(frozen_experiment(name, known[name]))
 
     def data_folder(self, run_id: str) -> Path:
         """The data folder of a run."""

@@ -5,8 +5,6 @@ Runs of one configuration are averaged over seeds here, so that a line is a cond
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, NamedExperiment
@@ -165,18 +163,6 @@ def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style
     with style.context():
         figure = overview_figure(table, comparison, style, label)
     return Drawn("overview", figure, table, captions.overview_caption(table, label))
-
-
-FIGURES: dict[str, Callable[[ExperimentTables, Comparison, Style], Drawn]] = {
-    "dynamics": draw_dynamics,
-    "responses": draw_responses,
-    "measures": draw_measures,
-    "performance": draw_performance,
-    "robustness": draw_robustness,
-    "classifier": draw_classifier,
-    "confusion": draw_confusion,
-    "overview": draw_overview,
-}
 
 
 def _label(tables: ExperimentTables, style: Style) -> str:

@@ -60,7 +60,7 @@ def test_the_sentences_name_what_to_change() -> None:
 def test_models_whose_layers_are_not_known_are_left_to_their_constructor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dynvision.config.models.MODELS", dict(MODELS))
+    monkeypatch.setattr(MODELS, "_definitions", dict(MODELS))
     register("Mine", "my_lab.models:Mine", DyRCNNArgs)
     assert resolve_model_args("Mine", {"rctarget": "middle"}).recurrence_target == "middle"  # type: ignore[attr-defined]
     register("MineOfTwo", "my_lab.models:Mine", DyRCNNArgs, stages=2)

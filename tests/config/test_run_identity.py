@@ -199,7 +199,7 @@ def test_a_new_key_with_a_neutral_default_changes_no_id(monkeypatch: pytest.Monk
         a_new_key: float = key(0.0, "changes nothing unless it is given")
 
     before, changed = RunConfig().run_id, run_of(model={"args": {"tau": 9.0}}).run_id
-    monkeypatch.setitem(MODELS, "DyRCNNx4", replace(MODELS["DyRCNNx4"], args=LaterArgs))
+    monkeypatch.setitem(MODELS._definitions, "DyRCNNx4", replace(MODELS["DyRCNNx4"], args=LaterArgs))
     assert RunConfig().run_id == before
     assert run_of(model={"args": {"tau": 9.0}}).run_id == changed
     assert run_of(model={"args": {"a_new_key": 1.0}}).run_id != before

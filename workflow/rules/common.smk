@@ -32,7 +32,8 @@ def drawn(folder, figures, **place):
     files = []
     for name in figures:
         path = f"{SHOWN}/figures/{folder}/{name}"
-        words = {"caption": f"{CAPTIONS}/{name}.rst", "labels": {"experiment": folder, "figure": name}}
+        caption = "plugin" if DRAWN_BY.outside(name) else name
+        words = {"caption": f"{CAPTIONS}/{caption}.rst", "labels": {"experiment": folder, "figure": name}}
         picture = report(update(f"{path}.png"), **words, **place)
         files += [picture, update(f"{path}.svg"), update(f"{path}.csv")]
     return [*files, f"{SHOWN}/figures/{folder}/figures.json"]

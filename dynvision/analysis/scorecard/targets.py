@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from dynvision.errors import InputError
+from dynvision.registry import Registry
 
 FOLDER = Path(__file__).parents[1] / "targets"
+TABLES: Registry[Path] = Registry("table of targets")  # files of one's own, beside those of the folder
 COLUMNS = ("area", "protocol", "measure", "value", "unit", "target", "provenance", "source", "note")
 PROVENANCES = {
     "published": "as published",
@@ -30,7 +32,7 @@ def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
         InputError: a file lacks a column, or says nothing of where a number comes from.
     """
     parts = []
-    for path in sorted(folder.glob("*.csv")):
+    for path in [*sorted(folder.glob("*.csv")), *(TABLES.values() if folder == FOLDER else ())]:
         table = pd.read_csv(path, dtype={name: str for name in COLUMNS if name not in ("value", "target")})
         missing = [name for name in COLUMNS if name not in table]
         if missing:
