@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from dynvision.errors import InputError, unknown_name
 
 ByLayer = float | dict[str, float]
 RULE = {"first", "last"}
+LARGEST = sys.float_info.max
 BOUNDS = {
     "gt": (operator.gt, "above"),
     "ge": (operator.ge, "at least"),
@@ -97,7 +99,7 @@ def _number(value: Any, bounds: Mapping[str, float], name: str) -> float:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < LARGEST:
         raise InputError(
             f"{name}={value!r} is not valid: it must be a number, or numbers by layer, e.g. {{V1: 10}}"
         )

@@ -295,7 +295,7 @@ def _long_experiment(name: str, spec: Any, origin: str) -> dict[str, Any]:
         values["model_args"] = _long_model_args(
             values["model_args"], f"experiments.{name}.model_args", origin
         )
-    if values.get("parameter") in MODEL_ALIASES:
+    if isinstance(values.get("parameter"), str) and values["parameter"] in MODEL_ALIASES:
         warn_if_changed(values["parameter"], values.get("values"))
         values["parameter"] = MODEL_ALIASES[values["parameter"]]
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,12 @@ def changed_in_test(trained: Mapping[str, Any], given: Mapping[str, Any], varied
         varied: the argument that varies in the test, if it is one.
     """
     changed = {**{name: 0.0 for name in ("loss_reaction_time",) if name in trained}, **given}
-    if "t_idle" in given and varied != "t_idle":
-        changed["t_idle"] = max(float(given["t_idle"]), float(trained.get("t_idle", 0.0)))
+    idle = given.get("t_idle")
+    if "t_idle" in given and varied != "t_idle" and not isinstance(idle, bool):
+        with contextlib.suppress(
+            TypeError, ValueError, OverflowError
+        ):  # what is no number is refused with the rest
+            changed["t_idle"] = max(float(idle), float(trained.get("t_idle", 0.0)))  # type: ignore[arg-type]
     return changed
 
 

@@ -36,8 +36,10 @@ class VisualizationConfig(Section):
             raise InputError(f"figures must map experiments to lists of figures, not {value!r}")
         lists = {name: [given] if isinstance(given, str) else given or [] for name, given in value.items()}
         for experiment, given in lists.items():
+            if not isinstance(given, (list, tuple)):
+                raise InputError(f"figures.{experiment} must be a list of figures, not {given!r}")
             for name in given:
-                if name not in EXPERIMENT_FIGURES:
+                if not isinstance(name, str) or name not in EXPERIMENT_FIGURES:
                     raise unknown_name("figure", name, EXPERIMENT_FIGURES, key=f"figures.{experiment}")
         return {DEFAULT: DEFAULT_FIGURES, **lists}
 
