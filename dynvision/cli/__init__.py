@@ -38,7 +38,7 @@ COMMANDS: dict[str, str] = {
     "scorecard": "compare trained runs with cortex",
     "plot": "draw figures",
     "report": "write the HTML report",
-    "runs": "list runs and their parameters",
+    "runs": "list, delete or redo runs",
     "models": "list models and what they cost",
     "weights": "import published weights; tabulate a run's weights",
     "config": "show, freeze and check configurations",

@@ -1,20 +1,54 @@
-"""``dynvision runs``: list the runs that exist and their parameters, first those in which they differ."""
+"""``dynvision runs``: list the runs that exist, delete some, or do some again."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import io
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dynvision.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from dynvision.runs import ResultPaths
+
+ACTIONS = ("list", "delete", "redo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    parser.description = (
+        "List the runs that exist: status, accuracy on the test images, date, and the parameters in which they differ. "
+        "'delete' removes runs with all that was made of them; 'redo' trains them from the beginning and does their "
+        "experiments again, each result being replaced when its successor is whole."
+    )
     parser.epilog = (
-        "Durations and time constants are in ms, resolutions in px; config/README.md explains each key."
+        "Durations and time constants are in ms, resolutions in px; the reference of the configuration explains each key. "
+        "Statuses: trained, training (on this machine), stopped (the next training resumes), waiting."
+    )
+    parser.add_argument(
+        "action", nargs="?", default="list", metavar="ACTION", help="list (default), delete or redo"
+    )
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="id of a run, or its beginning if no other begins so; all if absent",
+    )
+    parser.add_argument(
+        "--where",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only the runs of which all of this holds, e.g. trc=10 status=trained 'test_accuracy>0.9'; also !=, <, >=, <=",
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="of delete and redo: say what, and do nothing"
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument(
@@ -24,17 +58,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write or print the table."""
-    from dynvision.config.yaml_text import read_yaml
-    from dynvision.files import write_text
-    from dynvision.runs import flatten
+    """Do what the action says.
 
-    # As they were frozen: a run of an earlier version is listed too, though it may have keys that are none any more.
-    paths = sorted((arguments.results / "runs").glob("*/config.yaml"))
-    rows = [{"run_id": path.parent.name, **flatten(_parameters(read_yaml(path)))} for path in paths]
-    names = list(dict.fromkeys(name for row in rows for name in row if name != "run_id"))
+    Raises:
+        InputError: a run or a parameter is not known, or nothing says which runs are to be deleted or done again.
+    """
+    from dynvision.runs import ResultPaths
+    from dynvision.runs.listing import Condition, chosen, list_runs
+
+    if arguments.action not in ACTIONS:
+        raise unknown_name("action", arguments.action, ACTIONS)
+    paths = ResultPaths(arguments.results)
+    rows = list_runs(paths)
+    known = [row["run_id"] for row in rows]
+    named = {_find(given, known, arguments.results) for given in arguments.runs}
+    found = chosen(rows, [Condition.read(text) for text in arguments.where])
+    found = [row for row in found if not named or row["run_id"] in named]
+    if arguments.action == "list":
+        _list(found, arguments)
+    elif not (arguments.runs or arguments.where):
+        raise InputError(f"say which runs to {arguments.action}: their ids, or --where NAME=VALUE")
+    else:
+        act = {"delete": _delete, "redo": _redo}[arguments.action]
+        for row in found:
+            if row["status"] == "training":
+                raise InputError(f"run {row['run_id']} is being trained; stop that first")
+        for row in found:
+            act(row["run_id"], paths, arguments.dry_run)
+        if not found:
+            print(f"no run is so; nothing to {arguments.action}")
+
+
+def _find(given: str, known: Sequence[str], results: Path) -> str:
+    """A run by its id, its folder or the beginning of its id."""
+    name = Path(given).name
+    found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
+    if not known:
+        raise InputError(f"there are no runs in {results}; give the folder with --results")
+    if not found:
+        raise unknown_name("run", given, known)
+    if len(found) > 1:
+        raise InputError(f"several runs begin with {given!r}: {', '.join(found)}; give more of the id")
+    return found[0]
+
+
+def _list(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> None:
+    from dynvision.files import write_text
+    from dynvision.runs.listing import STATE
+
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in ("run_id", *STATE)))
     differing = [name for name in names if len({str(row.get(name)) for row in rows}) > 1]
-    columns = ["run_id", *differing]
+    # The file is of what was asked for, and is written by the workflow before anything is trained.
+    columns = ["run_id", *(STATE if arguments.output is None else ()), *differing]
     if arguments.all or arguments.output is not None:
         columns += [name for name in names if name not in differing]
     if arguments.output is not None:
@@ -43,11 +118,53 @@ def run(arguments: argparse.Namespace) -> None:
         sys.stdout.write(_aligned(rows, columns) if sys.stdout.isatty() else _csv(rows, columns))
 
 
-def _parameters(frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a frozen configuration, without what identifies it."""
-    from dynvision.config.identity import DATA_ID, RUN_ID, VERSION
+def _delete(run_id: str, paths: ResultPaths, is_dry: bool) -> None:
+    from dynvision.runs.listing import places_of
 
-    return {name: value for name, value in frozen.items() if name not in (DATA_ID, RUN_ID, VERSION)}
+    places = places_of(paths, run_id)
+    kept = sorted(path for path in places if path.is_dir())
+    print(
+        f"{'would delete' if is_dry else 'deleting'} {run_id}: {', '.join(map(str, kept))}, logs", flush=True
+    )
+    # The folder of the run goes last: as long as it is there, the command finds what is left.
+    for path in (
+        () if is_dry else (*(place for place in places if place != paths.run(run_id)), paths.run(run_id))
+    ):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _redo(run_id: str, paths: ResultPaths, is_dry: bool) -> None:
+    """Train a run from the beginning, and do again each experiment that it has done, as they are frozen."""
+    from dynvision.cli import main
+    from dynvision.config.run import read_run_config
+
+    folder = paths.run(run_id)
+    experiments = sorted(path.parent.name for path in (paths.root / "experiments").glob(f"*/{run_id}"))
+    print(
+        f"{'would do' if is_dry else 'doing'} {run_id} again: training, {', '.join(experiments)}", flush=True
+    )
+    if is_dry:
+        return
+    data = paths.data(read_run_config(folder / "config.yaml").data_id)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    of_run, weights = ("--config", folder / "config.yaml"), ("--weights", folder / "model.safetensors")
+    steps: list[tuple[Any, ...]] = [
+        ("train", *of_run, "--data", data, "--output", folder),
+        ("weights", "distributions", *weights, *of_run, "--output", folder / "weights.parquet"),
+    ]
+    for name in experiments:
+        tables = paths.experiment(name, run_id)
+        frozen = ("--experiment", paths.frozen_experiment(name))
+        made = ("--responses", tables / "responses.parquet", "--performance", tables / "performance.parquet")
+        measured = ("--output", tables / "metrics.parquet", "--summary", tables / "summary.parquet")
+        steps += [
+            ("experiment", *frozen, *of_run, *weights, "--data", data, *made),
+            ("analyse", *frozen, *made, *measured),
+        ]
+    for step in steps:
+        if status := main([str(part) for part in step]):
+            raise SystemExit(status)
+    print(f"{run_id}: done again; the next call of snakemake draws figures and report anew", flush=True)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -60,7 +177,7 @@ def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 def _aligned(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """The table for a terminal, its columns below each other."""
-    lines = [list(columns)] + [[str(row.get(name, "")) for name in columns] for row in rows]
+    lines = [list(columns)] + [["" if row.get(n) is None else str(row[n]) for n in columns] for row in rows]
     widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
     return "".join(
         "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"

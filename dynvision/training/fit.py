@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import datetime
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -78,11 +79,14 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
     for line in (*told, f"going on from {resumed_from}" if resumed_from else ""):
         if line and trainer.is_global_zero:
             print(f"{run.run_id}: {line}", flush=True)
+    if trainer.is_global_zero:  # what is there of an earlier training is replaced from now on
+        (run_folder / TRAINED).unlink(missing_ok=True)
     _fit(trainer, model, data, resumed_from)
     if trainer.is_global_zero:
         with made_from(run_folder / TRAINED, inputs) as facts:
             _finish(run, trainer, model, data, log, run_folder, began_with)
             facts["weights"] = file_hash(run_folder / WEIGHTS)
+            facts["date"] = datetime.now().isoformat(sep=" ", timespec="minutes")
         # A training that is run again after its end, e.g. because the images have changed, begins anew.
         (checkpoints / LAST).unlink(missing_ok=True)
 

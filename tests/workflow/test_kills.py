@@ -24,7 +24,7 @@ from tests.workflow.conftest import Workflow
 READERS: dict[str, Callable[[Path], Any]] = {
     ".yaml": lambda path: yaml.safe_load(path.read_text()),
     ".json": lambda path: {
-        name: value for name, value in json.loads(path.read_text()).items() if name != "seconds"
+        name: value for name, value in json.loads(path.read_text()).items() if name not in ("seconds", "date")
     },
     ".csv": lambda path: pd.read_csv(path).drop(columns="seconds", errors="ignore").to_csv(),
     ".parquet": lambda path: pd.read_parquet(path).to_csv(),
