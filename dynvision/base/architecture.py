@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -33,6 +34,21 @@ def constructor_arguments(owner: type) -> set[str]:
             parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
             known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return known - {"self"}
+
+
+def whole_number(name: str, value: Any, at_least: int) -> int:
+    """Return an argument that is a whole number.
+
+    Raises:
+        InputError: it is none, or below the smallest that is allowed.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = at_least - 1
+    if isinstance(value, bool) or number < at_least:
+        raise InputError(f"{name}={value!r} must be a whole number, at least {at_least}")
+    return number
 
 
 def parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:

@@ -36,6 +36,20 @@ def check_pair(batch: Any) -> tuple[Tensor, Tensor]:
     return batch[0], batch[1]
 
 
+def without_labels(batch: Any) -> tuple[Tensor, Tensor]:
+    """Images of a batch, which are it or the first of it, and labels of no meaning.
+
+    Raises:
+        InputError: there are no images.
+    """
+    x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+    if not isinstance(x, Tensor):
+        raise InputError(
+            f"a batch to predict is a {type(batch).__name__}; give images, or tuples that begin with images"
+        )
+    return x, torch.zeros(len(x), dtype=torch.int64, device=x.device)
+
+
 def class_indices(x: Tensor, labels: Tensor, n_frames: int) -> Tensor:
     """Labels as int64, after a check of their type and shape.
 
@@ -67,8 +81,13 @@ def check_range(labels: Tensor, n_classes: int, ignore_index: int) -> None:
         ignore_index: label of steps that do not count.
 
     Raises:
-        InputError: one is none of 0..K-1, and not the label of steps that do not count.
+        InputError: one is none of 0..K-1, and not the label of steps that do not count; or all are that one.
     """
+    if (labels == ignore_index).all():
+        raise InputError(
+            f"all labels of a batch are {ignore_index}, which does not count, so there is nothing to learn from; "
+            "leave such images out, or make larger batches"
+        )
     wrong = (labels != ignore_index) & ((labels < 0) | (labels >= n_classes))
     if wrong.any():
         raise InputError(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from dynvision.base.architecture import whole_number
 from dynvision.base.batches import (
     check_batch_of_one,
     check_pair,
@@ -20,6 +21,7 @@ from dynvision.base.batches import (
     class_indices,
     explained_normalisation,
     last_batch,
+    without_labels,
 )
 from dynvision.base.kept_arguments import KeptArguments
 from dynvision.base.monitoring import NotFinite, explain_non_finite_loss
@@ -132,12 +134,8 @@ class LightningBase(KeptArguments):
         self.loss_reaction_time = presentation.loss_reaction_time
         self.non_label_index = presentation.non_label_index
         self.truncated_bptt_timesteps = presentation.truncated_bptt_timesteps
-        self.presentation_seed = seed
-        if not isinstance(log_every_n_steps, int) or log_every_n_steps < 1:
-            raise InputError(
-                f"log_every_n_steps={log_every_n_steps!r} must be a whole number of steps, at least 1"
-            )
-        self.log_every_n_steps = log_every_n_steps
+        self.presentation_seed = whole_number("seed", seed, 0)
+        self.log_every_n_steps = whole_number("log_every_n_steps", log_every_n_steps, 1)
         # Set by who knows the data; without it batches of all sizes weigh the same.
         self.epoch: Epoch | None = None
         self.losses = _weighted_losses(criterion_arguments(criterion_params))
@@ -209,8 +207,7 @@ class LightningBase(KeptArguments):
         Returns:
             Outputs (B, T + R, n_classes).
         """
-        x = batch[0] if isinstance(batch, (tuple, list)) else batch
-        unlabelled = x, torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        unlabelled = without_labels(batch)
         outputs = self.respond(unlabelled, shuffle=False)
         self.not_finite(self, unlabelled, outputs.finite)
         return outputs.logits

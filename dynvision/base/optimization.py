@@ -68,8 +68,12 @@ def build_optimizer(
         arguments: further arguments of the class.
 
     Raises:
-        InputError: torch does not have it, or does not take an argument.
+        InputError: torch does not have it, or does not take an argument, or there are no parameters.
     """
+    if not groups:
+        raise InputError(
+            "no parameter is trained; set requires_grad of some, or name some in training.trainable"
+        )
     optimizer_class = _torch_class(torch.optim, name, Optimizer, "optimizer")
     try:
         made: Optimizer = optimizer_class(groups, lr=learning_rate, weight_decay=weight_decay, **arguments)
@@ -206,6 +210,8 @@ def in_updates(
         if name in given:
             given[name] = _updates(given[name], updates_per_epoch, f"scheduler_args.{name}")
     for name in schedule.per_epoch:
+        if not isinstance(given[name], (int, float)) or given[name] <= 0:
+            raise InputError(f"training.scheduler_args.{name}={given[name]!r} must be a number above 0")
         given[name] = given[name] ** (1 / updates_per_epoch)
     return given
 

@@ -78,8 +78,10 @@ def test_a_training_is_refused_in_the_same_words(given: dict[str, Any], said: st
         ({"loss_reaction_time": -2}, "loss_reaction_time=-2 is not valid"),
         ({"non_label_index": 1}, "non_label_index=1 is not valid"),
         ({"truncated_bptt_timesteps": -1}, "truncated_bptt_timesteps=-1 is not valid"),
-        ({"log_every_n_steps": 0}, "log_every_n_steps=0 must be a whole number of steps, at least 1"),
+        ({"log_every_n_steps": 0}, "log_every_n_steps=0 must be a whole number, at least 1"),
         ({"log_every_n_steps": 2.5}, "log_every_n_steps=2.5 must be"),
+        ({"seed": "x"}, "seed='x' must be a whole number, at least 0"),
+        ({"seed": -1}, "seed=-1 must be a whole number, at least 0"),
     ],
     ids=str,
 )
@@ -194,6 +196,7 @@ BAD_BATCHES: list[tuple[Any, Any, str]] = [
         r"label 3 is none of the model's 3 classes \(0 to 2, or -1 where it does not count\)",
     ),
     (IMAGES, LABELS - 2, "label -2 is none of the model's 3 classes"),
+    (IMAGES, torch.full((4,), -1), "all labels of a batch are -1, which does not count"),
     (IMAGES, None, r"a batch is a list of Tensor; give pairs of two tensors, \(images, labels\)"),
 ]
 
@@ -202,6 +205,21 @@ BAD_BATCHES: list[tuple[Any, Any, str]] = [
 def test_batches_that_no_loader_makes_are_one_sentence(images: Any, labels: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         fit(images, labels)
+
+
+def test_what_cannot_be_optimised_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="scheduler_args.gamma=-0.5 must be a number above 0"):
+        own(scheduler="ExponentialLR", scheduler_args={"gamma": -0.5}).configure_optimizers()
+    model = own()
+    model.requires_grad_(False)
+    with pytest.raises(InputError, match="no parameter is trained; set requires_grad of some"):
+        model.configure_optimizers()
+
+
+def test_what_holds_no_images_cannot_be_predicted() -> None:
+    for batch in ({"x": IMAGES}, [], ["cat.png"]):
+        with pytest.raises(InputError, match="a batch to predict is a (dict|list); give images"):
+            own().predict_step(batch)
 
 
 @pytest.mark.parametrize("labels", [LABELS + 1, LABELS[:, None]], ids=["range", "shape"])
