@@ -1,15 +1,13 @@
 """Height and time of the maximum of a response.
 
     peak            = max r(t)                                   over 0 < t <= end of the record
-    time_to_peak_ms = min { t : r(t) >= h - 1e-6 |h| }           h = max r(t) over 0 < t <= t_off + latency - dt
+    time_to_peak_ms = min { t : r(t) >= h - 1e-6 |h| }           h = max r(t), 0 < t <= t_off, the end of the first image
 
-t_off is the end of the first image, and the latency (see :mod:`dynvision.analysis.latency`) is the time after which a
-change of the stimulus shows in the response: up to t_off + latency - dt a response knows of the onset only. A peak is a
-maximum in this time from which the response falls again in this time, by more than a twentieth of its height (above the
-mean before onset, or above what it rises from, if that is lower) and by more than six standard deviations of the samples
-before onset. Everything else has no time to peak (NaN): a response that is flat, one that rises to a plateau, whose
-maximum is wherever rounding puts it, and one that is still rising when the image ends, whose maximum is that of the
-stimulus. The rise time (:mod:`dynvision.analysis.rise`) holds for all of them.
+A peak is a maximum while the first image is on, from which the response falls again while it is on, by more than a
+twentieth of its height (above the mean before onset, or above what it rises from, if that is lower) and by more than
+six standard deviations of the samples before onset. Everything else has no time to peak (NaN): a response that is flat,
+one that rises to a plateau, whose maximum is wherever rounding puts it, and one that is still rising when the image
+ends, whose maximum is that of the stimulus. The rise time (:mod:`dynvision.analysis.rise`) holds for all of them.
 
 Nothing is smoothed or interpolated: both are read off the samples.
 
@@ -21,7 +19,6 @@ from __future__ import annotations
 import numpy as np
 
 from dynvision.analysis.baseline import above_baseline, spread_before_onset
-from dynvision.analysis.latency import first_change
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import after_onset, first_image
 
@@ -53,9 +50,9 @@ def peak(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     "time_to_peak_ms",
     "time to peak",
     "ms",
-    "time from stimulus onset to the first sample that reaches the largest response to the first image; a response that "
-    "does not fall again by a twentieth of its height before the end of this image shows in it, because it is flat, stays "
-    "on a plateau or still rises, has none",
+    "time from stimulus onset to the first sample that reaches the largest response while the first image is on; a "
+    "response that does not fall again by a twentieth of its height before the image ends, because it is flat, stays on a "
+    "plateau or still rises, has none",
     average="median",
 )
 def time_to_peak_ms(
@@ -74,12 +71,10 @@ def time_to_peak_ms(
     after = after_onset(time_ms)
     above = above_baseline(response, time_ms)
     step = np.arange(above.shape[-1])
-    last = np.full(above.shape[:-1], len(step))
+    inside = np.ones(above.shape, dtype=bool)
     if stimulus_on is not None:
         end, _ = first_image(stimulus_on[:, after])
-        end = np.where(end < 0, -len(step), end)
-        last = end.reshape(-1, *[1] * (above.ndim - 2)) + first_change(response, time_ms)
-    inside = step <= last[..., None]
+        inside = np.broadcast_to(step <= end.reshape(-1, *[1] * (above.ndim - 1)), above.shape)
     with np.errstate(invalid="ignore"):
         highest = np.where(inside, above, -np.inf).max(axis=-1)
         scale = np.abs(response).max(axis=-1)

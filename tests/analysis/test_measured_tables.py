@@ -21,7 +21,7 @@ from tests.processes import n_calls
 
 
 def test_delays_between_layers_come_back_as_times():
-    tables = example_tables(duration_ms=40.0, recorded_ms=120.0, tau=3.0, adapting=True)
+    tables = example_tables(duration_ms=80.0, recorded_ms=160.0, tau=3.0, adapting=True)
     metrics = measure_responses(*tables, ["time_to_peak_ms", "rise_time_ms"])
     for measure in ("time_to_peak_ms", "rise_time_ms"):
         times = metrics[metrics["measure"] == measure].pivot(index="value", columns="layer", values="mean")

@@ -123,6 +123,14 @@ def test_a_transient_peaks_where_it_does():
         assert 0 < at - delay < 20
 
 
+def test_a_threshold_at_onset_makes_no_peak_at_the_offset():
+    """The response sets in late, since it has to reach a threshold, and falls at once when the image ends."""
+    time = np.arange(-10, 300, 1.0)
+    on = ((time > 0) & (time <= 100))[None]
+    response = np.clip(leaky_pulse(time, 100.0, 40.0) - 0.5, 0, None)[None]
+    assert np.isnan(time_to_peak_ms(response, time, on)).all()
+
+
 def test_noise_on_a_plateau_is_no_peak():
     noise = np.random.default_rng(3).normal(0, 0.02, (20, len(TIME)))
     plateau = noise + np.where(TIME > 0, 1.0, 0.0)

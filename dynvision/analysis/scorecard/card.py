@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis.registry import names_of
-from dynvision.analysis.scorecard.protocol import Protocol, with_interval
+from dynvision.analysis.scorecard.protocol import Protocol, number_with_interval, with_interval
 from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS, ask, verdict
 from dynvision.analysis.scorecard.targets import read_targets
 from dynvision.errors import InputError, unknown_name
@@ -123,7 +123,7 @@ def _numbers(
             if target["area"] not in areas[layer]:
                 continue
             draws = protocol.of_layer(target["measure"], layer)
-            value, low, high = with_interval(draws if index is None else draws[:, index])
+            value, low, high = number_with_interval(draws if index is None else draws[:, index])
             distance, kind = distance_of(value, target["target"], target["unit"])
             rows.append(
                 {

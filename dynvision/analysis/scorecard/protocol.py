@@ -7,7 +7,7 @@ import pandas as pd
 
 from dynvision.analysis.bootstrap import SEED, percentile_interval, resampled_means
 from dynvision.analysis.cube import Cube
-from dynvision.analysis.metrics import response_cube
+from dynvision.analysis.metrics import MOST_LOST, response_cube
 from dynvision.analysis.registry import MEASURES, Measure
 from dynvision.analysis.time_grid import sample_interval
 
@@ -70,6 +70,13 @@ class Protocol:
     def of_layer(self, name: str, layer: str) -> np.ndarray:
         """A measure of one layer, (1 + N, V) or (1 + N,)."""
         return self.measure(name)[..., self.layers.index(layer)]
+
+
+def number_with_interval(draws: np.ndarray) -> tuple[float, float, float]:
+    """As :func:`with_interval`, without an interval where there is no value, or none of too many resamples."""
+    if np.isnan(draws[0]) or np.isnan(draws[1:]).sum() > MOST_LOST * len(draws[1:]):
+        return float(draws[0]), float("nan"), float("nan")
+    return with_interval(draws)
 
 
 def with_interval(draws: np.ndarray) -> tuple[float, float, float]:
