@@ -62,7 +62,8 @@ def get_dataset(path: str | Path, data_transform: str) -> FolderDataset:
     config, transform = find_preset(data_transform)
     folders = list_class_folders(path)
     if folders.given_splits:
-        choices = " or ".join(str(folders.root / split) for split in folders.given_splits)
+        first = [folders.files[indices[0]] for indices in folders.given_splits.values()]
+        choices = " or ".join(str(folders.root / file.split("/")[0]) for file in first)
         raise InputError(f"data folder {folders.root} holds several splits; give one of them: {choices}")
     for note in folders.notes:
         logger.warning("%s: %s", folders.root, note)

@@ -84,12 +84,14 @@ def test_unknown_preset_names_the_nearest(make_folder: MakeFolder) -> None:
         get_dataset(make_folder(cat=1, dog=1), "cifar10_trian")
 
 
-def test_folder_with_splits_asks_for_one(make_folder: MakeFolder) -> None:
-    for split in ("train", "test"):
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "Testing")])
+def test_folder_with_splits_asks_for_one(make_folder: MakeFolder, train: str, test: str) -> None:
+    for split in (train, test):
         root = make_folder(f"set/{split}", cat=1, dog=1).parent
-    with pytest.raises(InputError, match="holds several splits; give one of them: .*set/train or .*set/test"):
+    message = f"holds several splits; give one of them: .*set/{train} or .*set/{test}$"
+    with pytest.raises(InputError, match=message):
         get_dataset(root, "cifar10_train")
-    assert len(get_dataset(root / "train", "cifar10_train")) == 2
+    assert len(get_dataset(root / train, "cifar10_train")) == 2
 
 
 def test_works_with_a_torch_data_loader(make_folder: MakeFolder) -> None:
