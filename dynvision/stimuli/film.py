@@ -179,10 +179,17 @@ def _readable(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"stimulus.source: {path} cannot be read: {error}") from None
     except Exception as error:
-        words = " ".join(str(error).split()) or type(error).__name__
+        words = _OWN_WORDS.get(type(error).__name__, " ".join(str(error).split()) or type(error).__name__)
         raise InputError(
             f"stimulus.source: {path} cannot be read ({words}); it is {what_it_is(path)}"
         ) from None
+
+
+# What is said in place of Pillow's words for two of its errors.
+_OWN_WORDS = {
+    "UnidentifiedImageError": "no known format",
+    "DecompressionBombError": "its frames have more than 179 million pixels",
+}
 
 
 def _pyav(path: Path) -> Any:

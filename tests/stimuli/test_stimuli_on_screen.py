@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -272,5 +273,22 @@ def test_a_file_that_is_no_film_is_told_what_it_is(
         pytest.importorskip("av")
     path = tmp_path / f"film{suffix}"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"stimulus\.source: .*film\{suffix} cannot be read.*; {words}"):
+    with pytest.raises(
+        InputError, match=rf"stimulus\.source: .*film\{suffix} cannot be read.*; {words}"
+    ) as caught:
         count_frames(str(path))
+    assert "cannot identify" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_film_of_huge_frames_is_no_attack(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.new("L", (2, 2)).save(content, "GIF")
+    huge = (
+        content.getvalue()[:6] + b"\xff\xff\xff\xff" + content.getvalue()[10:]
+    )  # width and height of the screen
+    (tmp_path / "film.gif").write_bytes(huge)
+    with pytest.raises(
+        InputError, match="cannot be read .its frames have more than 179 million pixels"
+    ) as caught:
+        count_frames(str(tmp_path / "film.gif"))
+    assert "attack" not in str(caught.value)
