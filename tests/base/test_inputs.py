@@ -10,7 +10,7 @@ import torch
 from dynvision.base import Frames
 from dynvision.errors import InputError
 from tests.base.networks import Chain
-from tests.base.test_registry import CASES, build, images
+from tests.base.registered import CASES, build, images
 
 
 def shape_of(model, **other):

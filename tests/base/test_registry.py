@@ -9,60 +9,15 @@ import pytest
 import torch
 import yaml
 
-from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
-from dynvision.config.models import MODELS
-from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
+from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES
 from dynvision.config.run import RunConfig, thaw
 from dynvision.config.section import validate
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
-from dynvision.models import create, list_models
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights, save_weights
 from tests.base.networks import randomize
-
-NAMES = list_models()
-RECURRENT = [name for name in NAMES if issubclass(MODELS[name].args, DyRCNNArgs)]
-N_STEPS = 3
-SIZES = {"AlexNet": 64}  # in px, where a model cannot see images of 32
-ARGUMENTS = {  # that keep a model small, or repeatable in training
-    "AlexNet": {"classifier_width": 16, "dropout": 0.0},
-    **dict.fromkeys(("BL", "BLT", "CORnetS"), {"width": 0.125}),
-}
-SLOW = {
-    "ResNet34",
-    "ResNet50",
-    "ResNet101",
-    "ResNet152",
-    "ResNet44",
-    "ResNet56",
-    "ResNet110",
-}  # deeper forms of others
-VARIANTS = [
-    f"{name} recurrent"
-    for name in NAMES
-    if issubclass(MODELS[name].args, OptionallyRecurrentArgs) and name not in SLOW
-]
-CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in (*NAMES, *VARIANTS)]
-
-
-def arguments_of(case):
-    name, _, variant = case.partition(" ")
-    recurrence = {"recurrence_type": "full", "t_recurrence": 2.0} if variant else {}
-    width = {"width": 0.5} if "width" in MODELS[name].args.model_fields else {}
-    return name, {**width, **ARGUMENTS.get(name, {}), **recurrence}
-
-
-def build(case, size=None, n_steps=N_STEPS, **arguments):
-    torch.manual_seed(0)
-    name, own = arguments_of(case)
-    size = size or SIZES.get(name, 32)
-    return create(name, input_dims=(n_steps, 3, size, size), n_classes=10, **{**own, **arguments})
-
-
-def images(model, n=2):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(n, 3, model.height, model.width, generator=generator)
+from tests.base.registered import CASES, N_STEPS, NAMES, RECURRENT, SIZES, arguments_of, build, images
 
 
 def test_the_shipped_models_are_registered():

@@ -11,7 +11,7 @@ import torch
 from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TARGETS, RECURRENCE_TYPES
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.test_registry import CASES, arguments_of
+from tests.base.registered import CASES, SIZES, arguments_of
 from tests.gpu.device import DEVICE, NEEDS_GPU, close, outputs_and_gradients
 from tests.neurons.cells import MAKERS, F, make
 
@@ -35,7 +35,7 @@ def compare(model: Any, images: torch.Tensor, tolerance: float) -> None:
 def test_every_family_computes_what_it_does_on_a_cpu(case: str) -> None:
     name, own = arguments_of(case)
     torch.manual_seed(0)
-    size = 64 if name == "AlexNet" else 32
+    size = SIZES.get(name, 32)
     model = create(name, input_dims=(N_STEPS, 3, size, size), n_classes=4, **own)
     compare(model, torch.randn(2, 3, size, size), 2e-3)
 
