@@ -212,3 +212,17 @@ def test_lists_and_tables_stand_apart(page: Path) -> None:
         assert not begins, line
         assert not (line.startswith("|") and before and not before.startswith("|")), line
         assert not (before.startswith("|") and line and not line.startswith("|")), line
+
+
+def test_the_pages_of_the_index_page_are_there() -> None:
+    """The eighteen of the page "DynVision Documentation", by its own paths, and the guide to contributing."""
+    pages = {
+        "": ("dynamics_solver", "layer_connections", "recurrence", "retina", "supralinearity"),
+        "models": ("dyrcnn", "cordsnet", "cornet", "resnet"),
+        "data": ("datasets", "transforms", "ffcv"),
+        "training": ("lightning_base", "losses", "callbacks"),
+        "visualization": ("responses", "weights", "metrics"),
+    }
+    expected = [DOCS / "api" / folder / f"{name}.md" for folder, names in pages.items() for name in names]
+    assert len(expected) == 18 and [path for path in expected if not path.exists()] == []
+    assert "contributing.md" in GENERATED and (ROOT / "CONTRIBUTING.md").exists()
