@@ -14,7 +14,7 @@ from dynvision.config.data import ImagesConfig
 from dynvision.config.groups import Classes
 from dynvision.config.section import Section, key, validate
 from dynvision.data.shown_images import ShownImages
-from dynvision.data.sources.selected_classes import check_numbers, class_indices
+from dynvision.data.sources.selected_classes import check_numbers, class_indices, taken_classes
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
 from dynvision.files import write_text
@@ -86,6 +86,11 @@ class Manifest(ShownImages):
             if label not in labels:
                 raise InputError(f"group: class {self.class_names[label]!r} has no {name} image")
         return np.flatnonzero(np.isin(labels, chosen))
+
+    def taken(self, classes: Classes) -> str:
+        """Return a sentence on which classes `positions` takes, by label and name."""
+        chosen = class_indices(self._among_own(classes), self.class_names, "group")
+        return f"group takes {taken_classes(chosen, self.class_names)}"
 
     def _among_own(self, classes: Classes) -> Classes:
         """Classes with indices of the data set as indices of the classes that were converted."""

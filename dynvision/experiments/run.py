@@ -80,7 +80,10 @@ def run_experiment(
         seed=run.seed,
     )
     device = choose_device(execution.accelerator)
-    loader = data.test_dataloader(experiment.classes(data.manifest.source))
+    classes = experiment.classes(data.manifest.source)
+    loader = data.test_dataloader(classes)
+    if classes:
+        print(f"{run.run_id}: {name}: {data.manifest.taken(classes)}", flush=True)
     scale = pixel_scale(loader, device)
     n_images = min(loader.n_images, experiment.n_images or loader.n_images)
     n_values = len(experiment.values)

@@ -273,12 +273,14 @@ def test_an_experiment_on_a_group(lab_with_run: Lab) -> None:
     import pandas as pd
 
     experiment = lab_with_run.experiment(group=["digit 2", 0])
-    assert lab_with_run.show(experiment).status == 0
+    shown = lab_with_run.show(experiment)
+    assert shown.status == 0
+    assert "group takes 2 of 3 classes, by index and name: 0 digit 0, 2 digit 2\n" in shown.said
     table = pd.read_parquet(lab_with_run.root / "contrast-experiment" / "performance.parquet")
     assert sorted(table["label"].unique()) == [0, 2]
     assert table["image"].nunique() == 4
     whole = lab_with_run.show(lab_with_run.experiment("whole"))
-    assert whole.status == 0
+    assert whole.status == 0 and "group" not in whole.said
     reference = pd.read_parquet(lab_with_run.root / "whole-experiment" / "performance.parquet")
     kept = reference[reference["label"] != 1].drop(columns="experiment")
     by = ["value", "image", "time_ms"]

@@ -53,6 +53,13 @@ def check_numbers(classes: Classes, class_names: tuple[str, ...], where: str) ->
             )
 
 
+def taken_classes(chosen: NDArray[np.int64], class_names: tuple[str, ...]) -> str:
+    """Return how many classes are chosen, and which, by index and name."""
+    listed = ", ".join(f"{index} {class_names[index]}" for index in chosen[:NAMED])
+    more = f" and {len(chosen) - NAMED} more" if len(chosen) > NAMED else ""
+    return f"{len(chosen)} of {len(class_names)} classes, by index and name: {listed}{more}"
+
+
 class SelectedClasses(ImageSource):
     """The images of some classes of a source, in its order.
 
@@ -68,7 +75,8 @@ class SelectedClasses(ImageSource):
         check_numbers(classes, source.class_names, "data.group")
         chosen = class_indices(classes, source.class_names, "data.group")
         self._source = source
-        self.notes, self.root = (*source.notes, _taken(chosen, source.class_names)), source.root
+        self.notes = (*source.notes, f"data.group takes {taken_classes(chosen, source.class_names)}")
+        self.root = source.root
         self._positions = np.flatnonzero(np.isin(source.labels, chosen))
         self.labels = np.searchsorted(chosen, source.labels[self._positions]).astype(np.int64)
         self.class_names = tuple(source.class_names[index] for index in chosen)
@@ -86,9 +94,3 @@ class SelectedClasses(ImageSource):
 
     def sha256(self) -> str:
         return self._source.sha256()
-
-
-def _taken(chosen: NDArray[np.int64], class_names: tuple[str, ...]) -> str:
-    listed = ", ".join(f"{index} {class_names[index]}" for index in chosen[:NAMED])
-    more = f" and {len(chosen) - NAMED} more" if len(chosen) > NAMED else ""
-    return f"data.group takes {len(chosen)} of {len(class_names)} classes, by index and name: {listed}{more}"
