@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from dynvision.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from dynvision.runs import ResultPaths
+    from dynvision.visualization.save import Drawn
     from dynvision.visualization.style import Style
 
 
@@ -106,12 +107,7 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     names = list(arguments.figures) or list(style.config.figures_of(experiment.name))
     if not arguments.figures and len(comparison.labels) > 1:
         names += SWEEP_FIGURES
-    if undrawn := [name for name in names if name not in FIGURES]:
-        raise InputError(
-            f"figure {undrawn[0]!r} of {experiment.name} has a name in dynvision/config/figures.py and no function in "
-            "FIGURES of dynvision/visualization/experiment_figures.py; add one, or leave the name out of "
-            "visualization.figures"
-        )
+    draws = {name: _function_of(name) for name in names}
     of_runs = {run_id: identity_of(paths.experiment(experiment.name, run_id) / METRICS) for run_id in run_ids}
     for twin in [experiment.name + FEEDFORWARD_TWIN] if "robustness" in names else []:
         for run_id in run_ids:
@@ -120,8 +116,20 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     place = arguments.output_dir or paths.figures(experiment.name)
     inputs = of_figures(experiment.config, of_runs, look_identity(style.config, style.scorecard), names)
     with made_from(place / RECORD, inputs):
-        for name in names:
-            save_figure(FIGURES[name](tables, comparison, style), place, style)
+        for draw in draws.values():
+            save_figure(draw(tables, comparison, style), place, style)
+
+
+def _function_of(name: str) -> Callable[..., Drawn]:
+    """The function that draws a figure."""
+    try:
+        return FIGURES[name]
+    except AttributeError:
+        raise InputError(
+            f"figure {name!r} has a name in dynvision/config/figures.py, and "
+            f"dynvision/visualization/experiment_figures.py has no draw_{name}; add it, or leave the name out of "
+            "visualization.figures"
+        ) from None
 
 
 def _plot_runs(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:

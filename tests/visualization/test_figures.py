@@ -10,10 +10,9 @@ from matplotlib.text import Text
 
 from dynvision.analysis import NamedExperiment
 from dynvision.analysis.stimulus import StimulusPeriods, what_was_shown
-from dynvision.config.figures import EXPERIMENT_FIGURES
+from dynvision.config.figures import EXPERIMENT_FIGURES, FIGURES
 from dynvision.visualization.classifier import classifier_figure
 from dynvision.visualization.courses import round_step
-from dynvision.visualization.experiment_figures import FIGURES
 from dynvision.visualization.measure_axis import set_measure_axis
 from dynvision.visualization.measures import hides_a_line
 from dynvision.visualization.parameter_axis import is_logarithmic, labels_with_room

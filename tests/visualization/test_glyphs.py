@@ -8,8 +8,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
+from dynvision.config.figures import FIGURES
 from dynvision.visualization import glyphs
-from dynvision.visualization.experiment_figures import FIGURES
 from dynvision.visualization.save import save_figure
 
 CLASSES = [

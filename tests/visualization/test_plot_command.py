@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from dynvision.cli import main
 from dynvision.config import to_yaml
+from dynvision.config.figures import EXPERIMENT_FIGURES, FIGURES
 from dynvision.runs import ResultPaths
 from tests.analysis.example_tables import example_tables
 
@@ -202,3 +203,15 @@ def test_captions_load_no_plotting_library():
     code = "import sys, dynvision.visualization.captions\nprint('matplotlib' in sys.modules, 'seaborn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_a_figure_that_has_a_name_only_is_one_sentence(results, capsys, monkeypatch):
+    monkeypatch.setitem(EXPERIMENT_FIGURES, "mine", "a figure of one's own")
+    FIGURES.add("mine", "dynvision.visualization.experiment_figures:draw_mine")
+    try:
+        words = ["plot", "--experiment", "contrast", "--results", str(results[0].root), "--figures", "mine"]
+        assert main(words) == 2
+    finally:
+        FIGURES.remove("mine")
+    said = capsys.readouterr().err
+    assert "experiment_figures.py has no draw_mine" in said and said.count("\n") == 1

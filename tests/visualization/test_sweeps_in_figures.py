@@ -7,10 +7,10 @@ from matplotlib.text import Text
 
 from dynvision.analysis import group_runs
 from dynvision.analysis.factors import comparable, find_base
+from dynvision.config.figures import FIGURES
 from dynvision.errors import InputError
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.experiment_figures import FIGURES
 
 KINDS = ("self", "none", "local", "depthpointwise")
 
