@@ -17,6 +17,7 @@ UNITS = {
     "analyse": ("ms", "a.u."),
     "compare": ("ms",),
     "predict": ("ms", "px"),
+    "serve": ("ms", "s"),
     "export": ("ms",),
     "dynamics": ("ms",),
     "scorecard": ("ms",),

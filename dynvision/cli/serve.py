@@ -1,0 +1,77 @@
+"""``dynvision serve RUN``: a trained run behind HTTP, with a page to drop images on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.epilog = (
+        "POST the bytes of an image to /predict and get the answer as JSON, with probabilities over time in ms; /health, "
+        "/info and /metrics tell of the server, / is a page to drop an image on. Ctrl-C or SIGTERM ends it, when all "
+        "requests that have come are answered."
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="a trained run: its folder, its weights, its id, or its beginning"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of the run's data; only old weights need it"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; 0.0.0.0 is every one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port; 0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--batch-ms",
+        type=float,
+        default=2.0,
+        help="wait so long for others to share a batch (default: %(default)s ms)",
+    )
+    parser.add_argument(
+        "--max-batch", type=int, default=16, help="requests in a batch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-bytes", type=int, default=16 * 2**20, help="size of a request in bytes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--answer-s",
+        type=float,
+        default=30.0,
+        help="a request is given up after so long (default: %(default)s s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Answer until it is stopped.
+
+    Raises:
+        InputError: the run cannot be loaded, a limit is not possible, or nothing can listen there.
+    """
+    from dynvision.inference import InferenceConfig
+    from dynvision.inference.predictor import load
+    from dynvision.inference.server import Limits, Server
+
+    limits = Limits(max_bytes=arguments.max_bytes, answer_s=arguments.answer_s)
+    batch = {
+        "dynamic_batching": True,
+        "timeout_ms": arguments.batch_ms,
+        "batch_size": arguments.max_batch,
+        "max_batch_size": arguments.max_batch,
+    }
+    config = InferenceConfig(device={"device_type": arguments.device}, batch=batch)
+    predictor = load(arguments.run, data=arguments.data, results=arguments.results, config=config)
+    predictor.warmup()
+    server = Server(predictor, arguments.host, arguments.port, limits)
+    print(f"serving {predictor.run.run_id} at {server.url}", flush=True)
+    server.run()
+    print("stopped", flush=True)

@@ -1,0 +1,398 @@
+"""A trained run behind HTTP, by the standard library: POST an image or a film, get the answer as JSON.
+
+    POST /predict    body: the bytes of an image, or of a film; ?early_exit=1&decision_threshold=0.6&frame_rate=25&film=1
+    GET  /health     whether it answers
+    GET  /info       what answers, and the limits
+    GET  /metrics    counts and times, for Prometheus
+    GET  /           a page to drop an image or a film on
+
+Requests that come together share a batch (`batch.dynamic_batching`). A connection is for one request; it is closed when the
+request has not arrived in time. Every refusal is a JSON object with ``error``, one sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import math
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from PIL import Image
+
+from dynvision.data.images import UNREADABLE
+from dynvision.errors import InputError, unknown_name
+from dynvision.inference.film import Film
+from dynvision.inference.metadata import ModelInferenceError
+from dynvision.inference.prediction import Prediction
+from dynvision.inference.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+METHODS = {"/": "GET", "/health": "GET", "/info": "GET", "/metrics": "GET", "/predict": "POST"}
+OPTIONS = ("decision_threshold", "early_exit", "film", "frame_rate")
+TRUTHS, TRUTH = ("early_exit", "film"), {"1": True, "true": True, "0": False, "false": False}
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+INLINE = "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+PAGE_RULES = f"default-src 'none'; {INLINE}; img-src blob: data:; connect-src 'self'"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes.
+
+    Attributes:
+        max_bytes: of a request.
+        max_pixels: of an image, or of a frame.
+        receive_s: until a request must have arrived, in s.
+        answer_s: until it must have been answered, in s.
+        max_requests: at once; further ones are told to come again.
+    """
+
+    max_bytes: int = 16 * 2**20
+    max_pixels: int = 2**24
+    receive_s: float = 10.0
+    answer_s: float = 30.0
+    max_requests: int = 64
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise InputError(f"{name}={value!r} must be above 0")
+
+
+class RefusedError(Exception):
+    """A request that is not answered: its status, and one sentence."""
+
+    def __init__(self, status: int, said: str, **headers: str) -> None:
+        super().__init__(said)
+        self.status, self.headers = status, headers
+
+
+class Metrics:
+    """Counts and times of requests; threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._buckets: Counter[float] = Counter()
+        self._seconds = 0.0
+        self.in_flight = 0
+
+    @contextlib.contextmanager
+    def one_more(self, most: int) -> Iterator[None]:
+        """Count a request while it is answered.
+
+        Raises:
+            RefusedError: there are too many at once.
+        """
+        with self._lock:
+            if self.in_flight >= most:
+                raise RefusedError(
+                    503, f"{most} requests are being answered; come again", **{"Retry-After": "1"}
+                )
+            self.in_flight += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.in_flight -= 1
+
+    def add(self, path: str, status: int, seconds: float) -> None:
+        """Count a request that has been answered or refused."""
+        with self._lock:
+            self._requests[path if path in METHODS else "other", status] += 1
+            if path == "/predict":
+                self._seconds += seconds
+                self._buckets.update(edge for edge in (*BUCKETS_S, math.inf) if seconds <= edge)
+
+    def text(self, stats: dict[str, Any]) -> str:
+        """All of it, and the forward passes of a model's statistics, in the text format of Prometheus."""
+        with self._lock:
+            lines = ["# TYPE dynvision_requests_total counter"]
+            lines += [
+                f'dynvision_requests_total{{path="{path}",status="{status}"}} {n}'
+                for (path, status), n in sorted(self._requests.items())
+            ]
+            lines.append("# TYPE dynvision_request_seconds histogram")
+            for edge in (*BUCKETS_S, math.inf):
+                name = "+Inf" if edge == math.inf else f"{edge:g}"
+                lines.append(f'dynvision_request_seconds_bucket{{le="{name}"}} {self._buckets[edge]}')
+            lines.append(f"dynvision_request_seconds_sum {self._seconds:.6f}")
+            lines.append(f"dynvision_request_seconds_count {self._buckets[math.inf]}")
+            lines += ["# TYPE dynvision_in_flight gauge", f"dynvision_in_flight {self.in_flight}"]
+        forward = stats.get("forward_time", {"count": 0, "mean": 0.0})
+        lines.append("# TYPE dynvision_forward_seconds summary")
+        lines.append(f"dynvision_forward_seconds_sum {forward['count'] * forward['mean']:.6f}")
+        lines.append(f"dynvision_forward_seconds_count {forward['count']}")
+        return "\n".join(lines) + "\n"
+
+
+class Server(ThreadingHTTPServer):
+    """A server of one run. ``port=0`` takes a free one.
+
+    Args:
+        predictor: the run.
+        host: address to listen at.
+        port: port to listen at.
+        limits: what it takes.
+
+    Raises:
+        InputError: it cannot listen there.
+    """
+
+    daemon_threads = False  # so that a stop waits for those that are being answered
+    request_queue_size = 64
+
+    def __init__(
+        self, predictor: Predictor, host: str = "127.0.0.1", port: int = 8000, limits: Limits | None = None
+    ) -> None:
+        self.predictor, self.limits = predictor, limits or Limits()
+        self.metrics, self.stopping = Metrics(), False
+        self.alone = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server")  # requests with options
+        try:
+            super().__init__((host, port), Handler)
+        except (OSError, OverflowError, TypeError) as error:
+            raise InputError(
+                f"nothing can listen at {host}:{port} ({error}); give another --host or --port"
+            ) from None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self.server_address[:2]
+        return f"http://{host}:{port}/"  # type: ignore[str-bytes-safe]
+
+    def run(self) -> None:
+        """Answer until Ctrl-C or SIGTERM; then take no more requests, answer those that have come, and return."""
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="server")
+        thread.start()
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            logger.info("stopping; requests that have come are answered")
+        finally:
+            self.stop()
+            thread.join()
+
+    def stop(self) -> None:
+        """Take no more requests, wait for those that are being answered, and end the model's thread."""
+        self.stopping = True
+        self.shutdown()
+        self.server_close()
+        self.alone.shutdown(wait=True)
+        self.predictor.cleanup()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is no error of the server."""
+        logger.debug("connection of %s ended", client_address, exc_info=True)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Server
+    server_version, sys_version = "dynvision", ""
+
+    def handle_one_request(self) -> None:
+        """Answer one request, if it arrives in time."""
+        self.path, self._status, self._begin = "", 0, time.monotonic()
+        self._late = threading.Timer(self.server.limits.receive_s, self._hang_up)
+        self._late.daemon = True
+        self._late.start()
+        try:
+            super().handle_one_request()
+        finally:
+            self._late.cancel()
+            if self._status:
+                path = urlsplit(self.path).path if self.path.startswith("/") else "other"
+                self.server.metrics.add(path, self._status, time.monotonic() - self._begin)
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RD)
+
+    def do_GET(self) -> None:
+        """Health, information, metrics, and the page; of HEAD without the body."""
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        """An image or a film; every other method is refused there."""
+        self._answer("POST")
+
+    do_HEAD = do_GET  # noqa: N815
+    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST  # noqa: N815  # names that http.server looks for
+
+    def _answer(self, method: str) -> None:
+        try:
+            try:
+                address = urlsplit(self.path)
+            except ValueError:
+                raise RefusedError(400, "the address cannot be read") from None
+            allowed = METHODS.get(address.path)
+            if allowed is None:
+                raise RefusedError(404, f"there is no {address.path[:80]!r}; there are {', '.join(METHODS)}")
+            if allowed != method or self.command not in (method, "HEAD"):
+                raise RefusedError(405, f"{address.path} takes {allowed}", Allow=allowed)
+            if address.path == "/predict":
+                with self.server.metrics.one_more(self.server.limits.max_requests):
+                    self._send_json(200, self._predicted(self._body(), _options(address.query)))
+            elif address.path == "/health":
+                stopping = self.server.stopping
+                self._send_json(503 if stopping else 200, {"status": "stopping" if stopping else "ok"})
+            elif address.path == "/info":
+                self._send_json(200, self._info())
+            elif address.path == "/metrics":
+                text = self.server.metrics.text(self.server.predictor.get_performance_stats())
+                self._send(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
+            else:
+                page = files("dynvision.inference").joinpath("page.html").read_bytes()
+                self._send(200, page, "text/html; charset=utf-8", {"Content-Security-Policy": PAGE_RULES})
+        except RefusedError as refused:
+            self._send_json(refused.status, {"error": str(refused)}, refused.headers)
+        except (BrokenPipeError, ConnectionError, TimeoutError):
+            self.close_connection = True
+        except Exception:
+            logger.exception("a request failed")
+            self._send_json(500, {"error": "the server failed; its log says why"})
+
+    def _body(self) -> bytes:
+        """The body of the request.
+
+        Raises:
+            RefusedError: its length is not told, is too large, or it does not come in time.
+        """
+        limits = self.server.limits
+        if self.headers.get("Transfer-Encoding"):
+            raise RefusedError(411, "tell the length of the body in Content-Length")
+        told = self.headers.get("Content-Length", "")
+        if not (told.isascii() and told.isdigit()):
+            raise RefusedError(411, "tell the length of the body in Content-Length")
+        if len(told) > 15 or int(told) > limits.max_bytes:
+            raise RefusedError(413, f"a request has at most {limits.max_bytes} bytes")
+        body = self.rfile.read(int(told))
+        if len(body) < int(told):
+            raise RefusedError(408, f"the body did not arrive within {limits.receive_s:g} s")
+        self._late.cancel()
+        return body
+
+    def _predicted(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a body."""
+        predictor, limits = self.server.predictor, self.server.limits
+        film = options.pop("film", False) or "frame_rate" in options
+        try:
+            _check_pixels(body, limits.max_pixels)
+            shown: Any = Film(body, options.pop("frame_rate", None)) if film else body
+            if options:
+                future = self.server.alone.submit(predictor.predict, shown, **options)
+            else:
+                future = predictor.submit(shown)  # which others may share a batch with
+            answer = future.result(limits.answer_s)
+        except NotInTime:
+            future.cancel()
+            raise RefusedError(504, f"there was no answer within {limits.answer_s:g} s") from None
+        except InputError as error:
+            raise RefusedError(400, str(error)) from None
+        except ModelInferenceError as error:
+            raise RefusedError(500, f"the network cannot answer: {error}") from None
+        assert isinstance(answer, Prediction)
+        return answer.to_dict()
+
+    def _info(self) -> dict[str, Any]:
+        predictor = self.server.predictor
+        about, info = predictor.metadata, predictor.model_info
+        assert about is not None
+        return {
+            "run": about.name,
+            "model": about.model_type,
+            "version": about.version,
+            "description": about.description,
+            "input_shape": list(about.input_shape),
+            "class_names": list(predictor._loaded_images().class_names),
+            "dt_ms": predictor.model.network.dt,
+            "decision_threshold": predictor.decision_threshold,
+            "device": info["device"],
+            "parameters": info["total_parameters"],
+            "limits": vars(self.server.limits),
+            "options": list(OPTIONS),
+        }
+
+    def _send_json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
+        self._send(status, body, "application/json; charset=utf-8", headers)
+
+    def _send(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+        self._status, self.close_connection = status, True
+        with contextlib.suppress(OSError):  # whoever asked may be gone
+            self.send_response(status)
+            for name, value in {
+                "Content-Type": kind,
+                "Content-Length": str(len(body)),
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "no-store",
+                "Connection": "close",
+                **(headers or {}),
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """A request that is no HTTP."""
+        self.command = getattr(self, "command", None) or "GET"
+        self._send_json(code, {"error": message or "the request cannot be understood"})
+
+    def log_message(self, format: str, *values: Any) -> None:
+        """Requests are counted, not logged."""
+        logger.debug(format, *values)
+
+
+def _options(query: str) -> dict[str, Any]:
+    """The options of a request.
+
+    Raises:
+        RefusedError: an unknown one, one given twice, or a value that is not possible.
+    """
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        raise RefusedError(400, "the options cannot be read") from None
+    made: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in OPTIONS:
+            raise RefusedError(400, str(unknown_name("option", name[:80], OPTIONS)))
+        if name in made:
+            raise RefusedError(400, f"{name} is given twice")
+        try:
+            made[name] = TRUTH[value.lower()] if name in TRUTHS else float(value)
+        except (KeyError, ValueError):
+            kind = "0 or 1" if name in TRUTHS else "a number"
+            raise RefusedError(400, f"{name}={value[:80]!r} must be {kind}") from None
+    return made
+
+
+def _check_pixels(body: bytes, most: int) -> None:
+    """Look at the size in the header of an image before anything is decoded.
+
+    Raises:
+        InputError: it is larger than allowed.
+    """
+    try:
+        with Image.open(io.BytesIO(body)) as image:
+            width, height = image.size
+    except UNREADABLE:
+        return  # which reading it explains
+    if width * height > most:
+        raise InputError(f"the image has {width} x {height} px, more than {most} px; make it smaller")
