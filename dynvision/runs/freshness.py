@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.config.run import read_yaml
 from dynvision.config.twins import FEEDFORWARD_TWIN
@@ -48,13 +48,12 @@ class Freshness:
         scored = workflow.scorecard_experiments()
         shown = {**scored, **plan.experiments}
         for name, experiment in shown.items():
-            frozen = {"name": name, **experiment.model_dump(mode="json")}
-            self._frozen(self.paths.frozen_experiment(name), frozen)
+            self._frozen(self.paths.frozen_experiment(name), frozen_experiment(name, experiment))
         sections = ("visualization", "scorecard")
         look = {name: getattr(workflow, name).model_dump(mode="json") for name in sections}
         self._frozen(self.paths.visualization, look)
         data = {data_id: self._converted(data_id) for data_id in plan.data}
-        weights = {run_id: self._trained(run_id, data[run.data_id]) for run_id, run in plan.runs.items()}
+        weights = {run_id: self._trained(run_id, data[data_id]) for run_id, data_id in plan.data_ids.items()}
         dynamics = {run_id: self._of_weights(run_id, of_run, data) for run_id, of_run in weights.items()}
         responses = {
             name: {
@@ -126,7 +125,7 @@ class Freshness:
         """The description of the weights, and what is returned: the identity of the dynamics."""
         inputs = made.of_weights(weights) if weights else None
         self._check(self.paths.run(run_id) / made.WEIGHTS, inputs, self.paths.run(run_id) / "weights.parquet")
-        of_data = data[self.plan.runs[run_id].data_id]
+        of_data = data[self.plan.data_ids[run_id]]
         inputs = made.of_dynamics(weights, of_data) if weights and of_data else None
         folder = self.paths.dynamics(run_id)
         return self._check(
@@ -142,7 +141,7 @@ class Freshness:
         data: Mapping[str, str | None],
     ) -> str | None:
         run = self.plan.runs[run_id]
-        of_data = data[run.data_id]
+        of_data = data[self.plan.data_ids[run_id]]
         inputs = (
             made.of_responses(experiment, run.data.name, weights, of_data) if weights and of_data else None
         )

@@ -114,8 +114,14 @@ def of_training(run: RunConfig, data: str) -> dict[str, Any]:
         data: identity of the images.
     """
     path = run.training.init_with_pretrained
-    began_with = {"pretrained": file_hash(Path(path))} if path is not None and Path(path).is_file() else {}
+    began_with = {"pretrained": _pretrained(path)} if path is not None and Path(path).is_file() else {}
     return {"run": run.run_id, "data": data, **began_with}
+
+
+@cache
+def _pretrained(path: str) -> str:
+    """The hash of weights that trainings begin with, which are those of many runs."""
+    return file_hash(Path(path))
 
 
 def of_responses(experiment: ExperimentConfig, data_name: str, weights: str, data: str) -> dict[str, Any]:

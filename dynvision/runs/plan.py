@@ -71,7 +71,8 @@ class WorkflowPlan:
 
     def data_folder(self, run_id: str) -> Path:
         """The data folder of a run."""
-        return self.paths.data(self.run(run_id).data_id)
+        self.run(run_id)  # it is one of this call
+        return self.paths.data(self.data_ids[run_id])
 
     def pretrained(self, run_id: str) -> list[str]:
         """The file of weights that a run begins with, if there is one."""
@@ -85,7 +86,13 @@ class WorkflowPlan:
     @cached_property
     def data(self) -> dict[str, ImagesConfig]:
         """The images of all runs by the name of their folder."""
-        return {run.data_id: run.data.images for run in self.runs.values()}
+        one_of_each = {data_id: run_id for run_id, data_id in self.data_ids.items()}
+        return {data_id: self.runs[run_id].data.images for data_id, run_id in one_of_each.items()}
+
+    @cached_property
+    def data_ids(self) -> dict[str, str]:
+        """The names of these folders by run. Each is a hash, which takes its time for a thousand runs."""
+        return {run_id: run.data_id for run_id, run in self.runs.items()}
 
     def figures(self, experiment: str) -> list[str]:
         """The figures of an experiment: those of the configuration, and those of sweeps where runs differ."""
