@@ -14,10 +14,13 @@ import pytest
 import dynvision.extend  # noqa: F401  # once, for all forks
 from dynvision.cli import main
 from dynvision.config.command_line import given_values
+from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
+from dynvision.files import write_text
 from dynvision.plugins import load, names, place
 from dynvision.registry import Registry, from_outside
 from dynvision.runs import plan_workflow
+from dynvision.runs.freshness import Freshness
 from dynvision.runs.made_from import of_figures, of_metrics, of_responses
 from tests.processes import Outcome, run_forked
 
@@ -134,6 +137,20 @@ def test_a_frozen_run_and_experiment_bring_their_plugins(study: Path) -> None:
     (study / "my_study.py").unlink()
     done = dynvision(study, "predict", "run", "a.png", "--results", str(study))
     assert done.status == 2 and "Traceback" not in done.said
+
+
+def test_a_frozen_experiment_of_a_plugin_is_not_frozen_again(study: Path) -> None:
+    def plan() -> int:
+        made = plan_workflow("config", given_values(("plugins=my_study", *ASKED)))
+        path = made.paths.frozen_experiment("mine")
+        write_text(path, to_yaml(json.loads(made.experiment_json("mine"))))
+        fresh = Freshness(made)
+        fresh.look()
+        assert "plugins" in path.read_text() and str(path) not in fresh.again
+        return 0
+
+    outcome = forked(study, plan)
+    assert outcome.status == 0, outcome.said
 
 
 def test_commands_help_and_tables_know_what_the_configuration_names(study: Path) -> None:

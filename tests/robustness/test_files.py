@@ -159,10 +159,9 @@ def test_a_converted_folder(seeds: range, converted: tuple[Path, ImagesConfig]) 
     wrong = []
     for path in sorted([folder / "manifest.json", *folder.glob("*.beton")]):
         whole = path.read_bytes()
+        of_beton = path.suffix == ".beton"
         read = (
-            (lambda: read_manifest(folder, config))
-            if path.suffix == ".json"
-            else (lambda: check_betons(folder, manifest))
+            (lambda: check_betons(folder, manifest)) if of_beton else (lambda: read_manifest(folder, config))
         )
         wrong += [read_damaged(path, whole, read, 100_000 + seed) for seed in seeds]
     assert not any(wrong), "\n".join(filter(None, wrong))
