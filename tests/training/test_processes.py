@@ -108,6 +108,7 @@ def test_the_first_process_alone_writes_and_speaks(pair: tuple[Lab, list[Outcome
         "best.ckpt",
         "model.safetensors",
         "test.json",
+        "trained.json",
         "training.csv",
     }
 

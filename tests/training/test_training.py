@@ -25,6 +25,7 @@ def test_all_is_written(trained_lab: Lab) -> None:
         "checkpoints/best.ckpt",
         "model.safetensors",
         "test.json",
+        "trained.json",
         "training.csv",
     }
 
