@@ -5,6 +5,7 @@
 # The configuration in config/ and the values of --config are checked here, before any job is planned.
 
 import os
+import logging
 import shlex
 import sys
 import time
@@ -85,6 +86,10 @@ CALLS = CallFolder()
 FRESHNESS = Freshness(PLAN)
 if workflow.is_main_process:
     interrupt_once()
+    # Of a job that fails at its first attempt there is nothing to restore, which is no news.
+    logging.getLogger("snakemake.logging").addFilter(
+        lambda said: not str(said.msg).startswith("Cannot restore ")
+    )
     for sentence in CALLS.look_around():
         print(f"dynvision: {sentence}", file=sys.stderr, flush=True)
     FRESHNESS.look()
