@@ -41,7 +41,7 @@ def commands(program: str) -> list[tuple[str, str]]:
         for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text, re.MULTILINE):
             if line.count("'") % 2:
                 continue  # goes on over lines, in a block that is run as it stands
-            found.append((str(page.relative_to(DOCS)), line.partition(" #")[0].strip()))
+            found.append((str(page.relative_to(DOCS)), re.split(r" [#|] ?", line)[0].strip()))
     return found
 
 
