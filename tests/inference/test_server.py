@@ -105,6 +105,7 @@ def test_what_it_tells_of_itself(server: Server, predictor: Predictor) -> None:
     status, info, _ = ask(server, "/info")
     assert status == 200 and info["run"] == predictor.run.run_id and info["limits"]["max_bytes"] == 100_000
     assert info["class_names"] == list("0123456789") and info["input_shape"] == [1, 8, 8]
+    assert ask(server, "/predict", "POST", png(PIXELS[0]))[0] == 200
     assert ask(server, "/predict", "POST", b"nonsense")[0] == 400
     status, text, response = ask(server, "/metrics")
     assert status == 200 and response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
