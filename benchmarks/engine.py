@@ -161,7 +161,9 @@ def compare_cordsnet(arguments: argparse.Namespace) -> None:
 def measure_cordsnet(pixels: int, precision: str, arguments: argparse.Namespace) -> list[str]:
     """One row of the table."""
     device, repeats = arguments.device, arguments.repeats
-    model = create("CordsNetR8", input_dims=(100, 3, pixels, pixels), block_steps=arguments.block_steps)
+    model = create(
+        "CordsNetR8", input_dims=(100, 3, pixels, pixels), n_classes=1000, block_steps=arguments.block_steps
+    )
     sizes = [(bias.shape[1], bias.shape[2]) for name, bias in model.named_parameters() if "addbias" in name]
     published = {name: w.float().to(device) for name, w in layouts.cordsnet(8, 1000, sizes).items()}
     model.load_state_dict(model.translate_pretrained_layer_names(published))

@@ -6,12 +6,33 @@ import inspect
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dynvision.base.inputs import Origin
+from dynvision.base.operations import check_operations
+from dynvision.base.outputs import check_classes, check_width, linear_outputs, unknown_classes
+from dynvision.base.plan import Plan, make_plan
+from dynvision.config.by_layer import resolve_by_layer
 from dynvision.errors import InputError, unknown_name
+from dynvision.model_components.clocked import Clocked
+from dynvision.units import ms_to_steps
+
+DEFAULT_OPERATIONS = (
+    "layer",
+    "addext",
+    "addskip",
+    "addfeedback",
+    "tstep",
+    "nonlin",
+    "supralin",
+    "record",
+    "delay",
+    "pool",
+)
 
 
 def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any], more: Iterable[str] = ()) -> None:
@@ -109,3 +130,137 @@ class PublishedWeights:
             if match:
                 return match.expand(replacement)
         return published
+
+
+class Architecture(PublishedWeights, nn.Module):
+    """Named layers, their operations and their delays: what :class:`dynvision.base.TemporalBase` runs in time."""
+
+    optional_operations: Sequence[str] = DEFAULT_OPERATIONS[1:]
+    module_paths: Mapping[str, Sequence[str]] = {}
+    layer_names: Sequence[str]
+    layer_operations: Sequence[str]
+    classifier_name: str
+    dt: float
+    t_feedforward: float | Mapping[str, float]
+    feedforward_only: bool
+    without_skip: bool
+    n_channels: int
+    height: int
+    width: int
+    _n_classes: int | None
+    _residual_override: int | None
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, K: as given, else the outputs of a linear classifier.
+
+        Raises:
+            InputError: neither says it.
+        """
+        if self._n_classes is not None:
+            return self._n_classes
+        outputs = linear_outputs(self._modules.get(self.classifier_name))
+        if outputs is None:
+            raise unknown_classes(type(self).__name__)
+        return outputs
+
+    @n_classes.setter
+    def n_classes(self, n_classes: int) -> None:
+        self._n_classes = check_classes(n_classes)
+
+    def _build(self) -> None:
+        """Define the architecture, let its components follow dt, and initialise what they learn."""
+        self._define_architecture()
+        for name, module in self.named_modules():
+            if isinstance(module, Clocked):
+                module.follow(self.dt, name)
+        check_width(linear_outputs(self._modules.get(self.classifier_name)), self._n_classes)
+        self._init_parameters()
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _define_architecture(self) -> None:
+        """Set ``layer_names`` and ``layer_operations`` and build the modules that they name."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _define_architecture()")
+
+    def _init_parameters(self) -> None:
+        """Initialise parameters; the modules' own initialisation unless a subclass does otherwise."""
+
+    def reset(self) -> None:
+        """Nothing to do: state lives for one call of ``forward``, or in the hands of the caller of ``step``.
+
+        The same input gives the same output, bit for bit, before and after.
+        """
+
+    def plan(self, feedforward_only: bool | None = None) -> Plan:
+        """What the engine does for each layer, from the names and modules as they are now.
+
+        Raises:
+            InputError: a name that resolves to nothing.
+        """
+        layers = self.chain
+        if not layers:
+            raise InputError(
+                f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture()"
+            )
+        check_operations(self, layers, self.layer_operations, self._may_be_absent())
+        made = make_plan(
+            self,
+            {layer: tuple(self.layer_operations) for layer in layers},
+            {layer: self.feedforward_delay_steps(layer) for layer in layers},
+            self.feedforward_only if feedforward_only is None else feedforward_only,
+            self.without_skip,
+        )
+        origin = Origin(
+            self.dt,
+            self.image,
+            tuple((layer.name, layer.start) for layer in made.layers),
+            tuple(sorted(tuple(parameter.shape) for parameter in self.parameters())),
+            made.horizon,
+        )
+        return replace(made, owner=id(self), origin=origin)
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(C, H, W) of the input."""
+        return self.n_channels, self.height, self.width
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The layers that run in time: ``layer_names`` without the classifier, which reads out the last of them."""
+        return tuple(layer for layer in self.layer_names if layer != self.classifier_name)
+
+    def _may_be_absent(self) -> tuple[str, ...]:
+        """Operations that may resolve to nothing: those that the class declares, and those that no class has chosen."""
+        declared = type(self).optional_operations
+        own = () if declared is Architecture.optional_operations else tuple(declared)
+        return (*own, *DEFAULT_OPERATIONS[1:]) if tuple(self.layer_operations) == DEFAULT_OPERATIONS else own
+
+    def feedforward_delay_steps(self, layer: str) -> int:
+        """Delay from a layer to the next in steps."""
+        delay = resolve_by_layer(self.t_feedforward, self.chain, 0.0, "t_feedforward")[layer]
+        return ms_to_steps(
+            float(delay),
+            self.dt,
+            f"t_feedforward.{layer}" if isinstance(self.t_feedforward, Mapping) else "t_feedforward",
+        )
+
+    @property
+    def n_residual_timesteps(self) -> int:
+        """R: steps after a frame until the classifier has heard of it along the whole chain of layers."""
+        if self._residual_override is not None:
+            return self._residual_override
+        return sum(self.feedforward_delay_steps(layer) for layer in self.chain)
+
+    def set_residual_timesteps(self, n_timesteps: int | None = None, max_timesteps: int = 100) -> None:
+        """Set the residual steps, or with None let them follow from the delays.
+
+        Raises:
+            InputError: a number below 0 or above ``max_timesteps``.
+        """
+        self._residual_override = None
+        steps = self.n_residual_timesteps if n_timesteps is None else int(n_timesteps)
+        if not 0 <= steps <= max_timesteps:
+            raise InputError(
+                f"n_timesteps={steps} residual steps are not between 0 and max_timesteps={max_timesteps}"
+            )
+        self._residual_override = None if n_timesteps is None else steps

@@ -28,7 +28,7 @@ class ConfiguredModel(BaseModel):
 
     Args:
         input_dims: (T, C, H, W), or (C, H, W) for the schema's number of steps.
-        n_classes: number of classes.
+        n_classes: number of classes, needed by every shipped model.
         **kwargs: the keys of ``schema`` (durations in ms) and of the base classes.
 
     Raises:
@@ -38,7 +38,7 @@ class ConfiguredModel(BaseModel):
     schema: ClassVar[type[TemporalArgs]]
 
     def __init__(
-        self, input_dims: Sequence[int] = (3, 224, 224), n_classes: int = 1000, **kwargs: Any
+        self, input_dims: Sequence[int] = (3, 224, 224), n_classes: int | None = None, **kwargs: Any
     ) -> None:
         reject_unknown_arguments(type(self), kwargs, self.schema.model_fields)
         given = {name: kwargs.pop(name) for name in self.schema.model_fields if name in kwargs}

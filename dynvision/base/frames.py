@@ -295,7 +295,10 @@ def every(length: int, n: int) -> range:
 
 
 def gather_logits(
-    outputs: Sequence[Frames], frames: Frames, read_out: Callable[[Tensor], Tensor], n_classes: int
+    outputs: Sequence[Frames],
+    frames: Frames,
+    read_out: Callable[[Tensor], Tensor],
+    n_classes: Callable[[], int],
 ) -> Tensor:
     """Outputs of every step, zero before the first activity has arrived.
 
@@ -303,7 +306,7 @@ def gather_logits(
         outputs: the last layer's activity at the steps at which there is any, in their order.
         frames: the input of n steps that they answer to, from step 0 on.
         read_out: maps (n B, C, H, W) to (n B, K).
-        n_classes: K, where there is no activity to say so.
+        n_classes: gives K, where there is no activity to say so.
 
     Returns:
         (B, n, K).
@@ -315,6 +318,6 @@ def gather_logits(
         logits.append(stacked.expand(-1, output.n, -1) if read.constant else stacked)
     missing = outputs[0].first if outputs else frames.n
     if missing:
-        like = logits[0] if logits else frames.values.new_zeros((frames.batch, 1, n_classes))
+        like = logits[0] if logits else frames.values.new_zeros((frames.batch, 1, n_classes()))
         logits.insert(0, like.new_zeros((frames.batch, missing, like.shape[-1])))
     return torch.cat(logits, dim=1)

@@ -34,15 +34,17 @@ from dynvision.base.optimization import (
     parameter_groups,
     training_length,
 )
-from dynvision.base.temporal_base import TemporalBase
+from dynvision.base.temporal_base import ARGS, TemporalBase
 from dynvision.config.model import presentation_arguments
 from dynvision.config.optimization import check_optimization
-from dynvision.config.training import criterion_arguments, training_arguments
+from dynvision.config.training import TrainingConfig, criterion_arguments, training_arguments
 from dynvision.errors import InputError
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
 from dynvision.trials.presentation import presentation_trial, shuffled_by
 from dynvision.trials.segment import Trial, timed_labels
 from dynvision.units import ms_to_steps
+
+TRAINING = TrainingConfig()  # its defaults are those of a run of the workflow
 
 
 class Presentation(NamedTuple):
@@ -88,20 +90,20 @@ class LightningBase(KeptArguments):
 
     def __init__(
         self,
-        optimizer: str = "Adam",
-        learning_rate: float = 0.001,
-        weight_decay: float = 0.0,
+        optimizer: str = TRAINING.optimizer,
+        learning_rate: float = TRAINING.learning_rate,
+        weight_decay: float = TRAINING.weight_decay,
         optimizer_args: Mapping[str, Any] | None = None,
-        scheduler: str | None = "StepLR",
+        scheduler: str | None = TRAINING.scheduler,
         scheduler_args: Mapping[str, Any] | None = None,
-        warmup_epochs: float = 0.0,
-        learning_rate_factors: Mapping[str, float] | None = None,
+        warmup_epochs: float = TRAINING.warmup_epochs,
+        learning_rate_factors: Mapping[str, float] | None = TRAINING.learning_rate_factors,
         criterion_params: Any = (("CrossEntropyLoss", {"weight": 1.0}),),
-        data_presentation_pattern: str = "1",
-        shuffle_presentation_pattern: bool = False,
-        loss_reaction_time: float = 0.0,
-        non_label_index: int = -1,
-        truncated_bptt_timesteps: int = 0,
+        data_presentation_pattern: str = ARGS.data_presentation_pattern,
+        shuffle_presentation_pattern: bool = ARGS.shuffle_presentation_pattern,
+        loss_reaction_time: float = ARGS.loss_reaction_time,
+        non_label_index: int = ARGS.non_label_index,
+        truncated_bptt_timesteps: int = ARGS.truncated_bptt_timesteps,
         seed: int = 0,
         log_every_n_steps: int = 50,
         **kwargs: Any,

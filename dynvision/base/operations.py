@@ -13,6 +13,7 @@ from typing import Literal
 from torch import nn
 
 from dynvision.errors import unknown_name
+from dynvision.model_components.clocked import Clocked
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.recurrent_connection import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
@@ -68,6 +69,8 @@ def resolve_operations(
         module = place(model, layer) if name == "layer" else find_module(model, name, layer)
         if module is None:
             continue
+        if isinstance(module, Clocked):
+            module.follow(model.dt, f"{name}_{layer}" if name != "layer" else layer)  # type: ignore[arg-type]
         if isinstance(module, RecurrentConnectedConv2d):
             found.extend(_expand_recurrent_conv(name, module, feedforward_only))
         elif isinstance(module, RecurrentConnection):

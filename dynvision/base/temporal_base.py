@@ -20,16 +20,21 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from dynvision.base.architecture import PublishedWeights, parse_input_dims, reject_unknown_arguments
+from dynvision.base.architecture import (
+    DEFAULT_OPERATIONS,
+    Architecture,
+    parse_input_dims,
+    reject_unknown_arguments,
+)
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
-from dynvision.base.inputs import Origin, as_video, check_frames, check_state
+from dynvision.base.inputs import as_video, check_frames, check_state
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
-from dynvision.base.operations import check_operations
+from dynvision.base.outputs import check_classes, check_width
 from dynvision.base.padded_channels import can_pad, pads_here
-from dynvision.base.plan import Plan, make_plan
-from dynvision.config.by_layer import resolve_by_layer
+from dynvision.base.plan import Plan
+from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed
 from dynvision.model_components.stateful import StatefulOperation
@@ -37,26 +42,15 @@ from dynvision.trials import Trial
 from dynvision.trials.presentation import shown_trial
 from dynvision.units import ms_to_steps
 
-DEFAULT_OPERATIONS = (
-    "layer",
-    "addext",
-    "addskip",
-    "addfeedback",
-    "tstep",
-    "nonlin",
-    "supralin",
-    "record",
-    "delay",
-    "pool",
-)
+ARGS = RecurrentArgs()  # every default of a model is written once, in the schema
 
 
-class TemporalBase(Recordable, PublishedWeights, nn.Module):
+class TemporalBase(Recordable, Architecture):
     """A network of named layers with delays, run in time.
 
     Args:
         input_dims: (T, C, H, W): steps of a presentation, channels, height and width; or (C, H, W).
-        n_classes: number of classes; 1000 unless given.
+        n_classes: number of classes, K; without it the read-out decides, and an architecture that asks for it is refused.
         n_timesteps: steps of a presentation; by default ``input_dims[0]``.
         dt: integration step in ms.
         tau: time constant in ms, for subclasses to use.
@@ -76,21 +70,19 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
     """
 
     call_super_init = True  # so that mixins behind nn.Module in the resolution order are constructed too
-    optional_operations: Sequence[str] = DEFAULT_OPERATIONS[1:]
-    module_paths: Mapping[str, Sequence[str]] = {}
 
     def __init__(
         self,
         input_dims: Sequence[int] = (20, 3, 224, 224),
         n_classes: int | None = None,
         n_timesteps: int | None = None,
-        dt: float = 2.0,
-        tau: float = 8.0,
-        t_feedforward: float | Mapping[str, float] = 0.0,
-        t_idle: float = 0.0,
-        feedforward_only: bool = False,
+        dt: float = ARGS.dt,
+        tau: float = ARGS.tau,  # type: ignore[assignment]
+        t_feedforward: float | Mapping[str, float] = ARGS.t_feedforward,
+        t_idle: float = ARGS.t_idle,
+        feedforward_only: bool = ARGS.feedforward_only,
         without_skip: bool = False,
-        non_input_value: float = 0.0,
+        non_input_value: float = ARGS.non_input_value,
         block_steps: int | None = None,
         checkpoint_segments: int = 0,
         cuda_graphs: bool = True,
@@ -101,7 +93,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         steps, self.n_channels, self.height, self.width = parse_input_dims(input_dims)
         self.n_timesteps = int(n_timesteps or steps)
         self.input_dims = (self.n_timesteps, self.n_channels, self.height, self.width)
-        self.n_classes = 1000 if n_classes is None else int(n_classes)
+        self._n_classes = None if n_classes is None else check_classes(n_classes)
         self.dt, self.tau = float(dt), tau
         self.t_feedforward, self.t_idle = t_feedforward, float(t_idle)
         self.feedforward_only, self.without_skip = feedforward_only, without_skip
@@ -113,102 +105,7 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         self.layer_operations: Sequence[str] = DEFAULT_OPERATIONS
         self.classifier_name = "classifier"
         self._residual_override: int | None = None
-        self._define_architecture()
-        self._init_parameters()
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _define_architecture(self) -> None:
-        """Set ``layer_names`` and ``layer_operations`` and build the modules that they name."""
-        raise NotImplementedError(f"{type(self).__name__} must implement _define_architecture()")
-
-    def _init_parameters(self) -> None:
-        """Initialise parameters; the modules' own initialisation unless a subclass does otherwise."""
-
-    def reset(self) -> None:
-        """Nothing to do: state lives for one call of ``forward``, or in the hands of the caller of ``step``.
-
-        The same input gives the same output, bit for bit, before and after.
-        """
-
-    # --- the plan ---------------------------------------------------------------------------------------------------
-
-    def plan(self, feedforward_only: bool | None = None) -> Plan:
-        """What the engine does for each layer, from the names and modules as they are now.
-
-        Raises:
-            InputError: a name that resolves to nothing.
-        """
-        layers = self.chain
-        if not layers:
-            raise InputError(
-                f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture()"
-            )
-        optional = (
-            (*self.optional_operations,) if self._uses_default_operations() else self._declared_optional()
-        )
-        check_operations(self, layers, self.layer_operations, optional)
-        made = make_plan(
-            self,
-            {layer: tuple(self.layer_operations) for layer in layers},
-            {layer: self.feedforward_delay_steps(layer) for layer in layers},
-            self.feedforward_only if feedforward_only is None else feedforward_only,
-            self.without_skip,
-        )
-        origin = Origin(
-            self.dt,
-            self.image,
-            tuple((layer.name, layer.start) for layer in made.layers),
-            tuple(sorted(tuple(parameter.shape) for parameter in self.parameters())),
-            made.horizon,
-        )
-        return replace(made, owner=id(self), origin=origin)
-
-    @property
-    def image(self) -> tuple[int, int, int]:
-        """(C, H, W) of the input."""
-        return self.n_channels, self.height, self.width
-
-    @property
-    def chain(self) -> tuple[str, ...]:
-        """The layers that run in time: ``layer_names`` without the classifier, which reads out the last of them."""
-        return tuple(layer for layer in self.layer_names if layer != self.classifier_name)
-
-    def _uses_default_operations(self) -> bool:
-        return tuple(self.layer_operations) == DEFAULT_OPERATIONS
-
-    def _declared_optional(self) -> tuple[str, ...]:
-        declared = type(self).optional_operations
-        return () if declared is TemporalBase.optional_operations else tuple(declared)
-
-    def feedforward_delay_steps(self, layer: str) -> int:
-        """Delay from a layer to the next in steps."""
-        delay = resolve_by_layer(self.t_feedforward, self.chain, 0.0, "t_feedforward")[layer]
-        return ms_to_steps(
-            float(delay),
-            self.dt,
-            f"t_feedforward.{layer}" if isinstance(self.t_feedforward, Mapping) else "t_feedforward",
-        )
-
-    @property
-    def n_residual_timesteps(self) -> int:
-        """R: steps after a frame until the classifier has heard of it along the whole chain of layers."""
-        if self._residual_override is not None:
-            return self._residual_override
-        return sum(self.feedforward_delay_steps(layer) for layer in self.chain)
-
-    def set_residual_timesteps(self, n_timesteps: int | None = None, max_timesteps: int = 100) -> None:
-        """Set the residual steps, or with None let them follow from the delays.
-
-        Raises:
-            InputError: a number below 0 or above ``max_timesteps``.
-        """
-        self._residual_override = None
-        steps = self.n_residual_timesteps if n_timesteps is None else int(n_timesteps)
-        if not 0 <= steps <= max_timesteps:
-            raise InputError(
-                f"n_timesteps={steps} residual steps are not between 0 and max_timesteps={max_timesteps}"
-            )
-        self._residual_override = None if n_timesteps is None else steps
+        self._build()
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -318,7 +215,9 @@ class TemporalBase(Recordable, PublishedWeights, nn.Module):
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with _weights_once():
             outputs, state = advance(plan, frames, state, self.block_steps, joined(observer, watch=watch))
-            return gather_logits(outputs, frames, self.read_out, self.n_classes), state
+            logits = gather_logits(outputs, frames, self.read_out, lambda: self.n_classes)
+            check_width(logits.shape[-1], self._n_classes)
+            return logits, state
 
     def step(self, frame: Tensor, state: ModelState, plan: Plan | None = None) -> tuple[Tensor, ModelState]:
         """One step of streaming inference.

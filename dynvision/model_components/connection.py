@@ -13,16 +13,17 @@ import math
 from torch import Tensor, nn
 
 from dynvision.functional.maps import find_merge, resize_nearest
-from dynvision.units import ms_to_steps
+from dynvision.model_components.clocked import Clocked
+from dynvision.units import ms_to_steps, steps_to_ms
 
 
-class Connection(nn.Module):
+class Connection(Clocked):
     """A delayed connection from a source layer into the signal of a target layer: ``h = transform(r_source)``.
 
     Args:
         source: name of the source layer.
         t_connection: delay in ms.
-        dt: integration step in ms.
+        dt: as of :class:`Clocked`.
         merge: ``additive`` or ``multiplicative``.
     """
 
@@ -30,14 +31,29 @@ class Connection(nn.Module):
     shortest_delay_is_dt = False
 
     def __init__(
-        self, source: str, t_connection: float = 0.0, dt: float = 2.0, merge: str = "additive"
+        self, source: str, t_connection: float = 0.0, dt: float | None = None, merge: str = "additive"
     ) -> None:
-        super().__init__()
+        super().__init__(dt)
         self.source = source
         self.merge_name = merge
         self.merge = find_merge(merge)
+        self.t_connection = float(t_connection)
+        if dt is not None:
+            self.check_dt(self.dt)
+
+    @property
+    def delay_steps(self) -> int:
+        """The delay in steps."""
+        shortest = self.dt if self.shortest_delay_is_dt else 0.0
+        return ms_to_steps(self.t_connection, self.dt, self.delay_name, minimum_ms=shortest)
+
+    @delay_steps.setter
+    def delay_steps(self, steps: int) -> None:
+        self.t_connection = steps_to_ms(steps, self.dt)
+
+    def check_dt(self, dt: float) -> None:
         shortest = dt if self.shortest_delay_is_dt else 0.0
-        self.delay_steps = ms_to_steps(t_connection, dt, self.delay_name, minimum_ms=shortest)
+        ms_to_steps(self.t_connection, dt, self.delay_name, minimum_ms=shortest)
 
     def transform(self, r: Tensor) -> Tensor:
         """The source's activity (B, C_source, H, W) as the target hears it, (B, C, H', W')."""
@@ -60,7 +76,7 @@ class PointwiseConnection(Connection):
         out_channels: channels of the target.
         size: (H, W) of the target.
         t_connection: delay in ms.
-        dt: integration step in ms.
+        dt: as of :class:`Clocked`.
         merge: ``additive`` or ``multiplicative``.
         bias: whether the 1 x 1 convolution has a bias.
     """
@@ -72,7 +88,7 @@ class PointwiseConnection(Connection):
         out_channels: int,
         size: tuple[int, int],
         t_connection: float = 0.0,
-        dt: float = 2.0,
+        dt: float | None = None,
         merge: str = "additive",
         bias: bool = True,
     ) -> None:
@@ -128,7 +144,7 @@ class Pathway(Connection):
         source: str,
         path: nn.Module,
         t_connection: float = 0.0,
-        dt: float = 2.0,
+        dt: float | None = None,
         merge: str = "additive",
     ) -> None:
         super().__init__(source, t_connection, dt, merge)

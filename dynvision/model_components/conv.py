@@ -8,18 +8,39 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynvision.errors import InputError
+
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """``conv(x)`` for a square convolution with padding k // 2: (B, C_in, H, W) to (B, C_out, H', W')."""
     return _convolve_pixel(conv, x) if _sees_only_padding(conv, x) else conv(x)
 
 
+def check_kernel(kernel_size: object, name: str = "kernel_size", odd: bool = False) -> None:
+    """Check the side of a square kernel.
+
+    Raises:
+        InputError: it is not one number above 0, or has no middle where it needs one.
+    """
+    whole = isinstance(kernel_size, int) and not isinstance(kernel_size, bool) and kernel_size > 0
+    if not whole or (odd and kernel_size % 2 == 0):  # type: ignore[operator]
+        raise InputError(
+            f"{name}={kernel_size} must be one {'odd ' if odd else ''}number above 0: kernels are square"
+            f"{' and keep the size of the maps' if odd else ''}"
+        )
+
+
 class Conv2d(nn.Conv2d):
-    """A square convolution with padding k // 2, safe on maps of one pixel."""
+    """A square convolution with padding k // 2, safe on maps of one pixel.
+
+    Raises:
+        InputError: a kernel that is not square.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True
     ) -> None:
+        check_kernel(kernel_size)
         super().__init__(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:

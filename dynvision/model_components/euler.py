@@ -13,15 +13,13 @@ class EulerStep(Solver):
 
     tau_floor_in_dt = 1.0
 
-    def __init__(
-        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool | str = False, n_channels: int = 1
-    ) -> None:
-        if dt > tau:
+    def check_dt(self, dt: float) -> None:
+        if dt > self.tau_init:
             raise InputError(
-                f"dt={dt:g} ms is larger than tau={tau:g} ms, which the Euler solver cannot integrate; "
+                f"dt={dt:g} ms is larger than tau={self.tau_init:g} ms, which the Euler solver cannot integrate; "
                 f"lower dt, raise tau, or set dynamics_solver: exponential_euler"
             )
-        super().__init__(dt, tau, train_tau, n_channels)
+        super().check_dt(dt)
 
     def gain(self) -> float | Tensor:
         return self.dt / self.tau

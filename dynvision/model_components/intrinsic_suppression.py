@@ -10,23 +10,37 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from dynvision.model_components.clocked import Clocked, check_time_constant
 from dynvision.model_components.stateful import StatefulOperation
 
 
-class IntrinsicSuppression(StatefulOperation):
+class IntrinsicSuppression(StatefulOperation, Clocked):
     """Activity-silent adaptation within each unit.
 
     Args:
         strength: b, >= 0.
         tau: tau_s in ms, >= dt.
-        dt: integration step in ms.
+        dt: as of :class:`Clocked`.
+
+    Raises:
+        InputError: tau is shorter than dt.
     """
 
     needs_activity = True
 
-    def __init__(self, strength: float, tau: float = 50.0, dt: float = 2.0) -> None:
-        super().__init__()
-        self.strength, self.rate = strength, dt / tau
+    def __init__(self, strength: float, tau: float = 50.0, dt: float | None = None) -> None:
+        super().__init__(dt)
+        self.strength, self.tau = strength, float(tau)
+        if dt is not None:
+            self.check_dt(self.dt)
+
+    def check_dt(self, dt: float) -> None:
+        check_time_constant(self.tau, dt, "tau_intrinsic_suppression")
+
+    @property
+    def rate(self) -> float:
+        """dt / tau."""
+        return self.dt / self.tau
 
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if r is None:

@@ -35,7 +35,11 @@ class LiquidStep(Solver):
     """
 
     def __init__(
-        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool | str = False, n_channels: int = 1
+        self,
+        dt: float | None = None,
+        tau: float = 5.0,
+        train_tau: bool | str = False,
+        n_channels: int = 1,
     ) -> None:
         super().__init__(dt, tau, train_tau, n_channels)
         shape = (n_channels, 1, 1)

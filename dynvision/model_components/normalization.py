@@ -22,15 +22,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynvision.functional.recurrent_scan import recurrent_scan
+from dynvision.model_components.clocked import Clocked, check_time_constant
 from dynvision.model_components.stateful import StatefulOperation
 
 
-class DivisiveNormalization(StatefulOperation):
+class DivisiveNormalization(StatefulOperation, Clocked):
     """Delayed divisive normalisation.
 
     Args:
         tau: tau_n in ms, >= dt.
-        dt: integration step in ms.
+        dt: as of :class:`Clocked`.
         sigma: semi-saturation, > 0, in units of activity.
         n: exponent, >= 1.
         gain: g; 0 is sigma^n.
@@ -38,6 +39,9 @@ class DivisiveNormalization(StatefulOperation):
         size: side of the neighbourhood in px, odd; 0 is the whole map.
         learned: which of ``sigma`` and ``gain`` are learned, one number each; with ``.channel`` behind, one a channel.
         n_channels: channels of the layer.
+
+    Raises:
+        InputError: tau is shorter than dt.
     """
 
     on_output = True
@@ -45,7 +49,7 @@ class DivisiveNormalization(StatefulOperation):
     def __init__(
         self,
         tau: float = 100.0,
-        dt: float = 2.0,
+        dt: float | None = None,
         sigma: float = 1.0,
         n: float = 1.0,
         gain: float = 0.0,
@@ -54,12 +58,22 @@ class DivisiveNormalization(StatefulOperation):
         learned: Collection[str] = (),
         n_channels: int = 1,
     ) -> None:
-        super().__init__()
-        self.rate, self.n, self.pool, self.size = dt / tau, float(n), pool, size
+        super().__init__(dt)
+        self.tau, self.n, self.pool, self.size = float(tau), float(n), pool, size
+        if dt is not None:
+            self.check_dt(self.dt)
         self.fixed_sigma, self.fixed_gain = float(sigma), float(gain)
         self.log_sigma = _learned("sigma", learned, float(sigma), n_channels)
         # Relative to sigma^n, so that a learned gain and a learned sigma do not pull at each other.
         self.log_gain = _learned("gain", learned, float(gain) / float(sigma) ** float(n) or 1.0, n_channels)
+
+    def check_dt(self, dt: float) -> None:
+        check_time_constant(self.tau, dt, "tau_divisive_normalization")
+
+    @property
+    def rate(self) -> float:
+        """dt / tau_n."""
+        return self.dt / self.tau
 
     @property
     def sigma(self) -> float | Tensor:

@@ -8,14 +8,15 @@ function of its inputs: the engine keeps the activity.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dynvision.functional.maps import find_merge, resize_to_target
+from dynvision.model_components.clocked import Clocked
 from dynvision.model_components.recurrence import build_operator, initialize_operator
-from dynvision.units import ms_to_steps
+from dynvision.units import ms_to_steps, steps_to_ms
 
 
-class RecurrentConnection(nn.Module):
+class RecurrentConnection(Clocked):
     """A connection from a layer's own delayed activity.
 
     Args:
@@ -25,7 +26,8 @@ class RecurrentConnection(nn.Module):
         recurrence_merge: ``additive`` or ``multiplicative``.
         kernel_size: k of the operator.
         bias: bias of the operator.
-        t_recurrence, dt: delay and integration step in ms.
+        t_recurrence: delay in ms.
+        dt: as of :class:`Clocked`.
         max_weight_init: weights start uniform in +- this.
         target_size: (H, W) of the target; needed only where the recurrent signal can arrive before any input.
 
@@ -44,13 +46,15 @@ class RecurrentConnection(nn.Module):
         kernel_size: int = 3,
         bias: bool = True,
         t_recurrence: float = 6.0,
-        dt: float = 2.0,
+        dt: float | None = None,
         max_weight_init: float = 0.001,
         target_size: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(dt)
         self.recurrence_merge = recurrence_merge
-        self.delay_steps = ms_to_steps(t_recurrence, dt, "t_recurrence", minimum_ms=dt)
+        self.t_recurrence = float(t_recurrence)
+        if dt is not None:
+            self.check_dt(self.dt)
         self.merge = find_merge(recurrence_merge)
         self.target_size = target_size
         target = in_channels if out_channels is None else out_channels
@@ -58,6 +62,18 @@ class RecurrentConnection(nn.Module):
         assert recurrence is not None
         self.recurrence = recurrence
         initialize_operator(recurrence, max_weight_init)
+
+    @property
+    def delay_steps(self) -> int:
+        """The delay in steps."""
+        return ms_to_steps(self.t_recurrence, self.dt, "t_recurrence", minimum_ms=self.dt)
+
+    @delay_steps.setter
+    def delay_steps(self, steps: int) -> None:
+        self.t_recurrence = steps_to_ms(steps, self.dt)
+
+    def check_dt(self, dt: float) -> None:
+        ms_to_steps(self.t_recurrence, dt, "t_recurrence", minimum_ms=dt)
 
     def recurrent_signal(self, r: Tensor) -> Tensor:
         """The operator applied to the layer's own delayed activity, (B, C, H, W) to (B, C', H, W)."""

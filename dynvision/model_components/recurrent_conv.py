@@ -10,18 +10,21 @@ The module is a pure function of its inputs: the engine of :class:`dynvision.bas
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import find_merge, resize_to_target
-from dynvision.model_components.conv import convolve
+from dynvision.model_components.clocked import Clocked
+from dynvision.model_components.conv import check_kernel, convolve
 from dynvision.model_components.recurrence import build_operator, initialize_operator
-from dynvision.units import ms_to_steps
+from dynvision.units import ms_to_steps, steps_to_ms
 
 TARGETS = ("output", "middle", "input")
 
 
-class RecurrentConnectedConv2d(nn.Module):
+class RecurrentConnectedConv2d(Clocked):
     """Convolution in one or two stages with a recurrent connection.
 
     Args:
@@ -35,7 +38,8 @@ class RecurrentConnectedConv2d(nn.Module):
         recurrence_merge: ``additive`` or ``multiplicative``.
         recurrence_kernel_size: k of the operator; by default that of the (first) convolution.
         recurrence_bias: bias of the operator; by default that of the last convolution.
-        t_recurrence, dt: delay and integration step in ms.
+        t_recurrence: delay in ms.
+        dt: as of :class:`Clocked`.
         max_weight_init: recurrent weights start uniform in +- this.
         target_size: (H, W) of the recurrent target; needed only where the recurrent signal can arrive before any input.
 
@@ -58,11 +62,11 @@ class RecurrentConnectedConv2d(nn.Module):
         recurrence_kernel_size: int | None = None,
         recurrence_bias: bool | None = None,
         t_recurrence: float = 6.0,
-        dt: float = 2.0,
+        dt: float | None = None,
         max_weight_init: float = 0.001,
         target_size: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(dt)
         if recurrence_target not in TARGETS:
             raise unknown_name("recurrence_target", recurrence_target, TARGETS)
         if recurrence_target == "middle" and mid_channels is None and recurrence_type != "none":
@@ -70,11 +74,18 @@ class RecurrentConnectedConv2d(nn.Module):
                 "recurrence_target middle needs layers of two stages (mid_channels, as in DyRCNNx8); "
                 "set recurrence_target: output or input"
             )
-        kernels, strides, biases = _pair(kernel_size), _pair(stride), _pair(bias)
+        stages = 1 if mid_channels is None else 2
+        kernels, strides = (
+            _of_stages(kernel_size, "kernel_size", stages),
+            _of_stages(stride, "stride", stages),
+        )
+        biases = _of_stages(bias, "bias", stages)
+        for kernel in kernels:
+            check_kernel(kernel)
         self.in_channels, self.out_channels, self.mid_channels = in_channels, out_channels, mid_channels
         self.recurrence_type, self.recurrence_target = recurrence_type, recurrence_target
         self.recurrence_merge = recurrence_merge
-        self.delay_steps = ms_to_steps(t_recurrence, dt, "t_recurrence", minimum_ms=dt)
+        self.t_recurrence = float(t_recurrence)
         self.merge = find_merge(recurrence_merge)
         self.target_size = target_size
         first_out = out_channels if mid_channels is None else mid_channels
@@ -95,6 +106,8 @@ class RecurrentConnectedConv2d(nn.Module):
             recurrence_kernel_size or kernels[0],
             biases[-1] if recurrence_bias is None else recurrence_bias,
         )
+        if dt is not None:
+            self.check_dt(self.dt)
         self.max_weight_init = max_weight_init
         self.reset_parameters()
 
@@ -122,6 +135,19 @@ class RecurrentConnectedConv2d(nn.Module):
     def feedforward(self, x: Tensor) -> Tensor:
         """The drive without recurrence, (B, C_out, H', W')."""
         return self.second_stage(self.first_stage(x))
+
+    @property
+    def delay_steps(self) -> int:
+        """The delay in steps."""
+        return ms_to_steps(self.t_recurrence, self.dt, "t_recurrence", minimum_ms=self.dt)
+
+    @delay_steps.setter
+    def delay_steps(self, steps: int) -> None:
+        self.t_recurrence = steps_to_ms(steps, self.dt)
+
+    def check_dt(self, dt: float) -> None:
+        if self.recurrence is not None:
+            ms_to_steps(self.t_recurrence, dt, "t_recurrence", minimum_ms=dt)
 
     def recurrent_signal(self, r: Tensor) -> Tensor:
         """The operator applied to the layer's own delayed activity, (B, C_out, H', W'); of the same size."""
@@ -163,8 +189,20 @@ class RecurrentConnectedConv2d(nn.Module):
         return x
 
 
-def _pair(value):  # type: ignore[no-untyped-def]
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+def _of_stages(value: Any, name: str, stages: int) -> tuple[Any, Any]:
+    """The value of each of two stages; a pair is one value for each of them, and never height and width.
+
+    Raises:
+        InputError: a pair for one stage, or a row of another length.
+    """
+    if not isinstance(value, (tuple, list)):
+        return value, value
+    if stages != len(value):
+        raise InputError(
+            f"{name}={tuple(value)} is one value for each of {len(value)} stages, and this layer has {stages}; give one "
+            f"{name} (kernels and strides are square){'' if stages == 2 else ', or mid_channels for a second stage'}"
+        )
+    return (value[0], value[1]) if stages == 2 else (value[0], value[0])
 
 
 RConv2d = RecurrentConnectedConv2d

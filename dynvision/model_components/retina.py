@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dynvision.model_components.conv import check_kernel
+
 
 class Retina(nn.Module):
     """Args: in_channels of the image; mid_channels, out_channels of the two convolutions; kernel_size, odd."""
@@ -17,6 +19,7 @@ class Retina(nn.Module):
         self, in_channels: int = 3, mid_channels: int = 36, out_channels: int = 18, kernel_size: int = 9
     ) -> None:
         super().__init__()
+        check_kernel(kernel_size, odd=True)
         self.out_channels = out_channels
         self.conv = nn.Conv2d(in_channels, mid_channels, kernel_size, padding=kernel_size // 2)
         self.nonlin = nn.ReLU()

@@ -25,13 +25,14 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
+from dynvision.model_components.clocked import Clocked
 
 
-class Solver(nn.Module):
+class Solver(Clocked):
     """A scheme for the leaky unit.
 
     Args:
-        dt: integration step in ms.
+        dt: as of :class:`Clocked`.
         tau: time constant in ms, > 0; the starting value where it is learned.
         train_tau: learn one positive time constant; ``"channel"`` learns one for each channel.
         n_channels: channels of the layer, for a scheme that learns something for each.
@@ -44,21 +45,50 @@ class Solver(nn.Module):
     tau_floor_in_dt = 0.0  # a learned time constant stays above this many dt
 
     def __init__(
-        self, dt: float = 2.0, tau: float = 5.0, train_tau: bool | str = False, n_channels: int = 1
+        self,
+        dt: float | None = None,
+        tau: float = 5.0,
+        train_tau: bool | str = False,
+        n_channels: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(dt)
         if not tau > 0:
             raise InputError(f"tau={tau:g} ms must be a positive number of ms")
-        self.dt, self.tau_init, self.train_tau = float(dt), float(tau), bool(train_tau)
-        self._tau_floor = self.tau_floor_in_dt * self.dt
+        self.tau_init, self.train_tau = float(tau), bool(train_tau)
+        if dt is not None:
+            self.check_dt(self.dt)
         self.log_tau: nn.Parameter | None = None
         if train_tau:
-            if tau <= self._tau_floor:
-                raise InputError(
-                    f"train_tau needs tau={tau:g} ms to start above {self._tau_floor:g} ms; raise tau"
-                )
             shape = (n_channels, 1, 1) if train_tau == "channel" else ()
-            self.log_tau = nn.Parameter(torch.full(shape, math.log(tau - self._tau_floor)))
+            # Until dt is known, above a floor of 0.
+            floor = 0.0 if dt is None else self._tau_floor
+            self.log_tau = nn.Parameter(torch.full(shape, math.log(tau - floor)))
+
+    def check_dt(self, dt: float) -> None:
+        if self.train_tau and self.tau_init <= self.tau_floor_in_dt * dt:
+            raise InputError(
+                f"train_tau needs tau={self.tau_init:g} ms to start above {self.tau_floor_in_dt * dt:g} ms; raise tau"
+            )
+
+    @torch.no_grad()
+    def follow(self, dt: float, name: str) -> None:
+        knew = self._dt is not None
+        super().follow(dt, name)
+        if self.log_tau is None or knew or not self._tau_floor:
+            return
+        if (self.log_tau == self.log_tau.new_tensor(math.log(self.tau_init))).all():  # not learned yet
+            self.start_at(self.tau_init)
+            return
+        tau = self.log_tau.exp()
+        if not (tau > self._tau_floor).all():
+            raise InputError(
+                f"{name}: a learned tau is not above {self._tau_floor:g} ms; lower dt or raise tau"
+            )
+        self.log_tau.copy_((tau - self._tau_floor).log())
+
+    @property
+    def _tau_floor(self) -> float:
+        return 0.0 if self._dt is None else self.tau_floor_in_dt * self._dt
 
     @property
     def tau(self) -> float | Tensor:

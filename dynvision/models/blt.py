@@ -43,7 +43,7 @@ class BL(ConfiguredModel):
     top_down: ClassVar[bool] = False
     optional_operations = ("addfeedback", "pool")
 
-    def __init__(self, input_dims: Any = (3, 128, 128), n_classes: int = 565, **kwargs: Any) -> None:
+    def __init__(self, input_dims: Any = (3, 128, 128), n_classes: int | None = None, **kwargs: Any) -> None:
         super().__init__(input_dims, n_classes, **kwargs)
 
     def _define_architecture(self) -> None:

@@ -42,22 +42,28 @@ def build_model(
     args = resolve_model_args(run.model.name, {**run.model.args, **changed})
     given = args.model_dump(exclude_unset=True)
     training = run.training
-    model = create(
-        run.model.name,
-        input_dims=(given.get("n_timesteps", args.n_timesteps), *input_shape),
-        n_classes=n_classes,
-        optimizer=training.optimizer,
-        optimizer_args=training.optimizer_args,
-        learning_rate=training.scaled_learning_rate,
-        weight_decay=training.weight_decay,
-        scheduler=training.scheduler,
-        scheduler_args=training.scheduler_args,
-        warmup_epochs=training.warmup_epochs,
-        learning_rate_factors=training.learning_rate_factors,
-        criterion_params=[(term.name, loss_arguments(term, training)) for term in training.loss],
-        seed=run.seed,
-        checkpoint_segments=checkpoint_segments,
-        **given,
-    )
+    of_data = {
+        "input_dims": (given.get("n_timesteps", args.n_timesteps), *input_shape),
+        "n_classes": n_classes,
+    }
+    of_training = {
+        "optimizer": training.optimizer,
+        "optimizer_args": training.optimizer_args,
+        "learning_rate": training.scaled_learning_rate,
+        "weight_decay": training.weight_decay,
+        "scheduler": training.scheduler,
+        "scheduler_args": training.scheduler_args,
+        "warmup_epochs": training.warmup_epochs,
+        "learning_rate_factors": training.learning_rate_factors,
+        "criterion_params": [(term.name, loss_arguments(term, training)) for term in training.loss],
+    }
+    of_run = {"seed": run.seed, "checkpoint_segments": checkpoint_segments}
+    for owner, settled in (("data", of_data), ("training", of_training), ("run", of_run)):
+        for name in given.keys() & settled.keys():
+            raise InputError(
+                f"model_args.{name}={given[name]!r} is no argument of a model in a run: its {owner} says "
+                f"{settled[name]!r}; leave it out of model_args"
+            )
+    model = create(run.model.name, **of_data, **of_training, **of_run, **given)
     assert isinstance(model, BaseModel)
     return model

@@ -74,7 +74,7 @@ class DyRCNN(ConfiguredModel):
     schema = DyRCNNArgs
 
     def __init__(
-        self, input_dims: Sequence[int] = (20, 3, 32, 32), n_classes: int = 10, **kwargs: Any
+        self, input_dims: Sequence[int] = (20, 3, 32, 32), n_classes: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(input_dims=input_dims, n_classes=n_classes, **kwargs)
 

@@ -111,7 +111,7 @@ def timing(name: str) -> Timing:
 def _measure(name: str) -> tuple[float, int]:
     torch.set_num_threads(1)
     # What the libraries take is not the model's.
-    create("DyRCNNx2", input_dims=(1, 1, 8, 8))(torch.zeros(1, 1, 8, 8))
+    create("DyRCNNx2", input_dims=(1, 1, 8, 8), n_classes=2)(torch.zeros(1, 1, 8, 8))
     model_class(name)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     torch.manual_seed(0)

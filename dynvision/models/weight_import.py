@@ -69,10 +69,13 @@ def import_weights(
     args = resolve_model_args(model_name, known)
     translated = dict(kind.translate_pretrained_layer_names(published))
     given = args.model_dump(exclude_unset=True)
-    size = resolution or find_model(model_name).image[-1]
+    entry = find_model(model_name)
+    size = resolution or entry.image[-1]
     with torch.device("meta"):  # shapes alone
-        probe = create(model_name, input_dims=(args.n_timesteps, 3, size, size), **given)
-    n_channels, n_classes = _sizes(probe, translated)
+        probe = create(
+            model_name, input_dims=(args.n_timesteps, 3, size, size), n_classes=entry.n_classes, **given
+        )
+    n_channels, n_classes = _sizes(probe, translated, entry.n_classes)
     dims = (args.n_timesteps, n_channels, size, size)
     model = create(model_name, input_dims=dims, n_classes=n_classes, **given)
     tensors = _fitted(model, translated)
@@ -130,8 +133,11 @@ def save_imported(imported: ImportedWeights, source: Path, output: Path) -> Path
     return config
 
 
-def _sizes(probe: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Channels of the images and number of classes, from the first convolution and the last matrix of a model."""
+def _sizes(probe: nn.Module, tensors: Mapping[str, Tensor], made_for: int) -> tuple[int, int]:
+    """Channels of the images and number of classes, from the first convolution and the last matrix of a model.
+
+    Without a matrix that fits, it is the number of classes that the model was made for; what does not fit is told then.
+    """
     parameters = list(probe.named_parameters())
     gains = ".original0"  # of normalised weights, one a channel
     convolution = next(
@@ -139,7 +145,7 @@ def _sizes(probe: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
     )
     matrix = next((n for n, p in reversed(parameters) if p.dim() == 2 and n in tensors), None)
     n_channels = tensors[convolution].shape[1] if convolution and tensors[convolution].dim() == 4 else 3
-    n_classes = tensors[matrix].shape[0] if matrix and tensors[matrix].dim() == 2 else 1000
+    n_classes = tensors[matrix].shape[0] if matrix and tensors[matrix].dim() == 2 else made_for
     return n_channels, n_classes
 
 

@@ -135,13 +135,13 @@ def test_mixins_behind_module_are_constructed_with_their_arguments():
             super().__init__(**kwargs)
             self.gain = gain
 
-    model = compose(TemporalBase, Monitoring, Behind, StorageBuffer)(gain=3.0, store_responses=2)
+    model = compose(TemporalBase, Monitoring, Behind, StorageBuffer)(gain=3.0, store_responses=2, n_classes=5)
     assert (model.gain, model.store_responses) == (3.0, 2)
 
 
 def test_temporal_base_comes_before_lightning_base():
     """The order of the pages; the other one cannot pass arguments on and says so."""
-    model = compose(TemporalBase, LightningBase)(input_dims=(3, 2, 8, 8), learning_rate=0.5)
+    model = compose(TemporalBase, LightningBase)(input_dims=(3, 2, 8, 8), n_classes=5, learning_rate=0.5)
     assert (model.learning_rate, model.n_timesteps) == (0.5, 3)
     with pytest.raises(TypeError, match="class Composed: write TemporalBase before LightningBase"):
         compose(LightningBase, TemporalBase)
@@ -181,7 +181,7 @@ def test_names_that_resolve_to_nothing_are_errors():
             self.layer_operations = ["layer", "nrm", "record"]
 
     with pytest.raises(InputError, match="unknown operation 'nrm'.*did you mean 'norm'"):
-        Misspelt(input_dims=(3, 2, 8, 8))(torch.randn(1, 2, 8, 8))
+        Misspelt(input_dims=(3, 2, 8, 8), n_classes=5)(torch.randn(1, 2, 8, 8))
 
     class Absent(Net, CoreModel):
         def _define_architecture(self):
@@ -189,9 +189,9 @@ def test_names_that_resolve_to_nothing_are_errors():
             self.layer_names = ["conf"]
 
     with pytest.raises(InputError, match="unknown layer 'conf'.*did you mean 'conv'"):
-        Absent(input_dims=(3, 2, 8, 8))(torch.randn(1, 2, 8, 8))
+        Absent(input_dims=(3, 2, 8, 8), n_classes=5)(torch.randn(1, 2, 8, 8))
     with pytest.raises(InputError, match=r"input of shape \(1, 3, 8, 8\) is not"):
-        compose(CoreModel)(input_dims=(3, 2, 8, 8))(torch.randn(1, 3, 8, 8))
+        compose(CoreModel)(input_dims=(3, 2, 8, 8), n_classes=5)(torch.randn(1, 3, 8, 8))
     with pytest.raises(InputError, match=r"input_dims=\(3, 2\) must be"):
         compose(CoreModel)(input_dims=(3, 2))
     with pytest.raises(NotImplementedError, match="TemporalBase must implement _define_architecture"):
@@ -208,7 +208,7 @@ class Coordinated(Net, TemporalBase, DtypeDeviceCoordinator):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("method", ["randn", "zeros", "ones"])
 def test_aligned_tensors(method, dtype):
-    model = Coordinated(input_dims=(3, 2, 8, 8)).to(dtype)
+    model = Coordinated(input_dims=(3, 2, 8, 8), n_classes=5).to(dtype)
     tensor = model.create_aligned_tensor(size=(4, 2, 8, 8), creation_method=method)
     assert (tensor.dtype, tensor.device, tensor.shape) == (dtype, model.conv.weight.device, (4, 2, 8, 8))
     assert {"zeros": 0.0, "ones": 1.0}.get(method, tensor[0, 0, 0, 0].item()) == tensor[0, 0, 0, 0].item()
@@ -217,7 +217,7 @@ def test_aligned_tensors(method, dtype):
 
 
 def test_aligned_tensors_take_arguments_of_torch():
-    model = Coordinated(input_dims=(3, 2, 8, 8))
+    model = Coordinated(input_dims=(3, 2, 8, 8), n_classes=5)
     assert model.create_aligned_tensor((2,), requires_grad=True).requires_grad
     assert model.create_aligned_tensor((2,), "ones", dtype=torch.int64).dtype == torch.int64
     with pytest.raises(InputError, match="unknown creation_method 'normal'.*ones, randn, zeros"):
@@ -225,7 +225,7 @@ def test_aligned_tensors_take_arguments_of_torch():
 
 
 def test_synchronisation_follows_the_first_parameter():
-    model = Coordinated(input_dims=(3, 2, 8, 8))
+    model = Coordinated(input_dims=(3, 2, 8, 8), n_classes=5)
     model.conv.double()
     model.propagate_dtype_sync()
     assert {p.dtype for p in model.parameters()} == {torch.float64}
@@ -278,7 +278,9 @@ def test_a_step_compiles_as_one_graph(seed):
 def test_a_step_compiles_with_inductor():
     torch.compiler.reset()
     torch.manual_seed(0)
-    model = create("DyRCNNx2", input_dims=(4, 1, 28, 28), t_feedforward=2.0, feedback="additive").eval()
+    model = create(
+        "DyRCNNx2", input_dims=(4, 1, 28, 28), n_classes=10, t_feedforward=2.0, feedback="additive"
+    ).eval()
     plan = model.plan()
     compiled = torch.compile(model.step, fullgraph=True)
     state = eager_state = model.initial_state(2, plan)

@@ -121,7 +121,7 @@ def test_a_skip_starts_a_layer_and_feedback_does_not():
 def test_engineering_time_is_biological_time(name, size, n, t_feedforward, skip_more, t_feedback):
     """(t_ff, t_skip, t_fb) is (0, t_skip - n t_ff, t_fb + n t_ff) with the same weights, shifted by R steps."""
     n_steps = 22
-    common = {"input_dims": (n_steps, 1, size, size), "feedback": "additive", "dt": 2.0}
+    common = {"input_dims": (n_steps, 1, size, size), "n_classes": 10, "feedback": "additive", "dt": 2.0}
     biological = create(
         name,
         t_feedforward=t_feedforward,
@@ -157,7 +157,7 @@ def test_engineering_time_is_biological_time(name, size, n, t_feedforward, skip_
 @pytest.mark.parametrize("name", ["DyRCNNx2", "DyRCNNx4", "DyRCNNx8"])
 def test_skip_that_engineering_time_cannot_express(name):
     """A skip faster than the chain would need a delay below 0 in engineering time; in biological time it runs."""
-    model = create(name, input_dims=(6, 1, 32, 32), t_feedforward=10.0, t_skip=4.0, dt=2.0)
+    model = create(name, input_dims=(6, 1, 32, 32), n_classes=10, t_feedforward=10.0, t_skip=4.0, dt=2.0)
     randomize(model)
     with torch.no_grad():
         outputs, activity = recorded(model, torch.randn(1, 1, 32, 32))
@@ -179,7 +179,13 @@ def test_skip_that_engineering_time_cannot_express(name):
 )
 def test_residual_steps_follow_from_the_delays(name, t_feedforward, dt, residual):
     model = create(
-        name, input_dims=(3, 1, 32, 32), t_feedforward=t_feedforward, dt=dt, t_recurrence=dt, t_feedback=dt
+        name,
+        input_dims=(3, 1, 32, 32),
+        n_classes=10,
+        t_feedforward=t_feedforward,
+        dt=dt,
+        t_recurrence=dt,
+        t_feedback=dt,
     )
     assert model.n_residual_timesteps == residual
     assert "residual" not in " ".join(model.state_dict())

@@ -101,7 +101,12 @@ def test_a_trial_leaves_nothing_behind():
 def train_a_little(seed):
     torch.manual_seed(seed)
     model = create(
-        "DyRCNNx2", input_dims=(4, 1, 28, 28), drive_noise=0.1, max_weight_init=0.1, feedback="additive"
+        "DyRCNNx2",
+        input_dims=(4, 1, 28, 28),
+        n_classes=10,
+        drive_noise=0.1,
+        max_weight_init=0.1,
+        feedback="additive",
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(2):

@@ -283,7 +283,8 @@ def test_integration_with_workflows(tmp_path, monkeypatch):
     names: dict[str, type] = {}
     exec(REGISTRATION, names)
     config = load_workflow_config(tmp_path / "config")
-    model = dynvision.models.create(config.model_name[0], **config.model_args)
+    # In a run the number of classes is that of the data.
+    model = dynvision.models.create(config.model_name[0], n_classes=10, **config.model_args)
     assert type(model) is names["MyModel"]
     assert (model.dt, model.tau, model.n_timesteps, model.height) == (2.0, 8.0, 20, 224)
     assert model.store_responses > 0

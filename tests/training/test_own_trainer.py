@@ -127,7 +127,7 @@ def test_what_needs_a_length_that_nobody_knows_is_one_sentence() -> None:
     with pytest.raises(InputError, match="max_epochs or max_steps, or T_max in scheduler_args$"):
         rates(loader(), endless, **COSINE)
     with pytest.raises(InputError, match="warmup_epochs=0.5: the number of updates in an epoch is not known"):
-        rates(loader("stream"), {"max_epochs": 2}, warmup_epochs=0.5)
+        rates(loader("stream"), {"max_epochs": 2}, scheduler="StepLR", warmup_epochs=0.5)
 
 
 @pytest.mark.parametrize(("settings", "epochs"), [({"max_epochs": 2}, "2"), ({"max_steps": 4}, "1.33333")])
@@ -275,6 +275,7 @@ def test_a_batch_of_one_image_with_several_pixels_trains_as_before() -> None:
     """Where every normalisation has several values the check changes nothing: statistics, noise, stored responses."""
     images, labels = images_and_labels(5, 16)
     model = normalised(16)
+    model.learning_rate = 0.001
     plain = copy.deepcopy(model)
     data = DataLoader(TensorDataset(images, labels), batch_size=4)
     torch.manual_seed(1)

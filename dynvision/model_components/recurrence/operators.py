@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.sheet import from_sheet, sheet_side, to_sheet
+from dynvision.model_components.conv import check_kernel
 
 
 class SelfConnection(nn.Module):
@@ -81,6 +82,7 @@ OPERATORS: dict[str, Callable[[int, int, int, bool], nn.Module]] = {
         LocalLateralConnection(c, bias), _depthwise(c, k, bias)
     ),
 }
+WITHOUT_KERNEL = frozenset({"self", "pointwise", "local"})
 KEEPS_CHANNELS = frozenset({"self", "depthwise", "local", "localdepthwise"})
 
 
@@ -97,7 +99,7 @@ def build_operator(
         bias: whether the operator has biases.
 
     Raises:
-        InputError: an unknown type, or one that cannot change channels where it would have to.
+        InputError: an unknown type, one that cannot change channels where it would have to, or a kernel that has no middle.
     """
     if recurrence_type == "none":
         return None
@@ -108,6 +110,8 @@ def build_operator(
             f"recurrence_type {recurrence_type} keeps the number of channels and cannot map {in_channels} to "
             f"{out_channels}; change recurrence_type, or set recurrence_target: output"
         )
+    if recurrence_type not in WITHOUT_KERNEL:
+        check_kernel(kernel_size, "recurrence_kernel_size", odd=True)
     return OPERATORS[recurrence_type](in_channels, out_channels, kernel_size, bias)
 
 
