@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from dynvision.base.inputs import Origin
 from dynvision.base.operations import check_operations
 from dynvision.base.outputs import check_classes, check_width, linear_outputs, unknown_classes
-from dynvision.base.plan import Plan, make_plan
+from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
+from dynvision.base.plan import Plan, frame_plan, make_plan
 from dynvision.config.by_layer import resolve_by_layer
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.clocked import Clocked
@@ -168,9 +169,9 @@ class Architecture(PublishedWeights, nn.Module):
     def n_classes(self, n_classes: int) -> None:
         self._n_classes = check_classes(n_classes)
 
-    def _build(self) -> None:
-        """Define the architecture, let its components follow dt, and initialise what they learn."""
-        self._define_architecture()
+    def _initialise(self) -> None:
+        """Check what ``_define_architecture`` has built, let its components follow dt, and initialise what they learn."""
+        check_own_forward(self)
         for name, module in self.named_modules():
             if isinstance(module, Clocked):
                 module.follow(self.dt, name)
@@ -179,7 +180,10 @@ class Architecture(PublishedWeights, nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _define_architecture(self) -> None:
-        """Set ``layer_names`` and ``layer_operations`` and build the modules that they name."""
+        """Set ``layer_names`` and ``layer_operations`` and build the modules that they name.
+
+        What it has built is initialised after every call that is not one of a subclass to its base.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement _define_architecture()")
 
     def _init_parameters(self) -> None:
@@ -200,16 +204,20 @@ class Architecture(PublishedWeights, nn.Module):
         layers = self.chain
         if not layers:
             raise InputError(
-                f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture()"
+                f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture(), or write a "
+                "forward(self, x) of images"
             )
-        check_operations(self, layers, self.layer_operations, self._may_be_absent())
-        made = make_plan(
-            self,
-            {layer: tuple(self.layer_operations) for layer in layers},
-            {layer: self.feedforward_delay_steps(layer) for layer in layers},
-            self.feedforward_only if feedforward_only is None else feedforward_only,
-            self.without_skip,
-        )
+        if own_forward(self) is not None:
+            made = frame_plan(self, OWN_FORWARD, self.feedforward_delay_steps(OWN_FORWARD))
+        else:
+            check_operations(self, layers, self.layer_operations, self._may_be_absent())
+            made = make_plan(
+                self,
+                {layer: tuple(self.layer_operations) for layer in layers},
+                {layer: self.feedforward_delay_steps(layer) for layer in layers},
+                self.feedforward_only if feedforward_only is None else feedforward_only,
+                self.without_skip,
+            )
         origin = Origin(
             self.dt,
             self.image,
@@ -226,8 +234,12 @@ class Architecture(PublishedWeights, nn.Module):
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The layers that run in time: ``layer_names`` without the classifier, which reads out the last of them."""
-        return tuple(layer for layer in self.layer_names if layer != self.classifier_name)
+        """The layers that run in time: ``layer_names`` without the classifier, which reads out the last of them.
+
+        A model with a ``forward`` of its own has one, ``forward`` (:mod:`dynvision.base.own_methods`).
+        """
+        layers = tuple(layer for layer in self.layer_names if layer != self.classifier_name)
+        return layers or ((OWN_FORWARD,) if own_forward(self) is not None else ())
 
     def _may_be_absent(self) -> tuple[str, ...]:
         """Operations that may resolve to nothing: those that the class declares, and those that no class has chosen."""

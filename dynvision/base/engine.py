@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dynvision.base.frames import Frames, ModelState, Trace, in_pieces, join, merge_frames
 from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
+from dynvision.base.own_methods import answer_frames
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_of
 from dynvision.functional.maps import is_transformed, resize_to_target
@@ -174,6 +175,8 @@ class _Block:
             x = self._apply(plan, operation, stage, x)
             self._tell("conv", plan, x)
             return x
+        if operation.kind == "frame":
+            return self._apply(plan, operation, functools.partial(answer_frames, module), x)
         if operation.kind == "timed":
             return self._timed(plan, operation, x)
         if operation.kind == "stateful":

@@ -52,7 +52,8 @@ class KeptArguments(pl.LightningModule):
         own = getattr(self, "args", None)
         values = own.model_dump(mode="json") if isinstance(own, Section) else {}
         for name in constructor_arguments(type(self)):
-            value = _plain(getattr(self, name, _NOT_PLAIN))
+            # A number of classes that nobody has given cannot be asked for.
+            value = _plain(getattr(self, "_n_classes" if name == "n_classes" else name, _NOT_PLAIN))
             if value is not _NOT_PLAIN:
                 values[name] = value
         return AttributeDict(copy.deepcopy({**values, **self.hparams}))

@@ -6,7 +6,6 @@ reaction time has passed, R steps later at the output (see ``dynvision.trials``)
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +40,7 @@ from dynvision.config.training import TrainingConfig, criterion_arguments, train
 from dynvision.errors import InputError
 from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
 from dynvision.trials.presentation import presentation_trial, shuffled_by
-from dynvision.trials.segment import Trial, timed_labels
+from dynvision.trials.segment import Trial
 from dynvision.units import ms_to_steps
 
 TRAINING = TrainingConfig()  # its defaults are those of a run of the workflow
@@ -314,19 +313,12 @@ class LightningBase(KeptArguments):
     ) -> Outputs:
         """Show a batch and collect outputs.
 
-        A model with a ``forward`` of its own that does not take ``shown`` is called with the images alone.
-
         Args:
             batch, shuffle: as for :meth:`presentation`.
             observer: hears the activity of every layer, as in :meth:`TemporalBase.forward`.
         """
         x, labels = batch
         model: Any = self
-        if not self._forward_takes("shown"):
-            logits = self(x)
-            logits = logits.unsqueeze(1) if logits.dim() == 2 else logits
-            indices = class_indices(x, labels, logits.shape[1])
-            return Outputs(logits, timed_labels(indices, [True] * logits.shape[1], 0, -1), -1)
         on, timed = self.presentation(batch, shuffle)
         observers = [
             CostObserver(criterion, model.chain)
@@ -338,10 +330,6 @@ class LightningBase(KeptArguments):
         logits = self(x, shown=on, truncate_steps=truncate, observer=observer, watch=watch)
         costs = {told.criterion: told.costs for told in observers}
         return Outputs(logits, timed, self.non_label_index, costs)
-
-    def _forward_takes(self, argument: str) -> bool:
-        parameters = inspect.signature(self.forward).parameters.values()
-        return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
 
     # --- optimiser --------------------------------------------------------------------------------------------------
 

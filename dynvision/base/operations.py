@@ -6,13 +6,13 @@ For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
 
-from dynvision.errors import unknown_name
+from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.clocked import Clocked
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.recurrent_connection import RecurrentConnection
@@ -24,6 +24,7 @@ from dynvision.model_components.zero_start import ZeroStart
 
 Kind = Literal[
     "apply",
+    "frame",
     "first_stage",
     "second_stage",
     "recur",
@@ -35,6 +36,7 @@ Kind = Literal[
     "record",
 ]
 RESERVED = ("layer", "record", "delay")
+NEED_TIME = (Connection, RecurrentConnection, Solver, StatefulOperation, TimedOperation, ZeroStart)
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,21 @@ def resolve_operations(
         elif isinstance(module, ZeroStart):
             found.append(Operation(name, "begin", module))
         elif not isinstance(module, nn.Identity):
+            for path, part in temporal_parts(module):
+                raise InputError(
+                    f"{path} ({type(part).__name__}) needs time and lies inside the operation {name!r} of layer {layer}, "
+                    "which runs frame by frame; make it an operation of its own, or name its path in module_paths"
+                )
             found.append(Operation(name, "apply", module))
     return found
+
+
+def temporal_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The parts of a module that need the engine to have an effect in time, by their paths; not the module itself."""
+    for path, part in module.named_modules():
+        recurrent = isinstance(part, RecurrentConnectedConv2d) and part.recurrence is not None
+        if part is not module and (recurrent or isinstance(part, NEED_TIME)):
+            yield path, part
 
 
 def find_module(model: nn.Module, operation: str, layer: str) -> nn.Module | None:

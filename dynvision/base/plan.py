@@ -155,6 +155,22 @@ def make_plan(
     return Plan(tuple(layers), horizon, longest, settled, outputs)
 
 
+def frame_plan(model: nn.Module, layer: str, delay: int) -> Plan:
+    """The plan of a model that is one layer: its own function of frames.
+
+    Args:
+        model: answers frames.
+        layer: name of the layer.
+        delay: of its output, in steps.
+    """
+    answer = (Operation("layer", "frame", model),)
+    one = LayerPlan(
+        layer, answer, (), (), (), True, (), start=0, delay=delay, lateral_delay=None, drive_history=0
+    )
+    kept = max(1, delay)
+    return Plan((one,), {layer: kept}, None, kept + 1, {layer: layer})
+
+
 def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
     """Steps from a layer's start on at which its operations are not yet what they stay, for each that depends on time."""
     return [

@@ -32,6 +32,7 @@ from dynvision.base.frames import Frames, ModelState, every, gather_logits, stre
 from dynvision.base.inputs import as_video, check_frames, check_state
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.outputs import check_classes, check_width
+from dynvision.base.own_methods import adopt_methods, own_forward, refuse_engine_within_frame
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan
 from dynvision.config.model import RecurrentArgs
@@ -71,6 +72,10 @@ class TemporalBase(Recordable, Architecture):
 
     call_super_init = True  # so that mixins behind nn.Module in the resolution order are constructed too
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        adopt_methods(cls, TemporalBase)
+
     def __init__(
         self,
         input_dims: Sequence[int] = (20, 3, 224, 224),
@@ -90,6 +95,8 @@ class TemporalBase(Recordable, Architecture):
     ) -> None:
         reject_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
+        self._defining, self._within_frame = False, False
+        self._resetting: list[Any] = []
         steps, self.n_channels, self.height, self.width = parse_input_dims(input_dims)
         self.n_timesteps = int(n_timesteps or steps)
         self.input_dims = (self.n_timesteps, self.n_channels, self.height, self.width)
@@ -105,7 +112,7 @@ class TemporalBase(Recordable, Architecture):
         self.layer_operations: Sequence[str] = DEFAULT_OPERATIONS
         self.classifier_name = "classifier"
         self._residual_override: int | None = None
-        self._build()
+        self._define_architecture()
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -137,6 +144,7 @@ class TemporalBase(Recordable, Architecture):
         Raises:
             InputError: an input of another shape, or ``shown`` of another length than the presentation.
         """
+        refuse_engine_within_frame(self)
         x = as_video(x_0, self, self.image)
         n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]
         plan = self.plan(feedforward_only)
@@ -274,7 +282,8 @@ class TemporalBase(Recordable, Architecture):
     def read_out(self, signal: Tensor) -> Tensor:
         """Outputs from the last layer's signal.
 
-        A linear classifier hears the mean over space; what has more axes afterwards is flattened.
+        A linear classifier hears the mean over space; what has more axes afterwards is flattened. Outputs of a ``forward``
+        of one's own are outputs already.
 
         Args:
             signal: the last layer's activity, (n B, C, H, W).
@@ -283,7 +292,7 @@ class TemporalBase(Recordable, Architecture):
             (n B, n_classes).
         """
         classifier = self._modules.get(self.classifier_name)
-        if classifier is not None:
+        if classifier is not None and own_forward(self) is None:
             if isinstance(classifier, nn.Linear) and signal.dim() == 4:
                 signal = signal.mean(dim=(2, 3))
             signal = classifier(signal)

@@ -50,7 +50,10 @@ class SimpleModel(LightningBase):
 
 def test_quick_start(quick_trainer, loader):
     model = SimpleModel(n_classes=10)
-    assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)  # a forward of one's own has no time axis
+    x = torch.randn(2, 3, 32, 32)
+    y = model(x)  # a forward of one's own is run frame by frame, and has the time axis that every model has
+    own = model.classifier(model.pool(model.relu(model.conv1(x))).mean(dim=[2, 3]))
+    torch.testing.assert_close(y, own[:, None].expand(2, 20, 10))
     quick_trainer.fit(model, loader((3, 32, 32)), loader((3, 32, 32)))
     assert 0 < quick_trainer.callback_metrics["val_loss"] < 10
 
@@ -110,8 +113,7 @@ class RecurrentModel(LightningBase):
 
     def reset(self):
         """Reset between sequences."""
-        # The page walks self.modules(), which begins with the model itself and would call this method for ever.
-        for layer in self.children():
+        for layer in self.modules():  # begins with the model itself
             if hasattr(layer, "reset"):
                 layer.reset()
 
@@ -284,7 +286,8 @@ def test_integration_with_workflows(tmp_path, monkeypatch):
     exec(REGISTRATION, names)
     config = load_workflow_config(tmp_path / "config")
     # In a run the number of classes is that of the data.
-    model = dynvision.models.create(config.model_name[0], n_classes=10, **config.model_args)
+    args = config.sections(config.model_name[0], "digits")["model_args"]
+    model = dynvision.models.create(config.model_name[0], n_classes=10, **args)
     assert type(model) is names["MyModel"]
     assert (model.dt, model.tau, model.n_timesteps, model.height) == (2.0, 8.0, 20, 224)
     assert model.store_responses > 0
