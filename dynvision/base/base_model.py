@@ -13,8 +13,8 @@ from pytorch_lightning.loggers import WandbLogger
 from dynvision.base.core_model import DtypeDeviceCoordinator
 from dynvision.base.lightning_base import LightningBase
 from dynvision.base.monitoring import Monitoring, parameter_statistics
-from dynvision.base.observers import NOT_SCORED
-from dynvision.base.storage import StorageBuffer
+from dynvision.base.observers import NOT_SCORED, TrialRecorder, TrialShape
+from dynvision.base.storage import CALL, StorageBuffer
 from dynvision.base.temporal_base import TemporalBase
 
 if TYPE_CHECKING:
@@ -22,7 +22,24 @@ if TYPE_CHECKING:
 
 
 class StorageBufferMixin(StorageBuffer, pl.LightningModule):
-    """Storage with PyTorch Lightning hooks: train, val and test are kept apart, each for its current epoch."""
+    """Storage with PyTorch Lightning hooks: train, val, test and predict are kept apart, each for its current epoch.
+
+    What is recorded outside of a trainer's loops is of the stage ``call``, which begins anew after every one of them.
+    """
+
+    def open_recording(self, trial: TrialShape, store_responses: bool) -> TrialRecorder | None:
+        stored = bool(store_responses or self.store_responses)
+        if stored and self._stage != CALL and not self._in_a_loop():
+            self._begin_epoch(CALL)
+            self.expect_labels(None)
+        return super().open_recording(trial, store_responses)
+
+    def _in_a_loop(self) -> bool:
+        return self._trainer is not None and self._trainer.state.stage is not None
+
+    def on_predict_start(self) -> None:
+        super().on_predict_start()
+        self._begin_epoch("predict")
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()

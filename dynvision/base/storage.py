@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 DEFAULT_IMAGES = 64
 DEFAULT_BYTES = 2**30
-STAGES = ("call", "train", "val", "test")  # outside a trainer, and the stages of a trainer
+CALL = "call"  # outside a trainer
+STAGES = (CALL, "train", "val", "test", "predict")
 
 
 class StorageBuffer(Recordable):
@@ -50,7 +51,7 @@ class StorageBuffer(Recordable):
             )
         self.store_layers, self.response_resolution = store_layers, response_resolution
         self.max_stored_bytes = int(max_stored_bytes)
-        self._stage = STAGES[0]
+        self._stage = CALL
         self._recordings = {stage: self._new_recording() for stage in STAGES}
         self._labels: Tensor | None = None
 
@@ -85,7 +86,7 @@ class StorageBuffer(Recordable):
     # --- handing out ------------------------------------------------------------------------------------------------
 
     def recording(self, stage: str | None = None) -> Recording:
-        """What is stored of a stage: ``call`` outside a trainer, ``train``, ``val`` or ``test``; by default the last.
+        """What is stored of a stage: ``call`` outside a trainer, ``train``, ``val``, ``test`` or ``predict``; by default the last.
 
         Raises:
             InputError: there is no such stage.

@@ -253,12 +253,13 @@ def test_a_model_without_storage_refuses_to_store():
         CoreModel(store_responses=3)
 
 
-def fit(model, n_train=12, n_val=8, **arguments):
-    def loader(n):
-        x, y = images(n, 2, 8, 8).float(), torch.arange(n) % 3
-        return DataLoader(TensorDataset(x, y), batch_size=4)
+def loader(n):
+    x, y = images(n, 2, 8, 8).float(), torch.arange(n) % 3
+    return DataLoader(TensorDataset(x, y), batch_size=4)
 
-    trainer = pl.Trainer(
+
+def quiet_trainer(**arguments):
+    return pl.Trainer(
         max_epochs=2,
         accelerator="cpu",
         logger=False,
@@ -267,6 +268,10 @@ def fit(model, n_train=12, n_val=8, **arguments):
         enable_model_summary=False,
         **arguments,
     )
+
+
+def fit(model, n_train=12, n_val=8, **arguments):
+    trainer = quiet_trainer(**arguments)
     trainer.fit(model, loader(n_train), loader(n_val))
     trainer.test(model, loader(6), verbose=False)
 
@@ -281,6 +286,34 @@ class Watching(Small):
     def training_step(self, batch, batch_idx):
         self.train_outputs.append(self(batch[0], shown=[True] * 5).detach())
         return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize("store_responses", [0, 100])
+@pytest.mark.parametrize("ended", ["as planned", "by an error", "by validate", "by test", "by predict"])
+def test_a_call_after_a_trainer_is_kept_by_itself(ended, store_responses):
+    model = Small(input_dims=(5, 2, 8, 8), n_classes=3, store_responses=store_responses)
+    before, x = images(3, 2, 8, 8).float(), images(2, 2, 8, 8).float()
+    model(before, store_responses=True)
+    trainer, data = quiet_trainer(), loader(8)
+    if ended == "by an error":
+        model.on_train_batch_end = lambda *_: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            trainer.fit(model, data, data)
+    elif ended == "as planned":
+        trainer.fit(model, data, data)
+    elif ended == "by predict":
+        trainer.fit(model, data, data)
+        trainer.predict(model, data)
+    else:
+        getattr(trainer, ended.removeprefix("by "))(model, data, verbose=False)
+    if store_responses and ended == "as planned":
+        assert (
+            len(model.get_responses()["V1"]) == len(model.get_responses("val")["V1"]) > 2
+        )  # the last until it is called
+    y = model.eval()(x, store_responses=True)
+    responses = model.get_responses()
+    assert torch.equal(responses["classifier"], y.detach())
+    assert responses["V1"].shape[0] == 2
 
 
 def test_stages_of_a_trainer_are_kept_apart():
