@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from dynvision.base.hooks import check_hooks
 from dynvision.base.inputs import Origin
 from dynvision.base.operations import check_operations
 from dynvision.base.outputs import check_classes, check_width, linear_outputs, unknown_classes
@@ -218,6 +219,9 @@ class Architecture(PublishedWeights, nn.Module):
                 self.feedforward_only if feedforward_only is None else feedforward_only,
                 self.without_skip,
             )
+        if made.hooked:
+            run = [operation.module for layer in made.layers for operation in layer.operations]
+            check_hooks(self, run)
         origin = Origin(
             self.dt,
             self.image,

@@ -27,6 +27,7 @@ from dynvision.base.operations import Operation
 from dynvision.base.own_methods import answer_frames
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_of
+from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, resize_to_target
 from dynvision.functional.max_pool import max_pool
 from dynvision.functional.recurrent_scan import recurrent_scan
@@ -151,8 +152,17 @@ class _Block:
         module: Any = operation.module
         if operation.kind == "connect":
             h = self._heard(self.outputs[module.source], module.delay_steps, first, end)
+            if operation.hooked:
+                return _each_step(module, x, h, first, end)
             transform = self.padding.transform(module) if self.padding else module.transform
             return merge_frames(x, h and self._apply(plan, operation, transform, h), module.merge)
+        if operation.kind == "call":
+            if not {"conv", "recurrent"}.isdisjoint(self.watch):
+                raise InputError(
+                    f"layer {plan.name} has hooks and is called as a whole, so that its conv and recurrent signals "
+                    "cannot be observed; remove the hooks, or the observer or loss of these signals"
+                )
+            return _each_step(module, x, self._heard(plan.name, module.delay_steps, first, end), first, end)
         if operation.kind == "recur":
             h = self._heard(plan.name, module.delay_steps, first, end)
             if h is None:
@@ -161,7 +171,8 @@ class _Block:
             self._tell("recurrent", plan, h)
             return _merge_recurrent(module, x, h)
         if operation.kind == "begin":
-            return self._begin(module, x, first, end)
+            begun = self._begin(module, x, first, end)
+            return self._apply(plan, operation, module, begun) if operation.hooked else begun
         if x is None:
             return None
         if operation.kind == "first_stage":
@@ -184,7 +195,7 @@ class _Block:
         if operation.kind == "record":
             self._tell("state", plan, x)
             return x
-        pools = type(module) is nn.MaxPool2d
+        pools = type(module) is nn.MaxPool2d and not operation.hooked
         x = self._apply(plan, operation, functools.partial(max_pool, module) if pools else module, x)
         if operation.name == "layer":
             self._tell("conv", plan, x)
@@ -202,6 +213,8 @@ class _Block:
 
         Batch normalisation in training hears one step at a time, so that a step's result does not depend on the block.
         """
+        if operation.hooked:
+            return Frames(x.first, x.n, _stack([function(step) for step in x.steps()]))
         if x.constant:
             return self.once.apply((plan.name, operation.name, operation.kind, step), function, x)
         if x.n > 1 and normalizes_over_batch(operation.module):
@@ -217,7 +230,7 @@ class _Block:
         pieces = []
         for first, end in itertools.pairwise(bounds):
             step = min(first - plan.start, last)
-            function = functools.partial(module.at, step=step)
+            function = functools.partial(module if operation.hooked else module.at, step=step)
             pieces.append(self._apply(plan, operation, function, x.between(first, end), step))
         return join(pieces)
 
@@ -233,8 +246,14 @@ class _Block:
 
     def _own_state(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
         key, module = (plan.name, operation.name), operation.module
-        y, self.operations[key] = module.run(x.folded(), x.n, self.operations.get(key))  # type: ignore[operator]
-        return Frames(x.first, x.n, y)
+        if not operation.hooked:
+            y, self.operations[key] = module.run(x.folded(), x.n, self.operations.get(key))  # type: ignore[operator]
+            return Frames(x.first, x.n, y)
+        results = []
+        for frame in x.steps():
+            y, self.operations[key] = module(frame, self.operations.get(key), None)
+            results.append(y)
+        return Frames(x.first, x.n, _stack(results))
 
     def _scan(self, plan: LayerPlan, scan: Scan, z: Frames) -> Frames:
         """The layer's state over a stretch, recurrence included, as one operation."""
@@ -278,7 +297,8 @@ class _Block:
             return module(drives, r)
         if operation.kind == "stateful":
             key = (plan.name, operation.name)
-            y, self.operations[key] = module.step(y, self.operations.get(key), r)
+            step = module if operation.hooked else module.step
+            y, self.operations[key] = step(y, self.operations.get(key), r)
             return y
         result = self._folded(plan, operation, Frames(t, 1, y), t, t + 1)
         assert result is not None
@@ -308,6 +328,16 @@ class _Block:
             if self.padding:
                 frames = without_padding(frames, true_channels(plan))
             self.watch[quantity](plan.name, frames)
+
+
+def _each_step(module: nn.Module, x: Frames | None, h: Frames | None, first: int, end: int) -> Frames | None:
+    """``module(x, h)`` at every step from ``first`` to ``end`` at which one of the two is there."""
+    results: list[Tensor] = []
+    for t in range(first, end):
+        given = [None if s is None or t < s.first else s.between(t, t + 1).values for s in (x, h)]
+        if any(signal is not None for signal in given):
+            results.append(module(*given))
+    return Frames(end - len(results), len(results), _stack(results)) if results else None
 
 
 def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:

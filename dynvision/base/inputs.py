@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from dynvision.base.hooks import hooked_modules
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ def check_state(frames: Frames, state: ModelState, plan: Plan, model: nn.Module)
     """
     if plan.owner != id(model):
         raise InputError("the plan was made by another model; give this model's plan()")
+    if not torch.compiler.is_compiling() and plan.hooked != hooked_modules(model):
+        raise InputError(
+            "hooks were registered or removed since the plan was made; make it again with plan()"
+        )
     if frames.batch != state.batch:
         raise InputError(
             f"the state is of {state.batch} images and the frames are of {frames.batch}; begin a trial of "

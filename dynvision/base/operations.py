@@ -12,6 +12,7 @@ from typing import Literal
 
 from torch import nn
 
+from dynvision.base.hooks import holds
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.clocked import Clocked
 from dynvision.model_components.connection import Connection
@@ -25,6 +26,7 @@ from dynvision.model_components.zero_start import ZeroStart
 Kind = Literal[
     "apply",
     "frame",
+    "call",
     "first_stage",
     "second_stage",
     "recur",
@@ -41,15 +43,21 @@ NEED_TIME = (Connection, RecurrentConnection, Solver, StatefulOperation, TimedOp
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of one layer: its name, what the engine does with it, and the module."""
+    """One operation of one layer: its name, what the engine does with it, the module, and whether that has hooks."""
 
     name: str
     kind: Kind
     module: nn.Module
+    hooked: bool = False
 
 
 def resolve_operations(
-    model: nn.Module, layer: str, names: Sequence[str], feedforward_only: bool, without_skip: bool
+    model: nn.Module,
+    layer: str,
+    names: Sequence[str],
+    feedforward_only: bool,
+    without_skip: bool,
+    hooked: frozenset[int] = frozenset(),
 ) -> list[Operation | str]:
     """The operations of one layer in their order; ``"delay"`` marks where the state is kept.
 
@@ -59,6 +67,7 @@ def resolve_operations(
         names: names of its operations; those that resolve to nothing are left out.
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.
+        hooked: ids of modules with hooks (:mod:`dynvision.base.hooks`).
     """
     found: list[Operation | str] = []
     for name in names:
@@ -73,30 +82,35 @@ def resolve_operations(
             continue
         if isinstance(module, Clocked):
             module.follow(model.dt, f"{name}_{layer}" if name != "layer" else layer)  # type: ignore[arg-type]
+        listened = holds(module, hooked)
         if isinstance(module, RecurrentConnectedConv2d):
-            found.extend(_expand_recurrent_conv(name, module, feedforward_only))
+            if listened:
+                hears_itself = module.recurrence is not None and not feedforward_only
+                found.append(Operation(name, "call" if hears_itself else "apply", module, True))
+            else:
+                found.extend(_expand_recurrent_conv(name, module, feedforward_only))
         elif isinstance(module, RecurrentConnection):
             if not feedforward_only:
-                found.append(Operation(name, "recur", module))
+                found.append(Operation(name, "call" if listened else "recur", module, listened))
         elif isinstance(module, Connection):
             backward = is_backward(model, module, layer)
             if not ((backward and feedforward_only) or (not backward and without_skip)):
-                found.append(Operation(name, "connect", module))
+                found.append(Operation(name, "connect", module, listened))
         elif isinstance(module, Solver):
-            found.append(Operation(name, "solve", module))
+            found.append(Operation(name, "solve", module, listened))
         elif isinstance(module, StatefulOperation):
-            found.append(Operation(name, "stateful", module))
+            found.append(Operation(name, "stateful", module, listened))
         elif isinstance(module, TimedOperation):
-            found.append(Operation(name, "timed", module))
+            found.append(Operation(name, "timed", module, listened))
         elif isinstance(module, ZeroStart):
-            found.append(Operation(name, "begin", module))
-        elif not isinstance(module, nn.Identity):
+            found.append(Operation(name, "begin", module, listened))
+        elif listened or not isinstance(module, nn.Identity):
             for path, part in temporal_parts(module):
                 raise InputError(
                     f"{path} ({type(part).__name__}) needs time and lies inside the operation {name!r} of layer {layer}, "
                     "which runs frame by frame; make it an operation of its own, or name its path in module_paths"
                 )
-            found.append(Operation(name, "apply", module))
+            found.append(Operation(name, "apply", module, listened))
     return found
 
 

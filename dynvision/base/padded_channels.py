@@ -117,6 +117,8 @@ def without_padding(frames: Frames, channels: int | None) -> Frames:
 
 def can_pad(plan: Plan) -> bool:
     """Whether a plan has a width to gain from, and nothing but operations that keep a channel of zeros at zero."""
+    if plan.hooked:
+        return False
     widths = [true_channels(layer) for layer in plan.layers]
     if not any(width is not None and padded_width(width) != width for width in widths):
         return False

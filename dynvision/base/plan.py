@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from dynvision.base.frames import Frames, ModelState
+from dynvision.base.hooks import hooked_modules
 from dynvision.base.inputs import Origin
 from dynvision.base.operations import Operation, is_backward, resolve_operations
 from dynvision.errors import InputError, unknown_name
@@ -55,6 +56,11 @@ class LayerPlan:
     drive_history: int
 
     @property
+    def operations(self) -> tuple[Operation, ...]:
+        """All of them, in their order."""
+        return (*self.block, *self.lateral, *self.step, *self.after, *self.output)
+
+    @property
     def heard(self) -> str:
         """The trace that next layers, connections and recordings hear; the layer itself hears that of its name."""
         return f"{self.name}.output" if self.after else self.name
@@ -72,6 +78,7 @@ class Plan:
     padded: bool = False  # whether maps have channels of zeros beside theirs
     owner: int = 0  # id of the model that made it
     origin: Origin | None = None  # which states it can go on from
+    hooked: frozenset[int] = frozenset()  # ids of modules with hooks
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -112,13 +119,14 @@ def make_plan(
         InputError: a connection from a layer that does not exist, feedback without a delay, or an operation out of order.
     """
     names = list(operations)
+    hooked = hooked_modules(model)
     layers: list[LayerPlan] = []
     starts: dict[str, int] = {}
     horizon = dict.fromkeys(names, 1)
     longest: int | None = None
     arrival = 0
     for layer in names:
-        found = resolve_operations(model, layer, operations[layer], feedforward_only, without_skip)
+        found = resolve_operations(model, layer, operations[layer], feedforward_only, without_skip, hooked)
         start = arrival
         for operation in found:
             if isinstance(operation, Operation) and operation.kind == "connect":
@@ -152,7 +160,7 @@ def make_plan(
             horizon[planned.heard] = horizon[planned.name]
     settled = max(starts.values()) + max([*horizon.values(), *_lengths_of_schedules(layers)]) + 1
     outputs = {planned.name: planned.heard for planned in layers}
-    return Plan(tuple(layers), horizon, longest, settled, outputs)
+    return Plan(tuple(layers), horizon, longest, settled, outputs, hooked=hooked)
 
 
 def frame_plan(model: nn.Module, layer: str, delay: int) -> Plan:
@@ -163,12 +171,13 @@ def frame_plan(model: nn.Module, layer: str, delay: int) -> Plan:
         layer: name of the layer.
         delay: of its output, in steps.
     """
-    answer = (Operation("layer", "frame", model),)
+    hooked = hooked_modules(model)
+    answer = (Operation("layer", "frame", model, bool(hooked)),)
     one = LayerPlan(
         layer, answer, (), (), (), True, (), start=0, delay=delay, lateral_delay=None, drive_history=0
     )
     kept = max(1, delay)
-    return Plan((one,), {layer: kept}, None, kept + 1, {layer: layer})
+    return Plan((one,), {layer: kept}, None, kept + 1, {layer: layer}, hooked=hooked)
 
 
 def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
@@ -176,7 +185,7 @@ def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
     return [
         operation.module.n_steps
         for layer in layers
-        for operation in (*layer.block, *layer.lateral, *layer.step, *layer.after, *layer.output)
+        for operation in layer.operations
         if isinstance(operation.module, (TimedOperation, ZeroStart))
     ]
 
@@ -217,14 +226,16 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
         recorded = bool(output.pop(0))
     after_at = next((i for i, operation in enumerate(before) if _acts_on_output(operation)), len(before))
     step_at = next((i for i, operation in enumerate(before) if _needs_last_activity(operation)), after_at)
-    lateral_at = next((i for i, operation in enumerate(before) if operation.kind == "recur"), step_at)
+    lateral_at = next(
+        (i for i, operation in enumerate(before) if operation.kind in ("recur", "call")), step_at
+    )
     if lateral_at > step_at:
         raise InputError(f"layer {layer}: the operation 'layer' must come before 'tstep' in layer_operations")
     if after_at < step_at:
         raise InputError(
             f"layer {layer}: a normalisation of the output must come after 'tstep' in layer_operations"
         )
-    lateral_delays = [o.module.delay_steps for o in before if o.kind == "recur"]
+    lateral_delays = [o.module.delay_steps for o in before if o.kind in ("recur", "call")]
     solvers = [o.module for o in before if isinstance(o.module, Solver)]
     return LayerPlan(
         name=layer,
@@ -275,6 +286,8 @@ def scan_of(plan: LayerPlan) -> Scan | None:
     The rectification stands right before or right behind the step; before it, the step must not be learned.
     """
     parts = [*plan.lateral, *plan.step]
+    if any(operation.hooked for operation in parts):
+        return None
     recurrence = None
     if parts and parts[0].kind == "recur":
         recurrence = _plain_recurrence(parts.pop(0).module)

@@ -86,7 +86,7 @@ class StorageBuffer(Recordable):
     # --- handing out ------------------------------------------------------------------------------------------------
 
     def recording(self, stage: str | None = None) -> Recording:
-        """What is stored of a stage: ``call`` outside a trainer, ``train``, ``val``, ``test`` or ``predict``; by default the last.
+        """The recording of a stage: ``call``, ``train``, ``val``, ``test``, ``predict``; else the last.
 
         Raises:
             InputError: there is no such stage.

@@ -10,14 +10,12 @@ lies deeper, or a row of them, is named in ``module_paths``: ``{"V1": ["features
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 from dynvision.base.architecture import (
@@ -29,6 +27,7 @@ from dynvision.base.architecture import (
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
+from dynvision.base.hooks import is_hooked, weights_once
 from dynvision.base.inputs import as_video, check_frames, check_state
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.outputs import check_classes, check_width
@@ -162,7 +161,8 @@ class TemporalBase(Recordable, Architecture):
         def run(inputs: Sequence[Tensor], told: Watch) -> Tensor:
             return self._run_trial(inputs[0], trial, truncate_steps, plan, told)
 
-        if x.is_cuda and self.cuda_graphs and not self.checkpoint_segments and not is_transformed():
+        graphs = self.cuda_graphs and not self.checkpoint_segments and not plan.hooked
+        if x.is_cuda and graphs and not is_transformed():
             key = (tuple(trial.visible), truncate_steps, plan.key)
             logits = self._graphs.run(self, key, run, (x,), told)
         else:
@@ -185,10 +185,10 @@ class TemporalBase(Recordable, Architecture):
             if recompute:
                 state = state.compact(plan.horizon)
                 output, state = checkpoint(
-                    self.advance, frames, state, plan, None, shifted(told, first), use_reentrant=False
+                    self._advance, frames, state, plan, shifted(told, first), use_reentrant=False
                 )
             else:
-                output, state = self.advance(frames, state, plan, watch=shifted(told, first))
+                output, state = self._advance(frames, state, plan, shifted(told, first))
             outputs.append(output)
             if truncate_steps and end % truncate_steps == 0:
                 state = state.detach()
@@ -216,13 +216,25 @@ class TemporalBase(Recordable, Architecture):
         Raises:
             InputError: frames of another shape, type or device than the model's, or a state of another batch or model.
         """
+        if is_hooked(self):
+            raise InputError(
+                f"a hook on the whole {type(self).__name__} hears calls of the model, and not step() and advance(), as "
+                "in an experiment; register it on a layer, or make it an operation before the first layer"
+            )
         plan = self.plan() if plan is None else plan
+        return self._advance(frames, state, plan, joined(observer, watch=watch))
+
+    def _advance(
+        self, frames: Frames, state: ModelState, plan: Plan, told: Watch
+    ) -> tuple[Tensor, ModelState]:
         check_frames(frames, self, self.image)
         check_state(frames, state, plan, self)
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
-        with _weights_once():
-            outputs, state = advance(plan, frames, state, self.block_steps, joined(observer, watch=watch))
+        with weights_once(self):
+            outputs, state = advance(plan, frames, state, self.block_steps, told)
+            if plan.hooked:  # the read-out, too, goes from step to step
+                outputs = [piece for output in outputs for piece in output.cut(1)]
             logits = gather_logits(outputs, frames, self.read_out, lambda: self.n_classes)
             check_width(logits.shape[-1], self._n_classes)
             return logits, state
@@ -262,7 +274,7 @@ class TemporalBase(Recordable, Architecture):
         operations = {
             (layer.name, operation.name): operation.module.start()
             for layer in plan.layers
-            for operation in (*layer.block, *layer.lateral, *layer.step, *layer.after, *layer.output)
+            for operation in layer.operations
             if isinstance(operation.module, StatefulOperation)
         }
         if not self.idle_steps:
@@ -270,7 +282,7 @@ class TemporalBase(Recordable, Architecture):
         with torch.no_grad(), running_statistics(self):
             idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
             begin = ModelState(0, 1, operations=operations, origin=plan.origin)
-            _, state = self.advance(idle, begin, plan)
+            _, state = self._advance(idle, begin, plan, {})
         return state.expand(batch)
 
     def null_input(self, batch: int) -> Tensor:
@@ -297,8 +309,3 @@ class TemporalBase(Recordable, Architecture):
                 signal = signal.mean(dim=(2, 3))
             signal = classifier(signal)
         return signal.flatten(1)
-
-
-def _weights_once() -> contextlib.AbstractContextManager[None]:
-    """Parametrised weights, e.g. normalised ones, are computed when they are first used, not again at every step."""
-    return contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached()

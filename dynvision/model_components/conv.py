@@ -13,7 +13,10 @@ from dynvision.errors import InputError
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """``conv(x)`` for a square convolution with padding k // 2: (B, C_in, H, W) to (B, C_out, H', W')."""
-    return _convolve_pixel(conv, x) if _sees_only_padding(conv, x) else conv(x)
+    alone = _sees_only_padding(conv, x) and not (
+        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks
+    )
+    return _convolve_pixel(conv, x) if alone else conv(x)
 
 
 def check_kernel(kernel_size: object, name: str = "kernel_size", odd: bool = False) -> None:

@@ -37,6 +37,10 @@ class StatefulOperation(nn.Module):
         """
         raise NotImplementedError
 
+    def forward(self, x: Tensor, state: Any, r: Tensor | None) -> tuple[Tensor, Any]:
+        """:meth:`step`, as hooks hear it."""
+        return self.step(x, state, r)
+
     def run(self, x: Tensor, n: int, state: Any) -> tuple[Tensor, Any]:
         """Several steps, for an operation that does not need the layer's activity.
 

@@ -21,3 +21,7 @@ class TimedOperation(nn.Module):
             step: steps since the layer's start, from 0 to ``n_steps - 1``.
         """
         raise NotImplementedError
+
+    def forward(self, x: Tensor, step: int) -> Tensor:
+        """:meth:`at`, as hooks hear it."""
+        return self.at(x, step)

@@ -26,5 +26,9 @@ class ZeroStart(nn.Module):
         """(B, C, H, W) of zeros of the dtype and on the device of ``like``."""
         return like.new_zeros((batch, *self.shape))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """The signal as it goes on, as hooks hear it."""
+        return x
+
     def extra_repr(self) -> str:
         return f"shape={self.shape}, n_steps={self.n_steps}"

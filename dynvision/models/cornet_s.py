@@ -27,6 +27,14 @@ SCALE = 4  # of the channels inside the bottleneck
 AREAS = (("V2", 128, 2), ("V4", 256, 4), ("IT", 512, 2))
 
 
+class StridedConv2d(nn.Conv2d):
+    """A convolution whose stride is that of the call."""
+
+    def forward(self, input: Tensor, stride: int = 1) -> Tensor:
+        """Args: input (B, C_in, H, W). Returns: (B, C, H / stride, W / stride)."""
+        return F.conv2d(input, self.weight, stride=stride, padding=self.padding)
+
+
 class RepeatedBottleneck(nn.Module):
     """One area, with one batch normalisation for each repetition; the names of its parts are the published ones.
 
@@ -43,7 +51,7 @@ class RepeatedBottleneck(nn.Module):
         self.skip = nn.Conv2d(channels, channels, 1, stride=2, bias=False)
         self.norm_skip = nn.BatchNorm2d(channels)
         self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
-        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.conv2 = StridedConv2d(inner, inner, 3, padding=1, bias=False)
         self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
         for k in range(repetitions):
             self.add_module(f"norm1_{k}", nn.BatchNorm2d(inner))
@@ -57,7 +65,7 @@ class RepeatedBottleneck(nn.Module):
             first = k == 0
             skip = self.norm_skip(self.skip(y)) if first else y
             y = self._norm(1, k, self.conv1(y)).relu()
-            y = F.conv2d(y, self.conv2.weight, stride=2 if first else 1, padding=1)
+            y = self.conv2(y, stride=2 if first else 1)
             y = self._norm(2, k, y).relu()
             y = (self._norm(3, k, self.conv3(y)) + skip).relu()
         return y
