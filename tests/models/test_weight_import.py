@@ -180,7 +180,9 @@ def test_safetensors_are_read_too_and_never_replaced(published, tmp_path, capsys
 
 def test_what_a_file_of_dynvision_0_1_does_not_tell_is_printed(tmp_path, capsys):
     """Delays, dt, targets and the merge of the feedback are in no state dict."""
-    state = create("DyRCNNx2", input_dims=(4, 1, 28, 28), feedback="multiplicative").state_dict()
+    state = create(
+        "DyRCNNx2", input_dims=(4, 1, 28, 28), n_classes=10, feedback="multiplicative"
+    ).state_dict()
     names = {name: name.replace("classifier.", "classifier.2.") for name in state}
     names |= {
         name: name.replace(".recurrence.", ".recurrence.conv.") for name in state if ".recurrence." in name

@@ -120,8 +120,15 @@ def test_a_checkpoint_of_before_is_not_filled_with_defaults(tmp_path: Path) -> N
         if name not in ("hyper_parameters", "arguments_not_kept")
     }
     torch.save(content, path)
-    with pytest.raises(InputError, match="does not hold the arguments of its model; give them"):
+    with pytest.raises(InputError, match="Own needs n_classes"):
         Own.load_from_checkpoint(path)
+
+    class WithClasses(Own):
+        def __init__(self, n_classes: int = SMALL["n_classes"], **kwargs: Any) -> None:
+            super().__init__(n_classes=n_classes, **kwargs)
+
+    with pytest.raises(InputError, match="does not hold the arguments of its model; give them"):
+        WithClasses.load_from_checkpoint(path)
     assert equal(model, Own.load_from_checkpoint(path, tau=3.0, **SMALL))
 
 
@@ -140,7 +147,7 @@ def test_a_constructor_refuses_what_it_refused() -> None:
 
 @pytest.mark.parametrize("name", ["DyRCNNx2", "ResNet18", "CORnetRT"])
 def test_loggers_are_told_every_argument(name: str) -> None:
-    model = create(name)
+    model = create(name, n_classes=10)
     told = model.hparams_initial
     assert {"dt", "n_timesteps", "optimizer", "learning_rate", "scheduler", "loss_reaction_time"} <= set(told)
     assert set(model.args.model_dump()) <= set(told)
