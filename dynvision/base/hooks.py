@@ -52,6 +52,11 @@ def hooked_modules(model: nn.Module) -> frozenset[int]:
     )
 
 
+def computes_weights(model: nn.Module) -> bool:
+    """Whether hooks of torch compute weights of a model."""
+    return any(isinstance(h, COMPUTE_WEIGHTS) for m in model.modules() for h in m._forward_pre_hooks.values())
+
+
 def holds(module: nn.Module, hooked: frozenset[int]) -> bool:
     """Whether a module or a part of it has hooks."""
     return bool(hooked) and any(id(part) in hooked for part in module.modules())
@@ -88,9 +93,7 @@ def weights_once(model: nn.Module) -> Iterator[None]:
         InputError: they are computed by hooks, and the model is compiled.
     """
     if torch.compiler.is_compiling():
-        if any(
-            isinstance(h, COMPUTE_WEIGHTS) for m in model.modules() for h in m._forward_pre_hooks.values()
-        ):
+        if computes_weights(model):
             raise InputError(
                 "hooks compute weights of this model, which cannot be compiled; use torch.nn.utils.parametrizations or "
                 "torch.nn.utils.prune.remove instead"

@@ -27,7 +27,7 @@ from dynvision.base.architecture import (
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
-from dynvision.base.hooks import is_hooked, weights_once
+from dynvision.base.hooks import computes_weights, is_hooked, weights_once
 from dynvision.base.inputs import as_video, check_frames, check_state
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.outputs import check_classes, check_width
@@ -161,8 +161,9 @@ class TemporalBase(Recordable, Architecture):
         def run(inputs: Sequence[Tensor], told: Watch) -> Tensor:
             return self._run_trial(inputs[0], trial, truncate_steps, plan, told)
 
-        graphs = self.cuda_graphs and not self.checkpoint_segments and not plan.hooked
-        if x.is_cuda and graphs and not is_transformed():
+        # What Python does at every call, as hooks do, is in no graph.
+        graphs = x.is_cuda and self.cuda_graphs and not self.checkpoint_segments and not is_transformed()
+        if graphs and not plan.hooked and not computes_weights(self):
             key = (tuple(trial.visible), truncate_steps, plan.key)
             logits = self._graphs.run(self, key, run, (x,), told)
         else:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from dynvision.base import BaseModel
+from dynvision.base.hooks import computes_weights
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
@@ -275,6 +276,18 @@ def test_weights_that_hooks_compute_are_those_of_every_stretch(kind):
 
 def model_hooks(model):
     return model.plan().hooked
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_weights_that_hooks_compute_are_not_compiled():
+    model = dyrcnn("default").eval()
+    assert not computes_weights(model)
+    nn.utils.weight_norm(model.layer1.conv)
+    assert computes_weights(model)
+    state, plan = model.initial_state(1), model.plan()
+    torch.compiler.reset()
+    with pytest.raises(Exception, match="hooks compute weights of this model, which cannot be compiled"):
+        torch.compile(model.step, fullgraph=True, backend="eager")(video_of(model, 1)[:, 0], state, plan)
 
 
 def test_power_iteration_of_a_spectral_norm_is_once_a_stretch():
