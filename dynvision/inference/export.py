@@ -178,7 +178,7 @@ def export_run(predictor: Predictor, folder: Path, form: str, part: str) -> Expo
         raise InputError(
             f"a run is exported on the CPU, not on {predictor.device}; load it with device='cpu'"
         )
-    network = predictor._stepping_network()
+    network = predictor.model.network
     with torch.no_grad():
         module = (_Trial if part == "trial" else _Step)(network).eval()
         path = folder / f"{part}{SUFFIXES[form]}"

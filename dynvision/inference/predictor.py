@@ -141,22 +141,9 @@ class Predictor(RunModel):
                 raise unknown_name("layer", layer, self.model.network.chain, key="layers")
         return tuple(layers)
 
-    def _stepping_network(self) -> Any:
-        """The network, if it runs in steps.
-
-        Raises:
-            ModelInferenceError: it has a forward pass of its own.
-        """
-        network = self.model.network
-        if not network._forward_takes("shown"):
-            raise ModelInferenceError(
-                f"{type(network).__name__} has a forward pass of its own, which cannot be followed step by step"
-            )
-        return network
-
     def _followed(self, x: Tensor, layers: tuple[str, ...], threshold: float, early_exit: bool) -> Prediction:
         """A trial in stretches: with layers watched, and left where the network has decided."""
-        network, images = self._stepping_network(), self._loaded_images()
+        network, images = self.model.network, self._loaded_images()
         n_frames = x.shape[1] if x.dim() == 5 else None
         time_ms, final = self._time_ms, self._final
         if n_frames is not None:
@@ -272,7 +259,7 @@ class Stream:
 
     def __init__(self, predictor: Predictor, threshold: float) -> None:
         self._predictor, self._threshold = predictor, threshold
-        self._network = predictor._stepping_network()
+        self._network = predictor.model.network
         self.reset()
 
     def reset(self) -> None:

@@ -60,7 +60,7 @@ def ask(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any, http.client.HTTPResponse]:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=30)
+    connection = http.client.HTTPConnection(*server.server_address[:2])
     connection.request(method, path, body, headers or {})
     response = connection.getresponse()
     text = response.read().decode()
@@ -154,7 +154,7 @@ def test_refusals(server: Server, path: str, method: str, body: bytes | None, st
 
 
 def raw(server: Server, data: bytes) -> bytes:
-    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+    with socket.create_connection(server.server_address[:2]) as connection:
         connection.sendall(data)
         found = b""
         try:
@@ -206,7 +206,7 @@ def test_too_many_at_once(predictor: Predictor) -> None:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     body = png(PIXELS[0])
-    with socket.create_connection(server.server_address[:2], timeout=10) as waiting:
+    with socket.create_connection(server.server_address[:2]) as waiting:
         waiting.sendall(b"POST /predict HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body))
         while not server.metrics.in_flight:
             pass
@@ -241,8 +241,8 @@ def test_the_command_ends_in_order(digits_run: Path) -> None:
         assert process.stdout is not None
         said = process.stdout.readline()
         host, port = said.split("http://")[1].strip().strip("/").split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        connection = http.client.HTTPConnection(host, int(port))
         connection.request("POST", "/predict", png(PIXELS[0]))
         assert connection.getresponse().status == 200
         process.send_signal(signal.SIGTERM)
-        assert process.stdout.read() == "stopped\n" and process.wait(30) == 0
+        assert process.stdout.read() == "stopped\n" and process.wait() == 0
