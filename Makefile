@@ -5,6 +5,9 @@ PYTHON_FILES := $(wildcard dynvision tests benchmarks)
 SNAKEMAKE_FILES = Snakefile $(wildcard workflow/rules/*.smk workflow/*.smk)
 CHECKS := check-lint check-format check-types check-snakefiles check-workflow check-spelling check-generated
 
+# One process a core, each with the files of tests that it takes; make test PARALLEL= runs them one after the other.
+PARALLEL := -n auto --maxprocesses 8 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs gallery lock clean
 
@@ -21,11 +24,11 @@ demo: install ## train DyRCNNx4, run the contrast experiment, write the report
 
 test: install ## run the tests, except slow ones
 	@echo "test: running the tests, except those marked slow or cluster"
-	@$(BIN)/python -m pytest -m "not slow and not cluster"
+	@$(BIN)/python -m pytest -m "not slow and not cluster" $(PARALLEL)
 
 test-all: install ## run the tests, slow ones too
 	@echo "test-all: running the tests, except those marked cluster"
-	@$(BIN)/python -m pytest -m "not cluster"
+	@$(BIN)/python -m pytest -m "not cluster" $(PARALLEL)
 
 test-gpu: install ## run the tests that need a GPU
 	@echo "test-gpu: running the tests marked gpu"
