@@ -6,6 +6,7 @@ by format.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Ima
         InputError: the file cannot be read as an image; the message names it and says what it is.
     """
     place = Path(path)
+    if not os.path.lexists(place):
+        raise InputError(f"image {path} does not exist")
     try:
         if not place.is_file():
             raise InputError(_no_file(place))

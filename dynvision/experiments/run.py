@@ -94,7 +94,9 @@ def run_experiment(
     room = Room(execution.test_batch_size)
     model = load_network(run, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)
-    inputs = of_responses(experiment, run.data.name, file_hash(files.weights), data.manifest.identity)
+    # An experiment over checkpoints reads those beside the weights, which a training that goes on has not written yet.
+    weights = file_hash(files.weights) if files.weights.exists() else ""
+    inputs = of_responses(experiment, run.data.name, weights, data.manifest.identity)
     with (
         made_from(files.responses.with_suffix(".json"), inputs),
         ExperimentWriter(files.responses, files.performance, files.units, fixed, shapes) as writer,
