@@ -34,7 +34,7 @@ COMMANDS: dict[str, str] = {
     "analyse": "measure responses: tables in, table out",
     "compare": "compare a network in time with a recording in time",
     "predict": "what a trained run says about images, and when",
-    "serve": "answer images over HTTP with a trained run, and show a page for them",
+    "serve": "answer images over HTTP with a trained run, and on a page",
     "export": "a trained run as a program for torch.export or ONNX",
     "dynamics": "spectra, time scales and trajectories of one trained run",
     "scorecard": "compare trained runs with cortex",

@@ -113,6 +113,9 @@ def folder_of_runs(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
 
 
+STATUS = ("status", "epoch", "test_accuracy", "date")
+
+
 def run_table(lab: Lab, *arguments: object) -> list[dict[str, str]]:
     outcome = lab.command("runs", *arguments)
     assert outcome.status == 0
@@ -120,10 +123,16 @@ def run_table(lab: Lab, *arguments: object) -> list[dict[str, str]]:
 
 
 def test_runs_shows_what_differs(folder_of_runs: Path, lab: Lab) -> None:
+    untrained = {"status": "waiting", "epoch": "", "test_accuracy": "", "date": ""}
     assert run_table(lab, "--results", folder_of_runs) == [
-        {"run_id": "run0", "model.args.recurrence_type": "full", "data.split_seed": "1", "seed": "1"},
-        {"run_id": "run1", "model.args.recurrence_type": "self", "data.split_seed": "1", "seed": "1"},
-        {"run_id": "run2", "model.args.recurrence_type": "self", "data.split_seed": "2", "seed": "2"},
+        {
+            "run_id": name,
+            **untrained,
+            "model.args.recurrence_type": kind,
+            "data.split_seed": seed,
+            "seed": seed,
+        }
+        for name, kind, seed in (("run0", "full", "1"), ("run1", "self", "1"), ("run2", "self", "2"))
     ]
 
 
@@ -131,7 +140,8 @@ def test_runs_shows_all_if_asked(folder_of_runs: Path, lab: Lab) -> None:
     rows = run_table(lab, "--results", folder_of_runs, "--all")
     assert {row["model.args.tau"] for row in rows} == {"5.0"}
     assert {"training.epochs", "data.name", "model.name"} <= set(rows[0])
-    assert list(rows[0])[:4] == ["run_id", "model.args.recurrence_type", "data.split_seed", "seed"]
+    assert list(rows[0])[:5] == ["run_id", *STATUS]
+    assert list(rows[0])[5:8] == ["model.args.recurrence_type", "data.split_seed", "seed"]
 
 
 def test_a_file_of_runs_has_all_parameters_first_those_that_differ(folder_of_runs: Path, lab: Lab) -> None:
@@ -139,7 +149,8 @@ def test_a_file_of_runs_has_all_parameters_first_those_that_differ(folder_of_run
     assert (outcome.status, outcome.said) == (0, "")
     with open(folder_of_runs / "runs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows == run_table(lab, "--results", folder_of_runs, "--all")
+    shown = run_table(lab, "--results", folder_of_runs, "--all")
+    assert rows == [{name: value for name, value in row.items() if name not in STATUS} for row in shown]
 
 
 def test_a_run_of_an_earlier_version_does_not_hide_the_others(folder_of_runs: Path, lab: Lab) -> None:
@@ -151,7 +162,7 @@ def test_a_run_of_an_earlier_version_does_not_hide_the_others(folder_of_runs: Pa
 
 def test_no_runs_are_an_empty_table(tmp_path: Path, lab: Lab) -> None:
     outcome = lab.command("runs", "--results", tmp_path)
-    assert (outcome.status, outcome.said) == (0, "run_id\n")
+    assert (outcome.status, outcome.said) == (0, f"run_id,{','.join(STATUS)}\n")
 
 
 def test_config_show_is_the_resolved_workflow(lab: Lab) -> None:

@@ -53,7 +53,7 @@ def test_a_checkpoint_of_ones_own_that_was_replaced(name: str, tmp_path: Path) -
     content, kind = FILES[name]
     (tmp_path / "last.ckpt").write_bytes(content)
     with pytest.raises(InputError, match=f"last.ckpt cannot be read .it is .*{kind}"):
-        last_checkpoint(tmp_path, "run")
+        last_checkpoint(tmp_path, "run", "images")
 
 
 def test_a_damaged_file_of_the_right_kind_is_called_damaged(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def test_a_static_image_is_convolved_once(name, layer, block_steps):
         name, input_dims=(6, 3, 32, 32), n_classes=3, width=0.125, t_idle=0.0, block_steps=block_steps
     )
     calls = []
-    model.get_submodule(layer).register_forward_hook(lambda *_: calls.append(1))
+    conv = model.get_submodule(layer)
+    convolve = conv.forward
+    conv.forward = lambda x: calls.append(1) or convolve(x)  # a hook would be called at every step
     model(torch.randn(2, 3, 32, 32))
     assert len(calls) == 1
 
