@@ -45,6 +45,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)  # the folder has no .venv
     return FakeSlurm(tmp_path / "bin", monkeypatch)
 
 
