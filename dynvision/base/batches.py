@@ -83,13 +83,15 @@ def check_range(labels: Tensor, n_classes: int, ignore_index: int) -> None:
     Raises:
         InputError: one is none of 0..K-1, and not the label of steps that do not count; or all are that one.
     """
-    if (labels == ignore_index).all():
+    counts = labels != ignore_index
+    wrong = counts & ((labels < 0) | (labels >= n_classes))
+    some_count, some_are_wrong = torch.stack([counts.any(), wrong.any()]).tolist()  # a GPU is waited for once
+    if not some_count:
         raise InputError(
             f"all labels of a batch are {ignore_index}, which does not count, so there is nothing to learn from; "
             "leave such images out, or make larger batches"
         )
-    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= n_classes))
-    if wrong.any():
+    if some_are_wrong:
         raise InputError(
             f"label {int(labels[wrong][0])} is none of the model's {n_classes} classes (0 to {n_classes - 1}, or "
             f"{ignore_index} where it does not count); number the classes from 0 on, or build the model with more n_classes"
