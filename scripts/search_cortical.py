@@ -22,7 +22,6 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def evaluate(
     seed: int,
     folder: Path,
     training: dict[str, Any],
-    splits: Sequence[str] = ("val",),
+    splits: tuple[str, ...] = ("val",),
     images: int = 100,
     model: str = "DyRCNNx4",
 ) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def work(worker: int, options: argparse.Namespace) -> None:
             vary(rng.choice(best)["arguments"], rng) if best and rng.random() < options.exploit else draw(rng)
         )
         done = record(
-            trials, arguments, 1, options.output / f"worker{worker}", TRAINING, "val", options.images
+            trials, arguments, 1, options.output / f"worker{worker}", TRAINING, ("val",), options.images
         )
         errors = 0 if done else errors + 1
 
@@ -225,7 +224,7 @@ def record(
     seed: int,
     folder: Path,
     training: dict[str, Any],
-    splits: Sequence[str] = ("val",),
+    splits: tuple[str, ...] = ("val",),
     images: int = 100,
     model: str = "DyRCNNx4",
 ) -> bool:
@@ -281,7 +280,7 @@ def main() -> None:
                 seed,
                 options.output / "given",
                 TRAINING,
-                options.splits,
+                tuple(options.splits),
                 options.images,
                 options.model,
             )
