@@ -147,7 +147,7 @@ def check_batch_of_one(model: Any, last: LastBatch | None) -> None:
     normalises = any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
     if last is None or last.n_last != 1 or not normalises:
         return
-    with _unchanged(model), explained_normalisation(last):
+    with unchanged(model), explained_normalisation(last):
         model(model.null_input(1))
 
 
@@ -172,6 +172,8 @@ def _say(last: LastBatch | None) -> str:
         return f"a training batch has one image, {reason}; raise batch_size, or leave the last batch out (drop_last)"
     if last.batch_size == 1:
         return f"training batches have one image, {reason}; raise batch_size above 1"
+    if last.n_images == 1:
+        return f"there is one training image, {reason}; give more images"
     sizes = (last.batch_size + k for k in range(1, last.batch_size + last.n_images))
     other = next(size for size in sizes if last.n_images % size != 1)
     return (
@@ -181,7 +183,7 @@ def _say(last: LastBatch | None) -> str:
 
 
 @contextlib.contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
+def unchanged(model: nn.Module) -> Iterator[None]:
     """Keep buffers, random numbers and stored responses as they are."""
     devices = {tensor.device for tensor in model.parameters() if tensor.is_cuda}
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dynvision.base.batches import unchanged
 from dynvision.base.frames import Frames
 from dynvision.errors import InputError, unknown_name
 from dynvision.units import steps_to_ms
@@ -169,7 +170,8 @@ def not_finite_since(model: Any, batch: tuple[Tensor, Tensor]) -> str:
     if non_finite_names([("images", batch[0])]):
         return "the images themselves hold values that are not finite"
     check = ActivityCheck()
-    logits = model.respond(batch, shuffle=False, observer=check).logits
+    with unchanged(model):
+        logits = model.respond(batch, shuffle=False, observer=check).logits
     parameters = non_finite_parameters(model)
     at_fault = f" (parameter {parameters[0]} is not finite)" if parameters else ""
     if check.layer is not None:

@@ -223,13 +223,14 @@ class TemporalBase(Recordable, Architecture):
                 "in an experiment; register it on a layer, or make it an operation before the first layer"
             )
         plan = self.plan() if plan is None else plan
+        check_frames(frames, self, self.image)
+        check_state(frames, state, plan, self)
         return self._advance(frames, state, plan, joined(observer, watch=watch))
 
     def _advance(
         self, frames: Frames, state: ModelState, plan: Plan, told: Watch
     ) -> tuple[Tensor, ModelState]:
-        check_frames(frames, self, self.image)
-        check_state(frames, state, plan, self)
+        """As :meth:`advance`, of frames, a state and a plan that fit."""
         values = frames.values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with weights_once(self):
@@ -271,6 +272,7 @@ class TemporalBase(Recordable, Architecture):
         """
         if batch < 1:
             raise InputError(f"batch={batch} images must be at least 1")
+        given = plan is not None
         plan = self.plan() if plan is None else plan
         operations = {
             (layer.name, operation.name): operation.module.start()
@@ -283,6 +285,8 @@ class TemporalBase(Recordable, Architecture):
         with torch.no_grad(), running_statistics(self):
             idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
             begin = ModelState(0, 1, operations=operations, origin=plan.origin)
+            if given:
+                check_state(idle, begin, plan, self)
             _, state = self._advance(idle, begin, plan, {})
         return state.expand(batch)
 

@@ -14,7 +14,7 @@ from dynvision.errors import InputError
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """``conv(x)`` for a square convolution with padding k // 2: (B, C_in, H, W) to (B, C_out, H', W')."""
     alone = _sees_only_padding(conv, x) and not (
-        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks
+        conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks or conv._backward_pre_hooks
     )
     return _convolve_pixel(conv, x) if alone else conv(x)
 

@@ -74,7 +74,7 @@ class Solver(Clocked):
     def follow(self, dt: float, name: str) -> None:
         knew = self._dt is not None
         super().follow(dt, name)
-        if self.log_tau is None or knew or not self._tau_floor:
+        if self.log_tau is None or knew or not self._tau_floor or self.log_tau.is_meta:
             return
         if (self.log_tau == self.log_tau.new_tensor(math.log(self.tau_init))).all():  # not learned yet
             self.start_at(self.tau_init)

@@ -76,7 +76,8 @@ def test_what_a_hook_changes_is_what_the_loop_with_that_hook_computes(variant, h
     gradients = torch.autograd.grad(y.square().sum(), list(model.parameters()), allow_unused=True)
     references = torch.autograd.grad(expected.square().sum(), list(model.parameters()), allow_unused=True)
     for gradient, reference in zip(gradients, references, strict=True):
-        if reference is not None and gradient is not None:
+        assert (gradient is None) == (reference is None)
+        if reference is not None:
             torch.testing.assert_close(gradient, reference, rtol=1e-8, atol=1e-10)
     torch.testing.assert_close(plain, y, rtol=1e-9, atol=1e-11)  # a copy has the hooks, too
     for module in model.modules():
