@@ -181,8 +181,8 @@ def change_of(means: pd.Series, layer: str, measure: str, unit: str = "") -> str
     first, last, low, high = (
         write(float(value)) for value in (known.iloc[0], known.iloc[-1], known.min(), known.max())
     )
-    if len(course) == 1:
-        return f"{label} is {last}{behind}"
+    if len(known) == 1:
+        return f"{label} is {last}{behind}{none}"
     turns = turning_points(known.to_numpy(dtype=float))
     words = {True: "rises", False: "falls"}
     if not turns or low == high:

@@ -150,7 +150,10 @@ def hides_a_line(drawn: pd.DataFrame) -> bool:
     """
     lines = drawn.pivot(index=["condition", "layer"], columns="value", values="mean").to_numpy()
     scale = np.nanmax(np.abs(lines), initial=0.0)
-    apart = np.abs(lines[:, None] - lines[None]).max(axis=-1)[np.triu_indices(len(lines), 1)]
+    a, b = lines[:, None], lines[None]
+    absent = np.where(np.isnan(a) & np.isnan(b), 0.0, np.inf)  # two lines without a value there are not apart
+    difference = np.where(np.isnan(a) | np.isnan(b), absent, np.abs(a - b))
+    apart = difference.max(axis=-1)[np.triu_indices(len(lines), 1)]
     return bool((apart <= SAME * scale).any())
 
 

@@ -9,6 +9,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLoca
 from dynvision.visualization.labels import value_label, words_of
 
 MOST_TICKS = 20  # at the values themselves; of more values, the axis has round ones
+LOG_AXIS = ", log axis"
 MARGIN = 0.06  # of the span, on either side
 CHARACTER = 0.064  # inches: width of a digit of a tick label
 SPACE = 0.06  # inches: least space between tick labels
@@ -37,9 +38,10 @@ def set_parameter_axis(axes: Axes, values: np.ndarray, parameter_label: str = ""
         axes.set_xticks(ascending, [words[value] for value in ascending])
         axes.tick_params(axis="x", length=0)
         return
-    if is_logarithmic(ascending) and axes.get_xlabel():
-        axes.set_xlabel(f"{axes.get_xlabel()}, log axis")
-    if is_logarithmic(ascending):
+    logarithmic, label = is_logarithmic(ascending), axes.get_xlabel()
+    if logarithmic and label and not label.endswith(LOG_AXIS):  # lines that share axes each come here
+        axes.set_xlabel(f"{label}{LOG_AXIS}")
+    if logarithmic:
         axes.set_xscale("log")
         position = np.log(ascending)
         margin = MARGIN * (position[-1] - position[0])
@@ -48,7 +50,7 @@ def set_parameter_axis(axes: Axes, values: np.ndarray, parameter_label: str = ""
         position = ascending
         margin = MARGIN * ((ascending[-1] - ascending[0]) or abs(ascending[0]) or 1.0)
         axes.set_xlim(position[0] - margin, position[-1] + margin)
-    if len(ascending) > MOST_TICKS and not is_logarithmic(ascending):
+    if len(ascending) > MOST_TICKS and not logarithmic:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
         return
     figure_width = axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]

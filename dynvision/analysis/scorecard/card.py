@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis.registry import names_of
-from dynvision.analysis.scorecard.protocol import Protocol, number_with_interval, with_interval
+from dynvision.analysis.scorecard.protocol import Protocol, with_interval
 from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS, ask, verdict
 from dynvision.analysis.scorecard.targets import read_targets
 from dynvision.errors import InputError, unknown_name
@@ -82,6 +82,7 @@ def _signs(protocols: Mapping[str, Protocol], layers: Sequence[str]) -> list[dic
     for test in SIGN_TESTS.values():
         for layer, statistic in ask(test, protocols, layers):
             value, low, high = with_interval(statistic)
+            resampled = len(statistic) > 1  # of a single image there is an answer without an interval
             rows.append(
                 {
                     "kind": "sign",
@@ -92,7 +93,7 @@ def _signs(protocols: Mapping[str, Protocol], layers: Sequence[str]) -> list[dic
                     "model": value,
                     "ci_low": low,
                     "ci_high": high,
-                    "verdict": verdict(value, low),
+                    "verdict": verdict(value, 0.0 if resampled and np.isnan(low) else low),
                     "source": test.source,
                     "note": test.question,
                 }
@@ -123,7 +124,7 @@ def _numbers(
             if target["area"] not in areas[layer]:
                 continue
             draws = protocol.of_layer(target["measure"], layer)
-            value, low, high = number_with_interval(draws if index is None else draws[:, index])
+            value, low, high = with_interval(draws if index is None else draws[:, index])
             distance, kind = distance_of(value, target["target"], target["unit"])
             rows.append(
                 {

@@ -72,14 +72,12 @@ class Protocol:
         return self.measure(name)[..., self.layers.index(layer)]
 
 
-def number_with_interval(draws: np.ndarray) -> tuple[float, float, float]:
-    """As :func:`with_interval`, without an interval where there is no value, or none of too many resamples."""
+def with_interval(draws: np.ndarray) -> tuple[float, float, float]:
+    """The value of a measure and its interval, from itself and its resamples (1 + N,).
+
+    There is no interval where there is no value, or none of too many resamples.
+    """
     if np.isnan(draws[0]) or np.isnan(draws[1:]).sum() > MOST_LOST * len(draws[1:]):
         return float(draws[0]), float("nan"), float("nan")
-    return with_interval(draws)
-
-
-def with_interval(draws: np.ndarray) -> tuple[float, float, float]:
-    """The value of a measure and its interval, from itself and its resamples (1 + N,)."""
     low, high = percentile_interval(draws[1:, None])
     return float(draws[0]), float(low[0]), float(high[0])
