@@ -36,7 +36,7 @@ class WorkflowConfig(Section):
     """Everything that a call of Snakemake is told. Lists are sweeps: their product is run."""
 
     mode: tuple[str, ...] = key(
-        (), "overlays by name, of config/modes: debug, local, large_dataset, distributed"
+        (), "overlays by name, of config/modes: debug, local, large_dataset, distributed, cortical"
     )
     plugins: tuple[str, ...] = key(
         (),

@@ -242,7 +242,7 @@ def _write_onnx(module: Any, arguments: tuple[Any, ...], path: Path) -> Run:
         importlib.import_module("onnxscript")  # which torch.onnx needs
     except ImportError as error:
         raise InputError(
-            f"--format onnx needs the packages of the extra 'export' ({error}): pip install dynvision[export]"
+            f"--format onnx needs the packages of the extra 'export' ({error}): pip install onnx onnxruntime onnxscript"
         ) from None
     names = module.flat.names() if len(arguments) == 2 else []
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -114,9 +114,7 @@ class Film:
         try:
             import av
         except ImportError:
-            raise InputError(
-                f"{self} needs PyAV to be read: pip install dynvision[video], or give its frames"
-            ) from None
+            raise InputError(f"{self} needs PyAV to be read: pip install av, or give its frames") from None
         try:
             with av.open(file) as video:
                 if not video.streams.video:
