@@ -34,6 +34,8 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, (bool, list, tuple, Mapping)):  # nothing else holds a truth value
+            return value
         name = str(info.field_name)
         given = _truth_for_number(value, cls.model_fields[name].annotation)
         if given is not None:

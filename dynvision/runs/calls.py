@@ -81,7 +81,7 @@ class CallFolder:
             said = [f"another call is at work in this folder: {call}" for call in alive.values()]
             gone = {path: call for path, call in known.items() if path not in alive}
             stale = {lock for call in gone.values() for lock in call.locks} & self._locks()
-            if not alive and not _snakemake_here():
+            if not alive and self._locks() and not _snakemake_here():
                 stale = self._locks()
             said += self._remove_locks(stale, gone.values())
             for path, call in gone.items():

@@ -116,7 +116,7 @@ def read_damaged(path: Path, whole: bytes, read: Callable[[], Any], seed: int) -
     try:
         read()
     except InputError as error:
-        if "\n" in str(error) or not str(error):
+        if "\n" in str(error) or path.name not in str(error):
             return f"{path.name}, seed {seed}: said {str(error)[:300]!r}"
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is the fault that is looked for
         return f"{path.name}, seed {seed}: {type(error).__name__}: {str(error)[:200]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -48,9 +49,17 @@ def test_the_weights_answer_as_the_card_says(name: str, tmp_path: Path) -> None:
         f"{100 * said['test_accuracy']:.1f} % of {said['n_images']}"
         in (SHIPPED[name] / "README.md").read_text()
     )
-    assert right == pytest.approx(
-        said["test_accuracy"], abs=3 * (0.03 * 0.97 / 60) ** 0.5
-    )  # three standard errors
+    assert round(60 * right) in (55, 56, 57)  # of the first 60 images; 56 where it was counted
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_card_says_what_the_scorecard_has(name: str) -> None:
+    card = pd.read_csv(SHIPPED[name] / "scorecard.csv")
+    signs = card[card["kind"] == "sign"]
+    times = card[(card["unit"] == "ms") & card["area"].isin(["V1-V3", "VOTC", "LOTC"])]["distance"].dropna()
+    text = (SHIPPED[name] / "README.md").read_text()
+    assert f"{(signs['verdict'] == 'yes').sum()} of {len(signs)} signs" in text
+    assert f"{times.median():.2f} octaves in the median ({len(times)} times)" in text
 
 
 def test_a_name_that_is_none_of_them_is_told_which_there_are(

@@ -9,7 +9,9 @@ def known(record, *paths):
     """Inputs of what a record is of, as a function, since Snakemake is told while it plans which files to make again."""
 
     def inputs(wildcards):
-        workflow.dag.forcefiles.update(FRESHNESS.again)
+        if FRESHNESS.told is not workflow.dag:  # once is enough: what is in there stays
+            FRESHNESS.told = workflow.dag
+            workflow.dag.forcefiles.update(FRESHNESS.again)
         fill = lambda path: path.format(**wildcards) if wildcards else path
         found = [fill(path) for path in paths]
         return found if fill(record) in FRESHNESS.records else [ancient(path) for path in found]
