@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
+import os
 import signal
+import socket
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -33,6 +39,7 @@ from dynvision.training.testing import test_accuracy
 from dynvision.training.trainer import make_trainer, say_learning_rate
 
 WEIGHTS, LOG, TEST = OUTPUTS = OF_TRAINING
+HELD = ".held"  # by the process that trains
 
 
 def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run_folder: Path) -> None:
@@ -46,8 +53,48 @@ def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run
             ``trained.json``.
 
     Raises:
-        InputError: data, checkpoint or configuration cannot be used, or the loss is not finite.
+        InputError: data, checkpoint or configuration cannot be used, the loss is not finite, or another process trains
+            this run.
     """
+    with _alone(run_folder):
+        _train_run(run, execution, data_folder, run_folder)
+
+
+@contextlib.contextmanager
+def _alone(run_folder: Path) -> Iterator[None]:
+    """Hold a run's folder by a lock of the kernel, which a process that ends loses, however it ends."""
+    if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "SLURM_PROCID")):
+        yield  # one of several processes that train together; the first of them holds the folder
+        return
+    run_folder.mkdir(parents=True, exist_ok=True)
+    path = run_folder / HELD
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(open(path, "a+", encoding="utf-8"))
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    raise InputError(
+                        f"{path} cannot be locked: {error.strerror}; train on another file system"
+                    ) from None
+                file.seek(0)
+                holder = file.read().strip() or "of unknown number"
+                raise InputError(
+                    f"run {run_folder.name} is being trained by another process ({holder}); wait until it ends, or end it"
+                ) from None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    break
+            file.close()  # its holder removed it in the meantime
+        stack.callback(path.unlink, missing_ok=True)
+        file.truncate(0)
+        file.write(f"{os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run_folder: Path) -> None:
     device = choose_device(execution.accelerator)
     checkpoints = run_folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -232,3 +233,18 @@ def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
     tensors, header = read_weights(second)
     assert header == facts and torch.equal(tensors["weight"], model.weight)
+
+
+def test_two_processes_never_train_one_run(lab: Lab) -> None:
+    """Also where the one that is at work cannot be seen, as a process in another container."""
+    held = lab.root / "run" / ".held"
+    held.parent.mkdir(parents=True)
+    with open(held, "w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        file.write("77 on there")
+        file.flush()
+        refused = lab.train()
+        assert (refused.status, sorted(path.name for path in held.parent.iterdir())) == (2, [".held"])
+        assert "run run is being trained by another process (77 on there); wait until it ends" in refused.said
+    assert lab.train().status == 0  # a lock goes with its holder, and the file does not matter
+    assert not held.exists()
