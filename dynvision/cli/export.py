@@ -45,10 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: the run cannot be loaded, or nothing of it exported.
     """
+    from dynvision.inference import InferenceConfig
     from dynvision.inference.export import export_run
-    from dynvision.inference.predictor import load
+    from dynvision.inference.predictor import load_run
 
-    predictor = load(arguments.run, device="cpu", results=arguments.results)
+    config = InferenceConfig(device={"device_type": "cpu"})
+    predictor = load_run(arguments.run, config, results=arguments.results)
     folder = arguments.output or arguments.results / "exports" / predictor.run.run_id
     errors = []
     for part in dict.fromkeys(arguments.part):

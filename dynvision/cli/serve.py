@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: the run cannot be loaded, a limit is not possible, or nothing can listen there.
     """
     from dynvision.inference import InferenceConfig
-    from dynvision.inference.predictor import load
+    from dynvision.inference.predictor import load_run
     from dynvision.inference.server import Limits, Server
 
     limits = Limits(max_bytes=arguments.max_bytes, answer_s=arguments.answer_s)
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         "max_batch_size": arguments.max_batch,
     }
     config = InferenceConfig(device={"device_type": arguments.device}, batch=batch)
-    predictor = load(arguments.run, data=arguments.data, results=arguments.results, config=config)
+    predictor = load_run(arguments.run, config, arguments.data, results=arguments.results)
     predictor.warmup()
     server = Server(predictor, arguments.host, arguments.port, limits)
     print(f"serving {predictor.run.run_id} at {server.url}", flush=True)

@@ -63,7 +63,7 @@ def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Ima
 
 def decode_image(file: BinaryIO, n_channels: int, ground: float = GROUND) -> Image.Image:
     """As `read_image`, of a file that is open, or of bytes in memory; raises one of ``UNREADABLE``."""
-    with _open(file) as opened:
+    with open_image(file) as opened:
         width, height = opened.size
         if width * height > LARGEST_PIXELS:
             raise InputError(
@@ -156,7 +156,7 @@ _memory = threading.Condition()
 _n_decoding = 0
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
     """Open an image of any size: Pillow's limit is for images of strangers, ours is checked by `read_image`."""
     formats = readable_formats()
     with _opening:

@@ -2,8 +2,8 @@
 
     step t shows the last frame k with onset_k <= (t + 1/2) dt
 
-A film is a list of images, an array (T, H, W) or (T, H, W, C), a tensor (T, C, H, W), a video file, or an animated GIF, PNG
-or WebP. Files know their own rate; of everything else it must be given.
+A film is a list of images, an array (T, H, W) or (T, H, W, C), a tensor (T, C, H, W), a video file, or an animated GIF,
+APNG (``.apng``) or WebP. Files know their own rate; of everything else it must be given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from dynvision.data.images import UNREADABLE
+from dynvision.data.images import LARGEST_PIXELS, UNREADABLE, open_image
 from dynvision.errors import InputError
 from dynvision.inference.image_input import MOST_BYTES, read_bytes
 from dynvision.stimuli.film import VIDEOS
@@ -36,12 +36,15 @@ class Film:
         source: a path, bytes or an open file; a list of images in any form; an array (T, H, W) or (T, H, W, C); a tensor
             (T, C, H, W).
         frame_rate: frames in a second; by default that of the file.
+        max_pixels: of a frame of a file, at most.
 
     Raises:
         InputError: there is no rate, no frame, or no film.
     """
 
-    def __init__(self, source: Any, frame_rate: float | None = None) -> None:
+    def __init__(
+        self, source: Any, frame_rate: float | None = None, max_pixels: int = LARGEST_PIXELS
+    ) -> None:
         if isinstance(frame_rate, bool) or not (
             frame_rate is None
             or (isinstance(frame_rate, (int, float)) and math.isfinite(frame_rate) and frame_rate > 0)
@@ -49,7 +52,7 @@ class Film:
             raise InputError(f"frame_rate={frame_rate!r} must be a number of frames in a second, above 0")
         if hasattr(source, "read"):
             source = read_bytes(source)
-        self.source, self.frame_rate = source, frame_rate
+        self.source, self.frame_rate, self.max_pixels = source, frame_rate, max_pixels
         self.duration_ms = 0.0
         self._is_file = isinstance(source, (str, Path, bytes, bytearray))
         if not self._is_file:
@@ -98,17 +101,28 @@ class Film:
             if len(source) > MOST_BYTES:
                 raise InputError(f"a film of more than {MOST_BYTES} bytes must be in a file")
             source = io.BytesIO(source)
-        try:
-            with Image.open(source) as animation:
+        with source if isinstance(source, io.BytesIO) else open(source, "rb") as file:
+            try:
+                animation = open_image(file)
+            except UNREADABLE as error:
+                if not isinstance(source, io.BytesIO):
+                    raise InputError(f"{self} cannot be read: {error}") from None
+                file.seek(0)
+                yield from self._video_frames(file)
+                return
+            self._check_size(*animation.size)
+            try:
                 for k in range(getattr(animation, "n_frames", 1)):
                     animation.seek(k)
                     yield animation.convert("RGBA"), animation.info.get("duration")
-                return
-        except UNREADABLE as error:
-            if not isinstance(source, io.BytesIO):
-                raise InputError(f"{self} cannot be read: {error}") from None
-        source.seek(0)
-        yield from self._video_frames(source)
+            except UNREADABLE as error:
+                raise InputError(f"{self} is damaged from frame {k} on: {error}") from None
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self.max_pixels:
+            raise InputError(
+                f"{self} has frames of {width} x {height} px, more than {self.max_pixels} px; make it smaller"
+            )
 
     def _video_frames(self, file: Any) -> Iterator[tuple[Image.Image, float]]:
         try:
@@ -126,6 +140,7 @@ class Film:
                     )
                 for n, picture in enumerate(video.decode(video=0)):
                     # By count, so that rounding does not add up.
+                    self._check_size(picture.width, picture.height)
                     lasts_ms = (n + 1) * 1000 / rate - n * 1000 / rate if rate else 0.0
                     yield picture.to_image(), lasts_ms
         except (av.FFmpegError, ValueError, MemoryError) as error:
@@ -146,8 +161,8 @@ def is_film(inputs: Any) -> bool:
     if suffix not in ANIMATIONS:
         return False
     try:
-        with Image.open(inputs) as image:
-            return bool(getattr(image, "is_animated", False))
+        with open(inputs, "rb") as file:
+            return bool(getattr(open_image(file), "is_animated", False))
     except UNREADABLE:
         return False  # which reading it as an image explains
 

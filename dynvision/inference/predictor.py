@@ -71,6 +71,17 @@ def load(
         raise unknown_name(
             "setting", next(iter(settings)), ("config", "data", "decision_threshold", "device", "results")
         )
+    return load_run(source, config, data, decision_threshold, results)
+
+
+def load_run(
+    source: str | Path,
+    config: InferenceConfig,
+    data: str | Path | None = None,
+    decision_threshold: float = CONFIDENCE_THRESHOLD,
+    results: str | Path = "results",
+) -> Predictor:
+    """A run that answers; arguments and errors as of :func:`load`, of a run alone."""
     path = Path(source)
     if not (path / CONFIG).is_file() and path.suffix != ".safetensors":
         path = find_run(str(source), Path(results), needs_data=False).weights

@@ -30,9 +30,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from PIL import Image
-
-from dynvision.data.images import UNREADABLE
+from dynvision.data.images import UNREADABLE, open_image
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.film import Film
 from dynvision.inference.metadata import ModelInferenceError
@@ -293,7 +291,7 @@ class Handler(BaseHTTPRequestHandler):
         film = options.pop("film", False) or "frame_rate" in options
         try:
             _check_pixels(body, limits.max_pixels)
-            shown: Any = Film(body, options.pop("frame_rate", None)) if film else body
+            shown: Any = Film(body, options.pop("frame_rate", None), limits.max_pixels) if film else body
             if options:
                 future = self.server.alone.submit(predictor.predict, shown, **options)
             else:
@@ -390,7 +388,7 @@ def _check_pixels(body: bytes, most: int) -> None:
         InputError: it is larger than allowed.
     """
     try:
-        with Image.open(io.BytesIO(body)) as image:
+        with open_image(io.BytesIO(body)) as image:
             width, height = image.size
     except UNREADABLE:
         return  # which reading it explains

@@ -272,3 +272,41 @@ def test_a_bad_frame_changes_no_stream(predictor: Predictor, digits_run: Path) -
     own.load_model(digits_run)
     with pytest.raises(ModelInferenceError, match="another network has been loaded; begin another stream"):
         stream.step(IMAGE)
+
+
+@pytest.mark.parametrize("part", [0.7, 0.9])
+def test_a_damaged_animation_shows_no_frame_twice(part: float, tmp_path: Path) -> None:
+    from dynvision.inference.film import Film
+
+    noise = np.random.default_rng(0).integers(0, 256, (5, 64, 64), dtype=np.uint8)
+    first, *others = (Image.fromarray(frame) for frame in noise)
+    whole = io.BytesIO()
+    first.save(whole, "GIF", save_all=True, append_images=others, duration=40)
+    cut = whole.getvalue()[: int(part * len(whole.getvalue()))]
+    (tmp_path / "cut.gif").write_bytes(cut)
+    for source in (cut, tmp_path / "cut.gif"):
+        onsets = []
+        with pytest.raises(InputError, match="the film is damaged from frame|cut.gif is damaged from frame"):
+            for _, onset in Film(source).frames():
+                onsets.append(onset)
+        assert onsets == [40.0 * k for k in range(len(onsets))] and len(onsets) < 5
+
+
+def test_formats_of_documents_are_no_films_and_large_frames_are_refused() -> None:
+    from dynvision.inference.film import Film
+
+    document = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    with pytest.raises(InputError, match="cannot be read|needs PyAV"):
+        list(Film(document).frames())
+    whole = io.BytesIO()
+    Image.new("L", (20, 10)).save(whole, "GIF")
+    with pytest.raises(InputError, match="frames of 20 x 10 px, more than 100 px"):
+        list(Film(whole.getvalue(), max_pixels=100).frames())
+
+
+def test_a_network_from_elsewhere_is_neither_served_nor_exported() -> None:
+    from dynvision.inference import InferenceConfig
+    from dynvision.inference.predictor import load_run
+
+    with pytest.raises(InputError, match="torchvision:resnet18"):
+        load_run("torchvision:resnet18", InferenceConfig())
