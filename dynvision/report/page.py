@@ -21,9 +21,8 @@ from dynvision.report.plates import (
     scorecard_plates,
     training_plates,
 )
-from dynvision.report.provenance import code_state, report_date, software_versions
+from dynvision.report.provenance import code_state, report_date, run_time_tables, software_versions
 from dynvision.report.results import CONFIG, Measured, Results, read_results
-from dynvision.report.run_times import run_time_tables
 from dynvision.report.tables import (
     condition_table,
     measure_tables,

@@ -15,7 +15,7 @@ from dynvision.cli import main
 from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.errors import InputError
 from dynvision.report import write_report
-from dynvision.report.numbers import number, seconds
+from dynvision.report.content import number, seconds
 from dynvision.report.prose import NO_BREAK, change_of
 from dynvision.runs import ResultPaths
 from dynvision.stimuli.stimulus import STIMULI
