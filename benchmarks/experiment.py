@@ -33,8 +33,10 @@ from dynvision.base import Frames, TemporalBase  # noqa: E402
 from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch  # noqa: E402
-from dynvision.experiments.progress import Progress  # noqa: E402
-from dynvision.experiments.run import Session  # noqa: E402
+from dynvision.experiments.run import (
+    Progress,  # noqa: E402
+    Session,  # noqa: E402
+)
 from dynvision.experiments.writer import ExperimentWriter  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.base.hooks import check_hooks
-from dynvision.base.inputs import Origin
+from dynvision.base.inputs import Origin, check_classes, check_width, linear_outputs, unknown_classes
 from dynvision.base.operations import check_operations
-from dynvision.base.outputs import check_classes, check_width, linear_outputs, unknown_classes
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
 from dynvision.base.plan import Plan, frame_plan, make_plan
 from dynvision.config.by_layer import resolve_by_layer

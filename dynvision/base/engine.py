@@ -28,8 +28,7 @@ from dynvision.base.own_methods import answer_frames
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_of
 from dynvision.errors import InputError
-from dynvision.functional.maps import is_transformed, resize_to_target
-from dynvision.functional.max_pool import max_pool
+from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
 from dynvision.functional.recurrent_scan import recurrent_scan
 from dynvision.model_components.zero_start import ZeroStart
 

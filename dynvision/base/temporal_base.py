@@ -28,9 +28,8 @@ from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
 from dynvision.base.hooks import computes_weights, is_hooked, weights_once
-from dynvision.base.inputs import as_video, check_frames, check_state
+from dynvision.base.inputs import as_video, check_classes, check_frames, check_state, check_width
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
-from dynvision.base.outputs import check_classes, check_width
 from dynvision.base.own_methods import adopt_methods, own_forward, refuse_engine_within_frame
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan

@@ -137,7 +137,7 @@ def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     from dynvision.config.parameter import all_parameters
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.experiments.batches import each_batch, pixel_scale
-    from dynvision.experiments.pictures import example_screen, trial_pictures
+    from dynvision.experiments.screen import example_screen, trial_pictures
     from dynvision.visualization.config_file import read_visualization
     from dynvision.visualization.filmstrip import draw_filmstrip
     from dynvision.visualization.labels import parameter_label

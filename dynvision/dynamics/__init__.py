@@ -17,9 +17,14 @@ unrolling        run_id layer time_ms biological engineering largest_difference 
                  difference of any unit and image
 """
 
-from dynvision.dynamics.linearization import LayerMap, linearize
 from dynvision.dynamics.run import DYNAMICS, analyse_dynamics
-from dynvision.dynamics.spectrum import layer_spectra, leading_eigenvalues, time_constant_ms
+from dynvision.dynamics.spectrum import (
+    LayerMap,
+    layer_spectra,
+    leading_eigenvalues,
+    linearize,
+    time_constant_ms,
+)
 from dynvision.dynamics.timescales import noise_autocorrelation
 from dynvision.dynamics.trajectories import layer_trajectories
 from dynvision.dynamics.unrolling import compare_unrollings, engineering_twin

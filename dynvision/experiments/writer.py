@@ -1,7 +1,17 @@
-"""What is kept of trials: rows of the two tables, and the units of the first images if asked for."""
+"""The files of an experiment: rows of the two tables, and the activity of every unit of the first images if asked for.
+
+The tables are those of :mod:`dynvision.experiments.tables`. Units are in one Parquet file, of as many images as a bound
+allows:
+
+    run_id experiment parameter value image label layer time_ms units
+
+One row for each value, image, layer and step. ``units`` lists the layer's activity in the order (C, H, W); the file's
+metadata have the shape of each layer. A layer has rows in a trial only if it started in it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -10,13 +20,100 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
+from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter, name_column
 from dynvision.experiments.trial import ResponseRecorder
-from dynvision.experiments.units import UnitWriter
 from dynvision.files import atomic_path
 from dynvision.trials import Trial
+
+BYTES = 4  # of a float32
+SHAPES = b"shapes"
+
+
+def images_within(
+    bound_mb: float, shapes: Mapping[str, Sequence[int]], n_steps: int, n_conditions: int, n_images: int
+) -> int:
+    """Return how many images' units can be kept.
+
+    Args:
+        bound_mb: the bound in MB (10^6 bytes).
+        shapes: (C, H, W) of each layer.
+        n_steps, n_conditions: of the experiment.
+        n_images: all of them.
+
+    Raises:
+        InputError: not those of a single image.
+    """
+    per_image = BYTES * n_steps * n_conditions * sum(int(np.prod(shape)) for shape in shapes.values())
+    kept = min(n_images, int(bound_mb * 1e6 // per_image))
+    if not kept:
+        raise InputError(
+            f"save_responses_mb={bound_mb:g} MB is less than the {per_image / 1e6:.1f} MB that the units of one image "
+            "take; raise it, or set save_responses to none"
+        )
+    return kept
+
+
+class UnitWriter:
+    """Appends the units of trials to a Parquet file; the caller makes the writing atomic.
+
+    Args:
+        path: the file.
+        shapes: (C, H, W) of each layer.
+        fixed: ``run_id``, ``experiment`` and ``parameter``.
+    """
+
+    def __init__(self, path: Path, shapes: Mapping[str, Sequence[int]], fixed: Mapping[str, Any]) -> None:
+        metadata = {SHAPES: json.dumps({layer: list(shape) for layer, shape in shapes.items()})}
+        self.schema = pa.schema([*KEYS, ("units", pa.list_(pa.float32()))], metadata=metadata)
+        self.fixed = dict(fixed)
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+
+    def append(self, value: float, recorder: ResponseRecorder, batch: Batch, times: np.ndarray) -> None:
+        """Append the units that were kept of a trial."""
+        for layer, activity in recorder.units.items():
+            n_images, n_steps = activity.shape[:2]
+            n_rows, n_units = n_images * n_steps, int(np.prod(activity.shape[2:]))
+            offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_units)
+            columns = {
+                **{name: name_column(text, n_rows) for name, text in {**self.fixed, "layer": layer}.items()},
+                "value": np.full(n_rows, value),
+                "image": np.repeat(batch.indices[:n_images], n_steps),
+                "label": np.repeat(batch.labels[:n_images].numpy(), n_steps),
+                "time_ms": np.tile(times, n_images),
+                "units": pa.ListArray.from_arrays(offsets, pa.array(activity.reshape(-1), type=pa.float32())),
+            }
+            arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+def read_units(path: str | Path, layer: str) -> tuple[pa.Table, np.ndarray]:
+    """Read the units of a layer.
+
+    Args:
+        path: a file ``units.parquet``.
+        layer: the layer.
+
+    Returns:
+        The table without the units, and the units of its rows, (N, C, H, W) float32.
+
+    Raises:
+        InputError: the file has no such layer.
+    """
+    shapes = json.loads(pq.read_schema(path).metadata[SHAPES])
+    if layer not in shapes:
+        raise InputError(f"{path} has no layer {layer!r}; it has {', '.join(shapes)}")
+    table = pq.read_table(path, filters=[("layer", "=", layer)])
+    units = table["units"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return table.drop_columns("units"), units.reshape(-1, *shapes[layer])
 
 
 @dataclass(frozen=True)

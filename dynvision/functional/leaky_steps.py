@@ -1,6 +1,7 @@
 """Steps of leaky units, elementwise: the sequential heart of :mod:`dynvision.functional.recurrent_scan`.
 
-On a GPU each direction is one kernel for all steps; elsewhere three passes a step.
+On a GPU each direction is one kernel for all steps; elsewhere three passes a step. Beside them the sums over images and
+space that the gradient of a bias needs, s(c) = sum over b, h, w of x(b, c, h, w).
 """
 
 from __future__ import annotations
@@ -120,3 +121,12 @@ def backward(
             out.mul_(above)
     assert carried is not None
     return carried
+
+
+def channel_sums(x: Tensor) -> Tensor:
+    """Return the sum of each channel, (B, C, H, W) to (C,); on a GPU in single precision whatever the type of ``x``."""
+    if has_kernel(x) and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        from dynvision.functional.leaky_steps_triton import channel_sums as kernel
+
+        return kernel(x)
+    return x.sum(dim=(0, 2, 3))

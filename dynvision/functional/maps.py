@@ -1,4 +1,4 @@
-"""Functions of maps (B, C, H, W): merging, resizing, sizes after a window, supralinearity.
+"""Functions of maps (B, C, H, W): merging, resizing, sizes after a window, supralinearity, max-pooling.
 
 additive         x + h
 multiplicative   x (1 + tanh h)
@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from dynvision.errors import unknown_name
+from dynvision.functional.leaky_steps import HAS_TRITON
 
 
 def is_transformed() -> bool:
@@ -136,3 +137,14 @@ def supralinear(x: Tensor, n: float, k: float, largest: float = 1e6, smallest: f
         The shape of `x`.
     """
     return k * x.sign() * x.abs().clamp(smallest, largest) ** n
+
+
+def max_pool(module: nn.MaxPool2d, x: Tensor) -> Tensor:
+    """``module(x)``, (B, C, H, W) to (B, C, H', W'); by a kernel of ours on a GPU where that applies."""
+    if HAS_TRITON and x.is_cuda and not is_transformed():
+        from dynvision.functional import max_pool_triton
+
+        if max_pool_triton.can_pool(module, x):
+            sizes = module.kernel_size, module.stride, module.padding
+            return max_pool_triton.max_pool(x, *sizes)  # type: ignore[arg-type]
+    return module(x)  # type: ignore[no-any-return]

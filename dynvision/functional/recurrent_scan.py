@@ -25,8 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.functional import leaky_steps
-from dynvision.functional.channel_sums import channel_sums
-from dynvision.functional.leaky_steps import Rectified
+from dynvision.functional.leaky_steps import Rectified, channel_sums
 
 
 @dataclass(frozen=True)

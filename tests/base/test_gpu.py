@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dynvision.base.cuda_graphs import EAGER_CALLS
-from dynvision.functional.max_pool import max_pool
+from dynvision.functional.maps import max_pool
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.textbook_loop import textbook_loop

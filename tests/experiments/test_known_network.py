@@ -16,8 +16,7 @@ from dynvision.analysis import measure_responses
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.progress import Progress
-from dynvision.experiments.run import Session
+from dynvision.experiments.run import Progress, Session
 from dynvision.experiments.writer import ExperimentWriter
 from dynvision.noise import PixelScale
 from dynvision.trials.protocol import experiment_trials, times_ms

@@ -21,7 +21,7 @@ from dynvision.errors import InputError
 from dynvision.experiments import batches as room_module
 from dynvision.experiments import run as run_module
 from dynvision.experiments.run import ExperimentFiles, run_experiment
-from dynvision.experiments.units import images_within, read_units
+from dynvision.experiments.writer import images_within, read_units
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights, save_weights
 from tests.lab import CONTRAST, Lab

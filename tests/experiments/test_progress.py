@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.experiments import progress as progress_module
-from dynvision.experiments.progress import Progress, duration
+from dynvision.experiments import run as run_module
+from dynvision.experiments.run import Progress, duration
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(progress_module, "time", made)
+    monkeypatch.setattr(run_module, "time", made)
     return made
 
 
@@ -42,7 +42,7 @@ def test_a_log_has_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixtu
 def test_a_terminal_has_one_line_that_moves(
     clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress_module.sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(run_module.sys.stdout, "isatty", lambda: True)
     advance(Progress("run", 100, "all done"), clock)
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and said.endswith("\r\x1b[Krun: all done in 100.0 s\n")
