@@ -14,9 +14,9 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from dynvision.config.command_line import check_given_once, given_values
-from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
-from dynvision.config.figures import FIGURES as DRAWN_BY
+from dynvision.config.yaml_text import check_given_once, given_values
+from dynvision.config.visualization import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
+from dynvision.config.visualization import FIGURES as DRAWN_BY
 from dynvision.errors import InputError
 from dynvision.files import remove_abandoned
 from dynvision.former_names import ChangedMeaning, warn_in_one_line

@@ -20,15 +20,14 @@ from typing import Any, Literal, TypeVar
 
 from dynvision.analysis import registry as measures
 from dynvision.analysis.scorecard import targets as cortex
-from dynvision.config import figures
 from dynvision.config import measures as named_measures
-from dynvision.config.losses import LOSSES as TERMS
-from dynvision.config.losses import LossConfig, MonitoringTerm
-from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
+from dynvision.config.model import SOLVERS, DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.models import OpenArgs
 from dynvision.config.models import register as register_model
+from dynvision.config.optimization import LOSSES as TERMS
+from dynvision.config.optimization import LossConfig, MonitoringTerm
 from dynvision.config.section import key
-from dynvision.config.solvers import SOLVERS
+from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES
 from dynvision.errors import InputError
 from dynvision.noise.kind import NoiseRequest
 from dynvision.noise.kind import register as noise
@@ -116,8 +115,8 @@ def figure(name: str, about: str, caption: Callable[[Any, str], str] | None = No
     """
 
     def add(function: F) -> F:
-        figures.FIGURES.add(name, function)
-        figures.EXPERIMENT_FIGURES[name] = about
+        FIGURES.add(name, function)
+        EXPERIMENT_FIGURES[name] = about
         CAPTIONS[name] = caption or (lambda table, label: f"{about[:1].upper()}{about[1:]}.")
         return function
 

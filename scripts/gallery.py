@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from dynvision.cli import main as dynvision
-from dynvision.config.figures import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
+from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.files import atomic_path, write_text
 
 FOLDER = Path("figures") / "gallery"

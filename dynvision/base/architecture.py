@@ -17,7 +17,7 @@ from dynvision.base.inputs import Origin, check_classes, check_width, linear_out
 from dynvision.base.operations import check_operations
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
 from dynvision.base.plan import Plan, frame_plan, make_plan
-from dynvision.config.by_layer import resolve_by_layer
+from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.clocked import Clocked
 from dynvision.units import ms_to_steps

@@ -16,10 +16,9 @@ from typing import Any, ClassVar
 
 from dynvision.base.architecture import reject_unknown_arguments
 from dynvision.base.base_model import BaseModel
-from dynvision.config.by_layer import is_by_layer, resolve_by_layer
 from dynvision.config.model import TemporalArgs
-from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
-from dynvision.config.section import validate
+from dynvision.config.published_models import OptionallyRecurrentArgs
+from dynvision.config.section import is_by_layer, resolve_by_layer, validate
 from dynvision.model_components import RecurrentConnection, find_solver
 
 

@@ -53,7 +53,7 @@ class TemporalBase(Recordable, Architecture):
         n_timesteps: steps of a presentation; by default ``input_dims[0]``.
         dt: integration step in ms.
         tau: time constant in ms, for subclasses to use.
-        t_feedforward: delay from each layer to the next in ms; one value, or by layer (:mod:`dynvision.config.by_layer`).
+        t_feedforward: delay from each layer to the next in ms; one value, or by layer (:mod:`dynvision.config.section`).
         t_idle: null input before each presentation in ms.
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.

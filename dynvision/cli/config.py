@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do what the action says."""
     if arguments.action == "show":
-        from dynvision.config.command_line import given_values
+        from dynvision.config.generated import show_configuration
         from dynvision.config.layers import read_layers
-        from dynvision.config.shown import show_configuration
+        from dynvision.config.yaml_text import given_values
 
         print(show_configuration(read_layers(arguments.config_dir, given_values(arguments.values))), end="")
     elif arguments.action == "sync":
@@ -61,8 +61,8 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.data import ImagesConfig
     from dynvision.config.experiment import frozen_experiment, thaw_experiment
     from dynvision.config.identity import VERSION
+    from dynvision.config.measures import ScorecardConfig
     from dynvision.config.run import run_of, thaw
-    from dynvision.config.scorecard import ScorecardConfig
     from dynvision.config.section import Section, validate
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.config.yaml_text import to_yaml

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.cli.look import add_look_argument, style_from
-from dynvision.config.figures import (
+from dynvision.config.visualization import (
     DYNAMICS_FIGURES,
     EXPERIMENT_FIGURES,
     FIGURES,
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
     from dynvision.analysis import group_runs, read_experiment
-    from dynvision.config.twins import FEEDFORWARD_TWIN
+    from dynvision.config.layers import FEEDFORWARD_TWIN
     from dynvision.runs.made_from import FIGURES as RECORD
     from dynvision.runs.made_from import METRICS, RESPONSES, identity_of, look_identity, made_from, of_figures
     from dynvision.visualization.comparison import compare
@@ -126,7 +126,7 @@ def _function_of(name: str) -> Callable[..., Drawn]:
         return FIGURES[name]
     except AttributeError:
         raise InputError(
-            f"figure {name!r} has a name in dynvision/config/figures.py, and "
+            f"figure {name!r} has a name in dynvision/config/visualization.py, and "
             f"dynvision/visualization/experiment_figures.py has no draw_{name}; add it, or leave the name out of "
             "visualization.figures"
         ) from None

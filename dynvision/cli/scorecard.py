@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.measures import ScorecardConfig
     from dynvision.config.run import RunConfig
-    from dynvision.config.scorecard import ScorecardConfig
     from dynvision.config.training import ExecutionConfig
 
 
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str, ExperimentConfig]]:
     """What to compare with, and the experiments by name."""
     from dynvision.analysis.experiment_file import read_experiment
-    from dynvision.config.scorecard import ScorecardConfig
+    from dynvision.config.measures import ScorecardConfig
     from dynvision.config.section import validate
     from dynvision.config.workflow import load_workflow_config
 

@@ -1,19 +1,21 @@
 """Typed configuration. Nothing here imports torch."""
 
-from dynvision.config.cortical_models import (
+from dynvision.config.data import DATASETS, DataConfig
+from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
+from dynvision.config.models import MODELS, register
+from dynvision.config.optimization import LossConfig
+from dynvision.config.published_models import (
+    AlexNetArgs,
     BLArgs,
     BLTArgs,
+    CifarResNetArgs,
     CordsNetArgs,
     CORnetArgs,
     CORnetRArgs,
     CORnetRTArgs,
+    ResNetArgs,
 )
-from dynvision.config.data import DATASETS, DataConfig
-from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.losses import LossConfig
-from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
-from dynvision.config.models import MODELS, register
-from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
 from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import VisualizationConfig

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import WithJsonSchema, model_validator
 
-from dynvision.config.groups import ALL, Classes, resolve_group
 from dynvision.config.section import Section, key
-from dynvision.config.transforms import AUTO, check_not_random, resolve_transform
+from dynvision.config.transforms import ALL, AUTO, Classes, check_not_random, resolve_group, resolve_transform
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import expanded
 

@@ -10,12 +10,11 @@ from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationInfo, field
 from pydantic_core import CoreSchema
 
 from dynvision import plugins
-from dynvision.config.groups import ALL, Classes, class_list, resolve_group
-from dynvision.config.identity import PLUGINS
+from dynvision.config.identity import PLUGINS, plugins_of_experiment
 from dynvision.config.measures import DEFAULT_MEASURES, DEFINED_FOR, MEASURES, NOT_OF_A_LAYER
-from dynvision.config.own_source import plugins_of_experiment
 from dynvision.config.parameter import ONLY_IN_TRAINING, Parameter, all_parameters, find_parameter
 from dynvision.config.section import Section, key, validate
+from dynvision.config.transforms import ALL, Classes, class_list, resolve_group
 from dynvision.errors import InputError, unknown_name
 from dynvision.noise.blend import NoiseConfig
 from dynvision.stimuli.stimulus import STIMULI, Span, Stimulus, read_stimulus, trial_spans

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dynvision.config.checkpoint_files import epoch_file
 from dynvision.config.data import FOLDER_PREFIX
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.groups import ALL
 from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
+from dynvision.config.training import epoch_file
+from dynvision.config.transforms import ALL
 from dynvision.errors import InputError, unknown_name
 
 

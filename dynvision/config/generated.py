@@ -1,25 +1,30 @@
-"""What is generated from the schemas: ``config_defaults.yaml``, ``README.md`` and ``schema/*.json``."""
+"""What is generated: files from the schemas, and a resolved configuration with the origin of every value.
+
+config_defaults.yaml, README.md, schema/*.json     by `dynvision config sync`
+YAML with origins in comments                      by `dynvision config show`
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.figures import EXPERIMENT_FIGURES, SWEEP_FIGURES
-from dynvision.config.losses import LOSSES
-from dynvision.config.measures import MEASURES
-from dynvision.config.models import MODELS
-from dynvision.config.scorecard import ScorecardConfig
-from dynvision.config.section import OneOf, Section
+from dynvision.config.layers import DEFAULT, Layers, origin_of
+from dynvision.config.measures import MEASURES, ScorecardConfig
+from dynvision.config.models import MODELS, find_model
+from dynvision.config.optimization import LOSSES
+from dynvision.config.section import OneOf, Section, validate
+from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import ExecutionConfig, TrainingConfig
-from dynvision.config.visualization import VisualizationConfig
-from dynvision.config.workflow import WorkflowConfig
+from dynvision.config.visualization import EXPERIMENT_FIGURES, SWEEP_FIGURES, VisualizationConfig
+from dynvision.config.workflow import WorkflowConfig, resolve_layers
 from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError
 from dynvision.files import write_text
@@ -258,3 +263,75 @@ def _workflow_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return schema
+
+
+Origin = Callable[[tuple[str, ...], Any], str]  # of a value, by its keys from the outermost
+
+
+def show_configuration(layers: Layers) -> str:
+    """The configuration that some layers make: a YAML document for each model and data set that is asked for.
+
+    Raises:
+        InputError: anything that is misspelt, mistyped or impossible.
+    """
+    workflow = resolve_layers(layers)
+    return "---\n".join(
+        annotated(resolved(workflow, model, data), _origins(layers, model, data))
+        for model, data in itertools.product(workflow.model_name, workflow.data_name)
+    )
+
+
+def resolved(workflow: WorkflowConfig, model: str, data_name: str) -> dict[str, Any]:
+    """Everything that is set for the runs of one model on one data set, by section and key; sweeps stay lists."""
+    sections = workflow.sections(model, data_name)
+    schema = find_model(model).args
+    defaults = schema().model_dump(mode="json") | workflow.defaults_of(model)
+    data = validate(DataConfig, {**sections["data"], "name": data_name}, "data")
+    training = validate(TrainingConfig, sections["training"], "training")
+    experiments = workflow.selected_experiments()
+    elsewhere = {
+        "data_defaults",
+        "model_defaults",
+        "categories",
+    }  # what they say is in the sections that they act on
+    return workflow.model_dump(mode="json", exclude=elsewhere) | {
+        "model_name": model,
+        "model_args": defaults | sections["model_args"],
+        "data_name": data_name,
+        "data": data.model_dump(mode="json", exclude={"name"}),
+        "training": training.model_dump(mode="json"),
+        "experiments": {name: chosen.model_dump(mode="json") for name, chosen in experiments.items()},
+    }
+
+
+def _origins(layers: Layers, model: str, data_name: str) -> Origin:
+    family = find_model(model).args.family()
+    applied = layers.all(data_name, model)
+
+    def origin(path: tuple[str, ...], value: Any) -> str:
+        found = origin_of(path, value, applied)
+        for name in (model, family):
+            if found == DEFAULT and path[0] == "model_args":
+                found = origin_of(("model_defaults", name, *path[1:]), value, applied)
+        return found
+
+    return origin
+
+
+def annotated(values: Mapping[str, Any], origin: Origin, path: tuple[str, ...] = ()) -> str:
+    """Nested keys and values as YAML, each value with its origin in a comment.
+
+    Args:
+        values: keys and values.
+        origin: tells the origin.
+        path: keys that lead to the values.
+    """
+    lines = []
+    for name, value in values.items():
+        here = (*path, str(name))
+        label = "  " * len(path) + one_line(str(name))
+        if isinstance(value, Mapping) and value:
+            lines.append(f"{label}:\n{annotated(value, origin, here)}")
+        else:
+            lines.append(f"{label}: {one_line(value)} # {origin(here, value)}\n")
+    return "".join(lines)

@@ -1,4 +1,4 @@
-"""The layers of a configuration: what each file and the command line say, and which of them has the last word.
+"""The layers of a configuration: what each file and the command line set, and which of them has the last word.
 
 Precedence, lowest first:
 
@@ -12,6 +12,12 @@ Precedence, lowest first:
 Dictionaries merge key by key, everything else replaces. Arguments in ``model: {name, args}`` are those of the models that
 are named beside them, whichever model a higher layer asks for; those in ``model_args`` are of every model. Short names are
 expanded in each layer before merging, so that ``rctype`` on the command line replaces ``recurrence_type`` in a file.
+
+An experiment can be written as another one and what differs, merged in the same way:
+
+    gaussiannoiseffonly: {like: gaussiannoise, model_args: {feedforward_only: true}}
+
+The feedforward-only twin of any experiment need not be written: its name is that of the experiment and ``ffonly``.
 """
 
 from __future__ import annotations
@@ -22,16 +28,56 @@ from pathlib import Path
 from typing import Any
 
 from dynvision import plugins
-from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
-from dynvision.config.command_line import COMMAND_LINE
 from dynvision.config.data import expanded_name
 from dynvision.config.models import registered_name
-from dynvision.config.sweep import listed
-from dynvision.config.twins import merge
-from dynvision.config.yaml_text import read_yaml
+from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases, listed
+from dynvision.config.yaml_text import COMMAND_LINE, read_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import expanded
 from dynvision.former_names import warn_if_changed
+
+FEEDFORWARD_TWIN = "ffonly"
+Blocks = Mapping[str, Any]
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Put one layer on another: dictionaries merge key by key, everything else is replaced."""
+    merged = dict(lower)
+    for name, value in upper.items():
+        below = merged.get(name)
+        merged[name] = (
+            merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def resolve_block(name: str, blocks: Blocks, asked: tuple[str, ...] = ()) -> Any:
+    """The keys of an experiment with those of the experiment that it is like.
+
+    Raises:
+        InputError: that one does not exist, or is in turn like this one.
+    """
+    block = blocks[name]
+    other = str(block.get("like") or "") if isinstance(block, Mapping) else ""
+    if not other:
+        return block
+    if other not in blocks:
+        raise unknown_name("experiment", other, blocks, key=f"experiments.{name}.like")
+    if other in (name, *asked):
+        raise InputError(
+            f"experiments.{name}.like: {other!r} is in turn like {name!r}; write one of them out"
+        )
+    return merge(resolve_block(other, blocks, (*asked, name)), block)
+
+
+def feedforward_twin(name: str, experiments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The keys of the feedforward-only twin of a known experiment; None if the name does not ask for one."""
+    original = name.removesuffix(FEEDFORWARD_TWIN)
+    if original == name or original not in experiments:
+        return None
+    keys = experiments[original].model_dump()
+    return merge(keys, {"like": original, "model_args": {"feedforward_only": True}})
+
 
 DEFAULT_FILES = (
     "config_defaults.yaml",

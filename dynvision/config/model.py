@@ -1,4 +1,7 @@
-"""Model configuration: what is built, and how it runs in time. Durations and time constants are in ms."""
+"""Model configuration: what is built, which solver integrates it, and how it runs in time.
+
+Durations and time constants are in ms. A solver is imported when it is looked up, so that planning imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,30 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from dynvision.config.by_layer import ByLayer, check_numbers, is_by_layer, layer_key, numbers_of
-from dynvision.config.section import OneOf, Section, key, validate
-from dynvision.config.solvers import SOLVERS
+from dynvision.config.section import (
+    ByLayer,
+    OneOf,
+    Section,
+    check_numbers,
+    is_by_layer,
+    key,
+    layer_key,
+    numbers_of,
+    validate,
+)
 from dynvision.errors import InputError, unknown_name
+from dynvision.registry import Registry
 from dynvision.units import ms_to_steps
+
+SOLVERS: Registry[Any] = Registry("solver", key="model_args.dynamics_solver")
+for _name, _place in {
+    "euler": "euler:EulerStep",
+    "exponential_euler": "exponential_euler:ExponentialEulerStep",
+    "rk4": "runge_kutta:RungeKuttaStep",
+    "liquid": "liquid:LiquidStep",
+}.items():
+    SOLVERS.add(_name, f"dynvision.model_components.{_place}")
+
 
 RecurrenceType = Literal[
     "none",

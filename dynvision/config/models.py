@@ -14,17 +14,19 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from dynvision.config.by_layer import resolve_by_layer
-from dynvision.config.cortical_models import (
+from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
+from dynvision.config.published_models import (
+    AlexNetArgs,
     BLArgs,
     BLTArgs,
+    CifarResNetArgs,
     CordsNetArgs,
     CORnetArgs,
     CORnetRArgs,
     CORnetRTArgs,
+    ResNetArgs,
 )
-from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
-from dynvision.config.optionally_recurrent import AlexNetArgs, CifarResNetArgs, ResNetArgs
+from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry
 

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from dynvision import plugins
-from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.data import DataConfig
 from dynvision.config.identity import (
     DATA_ID,
@@ -22,11 +21,13 @@ from dynvision.config.identity import (
     digest,
     migrate,
     path_name,
+    plugins_of_run,
+    source_hash,
 )
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
-from dynvision.config.own_source import plugins_of_run, source_hash
 from dynvision.config.section import Section, key, validate
+from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.training import TrainingConfig
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError

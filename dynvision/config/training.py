@@ -1,4 +1,9 @@
-"""Training configuration, and the settings of execution that cannot change a result."""
+"""Training configuration, the settings of execution that cannot change a result, and the names of a run's checkpoints.
+
+best.ckpt         of the epoch that is best by validation
+last.ckpt         of an unfinished training, also within an epoch; removed at its end
+epoch-0005.ckpt   of every n-th epoch, where the configuration asks for them
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,26 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.losses import CrossEntropyTerm, LossConfig, LossTerm, loss_forms, loss_terms
-from dynvision.config.optimization import SCHEDULES, check_optimization, numbers
+from dynvision.config.optimization import (
+    SCHEDULES,
+    CrossEntropyTerm,
+    LossConfig,
+    LossTerm,
+    check_optimization,
+    loss_forms,
+    loss_terms,
+    numbers,
+)
 from dynvision.config.section import Section, key, validate
 from dynvision.errors import InputError
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+def epoch_file(epoch: int) -> str:
+    """The file of an epoch, counted from 1."""
+    return f"epoch-{epoch:04d}.ckpt"
+
 
 LEARNING_RATE_SCALINGS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # exponent of the images per update
 

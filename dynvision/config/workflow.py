@@ -10,19 +10,25 @@ from typing import Any
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from dynvision import plugins
-from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.groups import Classes, class_list
-from dynvision.config.layers import Layers, mapping, merge_layers, mode_names, read_layers
+from dynvision.config.layers import (
+    Layers,
+    feedforward_twin,
+    mapping,
+    merge,
+    merge_layers,
+    mode_names,
+    read_layers,
+    resolve_block,
+)
+from dynvision.config.measures import ScorecardConfig
 from dynvision.config.model import DyRCNNArgs
 from dynvision.config.models import find_model
-from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section, key, validate
-from dynvision.config.sweep import Sweeps, resolve_sweeps
+from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, Sweeps, resolve_sweeps
 from dynvision.config.training import ExecutionConfig, TrainingConfig
-from dynvision.config.transforms import resolve_transform
-from dynvision.config.twins import feedforward_twin, merge, resolve_block
+from dynvision.config.transforms import Classes, class_list, resolve_transform
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError, unknown_name

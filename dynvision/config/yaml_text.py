@@ -1,7 +1,7 @@
 """YAML as text and as values: the one reader and the one writer of every YAML file of the project, and of ``--config``.
 
 Plain words are typed by the core schema of YAML 1.2, sec. 10.3.2 (https://yaml.org/spec/1.2.2), so that one text means one
-thing in a file and on the command line:
+thing in a file and on the command line (``--config key=value ...``):
 
     true, false      truth values; yes, no, on and off are text
     null, ~          nothing, as is an empty value
@@ -16,7 +16,7 @@ Keys of mappings are text as it is written. A key that is given twice is an erro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +230,42 @@ def one_line(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     return value.frozen() if isinstance(value, Section) else value
+
+
+COMMAND_LINE = "--config"
+
+
+def given_values(texts: Iterable[str]) -> dict[str, Any]:
+    """Return keys and values of texts like ``seed=2`` or ``model_args={tau: 8}``.
+
+    Raises:
+        InputError: a text is not ``key=value``, a value is not YAML, or a key is given twice.
+    """
+    given: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"{text!r} is not key=value, e.g. mode=debug")
+        if name in given:
+            raise InputError(
+                f"{COMMAND_LINE} has the key {name!r} twice; remove one of them, or give it a list"
+            )
+        given[name] = parse(value, f"the value of {text!r}")
+    return given
+
+
+def check_given_once(arguments: Sequence[str]) -> None:
+    """Check that Snakemake was given one ``--config``, since of several it takes the last one alone.
+
+    Args:
+        arguments: those of the process, as in ``sys.argv``.
+
+    Raises:
+        InputError: there are several.
+    """
+    options = [text for text in arguments if re.match(r"--config(=|$)|-[npFRqckj]*C", text)]
+    if len(options) > 1:
+        raise InputError(
+            f"{COMMAND_LINE} is given {len(options)} times, and Snakemake takes the last one alone; "
+            f"write all values behind one {COMMAND_LINE}: {COMMAND_LINE} model_name=DyRCNNx4 seed=2"
+        )

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from dynvision.config.data import DataConfig
-from dynvision.config.groups import Classes
+from dynvision.config.transforms import Classes
 from dynvision.data.beton_check import check_betons
 from dynvision.data.loader import ImageLoader, Reading
 from dynvision.data.loader_choice import LoaderName, choose_loader

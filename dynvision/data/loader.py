@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynvision.config.data import MEASURED, DataConfig, published_statistics
-from dynvision.config.groups import Classes
+from dynvision.config.transforms import Classes
 from dynvision.data.manifest import Manifest
 from dynvision.data.orders import (
     FixedOrder,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from dynvision.config.data import ImagesConfig
-from dynvision.config.groups import Classes
 from dynvision.config.section import Section, key, validate
+from dynvision.config.transforms import Classes
 from dynvision.data.shown_images import ShownImages
 from dynvision.data.sources.selected_classes import check_numbers, class_indices, taken_classes
 from dynvision.data.splits import SplitName

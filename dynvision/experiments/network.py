@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from dynvision.base import TemporalBase
-from dynvision.config.checkpoint_files import LAST
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, changed_in_test
+from dynvision.config.training import LAST
 from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.models.build import build_model

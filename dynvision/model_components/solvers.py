@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynvision.config.solvers import SOLVERS
+from dynvision.config.model import SOLVERS
 from dynvision.model_components.solver import Solver
 
 __all__ = ["SOLVERS", "find_solver"]

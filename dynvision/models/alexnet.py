@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import OptionallyRecurrent
-from dynvision.config.optionally_recurrent import AlexNetArgs
+from dynvision.config.published_models import AlexNetArgs
 from dynvision.errors import InputError
 
 SMALLEST = 63  # px that leave something to the last pooling

@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.cortical_models import BLArgs, BLTArgs
 from dynvision.config.model import TemporalArgs
+from dynvision.config.published_models import BLArgs, BLTArgs
 from dynvision.functional.maps import size_after
 from dynvision.model_components import BatchNormPerStep, Pathway, RecurrentConnectedConv2d
 

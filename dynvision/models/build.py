@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynvision.base import BaseModel
-from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.run import RunConfig, resolve_model_args
+from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.training import loss_arguments
 from dynvision.errors import InputError
 from dynvision.models import create

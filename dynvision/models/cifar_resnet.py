@@ -16,7 +16,7 @@ from __future__ import annotations
 from torch import nn
 
 from dynvision.base.configured_model import OptionallyRecurrent
-from dynvision.config.optionally_recurrent import CifarResNetArgs
+from dynvision.config.published_models import CifarResNetArgs
 from dynvision.model_components import Conv2d
 from dynvision.model_components.residual import BasicBlock, PadShortcut, build_stage, initialize, name_stages
 

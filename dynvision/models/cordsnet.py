@@ -21,8 +21,8 @@ from typing import ClassVar
 from torch import nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.by_layer import resolve_by_layer
-from dynvision.config.cortical_models import CordsNetArgs
+from dynvision.config.published_models import CordsNetArgs
+from dynvision.config.section import resolve_by_layer
 from dynvision.functional.maps import size_after
 from dynvision.model_components import (
     EulerStep,

@@ -18,9 +18,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.by_layer import resolve_by_layer
-from dynvision.config.cortical_models import GROUPS, CORnetRArgs, CORnetRTArgs
 from dynvision.config.model import TemporalArgs
+from dynvision.config.published_models import GROUPS, CORnetRArgs, CORnetRTArgs
+from dynvision.config.section import resolve_by_layer
 from dynvision.functional.maps import size_after
 from dynvision.model_components import RecurrentConnectedConv2d, ZeroStart
 

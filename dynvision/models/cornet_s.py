@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.cortical_models import CORnetArgs
+from dynvision.config.published_models import CORnetArgs
 
 SCALE = 4  # of the channels inside the bottleneck
 # area, channels, repetitions

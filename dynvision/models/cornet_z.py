@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.cortical_models import CORnetArgs
+from dynvision.config.published_models import CORnetArgs
 
 # area, channels, kernel, stride
 AREAS = (("V1", 64, 7, 2), ("V2", 128, 3, 1), ("V4", 256, 3, 1), ("IT", 512, 3, 1))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import nn
 
 from dynvision.base.configured_model import OptionallyRecurrent
-from dynvision.config.optionally_recurrent import ResNetArgs
+from dynvision.config.published_models import ResNetArgs
 from dynvision.model_components import Conv2d
 from dynvision.model_components.residual import (
     BasicBlock,

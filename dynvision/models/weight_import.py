@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 import dynvision
 from dynvision.base import TemporalBase
-from dynvision.config.aliases import MODEL_ALIASES, expand_aliases
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import find_model
 from dynvision.config.run import resolve_model_args
+from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.files import write_text

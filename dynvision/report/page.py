@@ -8,9 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dynvision.analysis import read_experiment
-from dynvision.config.figures import SWEEP_FIGURES
 from dynvision.config.run import read_run_config
-from dynvision.config.visualization import VisualizationConfig
+from dynvision.config.visualization import SWEEP_FIGURES, VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
 from dynvision.report.content import Chapter, Listing, Report, Table

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dynvision.config.figures import DYNAMICS_FIGURES, RUN_FIGURES
+from dynvision.config.visualization import DYNAMICS_FIGURES, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.report.content import Plate
 from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS, scorecard_caption

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config.experiment import ExperimentConfig, frozen_experiment
-from dynvision.config.figures import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
+from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.run import read_yaml
-from dynvision.config.twins import FEEDFORWARD_TWIN
+from dynvision.config.visualization import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.runs import made_from as made
 from dynvision.runs.image_folder import has_changed

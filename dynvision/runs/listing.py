@@ -20,8 +20,8 @@ from typing import Any
 
 import psutil
 
-from dynvision.config.aliases import MODEL_ALIASES
 from dynvision.config.identity import DATA_ID, RUN_ID, VERSION
+from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.config.yaml_text import parse, read_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, read_record

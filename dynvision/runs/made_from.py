@@ -23,10 +23,10 @@ from typing import Any
 
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.figures import FIGURES as DRAWN_BY
-from dynvision.config.own_source import plugins_of_experiment, source_hash
+from dynvision.config.identity import plugins_of_experiment, source_hash
+from dynvision.config.measures import ScorecardConfig
 from dynvision.config.run import RunConfig
-from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.visualization import FIGURES as DRAWN_BY
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.files import write_text
 

@@ -13,11 +13,11 @@ from typing import Any
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.feasible import check_classes, check_on_models, with_checkpoints
-from dynvision.config.figures import DEFAULT, SWEEP_FIGURES
 from dynvision.config.identity import PLUGINS
+from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.models import check_module
 from dynvision.config.run import RunConfig
-from dynvision.config.twins import FEEDFORWARD_TWIN
+from dynvision.config.visualization import DEFAULT, SWEEP_FIGURES
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import check_writable

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
+from dynvision.config.training import BEST, LAST, epoch_file
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
 from dynvision.models.checkpoint import why_unreadable

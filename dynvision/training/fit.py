@@ -19,9 +19,8 @@ from safetensors import SafetensorError
 
 from dynvision.base import BaseModel
 from dynvision.base.optimization import Epoch
-from dynvision.config.checkpoint_files import BEST, LAST, epoch_file
 from dynvision.config.run import RunConfig
-from dynvision.config.training import ExecutionConfig
+from dynvision.config.training import BEST, LAST, ExecutionConfig, epoch_file
 from dynvision.data import DataModule
 from dynvision.device import choose_device
 from dynvision.errors import InputError

@@ -11,9 +11,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
-from dynvision.config.checkpoint_files import LAST
 from dynvision.config.run import RunConfig
-from dynvision.config.training import ExecutionConfig, TrainingConfig
+from dynvision.config.training import LAST, ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
 from dynvision.training.checkpoints import AtomicCheckpointIO, keep_best, keep_every, keep_last
 from dynvision.training.devices import WorldSize, launch_settings

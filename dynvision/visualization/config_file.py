@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dynvision.config.measures import ScorecardConfig
 from dynvision.config.run import read_yaml
-from dynvision.config.scorecard import ScorecardConfig
 from dynvision.config.section import Section, validate
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.measures import ScorecardConfig
 from dynvision.config.visualization import VisualizationConfig
 
 

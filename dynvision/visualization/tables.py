@@ -21,8 +21,8 @@ from dynvision.analysis import (
 from dynvision.analysis.cube import levels
 from dynvision.analysis.guesses import confusions, guess_courses
 from dynvision.analysis.robustness import best_moments
+from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.run import RunConfig, read_run_config
-from dynvision.config.twins import FEEDFORWARD_TWIN
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
 

@@ -7,7 +7,7 @@ import torch
 
 from dynvision.config.model import DyRCNNArgs
 from dynvision.config.models import MODELS
-from dynvision.config.optionally_recurrent import OptionallyRecurrentArgs
+from dynvision.config.published_models import OptionallyRecurrentArgs
 from dynvision.models import create, list_models
 
 NAMES = list_models()

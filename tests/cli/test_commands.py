@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.config.section import validate
+from dynvision.config.visualization import DEFAULT_FIGURES, RUN_FIGURES
 from dynvision.config.yaml_text import to_yaml
 from tests.lab import Lab
 

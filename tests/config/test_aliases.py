@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.model import DyRCNNArgs
 from dynvision.config.run import RunConfig, resolve_model_args
+from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError

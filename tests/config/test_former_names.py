@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dynvision.cli import main
-from dynvision.config.aliases import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.model import DyRCNNArgs
 from dynvision.config.run import resolve_model_args
+from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
 from dynvision.former_names import CHANGED, FORMER, ChangedMeaning

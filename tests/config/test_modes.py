@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dynvision.config.generated import show_configuration
 from dynvision.config.layers import read_layers
-from dynvision.config.shown import show_configuration
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.runs import expand_runs, plan_workflow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.config.own_source import source_hash
+from dynvision.config.identity import source_hash
 from dynvision.config.run import read_run_config, run_of, thaw
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError

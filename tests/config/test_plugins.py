@@ -14,8 +14,7 @@ import pytest
 import dynvision.extend
 import dynvision.models.dyrcnn  # noqa: F401  # with torch, once for all forks
 from dynvision.cli import main
-from dynvision.config.command_line import given_values
-from dynvision.config.yaml_text import to_yaml
+from dynvision.config.yaml_text import given_values, to_yaml
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.plugins import load, names, place

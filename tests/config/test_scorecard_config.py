@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.measures import ScorecardConfig
 from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.command_line import given_values
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.config.workflow import load_workflow_config
+from dynvision.config.yaml_text import given_values
 from dynvision.runs import WorkflowPlan, expand_runs, plan_workflow
 
 

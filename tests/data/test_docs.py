@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dynvision.config.data import DATASETS, DataConfig
-from dynvision.config.groups import GROUPS
 from dynvision.config.training import ExecutionConfig
-from dynvision.config.transforms import OPERATIONS, PRESETS, resolve_transform
+from dynvision.config.transforms import GROUPS, OPERATIONS, PRESETS, resolve_transform
 from dynvision.data.loader_choice import MEMORY_BYTES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")

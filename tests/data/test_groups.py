@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dynvision.config.data import DataConfig
-from dynvision.config.groups import GROUPS, resolve_group
+from dynvision.config.transforms import GROUPS, resolve_group
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
 from dynvision.data.downloads import DATA_VARIABLE

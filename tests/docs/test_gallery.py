@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dynvision.cli import plot
-from dynvision.config.figures import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
+from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 
 ROOT = Path(__file__).parents[2]
 ALL = {*EXPERIMENT_FIGURES, *SWEEP_FIGURES, *RUN_FIGURES, *DYNAMICS_FIGURES}

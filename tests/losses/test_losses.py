@@ -10,8 +10,8 @@ import torch
 from torch.nn.functional import log_softmax, one_hot
 
 from dynvision.base.observers import QUANTITIES
-from dynvision.config.losses import LOSSES as CONFIGS
-from dynvision.config.losses import Quantity
+from dynvision.config.optimization import LOSSES as CONFIGS
+from dynvision.config.optimization import Quantity
 from dynvision.config.training import TrainingConfig, loss_arguments
 from dynvision.errors import InputError
 from dynvision.losses import (

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from dynvision.config.by_layer import resolve_by_layer
 from dynvision.config.models import MODELS
 from dynvision.config.run import resolve_model_args
+from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize

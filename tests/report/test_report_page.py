@@ -12,7 +12,7 @@ import pytest
 
 from dynvision.analysis import read_experiment, read_metrics
 from dynvision.cli import main
-from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
+from dynvision.config.visualization import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.errors import InputError
 from dynvision.report import write_report
 from dynvision.report.content import number, seconds

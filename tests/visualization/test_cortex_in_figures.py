@@ -8,8 +8,8 @@ import pytest
 
 from dynvision.analysis import NamedExperiment
 from dynvision.cli import main
-from dynvision.config.figures import FIGURES
-from dynvision.config.scorecard import ScorecardConfig
+from dynvision.config.measures import ScorecardConfig
+from dynvision.config.visualization import FIGURES
 from dynvision.config.workflow import load_workflow_config
 from dynvision.visualization.config_file import read_scorecard, read_visualization
 from dynvision.visualization.style import Style

@@ -7,7 +7,7 @@ import pytest
 from dynvision.analysis import group_runs
 from dynvision.cli import main
 from dynvision.config import to_yaml
-from dynvision.config.figures import DYNAMICS_FIGURES as NAMES
+from dynvision.config.visualization import DYNAMICS_FIGURES as NAMES
 from dynvision.runs import ResultPaths
 from dynvision.visualization.comparison import compare
 from dynvision.visualization.dynamics_captions import DYNAMICS_CAPTIONS

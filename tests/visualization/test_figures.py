@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from dynvision.analysis import NamedExperiment
 from dynvision.analysis.stimulus import StimulusPeriods, what_was_shown
-from dynvision.config.figures import EXPERIMENT_FIGURES, FIGURES
+from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES
 from dynvision.visualization.classifier import classifier_figure
 from dynvision.visualization.courses import round_step
 from dynvision.visualization.measure_axis import set_measure_axis

@@ -8,7 +8,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
-from dynvision.config.figures import FIGURES
+from dynvision.config.visualization import FIGURES
 from dynvision.visualization import glyphs
 from dynvision.visualization.save import save_figure
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import tests.visualization.conftest as conftest
-from dynvision.config.figures import FIGURES
+from dynvision.config.visualization import FIGURES
 from dynvision.visualization.save import save_figure
 from tests.analysis.example_tables import example_tables
 

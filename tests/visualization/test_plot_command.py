@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from dynvision.cli import main
 from dynvision.config import to_yaml
-from dynvision.config.figures import EXPERIMENT_FIGURES, FIGURES
+from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES
 from dynvision.runs import ResultPaths
 from tests.analysis.example_tables import example_tables
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dynvision.config.figures import FIGURES
+from dynvision.config.visualization import FIGURES
 from dynvision.visualization.save import save_figure
 
 

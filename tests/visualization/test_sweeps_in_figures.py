@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 from dynvision.analysis import group_runs
 from dynvision.analysis.factors import comparable, find_base
-from dynvision.config.figures import FIGURES
+from dynvision.config.visualization import FIGURES
 from dynvision.errors import InputError
 from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare

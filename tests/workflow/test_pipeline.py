@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dynvision.config.figures import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.config.run import read_run_config
+from dynvision.config.visualization import DEFAULT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.data import read_manifest
 from tests.processes import Outcome
 from tests.workflow.conftest import Workflow

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dynvision.config.groups import Classes
+from dynvision.config.transforms import Classes
 from dynvision.data.sources.source import ImageSource
 from dynvision.errors import InputError, unknown_name
 

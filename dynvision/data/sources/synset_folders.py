@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from dynvision.config.data import ImagesConfig
-from dynvision.config.groups import GROUPS
+from dynvision.config.transforms import GROUPS
 from dynvision.data.archives import unpack
 from dynvision.data.downloads import DATA_VARIABLE, Download, dataset_folder, fetch
 from dynvision.data.image_files import images_below, sentences

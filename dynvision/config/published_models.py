@@ -1,16 +1,56 @@
-"""Arguments of published models of visual cortex. Durations and time constants are in ms.
+"""Arguments of published models: feedforward networks that can be given a recurrence, and models of visual cortex.
 
-The delays that these networks count in steps are durations here, so that halving ``dt`` is the same physical network.
+Durations and time constants are in ms. The delays that these networks count in steps are durations here, so that halving
+``dt`` is the same physical network. A feedforward network is stateless until it has a ``recurrence_type``.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import model_validator
 
-from dynvision.config.by_layer import ByLayer, layer_key, numbers_of
-from dynvision.config.model import TemporalArgs
-from dynvision.config.section import key
+from dynvision.config.model import RecurrentArgs, TemporalArgs
+from dynvision.config.section import ByLayer, key, layer_key, numbers_of
 from dynvision.errors import InputError
+
+# All but those on the topographic sheet, which need square numbers of channels.
+RecurrenceWithoutSheet = Literal[
+    "none", "self", "depthwise", "pointwise", "full", "depthpointwise", "pointdepthwise"
+]
+
+
+class OptionallyRecurrentArgs(RecurrentArgs):
+    """Leak and recurrence, both there only with a ``recurrence_type`` other than none."""
+
+    recurrence_type: RecurrenceWithoutSheet = key(  # type: ignore[assignment]
+        "none",
+        "operator from a layer's delayed activity to its own target; none is the published, stateless network",
+    )
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the layers integrate in time."""
+        return self.recurrence_type != "none"
+
+
+class AlexNetArgs(OptionallyRecurrentArgs):
+    """AlexNet: five layers of one convolution."""
+
+    recurrence_target: Literal["output", "input"] = key(  # type: ignore[assignment]
+        "output", "where the recurrent signal enters the layer"
+    )
+    classifier_width: int = key(4096, "units of each of the two hidden layers of the classifier", ge=1)
+    dropout: float = key(0.5, "dropout before the first two linear layers of the classifier", ge=0, lt=1)
+
+
+class ResNetArgs(OptionallyRecurrentArgs):
+    """ResNet for photographs: four stages of residual blocks, each a layer; `middle` is before a stage's last block."""
+
+
+class CifarResNetArgs(OptionallyRecurrentArgs):
+    """ResNet for images of 32 px: three stages of residual blocks, each a layer; `middle` is before the last block."""
+
 
 GROUPS = 32  # of the group normalisations of CORnet-R and -RT
 
