@@ -18,10 +18,9 @@ if TYPE_CHECKING:
         OptimizationConfig,
         PerformanceConfig,
     )
-    from dynvision.inference.film import Film
-    from dynvision.inference.metadata import ModelInferenceError, ModelLoadError, ModelMetadata
+    from dynvision.inference.inputs import Film
     from dynvision.inference.model_manager import ModelManager, get_model_manager
-    from dynvision.inference.prediction import Prediction
+    from dynvision.inference.prediction import ModelInferenceError, ModelLoadError, ModelMetadata, Prediction
     from dynvision.inference.predictor import Predictor
     from dynvision.inference.run_model import RunModel
 
@@ -29,12 +28,12 @@ _HOMES = {
     "BaseModel": "base_model",
     "BatchConfig": "config",
     "DeviceConfig": "config",
-    "Film": "film",
+    "Film": "inputs",
     "InferenceConfig": "config",
-    "ModelInferenceError": "metadata",
-    "ModelLoadError": "metadata",
+    "ModelInferenceError": "prediction",
+    "ModelLoadError": "prediction",
     "ModelManager": "model_manager",
-    "ModelMetadata": "metadata",
+    "ModelMetadata": "prediction",
     "OptimizationConfig": "config",
     "PerformanceConfig": "config",
     "Prediction": "prediction",

@@ -29,9 +29,8 @@ from dynvision.errors import InputError
 from dynvision.inference.asynchronous import AsynchronousAnswers
 from dynvision.inference.cache import input_hash
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.devices import MB
-from dynvision.inference.measurements import profiled
-from dynvision.inference.metadata import ModelInferenceError
+from dynvision.inference.devices import MB, profiled
+from dynvision.inference.prediction import ModelInferenceError
 from dynvision.inference.tuned_model import TunedModel
 
 logger = logging.getLogger(__name__)

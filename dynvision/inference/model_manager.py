@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.inference.adapters import find_adapter
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.metadata import ModelLoadError
-from dynvision.inference.sources import SOURCES, check_settings
+from dynvision.inference.prediction import ModelLoadError
+from dynvision.inference.sources import SOURCES, check_settings, find_adapter
 
 
 class ModelManager:

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dynvision.base import TemporalBase
 from dynvision.errors import InputError
 from dynvision.inference.config import DeviceConfig
-from dynvision.inference.metadata import ModelInferenceError
+from dynvision.inference.prediction import ModelInferenceError
 
 logger = logging.getLogger(__name__)
 CONVOLUTIONS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}

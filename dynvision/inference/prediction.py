@@ -1,4 +1,4 @@
-"""What a network says about one image, over time."""
+"""What a network says about one image, over time; what is known of the model beside its answers; and the errors of both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,39 @@ from numpy.typing import NDArray
 
 from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD, reaction_time_confidence_ms
 from dynvision.errors import InputError
+
+
+class ModelLoadError(InputError):
+    """A model cannot be loaded: the message says what was given and what to do."""
+
+
+class ModelInferenceError(RuntimeError):
+    """A model cannot answer: nothing is loaded, or its forward pass failed; the cause is chained."""
+
+
+@dataclass
+class ModelMetadata:
+    """Name, version and shapes of a model.
+
+    Attributes:
+        name: of the model.
+        version: of the model, or of the program that trained it.
+        model_type: what kind it is.
+        input_shape: of one input, without the batch.
+        output_shape: of one output, likewise.
+        description, author, license: where they are known.
+        tags: words to find it by.
+    """
+
+    name: str
+    version: str
+    model_type: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    description: str | None = None
+    author: str | None = None
+    license: str | None = None
+    tags: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -20,10 +20,9 @@ from dynvision.base.frames import Frames, every, stretches
 from dynvision.base.observers import shifted
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.film import Film, is_film
 from dynvision.inference.finished_run import find_run
-from dynvision.inference.metadata import ModelInferenceError
-from dynvision.inference.prediction import Prediction, check_threshold
+from dynvision.inference.inputs import Film, is_film
+from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
 from dynvision.inference.run_model import CONFIG, RunModel
 from dynvision.inference.sources import SOURCES, check_settings
 
@@ -106,7 +105,7 @@ class Predictor(RunModel):
         """The answer to one image or film.
 
         Args:
-            inputs: an image in any form, or a film (:class:`dynvision.inference.film.Film`).
+            inputs: an image in any form, or a film (:class:`dynvision.inference.inputs.Film`).
             frame_rate: makes a film of a list of images, an array or a file: frames in a second.
             layers: names of layers whose activity is wanted.
             early_exit: stop computing once one class has the threshold.

@@ -31,11 +31,23 @@ from dynvision.errors import InputError
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
-from dynvision.inference.film import MOST_VALUES, Film, frames_due, is_film
-from dynvision.inference.image_input import described, is_one_image, to_image
-from dynvision.inference.metadata import ModelInferenceError, ModelLoadError, ModelMetadata
+from dynvision.inference.inputs import (
+    MOST_VALUES,
+    Film,
+    described,
+    frames_due,
+    is_film,
+    is_one_image,
+    to_image,
+)
 from dynvision.inference.optimization import check_weights
-from dynvision.inference.prediction import Prediction, check_threshold
+from dynvision.inference.prediction import (
+    ModelInferenceError,
+    ModelLoadError,
+    ModelMetadata,
+    Prediction,
+    check_threshold,
+)
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights, read_header
 

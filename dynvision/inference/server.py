@@ -32,9 +32,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from dynvision.data.images import UNREADABLE, open_image
 from dynvision.errors import InputError, unknown_name
-from dynvision.inference.film import Film
-from dynvision.inference.metadata import ModelInferenceError
-from dynvision.inference.prediction import Prediction
+from dynvision.inference.inputs import Film
+from dynvision.inference.prediction import ModelInferenceError, Prediction
 from dynvision.inference.predictor import Predictor
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,9 @@ from dynvision.files import write_text
 from dynvision.inference import optimization
 from dynvision.inference.cache import ContentCache
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.devices import inference_context, memory_usage, target_device
-from dynvision.inference.measurements import Statistics
-from dynvision.inference.metadata import ModelInferenceError, ModelMetadata
+from dynvision.inference.devices import Statistics, inference_context, memory_usage, target_device
 from dynvision.inference.optimization import CompiledNetwork
+from dynvision.inference.prediction import ModelInferenceError, ModelMetadata
 from dynvision.models.weights import load_weights, read_weights, save_weights
 
 logger = logging.getLogger(__name__)

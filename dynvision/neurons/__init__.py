@@ -5,24 +5,15 @@ that take a batch, a state and the time that has passed. Names and signatures ar
 ember_ml.core.base vs ember_ml.nn.modules.base_module"; what it imports from ``ember_ml`` is imported from here.
 """
 
-from dynvision.neurons.activations import ACTIVATIONS
-from dynvision.neurons.base_chain import BaseChain
-from dynvision.neurons.base_neuron import BaseNeuron
-from dynvision.neurons.cfc_cell import CfCCell
-from dynvision.neurons.ctrnn_cell import CTRNNCell
-from dynvision.neurons.dense_wirings import FullyConnected, Random
-from dynvision.neurons.lstm import LSTM, LSTMCell
+from dynvision.neurons.cell import ACTIVATIONS, BaseModule, Linear, Module, ModuleCell, Parameter
+from dynvision.neurons.cfc_cell import CfCCell, WiredCfCCell
 from dynvision.neurons.ltc_cell import LTCCell
-from dynvision.neurons.ltc_chain import LTCChain
-from dynvision.neurons.ltc_neuron import LTCNeuron
-from dynvision.neurons.module import BaseModule, Linear, Module, Parameter
-from dynvision.neurons.module_cell import ModuleCell
-from dynvision.neurons.neural_circuit_policy import NCP, AutoNCP
+from dynvision.neurons.ltc_neuron import LTCChain, LTCNeuron
+from dynvision.neurons.neuron import BaseChain, BaseNeuron
 from dynvision.neurons.responses import Response, impulse_response, step_response
-from dynvision.neurons.rnn import RNN
+from dynvision.neurons.rnn import LSTM, RNN, CTRNNCell, LSTMCell
 from dynvision.neurons.stride_aware_cfc import StrideAwareCfC, StrideAwareCfCCell
-from dynvision.neurons.wired_cfc_cell import WiredCfCCell
-from dynvision.neurons.wiring import Wiring
+from dynvision.neurons.wirings import NCP, AutoNCP, FullyConnected, Random, Wiring
 
 __all__ = [
     "ACTIVATIONS",

@@ -1,30 +1,34 @@
-"""A neuron with a leak conductance: the smallest unit whose time constant is not a constant.
+"""A neuron with a leak conductance, the smallest unit whose time constant is not a constant; and a chain of such neurons.
 
     cm dh/dt = (I - h) / tau - gleak h
-
     h(t) = h(t - dt) + (dt / cm) ((I - h(t - dt)) / tau - gleak h(t - dt))          explicit Euler, first order
 
 h state, I input in units of h, tau membrane time constant in ms, gleak leak conductance per ms, cm capacitance relative to
-that of tau. For a constant input it goes to I / (1 + gleak tau) with the time constant cm tau / (1 + gleak tau): the more
-it leaks, the smaller and the faster. With gleak = 0 and cm = 1 it is the leaky unit
-of :mod:`dynvision.model_components.solver`.
-With a gleak of its own in every step the time constant follows what opens the leak: it is liquid.
+that of tau. For a constant input it goes to I / (1 + gleak tau) with the time constant cm tau / (1 + gleak tau): the larger
+the leak, the smaller and the faster the response. With gleak = 0 and cm = 1 it is the leaky unit of
+:mod:`dynvision.model_components.solver`. A gleak of its own in every step makes the time constant follow it ("liquid").
 
-Source: the equation is that of the page that :mod:`dynvision.neurons` names; of a time constant that its inputs set:
-Hasani, Lechner, Amini, Rus & Grosu (2021), AAAI 35:7657, eqs. 1 and 2. That Euler steps longer than the time constant are
-refused: ours, as everywhere here.
+    cm dh_i/dt = (I_i + w_i h_(i-1) - h_i) / tau_i - gleak h_i,      h_(-1) = 0,   tau_i = base_tau ratio^i      a chain
+
+w_i weight of the connection from neuron i - 1, whose new state is used, as of a layer without feedforward delay. A step of
+the first input therefore ends at h_i = I_0 w_1 .. w_i / prod_(k <= i) (1 + gleak tau_k).
+
+Source: the equation of the neuron is that of the page that :mod:`dynvision.neurons` names; a time constant that inputs set:
+Hasani, Lechner, Amini, Rus & Grosu (2021), AAAI 35:7657, eqs. 1 and 2. The coupling of the chain, and that Euler steps
+longer than the time constant are refused: ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.neurons.base_neuron import BaseNeuron, State, check_positive
+from dynvision.neurons.neuron import BaseChain, BaseNeuron, State, check_positive
 
 
 def ltc_rate(h: State, input_signal: State, tau: float, gleak: State, cm: float) -> State:
@@ -119,3 +123,45 @@ def _check(tau: float, dt: float, gleak: float, cm: float) -> None:
             f"dt={dt:g} ms is longer than the time constant of the neuron, {time_constant(tau, gleak, cm):g} ms "
             f"(tau={tau:g} ms, gleak={gleak:g}, cm={cm:g}), which Euler steps cannot follow; lower dt"
         )
+
+
+class LTCChain(BaseChain):
+    """A chain of :class:`LTCNeuron`.
+
+    Args:
+        num_neurons, base_tau, dt, tau_ratio: as of :class:`BaseChain`.
+        gleak, cm: of every neuron, as of :class:`LTCNeuron`.
+        weights: of the connections between neighbours, one number or N - 1; 0 leaves every neuron to its own input.
+
+    Raises:
+        InputError: an argument is not possible.
+    """
+
+    saved = (*BaseChain.saved, "weights")
+
+    def __init__(
+        self,
+        num_neurons: int,
+        base_tau: float = 1.0,
+        dt: float = 0.01,
+        gleak: float = 0.5,
+        cm: float = 1.0,
+        tau_ratio: float = 1.5,
+        weights: float | Sequence[float] = 1.0,
+    ) -> None:
+        super().__init__(num_neurons, LTCNeuron, base_tau, dt, tau_ratio, gleak=gleak, cm=cm)
+        n = num_neurons - 1
+        self.weights = [float(w) for w in weights] if isinstance(weights, Sequence) else [float(weights)] * n
+        if len(self.weights) != n:
+            raise InputError(
+                f"weights has {len(self.weights)} values; a chain of {num_neurons} neurons has {n} connections"
+            )
+
+    def update(self, input_signals: Tensor | Sequence[float]) -> Tensor:
+        """Go one dt further; arguments and result as of :meth:`BaseChain.update`."""
+        states: list[Tensor] = []
+        for i, (neuron, signal) in enumerate(zip(self.neurons, self._inputs(input_signals), strict=True)):
+            heard = signal if i == 0 else signal + self.weights[i - 1] * states[-1]
+            states.append(torch.as_tensor(neuron.update(heard)))
+        self.state_history.append(torch.stack(states))
+        return self.state_history[-1]

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dynvision.neurons.base_chain import BaseChain
-from dynvision.neurons.base_neuron import BaseNeuron
+from dynvision.neurons.neuron import BaseChain, BaseNeuron
 from dynvision.units import ms_to_steps
 
 

@@ -1,20 +1,29 @@
-"""A cell over a sequence: (B, T, F) in, (B, T, O) out, with the time of every step.
+"""A cell over a sequence, and the two reference cells: leaky units, and long short-term memory.
 
-output(t), state(t) = cell(input(t), state(t-1), elapsed(t))          elapsed(t) how long input t lasts, in ms
+    output(t), state(t) = cell(input(t), state(t-1), elapsed(t))          elapsed(t) how long input t lasts, in ms
+
+    tau dr/dt = -r + phi(W x + U r + b)                                   CTRNNCell
+    r(t) = h + (1 - exp(-d / tau)) (z - h),   z = phi(W x + U h + b),   h = r(t - d),   d = elapsed_time / ode_unfolds
+
+r activity of the units, x inputs (held during a step), tau time constants in ms, one for each unit. Exponential Euler
+steps: stable for every d, exact where U = 0, else first order in d. It is the rate equation of the convolutional networks
+here (``nonlinearity_position: drive``) with dense weights. LSTM and LSTMCell are PyTorch's, with the axes and the state of
+the other cells.
+
+Source: Dayan & Abbott (2001), Theoretical Neuroscience, eq. 7.11, scheme as in
+:mod:`dynvision.model_components.exponential_euler`; Hochreiter & Schmidhuber (1997), Neural Computation 9:1735.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.neurons.elapsed_time import ElapsedTime, of_each_step
-from dynvision.neurons.lstm import LSTMCell
-from dynvision.neurons.module import Module
-from dynvision.neurons.module_cell import ModuleCell
+from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, of_each_step, one_each
 
 
 class RNN(Module):
@@ -62,3 +71,127 @@ def check_sequence(inputs: Tensor) -> None:
         raise InputError(
             f"inputs of shape {tuple(inputs.shape)}: a sequence is (batch, steps, features) with at least one step"
         )
+
+
+class LSTM(nn.LSTM):
+    """torch.nn.LSTM on (B, T, F): `batch_first` is on unless switched off; all else is torch's."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, **kwargs)
+
+
+class LSTMCell(nn.LSTMCell):
+    """torch.nn.LSTMCell that returns what cells return here: ``output, (h, c)``, with h the output.
+
+    An LSTM counts steps and knows no time.
+    """
+
+    @property
+    def output_size(self) -> int:
+        return self.hidden_size
+
+    def reset_state(self, batch_size: int = 1) -> tuple[Tensor, Tensor]:
+        """The state before the first input, zeros."""
+        zeros = self.weight_hh.new_zeros(batch_size, self.hidden_size)
+        return zeros, zeros
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None, elapsed_time: None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One step.
+
+        Args:
+            input: (B, F).
+            hx: the state (h, c) that the last step returned, each (B, N); None before the first.
+            elapsed_time: refused.
+
+        Raises:
+            InputError: a time was given.
+        """
+        if elapsed_time is not None:
+            raise InputError(
+                "an LSTM counts steps and cannot use elapsed_time; give it as a feature of the input, or take CfCCell"
+            )
+        h, c = super().forward(input, hx)
+        return h, (h, c)
+
+
+class CTRNNCell(ModuleCell):
+    """Leaky units with dense recurrence.
+
+    Args:
+        input_size: inputs, F.
+        hidden_size: units, N.
+        tau: time constant in ms, > 0, a number or one for each unit.
+        train_tau: learn the time constants, one for each unit, always positive.
+        ode_unfolds: Euler steps in each step.
+        activation: phi, a name of :data:`ACTIVATIONS`.
+
+    Raises:
+        InputError: an argument is not possible.
+    """
+
+    log_tau: Tensor
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        tau: float | Sequence[float] = 5.0,
+        train_tau: bool = False,
+        ode_unfolds: int = 6,
+        activation: str = "tanh",
+    ) -> None:
+        super().__init__(input_size, hidden_size, activation)
+        if ode_unfolds < 1:
+            raise InputError(f"ode_unfolds={ode_unfolds} must be at least 1")
+        taus = torch.as_tensor(tau, dtype=torch.get_default_dtype())
+        if taus.shape not in ((), (hidden_size,)) or not bool(((taus > 0) & taus.isfinite()).all()):
+            raise InputError(
+                f"tau={tau} must be one positive number of ms, or one for each of the {hidden_size} units"
+            )
+        self.ode_unfolds = ode_unfolds
+        log_tau = taus.log().expand(hidden_size).clone()
+        if train_tau:
+            self.log_tau = nn.Parameter(log_tau)
+        else:
+            self.register_buffer("log_tau", log_tau)
+        self.input_weight = nn.Linear(input_size, hidden_size)
+        self.recurrent_weight = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    @property
+    def tau(self) -> Tensor:
+        """Time constants in ms, (N,)."""
+        return self.log_tau.exp()
+
+    def forward(  # type: ignore[override]
+        self, inputs: Tensor, state: Tensor | None = None, elapsed_time: ElapsedTime = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """One step.
+
+        Args:
+            inputs: (B, F), held during the step.
+            state: activity after the last step, (B, N); None before the first.
+            elapsed_time: of the step, in ms, a number or (B,).
+
+        Returns:
+            The new activity (B, N), as output and as state.
+
+        Raises:
+            InputError: an argument has another shape than this cell's.
+        """
+        r = self.start(inputs, state)
+        step = one_each(elapsed_time, inputs) / self.ode_unfolds
+        gain = -torch.expm1(-step / self.tau)
+        heard = self.input_weight(inputs)
+        for _ in range(self.ode_unfolds):
+            r = r + gain * (self.activation(heard + self.recurrent_weight(r)) - r)
+        return r, r

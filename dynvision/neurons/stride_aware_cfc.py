@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from dynvision.errors import InputError
-from dynvision.neurons.base_neuron import check_positive
+from dynvision.neurons.cell import ElapsedTime, Module, of_each_step
 from dynvision.neurons.cfc_cell import CfCCell
-from dynvision.neurons.elapsed_time import ElapsedTime, of_each_step
-from dynvision.neurons.module import Module
+from dynvision.neurons.neuron import check_positive
 from dynvision.neurons.rnn import check_sequence
 
 

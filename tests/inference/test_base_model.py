@@ -306,7 +306,7 @@ def test_the_configuration_must_be_one() -> None:
 
 
 def test_p95_is_that_of_numpy(tmp_path: Path) -> None:
-    from dynvision.inference.measurements import Statistics
+    from dynvision.inference.devices import Statistics
 
     statistics, values = Statistics(), np.random.default_rng(1).random(300)
     for value in values:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from dynvision.errors import InputError
 from dynvision.inference import BaseModel, InferenceConfig, ModelInferenceError, RunModel
-from dynvision.inference.adapters import NetworkModel
-from dynvision.inference.metadata import ModelMetadata
+from dynvision.inference.prediction import ModelMetadata
+from dynvision.inference.sources import NetworkModel
 from tests.inference.toy import cpu, weighted
 
 ROW = torch.ones(4)

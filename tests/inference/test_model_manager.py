@@ -10,7 +10,7 @@ import torch
 
 from dynvision.errors import InputError
 from dynvision.inference import ModelLoadError, ModelManager, RunModel, get_model_manager
-from dynvision.inference.adapters import ADAPTERS, register_adapter
+from dynvision.inference.sources import ADAPTERS, register_adapter
 from tests.inference.toy import Weighted, cpu, weighted
 
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_loaded(tmp_path: Path, name: str, said: str) -> None:
 
 
 def test_a_class_of_ones_own_for_a_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dynvision.inference.adapters.ADAPTERS", dict(ADAPTERS))
+    monkeypatch.setattr("dynvision.inference.sources.ADAPTERS", dict(ADAPTERS))
     register_adapter(".weighted", Weighted)
     with pytest.raises(ValueError, match="files .weighted have an adapter already"):
         register_adapter(".weighted", Weighted)

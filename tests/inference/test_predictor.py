@@ -15,7 +15,7 @@ from PIL import Image
 import dynvision
 from dynvision.errors import InputError
 from dynvision.inference import Film, ModelInferenceError, Predictor, RunModel
-from dynvision.inference.film import frames_due
+from dynvision.inference.inputs import frames_due
 from dynvision.stimuli.film import FilmFrame
 from tests.inference.toy import cpu
 
@@ -276,7 +276,7 @@ def test_a_bad_frame_changes_no_stream(predictor: Predictor, digits_run: Path) -
 
 @pytest.mark.parametrize("part", [0.7, 0.9])
 def test_a_damaged_animation_shows_no_frame_twice(part: float, tmp_path: Path) -> None:
-    from dynvision.inference.film import Film
+    from dynvision.inference.inputs import Film
 
     noise = np.random.default_rng(0).integers(0, 256, (5, 64, 64), dtype=np.uint8)
     first, *others = (Image.fromarray(frame) for frame in noise)
@@ -293,7 +293,7 @@ def test_a_damaged_animation_shows_no_frame_twice(part: float, tmp_path: Path) -
 
 
 def test_formats_of_documents_are_no_films_and_large_frames_are_refused() -> None:
-    from dynvision.inference.film import Film
+    from dynvision.inference.inputs import Film
 
     document = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
     with pytest.raises(InputError, match="cannot be read|needs PyAV"):
