@@ -1,13 +1,10 @@
 """Measures of responses: tables in, tables out. Nothing here imports torch or matplotlib."""
 
-from dynvision.analysis.bootstrap import bootstrap_interval
-from dynvision.analysis.conditions import Condition, group_runs
-from dynvision.analysis.courses import accuracy_courses, response_courses
-from dynvision.analysis.experiment_file import NamedExperiment, read_experiment
+from dynvision.analysis.bootstrap import average_seeds, bootstrap_interval, seed_intervals
+from dynvision.analysis.conditions import Condition, NamedExperiment, group_runs, read_experiment
+from dynvision.analysis.courses import accuracy_courses, response_courses, stimulus_periods
 from dynvision.analysis.metrics import CLASSIFIER_LAYER, measure_responses, summarize_responses
 from dynvision.analysis.registry import MEASURES, Measure, find_measure, register
-from dynvision.analysis.seeds import average_seeds, seed_intervals
-from dynvision.analysis.stimulus import stimulus_periods
 from dynvision.analysis.tables import (
     read_metrics,
     read_performance,

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from dynvision.analysis.baseline import above_baseline
-from dynvision.analysis.registry import register
+from dynvision.analysis.registry import register, register_fit
+from dynvision.analysis.time_grid import above_baseline
 
 BOUNDS = {"c50": (1e-3, 1e2), "n": (0.2, 10.0)}
+N_DRAWS = 100
 FLAT = 1e-6  # of the highest peak
 ON_A_BOUND = 0.01  # of the range between bounds, in the logarithms that are searched
 
@@ -64,42 +65,13 @@ def c50(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndar
     return found.reshape(heights.shape[1:])
 
 
-_FIT = "of the Naka-Rushton function fitted to the peaks above the mean before onset"
-_GOODNESS = "naka_rushton_r_squared"
-
-
-@register(
-    "naka_rushton_rmax",
-    "Naka-Rushton Rmax",
-    "a.u.",
-    f"Rmax {_FIT}",
-    "experiment",
-    "rmax",
-    100,
-    goodness=_GOODNESS,
-)
-@register(
-    "naka_rushton_c50",
-    "Naka-Rushton c50",
-    "contrast",
-    f"c50 {_FIT}",
-    "experiment",
-    "c50",
-    100,
-    goodness=_GOODNESS,
-)
-@register(
-    "naka_rushton_n",
-    "Naka-Rushton n",
-    "ratio",
-    f"exponent {_FIT}",
-    "experiment",
-    "n",
-    100,
-    goodness=_GOODNESS,
-)
-@register(
-    _GOODNESS, "Naka-Rushton R²", "fraction", f"explained variance {_FIT}", "experiment", "r_squared", 100
+@register_fit(
+    "of the Naka-Rushton function fitted to the peaks above the mean before onset",
+    N_DRAWS,
+    ("naka_rushton_r_squared", "Naka-Rushton R²"),
+    naka_rushton_rmax=("rmax", "Naka-Rushton Rmax", "a.u.", "Rmax"),
+    naka_rushton_c50=("c50", "Naka-Rushton c50", "contrast", "c50"),
+    naka_rushton_n=("n", "Naka-Rushton n", "ratio", "exponent"),
 )
 def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
     """Fit the Naka-Rushton function to the peaks.
@@ -114,7 +86,7 @@ def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarra
     """
     heights = above_baseline(response, time_ms).max(axis=-1)
     flat = heights.reshape(len(value), -1)
-    fits = [search_naka_rushton(value, column) for column in flat.T]
+    fits = [fit_naka_rushton(value, column) for column in flat.T]
     return {
         name: np.array([getattr(fit, name) for fit in fits]).reshape(heights.shape[1:])
         for name in ("rmax", "c50", "n", "r_squared", "reason")
@@ -147,14 +119,8 @@ def naka_rushton(contrast: np.ndarray, rmax: float, half: float, n: float) -> np
     return rmax * contrast**n / (contrast**n + half**n)
 
 
-def fit_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> tuple[float, float, float]:
-    """Rmax, c50 and n of :func:`search_naka_rushton`, with its arguments."""
-    fit = search_naka_rushton(contrast, height)
-    return fit.rmax, fit.c50, fit.n
-
-
-def search_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> NakaRushton:
-    """The least squares fit; Rmax follows from the other two, so that two parameters are searched.
+def fit_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> NakaRushton:
+    """Return the least squares fit; Rmax follows from the other two, so that two parameters are searched.
 
     Args:
         contrast: contrasts, (V,), >= 0.
@@ -186,7 +152,7 @@ def search_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> NakaRushton
     start = min(starts, key=lambda p: float((residual(np.array(p)) ** 2).sum()))
     best = least_squares(residual, start, bounds=(low, high), xtol=1e-10, ftol=1e-10, gtol=1e-10)
     variance = float(((target - target.mean()) ** 2).sum())
-    r_squared = 1 - 2 * float(best.cost) / variance if variance > 0 else np.nan
+    r_squared = 1 - 2 * float(best.cost) / variance  # above 0: the heights are not flat
     reason = on_a_bound(best.x, low, high, list(BOUNDS))
     if reason:
         return NakaRushton(r_squared=r_squared, reason=reason)

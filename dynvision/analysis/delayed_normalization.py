@@ -24,10 +24,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.signal import lfilter
 
-from dynvision.analysis.baseline import above_baseline
 from dynvision.analysis.contrast_response import on_a_bound
-from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import after_onset, sample_interval
+from dynvision.analysis.registry import register_fit
+from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval
 
 GRID = {
     "tau1": (4.0, 15.0, 50.0, 120.0),
@@ -191,27 +190,16 @@ def _gain(r: np.ndarray, target: np.ndarray) -> float:
     return float((r * target).sum()) / power if power > 0 else 0.0
 
 
-_FIT = "of the delayed-normalisation model fitted to the responses in all conditions"
-
-
-_GOODNESS = "dn_r_squared"
-
-
-@register("dn_tau1_ms", "DN τ1", "ms", f"tau1 {_FIT}", "experiment", "tau1_ms", N_DRAWS, goodness=_GOODNESS)
-@register("dn_tau2_ms", "DN τ2", "ms", f"tau2 {_FIT}", "experiment", "tau2_ms", N_DRAWS, goodness=_GOODNESS)
-@register("dn_n", "DN n", "ratio", f"exponent n {_FIT}", "experiment", "n", N_DRAWS, goodness=_GOODNESS)
-@register("dn_sigma", "DN σ", "contrast", f"sigma {_FIT}", "experiment", "sigma", N_DRAWS, goodness=_GOODNESS)
-@register(
-    "dn_latency_ms",
-    "DN latency",
-    "ms",
-    f"latency {_FIT}",
-    "experiment",
-    "latency_ms",
+@register_fit(
+    "of the delayed-normalisation model fitted to the responses in all conditions",
     N_DRAWS,
-    goodness=_GOODNESS,
+    ("dn_r_squared", "DN R²"),
+    dn_tau1_ms=("tau1_ms", "DN τ1", "ms", "tau1"),
+    dn_tau2_ms=("tau2_ms", "DN τ2", "ms", "tau2"),
+    dn_n=("n", "DN n", "ratio", "exponent n"),
+    dn_sigma=("sigma", "DN σ", "contrast", "sigma"),
+    dn_latency_ms=("latency_ms", "DN latency", "ms", "latency"),
 )
-@register(_GOODNESS, "DN R²", "fraction", f"explained variance {_FIT}", "experiment", "r_squared", N_DRAWS)
 def delayed_normalization_fit(
     response: np.ndarray, time_ms: np.ndarray, amplitude: np.ndarray
 ) -> dict[str, np.ndarray]:

@@ -18,22 +18,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis import (  # noqa: F401  (registers the measures)
-    accuracy,
-    contrast_response,
-    delayed_normalization,
-    harmonics,
-    latency,
-    peak,
-    peak_ratio,
-    reaction_time,
-    recovery,
-    rise,
-    subadditivity,
-    summation,
-    sustained,
-    width,
-)
 from dynvision.analysis.bootstrap import (
     N_RESAMPLES,
     SEED,
@@ -43,8 +27,8 @@ from dynvision.analysis.bootstrap import (
     percentile_interval,
     resampled_means,
 )
-from dynvision.analysis.cube import Cube, levels, to_cube
 from dynvision.analysis.registry import MEASURES, TABLES, Measure, find_measure
+from dynvision.analysis.tables import Cube, levels, to_cube
 from dynvision.errors import InputError
 
 CLASSIFIER_LAYER = "classifier"

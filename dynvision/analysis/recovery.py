@@ -2,24 +2,71 @@
 
     recovery(gap) = sum of r_gap(t) - r_1(t) over the window of the second pulse
                     / sum of r_1(t) over the window of the first pulse
+    peak_ratio    = r(the later) / r(the earlier) of two peaks;  0 with fewer than two
 
 A window begins with its pulse and lasts 300 ms, or as long as every condition allows, if that is shorter. r_1 is the
 response to one pulse: of a condition with one pulse if there is one, else of the longest gap until its second pulse
 begins, and at rest from then on. Responses are above their mean before onset. A gap of 0 is one pulse of twice the
 length, whose second half counts as the second pulse.
 
-Source: Groen et al. (2022), J Neurosci 42:7562; Brands et al. (2024), PLOS Comput Biol. Response at rest after the
-longest gap: ours, they have trials with one pulse.
+The peak ratio is that of DynVision 0.1. Its peaks are samples that are no lower than their neighbours and above 0, edges
+included; the first is the highest of them, the second the highest at least 10 ms away from it, else simply the next
+highest. Every sample of a plateau counts as a peak. DynVision 0.1 says 5 steps, at its dt of 2 ms. For two
+pulses the ratio says how far the response has recovered (1 is fully), for one long pulse how far it has adapted.
+
+Sources: Groen et al. (2022), J Neurosci 42:7562; Brands et al. (2024), PLOS Comput Biol. Response at rest after the longest
+gap: ours, they have trials with one pulse. `peak_ratio`: DynVision 0.1, ``utils/visualization_utils.py``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from dynvision.analysis.baseline import above_baseline
-from dynvision.analysis.pulses import find_pulses
 from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import after_onset, sample_interval
+from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval
+
+
+@dataclass(frozen=True)
+class Pulses:
+    """Onsets of the pulses of a condition, as numbers of samples.
+
+    Attributes:
+        first: onset of the first pulse.
+        second: onset of the second; None in a condition of a single pulse.
+    """
+
+    first: int
+    second: int | None
+
+
+def find_pulses(stimulus_on: np.ndarray) -> list[Pulses | None]:
+    """The pulses of every condition.
+
+    The length of a pulse is that of the shortest first one. A longer one is two pulses without a gap.
+
+    Args:
+        stimulus_on: whether the stimulus was on, (V, T).
+
+    Returns:
+        One for each condition; None where the stimulus was never on.
+    """
+    edges = np.diff(np.pad(stimulus_on.astype(np.int8), ((0, 0), (1, 1))), axis=-1)
+    onsets = [np.flatnonzero(row == 1) for row in edges]
+    offsets = [np.flatnonzero(row == -1) for row in edges]
+    lengths = [int(off[0] - on[0]) for on, off in zip(onsets, offsets, strict=True) if len(on)]
+    pulse = min(lengths, default=0)
+    found: list[Pulses | None] = []
+    for on, off in zip(onsets, offsets, strict=True):
+        if not len(on):
+            found.append(None)
+            continue
+        first = int(on[0])
+        second = int(on[1]) if len(on) > 1 else first + pulse if off[0] - first > pulse else None
+        found.append(Pulses(first, second))
+    return found
+
 
 WINDOW_MS = 300.0
 
@@ -79,3 +126,40 @@ def mean_recovery(
     has_value = ~np.isnan(ratios)
     n = has_value.sum(axis=0)
     return np.where(n > 0, np.where(has_value, ratios, 0.0).sum(axis=0) / np.maximum(n, 1), np.nan)
+
+
+SEPARATION_MS = 10.0
+
+
+@register(
+    "peak_ratio",
+    "later / earlier peak",
+    "ratio",
+    "height of the later of the two highest peaks that are at least 10 ms apart, over that of the earlier; "
+    "0 if there are fewer than two peaks",
+)
+def peak_ratio(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
+    """Ratio of the two highest local maxima, later over earlier.
+
+    Args:
+        response: responses, (..., T).
+        time_ms: times in ms, evenly spaced, (T,).
+
+    Returns:
+        A ratio, (...).
+    """
+    apart = max(1, round(SEPARATION_MS / sample_interval(time_ms)))
+    recorded = response[..., after_onset(time_ms)].astype(np.float64)
+    r = recorded.reshape(-1, recorded.shape[-1])
+    edge = np.full((len(r), 1), -np.inf)
+    is_peak = (r >= np.hstack([edge, r[:, :-1]])) & (r >= np.hstack([r[:, 1:], edge])) & (r > 0)
+    peaks = np.where(is_peak, r, -np.inf)
+    row, step = np.arange(len(r)), np.arange(r.shape[-1])
+    first = peaks.argmax(axis=-1)
+    distant = np.where(np.abs(step - first[:, None]) >= apart, peaks, -np.inf)
+    peaks[row, first] = -np.inf
+    candidates = np.where(np.isinf(distant.max(axis=-1))[:, None], peaks, distant)
+    second = candidates.argmax(axis=-1)
+    later, earlier = r[row, np.maximum(first, second)], r[row, np.minimum(first, second)]
+    two = is_peak.sum(axis=-1) >= 2
+    return np.where(two, later / np.where(two, earlier, 1.0), 0.0).reshape(recorded.shape[:-1])

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dynvision.errors import taken_name, unknown_name
+from dynvision.errors import unknown_name
 from dynvision.registry import Registry
 
 MeasureFunction = Callable[..., Any]
@@ -86,7 +86,8 @@ class Measure:
         return next(TABLES[name] for name in self.needs if name in TABLES)
 
 
-MEASURES: Registry[Measure] = Registry("measure", key="measures")
+# Every file of the package registers its measures where it defines them.
+MEASURES: Registry[Measure] = Registry("measure", key="measures", package="dynvision.analysis")
 
 
 def register(
@@ -109,8 +110,6 @@ def register(
     Raises:
         InputError: the name is taken, or the function asks for something that does not exist.
     """
-    if name in MEASURES:
-        raise taken_name("measure", name)
 
     def add(function: MeasureFunction) -> MeasureFunction:
         given = inspect.signature(function).parameters.values()
@@ -122,6 +121,29 @@ def register(
         facts = (needs, scope, part, n_draws, on_request, average, goodness, absent)
         MEASURES.add(name, Measure(name, label, unit, definition, function, *facts))
         return function
+
+    return add
+
+
+def register_fit(
+    what: str, n_draws: int, goodness: tuple[str, str], **parameters: tuple[str, str, str, str]
+) -> Callable[[MeasureFunction], MeasureFunction]:
+    """Make a function known as the measures that a fit has: its parameters, and the explained variance behind them.
+
+    Args:
+        what: what is fitted to what, to follow "tau1" in definitions.
+        n_draws: resamples of the images.
+        goodness: name and label of the explained variance, which the function returns as ``r_squared``.
+        parameters: name of the measure = (what the function calls it, label, unit, what it is).
+    """
+
+    def add(function: MeasureFunction) -> MeasureFunction:
+        for name, (part, label, unit, definition) in parameters.items():
+            register(
+                name, label, unit, f"{definition} {what}", "experiment", part, n_draws, goodness=goodness[0]
+            )(function)
+        definition = f"explained variance {what}"
+        return register(*goodness, "fraction", definition, "experiment", "r_squared", n_draws)(function)
 
     return add
 

@@ -1,11 +1,20 @@
-"""A response added up over time.
+"""How a response adds up over time, how that depends on the duration of a stimulus, and how much is left at its end.
 
-    summed_response = dt * sum of r(t_k)     over 0 < t_k <= end of the record, dt the sampling interval in ms
+    summed_response     = dt * sum of r(t_k), 0 < t_k <= end of the record                no baseline subtracted
+    S(d)                = sum over time of the response to a stimulus of duration d, above the mean before onset
+    summed_normalized   = S(d) / S(longest d)
+    r_double(d)         = S(d) / (2 S(d / 2))
+    summation_exponent  = slope of log S(d) on log d, least squares; summation_r_squared is its explained variance
+    sustained_ratio     = (r(t_off) - baseline) / (max r - baseline)                      t_off the last sample that is on
 
-The rectangle rule: a sample stands for the dt that ends with it. No baseline is subtracted and nothing is
-normalised; the values of runs with different dt are comparable because of the factor dt.
+The rectangle rule: a sample stands for the dt that ends with it, so that sums of runs with different dt are comparable.
+Linear summation has r_double = 1 and an exponent of 1; below 1 it is subadditive. Durations on a grid are not exact
+doubles: where the next shorter duration d' is between d / 1.6 and d / 2.4, r_double is (S(d) / d) / (S(d') / d'), which is
+the same for d' = d / 2. The sustained ratio is 1 for a response that rises to a plateau and stays, and below 1 for one that
+overshoots and adapts: the "offset over peak" of physiologists, whose images last 500 ms.
 
-Source: ours, after the summed response of Zhou et al. (2018), J Neurosci 38:691, without their normalisation.
+Sources: Zhou et al. (2018), J Neurosci 38:691; Groen et al. (2022), J Neurosci 42:7562. `summed_response`, without their
+normalisation, is ours.
 """
 
 from __future__ import annotations
@@ -13,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import after_onset, sample_interval
+from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval
 
 
 @register(
@@ -37,3 +46,141 @@ def summed_response(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
         InputError: the times are not evenly spaced.
     """
     return response[..., after_onset(time_ms)].sum(axis=-1, dtype=np.float64) * sample_interval(time_ms)
+
+
+DOUBLE = (1.6, 2.4)
+
+
+@register(
+    "summed_normalized",
+    "normalised sum",
+    "fraction",
+    "sum of the response above its mean before onset, over that at the highest value of the parameter",
+    scope="condition",
+)
+def summed_normalized(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Summed response over that at the highest value.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: values of the parameter, (V,).
+
+    Returns:
+        A ratio, (V, ...); NaN where the reference is not above 0.
+    """
+    total = above_baseline(response, time_ms).sum(axis=-1)
+    longest = total[np.argmax(value)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(longest > 0, total / longest, np.nan)
+
+
+@register(
+    "r_double",
+    "doubling ratio",
+    "ratio",
+    "summed response to a duration over twice that to half of it; below 1 is subadditive",
+    scope="condition",
+)
+def r_double(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Summed response per duration, over that at the next shorter duration.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: durations in ms, (V,).
+
+    Returns:
+        A ratio, (V, ...); NaN where no duration is about half as long.
+    """
+    total = above_baseline(response, time_ms).sum(axis=-1)
+    ratios = np.full(total.shape, np.nan)
+    for v, duration in enumerate(value):
+        halves = [k for k, other in enumerate(value) if DOUBLE[0] <= duration / max(other, 1e-9) <= DOUBLE[1]]
+        if not halves:
+            continue
+        half = min(halves, key=lambda k: abs(duration / value[k] - 2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = (total[v] / duration) / (total[half] / value[half])
+            ratios[v] = np.where(total[half] > 0, ratio, np.nan)
+    return ratios
+
+
+@register(
+    "summation_exponent",
+    "summation exponent",
+    "ratio",
+    "slope of the logarithm of the summed response on that of the duration; 1 is linear summation",
+    scope="experiment",
+    goodness="summation_r_squared",
+    absent="fewer than two durations are above 0, or a summed response is not",
+)
+def summation_exponent(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Slope of log summed response on log duration.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: durations in ms, (V,).
+
+    Returns:
+        The exponent, (...); NaN with fewer than two durations, or a sum that is not above 0.
+    """
+    x, y = _log_sums(response, time_ms, value)
+    return np.tensordot(x, y, axes=1) / (x**2).sum() if len(x) > 1 else np.full(y.shape[1:], np.nan)
+
+
+@register(
+    "summation_r_squared",
+    "summation R²",
+    "fraction",
+    "explained variance of the slope of the logarithm of the summed response on that of the duration",
+    scope="experiment",
+    absent="fewer than two durations are above 0, or a summed response is not, or all of them are equal",
+)
+def summation_r_squared(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Explained variance of :func:`summation_exponent`, with its arguments."""
+    x, y = _log_sums(response, time_ms, value)
+    if len(x) < 2:
+        return np.full(y.shape[1:], np.nan)
+    explained = np.tensordot(x, y, axes=1) ** 2 / (x**2).sum()
+    variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(variance > 0, explained / variance, np.nan)
+
+
+def _log_sums(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of durations, (V,) and with a mean of 0, and of summed responses, (V, ...); of durations above 0."""
+    total = above_baseline(response, time_ms).sum(axis=-1)
+    positive = value > 0
+    x = np.log(value[positive])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = np.where(total[positive] > 0, np.log(total[positive]), np.nan)
+    return (x - x.mean() if len(x) else x), y
+
+
+@register(
+    "sustained_ratio",
+    "offset / peak",
+    "fraction",
+    "response at the last sample with the stimulus on, over the peak response, both above the mean before onset",
+)
+def sustained_ratio(response: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray) -> np.ndarray:
+    """Response at stimulus offset over the peak.
+
+    Args:
+        response: responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        stimulus_on: whether the stimulus was on, (V, T).
+
+    Returns:
+        A ratio, (V, ...); NaN where there was no stimulus or no response above the baseline.
+    """
+    r = above_baseline(response, time_ms)
+    on = stimulus_on[:, after_onset(time_ms)]
+    last = on.shape[-1] - 1 - on[:, ::-1].argmax(axis=-1)
+    at_offset = np.stack([of_value[..., t] for of_value, t in zip(r, last, strict=True)])
+    highest = r.max(axis=-1)
+    shown = on.any(axis=-1).reshape(-1, *[1] * (highest.ndim - 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(shown & (highest > 0), at_offset / highest, np.nan)

@@ -1,21 +1,24 @@
-"""The tables of an experiment, read from Parquet with their columns checked, and written whole or not at all.
+"""The tables of an experiment: read with their columns checked, arranged as arrays, written whole or not at all.
 
-Long form, units in the names of columns: `time_ms` is in ms from stimulus onset, `duration_ms` as a parameter in
-ms, `mean` in the model's unit of activity, `confidence` and accuracies as fractions.
+Long form in Parquet, units in the names of columns: `time_ms` is in ms from stimulus onset, `duration_ms` as a parameter in
+ms, `mean` in the model's unit of activity, `confidence` and accuracies as fractions. Measures are operations on dense
+arrays, into which `to_cube` arranges a long table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dynvision.analysis.experiment_file import NamedExperiment
+from dynvision.analysis.conditions import NamedExperiment
 from dynvision.analysis.registry import MEASURES
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import atomic_path
@@ -212,3 +215,81 @@ def _check_columns(schema: pa.Schema, columns: Mapping[str, Kind], what: str) ->
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+DECIMALS = 6  # of coordinates: 0.1 + 0.2 ms and 0.3 ms are one time
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Columns of a table as arrays.
+
+    Attributes:
+        axes: coordinates by axis name, in the order of the arrays' axes: numbers ascending, names in the order of
+            their categories.
+        data: arrays by column name, each with the shape of the axes.
+    """
+
+    axes: dict[str, np.ndarray]
+    data: dict[str, np.ndarray]
+
+
+def to_cube(table: pd.DataFrame, axes: Sequence[str], columns: Sequence[str]) -> Cube:
+    """Arrange columns of a table along the product of its axes.
+
+    Args:
+        table: long table with one row for each combination of the axes.
+        axes: columns that hold coordinates.
+        columns: columns that hold data.
+
+    Raises:
+        InputError: a combination is missing or occurs twice.
+    """
+    coordinates: dict[str, np.ndarray] = {}
+    flat = np.zeros(len(table), dtype=np.int64)
+    for axis in axes:
+        codes, coordinates[axis] = _factorize(table[axis])
+        flat = flat * len(coordinates[axis]) + codes
+    shape = tuple(len(values) for values in coordinates.values())
+    n_cells = int(np.prod(shape))
+    if len(table) != n_cells or np.bincount(flat, minlength=n_cells).max(initial=0) > 1:
+        n_present = len(np.unique(flat))
+        fault = (
+            f"{n_cells - n_present} of {n_cells} rows are missing"
+            if n_present < n_cells
+            else f"{len(table) - n_present} rows occur twice"
+        )
+        raise InputError(f"not one row for each combination of {', '.join(axes)}: {fault}")
+    order = np.empty(n_cells, dtype=np.int64)
+    order[flat] = np.arange(n_cells)
+    return Cube(coordinates, {name: table[name].to_numpy()[order].reshape(shape) for name in columns})
+
+
+def levels(column: pd.Series) -> list[str]:
+    """The names that occur in a column: in the order of its categories, or else of appearance."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [str(name) for name in column.cat.remove_unused_categories().cat.categories]
+    return [str(name) for name in dict.fromkeys(column)]
+
+
+def _factorize(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used = column.cat.remove_unused_categories().cat
+        return used.codes.to_numpy().astype(np.int64), used.categories.to_numpy()
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        values = np.round(values.astype(np.float64), DECIMALS) + 0.0  # no negative zero
+    codes, levels = pd.factorize(values, sort=True)
+    return codes, np.asarray(levels)
+
+
+def chance_level(performance: pd.DataFrame) -> float:
+    """Accuracy of guessing evenly among the classes of the network, as a fraction.
+
+    Args:
+        performance: table of guesses of one run, with the column `n_classes`. Tables of before lack it: the network then
+            has as many classes as the highest number of a class that occurs tells, which may be too few.
+    """
+    if "n_classes" in performance and performance["n_classes"].notna().any():
+        return 1.0 / int(performance["n_classes"].max())
+    return 1.0 / (1 + int(performance[["label", "guess"]].to_numpy().max()))

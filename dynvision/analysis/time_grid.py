@@ -1,8 +1,13 @@
-"""The times at which a response was recorded: evenly spaced, 0 is stimulus onset.
+"""The times at which a response was recorded, and what the response is before the stimulus.
 
-A sample is labelled by the end of its step: the sample at t has integrated the input of [t - dt, t). The one at 0 knows
-nothing of the stimulus yet, the first that can differ is that at dt, and the last with the stimulus on is that at its
-offset.
+    baseline = mean of r(t) over t <= 0          above = r(t) - baseline
+
+Times are evenly spaced, 0 is stimulus onset. A sample is labelled by the end of its step: the sample at t has integrated
+the input of [t - dt, t). The one at 0 knows nothing of the stimulus yet, the first that can differ is that at dt, and the
+last with the stimulus on is that at its offset.
+
+Without a sample before onset nothing is subtracted. Networks with biases are active without a stimulus; what cortex does is
+reported as the change from this activity.
 """
 
 from __future__ import annotations
@@ -68,3 +73,33 @@ def first_image(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     end = np.where(off.any(axis=-1), off.argmax(axis=-1), n)  # the first sample behind it
     again = stimulus_on & (step > end[:, None])
     return np.where(shown, end - 1, -1), np.where(again.any(axis=-1), again.argmax(axis=-1), n)
+
+
+def above_baseline(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
+    """Responses from onset on, less the mean before onset.
+
+    Args:
+        response: responses, (..., T).
+        time_ms: times in ms, (T,).
+
+    Returns:
+        (..., number of samples after onset), float64.
+    """
+    after = after_onset(time_ms)
+    recorded = response[..., after].astype(np.float64)
+    if after.all():
+        return recorded
+    return recorded - response[..., ~after].mean(axis=-1, dtype=np.float64, keepdims=True)
+
+
+def spread_before_onset(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the samples before onset, (...); 0 where there are none.
+
+    Args:
+        response: responses, (..., T).
+        time_ms: times in ms, (T,).
+    """
+    after = after_onset(time_ms)
+    if after.all():
+        return np.zeros(response.shape[:-1])
+    return response[..., ~after].std(axis=-1, dtype=np.float64)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the experiment."""
-    from dynvision.analysis.experiment_file import read_experiment
+    from dynvision.analysis.conditions import read_experiment
     from dynvision.config.run import read_run_config
 
     config = read_run_config(arguments.config)

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str, ExperimentConfig]]:
     """What to compare with, and the experiments by name."""
-    from dynvision.analysis.experiment_file import read_experiment
+    from dynvision.analysis.conditions import read_experiment
     from dynvision.config.measures import ScorecardConfig
     from dynvision.config.section import validate
     from dynvision.config.workflow import load_workflow_config

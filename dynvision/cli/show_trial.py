@@ -112,7 +112,7 @@ def describe(config: RunConfig, course: Trial) -> str:
 
 def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     """Print the trials of an experiment, and draw them if there is a place for that."""
-    from dynvision.analysis.experiment_file import read_experiment
+    from dynvision.analysis.conditions import read_experiment
     from dynvision.config.run import changed_in_test, resolve_model_args
     from dynvision.config.workflow import load_workflow_config
     from dynvision.trials.protocol import experiment_trials

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dynvision.analysis.autocorrelation import decay_time
+from dynvision.analysis.fourier import decay_time
 from dynvision.analysis.tables import write_table
 from dynvision.base import TemporalBase
 from dynvision.config.run import RunConfig

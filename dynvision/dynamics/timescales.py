@@ -1,7 +1,7 @@
 """How long the units of a layer remember noise.
 
 The null input plus Gaussian noise that is new at every step and pixel drives the network. The autocorrelation of single
-units is averaged over units (:mod:`dynvision.analysis.autocorrelation`); the first fifth of the trial is left out.
+units is averaged over units (:mod:`dynvision.analysis.fourier`); the first fifth of the trial is left out.
 
 A record of n steps underestimates it twice: lag k has n - k products, and the mean of the record varies with it,
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dynvision.analysis.autocorrelation import autocorrelation, decay_time
+from dynvision.analysis.fourier import autocorrelation, decay_time
 from dynvision.base import Frames, TemporalBase
 
 N_UNITS = 200

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
-from dynvision.analysis.cube import levels
-from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
+from dynvision.analysis.bootstrap import BAND_IMAGES, BAND_SEEDS
+from dynvision.analysis.tables import levels
 from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, percent, seconds
 from dynvision.report.results import Results, Run
 from dynvision.visualization.labels import at_value, swept_label, value_label

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from dynvision.analysis.cube import levels
+from dynvision.analysis.bootstrap import BAND_IMAGES, BAND_SEEDS
+from dynvision.analysis.courses import what_was_shown
 from dynvision.analysis.registry import MEASURES
-from dynvision.analysis.seeds import BAND_IMAGES, BAND_SEEDS
-from dynvision.analysis.stimulus import what_was_shown
+from dynvision.analysis.tables import levels
 from dynvision.visualization.labels import at_value, split_unit
 
 MOST_BANDS = 12  # lines in a panel that have a band

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dynvision.analysis.conditions import Condition
-from dynvision.analysis.factors import comparable, find_base
-from dynvision.analysis.seeds import average_seeds
+from dynvision.analysis.bootstrap import average_seeds
+from dynvision.analysis.conditions import Condition, comparable, find_base
 from dynvision.visualization.labels import assignment, condition_labels
 from dynvision.visualization.names import Names
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, NamedExperiment
 from dynvision.analysis.conditions import Condition
-from dynvision.analysis.cube import levels
 from dynvision.analysis.scorecard.targets import cortex_course
+from dynvision.analysis.tables import levels
 from dynvision.errors import InputError
 from dynvision.visualization import captions
 from dynvision.visualization.classifier import classifier_figure, leading_guesses

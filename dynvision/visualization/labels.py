@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dynvision.analysis.conditions import Condition
-from dynvision.analysis.factors import changes, find_base
+from dynvision.analysis.conditions import Condition, changes, find_base
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import PARAMETER_UNITS, ExperimentConfig
 from dynvision.config.models import find_model

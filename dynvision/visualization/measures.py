@@ -15,8 +15,8 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.analysis.cube import levels
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
+from dynvision.analysis.tables import levels
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.labels import words_of
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.analysis.factors import comparable
+from dynvision.analysis.conditions import comparable
 from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.labels import level_label, model_parameter_label
 from dynvision.visualization.layout import panel_blocks

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.analysis.robustness import QUANTITIES
+from dynvision.analysis.accuracy import QUANTITIES
 from dynvision.visualization.captions import MOST_BANDS
 from dynvision.visualization.comparison import Row
 from dynvision.visualization.labels import words_of

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from dynvision.analysis.stimulus import what_was_shown
+from dynvision.analysis.courses import what_was_shown
 from dynvision.visualization.style import PAPER, STIMULUS
 
 BAR_HEIGHT = 0.7  # of the distance between bars

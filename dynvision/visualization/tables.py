@@ -18,9 +18,8 @@ from dynvision.analysis import (
     read_responses,
     response_courses,
 )
-from dynvision.analysis.cube import levels
-from dynvision.analysis.guesses import confusions, guess_courses
-from dynvision.analysis.robustness import best_moments
+from dynvision.analysis.accuracy import best_moments, confusions, guess_courses
+from dynvision.analysis.tables import levels
 from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.errors import InputError
@@ -63,7 +62,7 @@ class ExperimentTables:
 
     @cached_property
     def moments(self) -> pd.DataFrame:
-        """`analysis.robustness.best_moments`, of the networks as trained and of their feedforward-only twins."""
+        """`analysis.accuracy.best_moments`, of the networks as trained and of their feedforward-only twins."""
         table = self._guesses(best_moments).assign(network="as trained")
         if self.twin is None:
             return table
@@ -73,12 +72,12 @@ class ExperimentTables:
 
     @cached_property
     def guesses(self) -> pd.DataFrame:
-        """`analysis.guesses.guess_courses`."""
+        """`analysis.accuracy.guess_courses`."""
         return self._guesses(guess_courses)
 
     @cached_property
     def confusions(self) -> pd.DataFrame:
-        """`analysis.guesses.confusions`."""
+        """`analysis.accuracy.confusions`."""
         return self._guesses(confusions)
 
     @cached_property

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dynvision.analysis.guesses import confusions, guess_courses
-from dynvision.analysis.robustness import best_moments
+from dynvision.analysis.accuracy import best_moments, confusions, guess_courses
 
 # Two images of class 0 and one of class 2; times -2, 0, 2 ms. Rows: images.
 LABELS = [0, 0, 2]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dynvision.analysis.harmonics import f1, f2
+from dynvision.analysis.fourier import f1, f2
 
 TIME = np.arange(-4, 1201, 2.0)
 

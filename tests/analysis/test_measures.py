@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.analysis import MEASURES, find_measure, register
-from dynvision.analysis.accuracy import accuracy_mean_on, accuracy_peak, chance_level
-from dynvision.analysis.peak import peak, time_to_peak_ms
-from dynvision.analysis.rise import rise_time_ms
+from dynvision.analysis.accuracy import accuracy_mean_on, accuracy_peak
+from dynvision.analysis.latency import peak, rise_time_ms, time_to_peak_ms
 from dynvision.analysis.summation import summed_response
+from dynvision.analysis.tables import chance_level
 from dynvision.config.measures import MEASURES as CONFIGURABLE
 from dynvision.errors import InputError
 from tests.analysis.example_tables import adapting_pulse, leaky_pulse
@@ -34,7 +34,7 @@ def test_every_measure_says_what_it_is(name):
 
 def test_duplicate_and_unknown_names_are_errors():
     with pytest.raises(InputError, match="peak.*taken"):
-        register("peak", "", "", "")
+        register("peak", "", "", "")(lambda response: response)
     with pytest.raises(InputError, match="did you mean 'peak'"):
         find_measure("peek")
     with pytest.raises(InputError, match="unknown measure 'accuracy_peak'"):
@@ -225,3 +225,5 @@ def test_chance_is_that_of_the_classes_of_the_network():
     assert chance_level(table.drop(columns="n_classes")) == pytest.approx(
         1 / 8
     )  # a table of before: at least 0 to 7
+    both = pd.concat([table.drop(columns="n_classes"), table], ignore_index=True)
+    assert chance_level(both) == pytest.approx(0.1)  # of two tables, one of before

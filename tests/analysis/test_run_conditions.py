@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dynvision.analysis import average_seeds, group_runs
-from dynvision.analysis.seeds import BAND_IMAGES, BAND_NONE, BAND_SEEDS
+from dynvision.analysis.bootstrap import BAND_IMAGES, BAND_NONE, BAND_SEEDS
 from dynvision.runs import run_config
 
 

@@ -7,14 +7,9 @@ import pytest
 
 from dynvision.analysis.contrast_response import c50
 from dynvision.analysis.delayed_normalization import DelayedNormalization, delayed_normalization_fit
-from dynvision.analysis.latency import onset_latency_ms
-from dynvision.analysis.peak import peak, time_to_peak_ms
+from dynvision.analysis.latency import fwhm_ms, onset_latency_ms, peak, rise_time_ms, time_to_peak_ms
 from dynvision.analysis.recovery import recovery
-from dynvision.analysis.rise import rise_time_ms
-from dynvision.analysis.subadditivity import r_double, summation_exponent
-from dynvision.analysis.summation import summed_response
-from dynvision.analysis.sustained import sustained_ratio
-from dynvision.analysis.width import fwhm_ms
+from dynvision.analysis.summation import r_double, summation_exponent, summed_response, sustained_ratio
 
 MODEL = DelayedNormalization(20.0, 150.0, 1.4, 0.3, latency_ms=24.0)
 DURATIONS = np.array([16.0, 32, 64, 128, 256, 512])

@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.analysis.baseline import above_baseline
-from dynvision.analysis.latency import onset_latency_ms
-from dynvision.analysis.peak_ratio import peak_ratio
+from dynvision.analysis.latency import fwhm_ms, onset_latency_ms, rise_time_ms
 from dynvision.analysis.reaction_time import reaction_time_confidence_ms, reaction_time_entropy_ms
-from dynvision.analysis.rise import rise_time_ms
-from dynvision.analysis.sustained import sustained_ratio
-from dynvision.analysis.width import fwhm_ms
+from dynvision.analysis.recovery import peak_ratio
+from dynvision.analysis.summation import sustained_ratio
+from dynvision.analysis.time_grid import above_baseline
 from dynvision.errors import InputError
 from tests.analysis.example_tables import leaky_pulse
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynvision.analysis.autocorrelation import autocorrelation, decay_time
+from dynvision.analysis.fourier import autocorrelation, decay_time
 from dynvision.dynamics import compare_unrollings, engineering_twin, layer_trajectories, noise_autocorrelation
 from dynvision.dynamics.trajectories import principal_scores
 from dynvision.errors import InputError

@@ -14,8 +14,7 @@ from dynvision.analysis import (
     measure_responses,
     response_courses,
 )
-from dynvision.analysis.guesses import confusions, guess_courses
-from dynvision.analysis.robustness import best_moments
+from dynvision.analysis.accuracy import best_moments, confusions, guess_courses
 from dynvision.config import ExperimentConfig
 from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.runs import run_config

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from dynvision.analysis import NamedExperiment
-from dynvision.analysis.stimulus import StimulusPeriods, what_was_shown
+from dynvision.analysis.courses import StimulusPeriods, what_was_shown
 from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES
 from dynvision.visualization.classifier import classifier_figure
 from dynvision.visualization.courses import round_step

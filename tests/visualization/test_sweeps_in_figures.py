@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from dynvision.analysis import group_runs
-from dynvision.analysis.factors import comparable, find_base
+from dynvision.analysis.conditions import comparable, find_base
 from dynvision.config.visualization import FIGURES
 from dynvision.errors import InputError
 from dynvision.visualization.colours import condition_colours

@@ -27,10 +27,9 @@ Everything is measured on the mean response over images.
 
 from dynvision.analysis.scorecard.card import SCORECARD_COLUMNS, score_run
 from dynvision.analysis.scorecard.protocol import Protocol
-from dynvision.analysis.scorecard.seeds import seed_scorecard, seeds_text
 from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS, SignTest, agreement
 from dynvision.analysis.scorecard.targets import read_targets
-from dynvision.analysis.scorecard.text import scorecard_text
+from dynvision.analysis.scorecard.text import scorecard_text, seed_scorecard, seeds_text
 
 __all__ = [
     "SCORECARD_COLUMNS",

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis.bootstrap import SEED, percentile_interval, resampled_means
-from dynvision.analysis.cube import Cube
 from dynvision.analysis.metrics import MOST_LOST, response_cube
 from dynvision.analysis.registry import MEASURES, Measure
+from dynvision.analysis.tables import Cube
 from dynvision.analysis.time_grid import sample_interval
 
 N_DRAWS = 200
