@@ -32,7 +32,6 @@ LAYERS = (
     ("extend",),
     ("report",),
     ("cluster",),
-    ("doctor",),
     ("cli",),
 )
 # Definitions that carry their settings: `config` reads these and they read its smaller parts.

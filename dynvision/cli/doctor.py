@@ -31,16 +31,15 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a check failed.
     """
     if arguments.node is not None:
-        from dynvision.doctor.node import look_around
+        from dynvision.cluster.machine import look_around
 
         look_around(arguments.node)
         return
-    from dynvision.doctor.check import run_checks
-    from dynvision.doctor.machine import machine_checks
+    from dynvision.cluster.machine import machine_checks, run_checks
 
     checks = machine_checks()
     if arguments.cluster:
-        from dynvision.doctor.site import site_checks
+        from dynvision.cluster.site import site_checks
 
         checks += site_checks(arguments.wait)
     failed = run_checks(checks)

@@ -1,1 +1,1 @@
-"""Running the workflow on SLURM: the head job, its profile, and what is looked up in the queue."""
+"""Running the workflow on SLURM, and checking a machine or a cluster before hours are spent."""

@@ -2,8 +2,10 @@
 
     python -m dynvision.cluster.head <arguments of snakemake>
 
-One head job works in a folder at a time. Jobs of one that was killed, known by their names, are cancelled first, so that
-nothing runs twice at once; a training that is cancelled goes on from its last checkpoint.
+One head job works in a folder at a time: a file says which, and no two jobs can hold it at once. It is put in place by
+linking, which fails if there is one, also on network file systems. The queue says whether its holder is still there; the
+file of one that is not is renamed away by the first that finds it. Jobs of a killed head job, known by their names,
+are cancelled first, so that nothing runs twice at once; a training that is cancelled resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -17,19 +19,93 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dynvision.cluster import queue
-from dynvision.cluster.claim import claimed
-from dynvision.cluster.ended import reasons
 from dynvision.cluster.profile import write_profile
+from dynvision.cluster.queue import reasons
 from dynvision.config.site import SiteConfig, read_site
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.resources import CONFIG, IMAGE, LAUNCHER
 from dynvision.runs import CallFolder
+
+CLAIM = Path(".snakemake/head-job")
+
+
+@contextlib.contextmanager
+def claimed(job_id: str, is_there: Callable[[str], bool], path: Path = CLAIM) -> Iterator[bool]:
+    """Hold the folder.
+
+    Args:
+        job_id: who asks.
+        is_there: whether a job is in the queue, by its id.
+        path: the file.
+
+    Yields:
+        Whether a head job was here that could not finish.
+
+    Raises:
+        InputError: another one is at work.
+    """
+    interrupted = False
+    while not _link(job_id, path):
+        holder = _read(path)
+        if holder == job_id:  # this job, put back into the queue
+            interrupted = True
+            break
+        if holder and is_there(holder):
+            raise InputError(
+                f"job {holder} is already at work in {path.absolute().parent.parent}; wait for it, or end it with: "
+                f"scancel {holder}"
+            )
+        interrupted |= _remove_stale(holder, path, job_id)
+    try:
+        yield interrupted
+    finally:
+        if _read(path) == job_id:
+            path.unlink(missing_ok=True)
+
+
+def _link(job_id: str, path: Path) -> bool:
+    """Put the file in its place; False if there is one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f"{path.name}.{job_id}")
+    own.write_text(job_id)
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    finally:
+        own.unlink()
+    return True
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _remove_stale(holder: str, path: Path, job_id: str) -> bool:
+    """Take the file of a job that is gone away; one that has come there in the meantime is put back."""
+    aside = path.with_name(f"{path.name}.stale-{job_id}")
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return False
+    try:
+        if _read(aside) != holder:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+            return False
+        return True
+    finally:
+        aside.unlink()
+
 
 PROFILE, CONFIGURATION = Path(".snakemake/slurm-profile"), Path(".snakemake/slurm-config")
 JOB_LOGS = Path("logs/slurm/jobs")

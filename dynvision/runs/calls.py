@@ -236,3 +236,16 @@ def _snakemake_here() -> bool:
             if calls and process.pid != os.getpid() and Path(process.cwd()).samefile(Path.cwd()):
                 return True
     return False
+
+
+def failures(folders: Iterable[str | Path], since: float) -> list[str]:
+    """What went wrong in jobs: the sentences with which commands ended that could not do what they should.
+
+    Args:
+        folders: the results folder, and that of the study.
+        since: time in s since the epoch; logs that were written before are passed over.
+    """
+    found = (path for folder in folders for path in Path(folder, "logs").rglob("*.log"))
+    logs = [path for path in found if path.stat().st_mtime >= since]
+    last = [path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:] for path in sorted(logs)]
+    return [line for lines in last for line in lines if line.startswith("dynvision ")]

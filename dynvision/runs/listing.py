@@ -21,17 +21,33 @@ from typing import Any
 import psutil
 
 from dynvision.config.identity import DATA_ID, RUN_ID, VERSION
+from dynvision.config.run import RunConfig
 from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.config.yaml_text import parse, read_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, read_record
-from dynvision.runs.parameters import flatten
-from dynvision.runs.paths import ResultPaths
+from dynvision.runs.plan import ResultPaths
 
 STATE = ("status", "epoch", "test_accuracy", "date")
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne, ">=": operator.ge, "<=": operator.le, "=": operator.eq, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
+
+
+def flat_parameters(run: RunConfig) -> dict[str, Any]:
+    """Every parameter of a run by its dotted name, its id first."""
+    return {"run_id": run.run_id, **flatten(run.model_dump(mode="json"))}
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested keys as dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= {f"{name}.{inner}": content for inner, content in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def list_runs(paths: ResultPaths) -> list[dict[str, Any]]:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from dynvision.cli import main
+from dynvision.cluster import machine, site
+from dynvision.cluster.machine import ANSWER, QUESTION, Check, look_around, run_checks
 from dynvision.config.site import SiteConfig
-from dynvision.doctor import machine, site
-from dynvision.doctor.check import Check, run_checks
-from dynvision.doctor.node import ANSWER, QUESTION, look_around
 from dynvision.errors import InputError
 from tests.workflow.conftest import Workflow
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dynvision.cluster import head
-from dynvision.cluster.claim import claimed
-from dynvision.cluster.ended import reasons
+from dynvision.cluster.head import claimed
+from dynvision.cluster.queue import reasons
 from dynvision.errors import InputError
 from tests.cluster.fake_slurm import FakeSlurm
 from tests.processes import wait_for

@@ -1,4 +1,4 @@
-"""This machine: interpreter, packages, accelerators, configuration and folders.
+"""Checks of this machine, and what a compute node answers: interpreter, packages, accelerators, configuration and folders.
 
 Each check returns what it found, or raises an InputError that says what to do.
 """
@@ -6,20 +6,49 @@ Each check returns what it found, or raises an InputError that says what to do.
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dynvision.doctor.check import Check
 from dynvision.errors import InputError
-from dynvision.files import check_writable
+from dynvision.files import check_writable, write_text
 from dynvision.gpus import visible_gpus
 
 SHOWN = ("torch", "pytorch-lightning", "snakemake", "pandas")
 TORCH_S = 120  # to be read from a slow disk, and to ask the driver
 ROOM_MB = 2000
+QUESTION, ANSWER = "question", "answer.json"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at."""
+
+    name: str
+    look: Callable[[], str]
+
+
+def run_checks(checks: Sequence[Check]) -> int:
+    """Print a line for each; the number of those that failed."""
+    width = max(len(check.name) for check in checks)
+    failed = 0
+    for check in checks:
+        try:
+            state, found = "ok  ", check.look()
+        except InputError as error:
+            state, found = "FAIL", str(error)
+            failed += 1
+        print(f"{state}  {check.name:<{width}}  {found}", flush=True)
+    return failed
 
 
 def machine_checks() -> list[Check]:
@@ -104,3 +133,36 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def look_around(folder: Path) -> None:
+    """Answer the question in a folder."""
+    mark = folder / "mark"
+    mark.touch()
+    found: dict[str, Any] = {
+        "host": socket.gethostname(),
+        "read": _read(folder / QUESTION),
+        "its_time": time.time(),
+        "written_at": mark.stat().st_mtime,
+        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "python": sys.version.split()[0],
+        "error": "",
+        **_libraries(),
+    }
+    write_text(folder / ANSWER, json.dumps(found))
+
+
+def _libraries() -> dict[str, Any]:
+    import dynvision
+
+    try:
+        import pytorch_lightning  # noqa: F401
+        import torch
+    except (ImportError, OSError) as error:  # a library that is absent, or of another system
+        return {"error": str(error).splitlines()[0], "gpus": []}
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return {"torch": torch.__version__, "dynvision": dynvision.__version__, "gpus": gpus}
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.cluster import queue
+from dynvision.cluster.machine import ANSWER, QUESTION, Check
 from dynvision.config.site import SITE_FILE, SiteConfig, read_site
-from dynvision.doctor.check import Check
-from dynvision.doctor.node import ANSWER, QUESTION
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.resources import IMAGE
