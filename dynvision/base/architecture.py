@@ -19,7 +19,7 @@ from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forwa
 from dynvision.base.plan import Plan, frame_plan, make_plan
 from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError, unknown_name
-from dynvision.model_components.clocked import Clocked
+from dynvision.model_components.timing import Clocked
 from dynvision.units import ms_to_steps
 
 DEFAULT_OPERATIONS = (

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
-from dynvision.model_components.stateful import StatefulOperation
+from dynvision.model_components.timing import StatefulOperation
 
 log = logging.getLogger(__name__)
 

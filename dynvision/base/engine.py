@@ -30,7 +30,7 @@ from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.model_components.zero_start import ZeroStart
+from dynvision.model_components.timing import ZeroStart
 
 
 def advance(

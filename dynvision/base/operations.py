@@ -14,14 +14,11 @@ from torch import nn
 
 from dynvision.base.hooks import holds
 from dynvision.errors import InputError, unknown_name
-from dynvision.model_components.clocked import Clocked
 from dynvision.model_components.connection import Connection
-from dynvision.model_components.recurrent_connection import RecurrentConnection
+from dynvision.model_components.recurrence import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
-from dynvision.model_components.solver import Solver
-from dynvision.model_components.stateful import StatefulOperation
-from dynvision.model_components.timed import TimedOperation
-from dynvision.model_components.zero_start import ZeroStart
+from dynvision.model_components.solvers import Solver
+from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, ZeroStart
 
 Kind = Literal[
     "apply",

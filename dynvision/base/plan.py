@@ -29,14 +29,12 @@ from dynvision.base.operations import Operation, is_backward, resolve_operations
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.recurrent_scan import Recurrence
-from dynvision.model_components.bias import Bias
 from dynvision.model_components.connection import Connection
-from dynvision.model_components.recurrent_connection import RecurrentConnection
+from dynvision.model_components.elementwise import Bias
+from dynvision.model_components.recurrence import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
-from dynvision.model_components.solver import Solver
-from dynvision.model_components.stateful import StatefulOperation
-from dynvision.model_components.timed import TimedOperation
-from dynvision.model_components.zero_start import ZeroStart
+from dynvision.model_components.solvers import Solver
+from dynvision.model_components.timing import StatefulOperation, TimedOperation, ZeroStart
 
 
 @dataclass(frozen=True)

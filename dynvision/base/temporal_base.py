@@ -36,7 +36,7 @@ from dynvision.base.plan import Plan
 from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed
-from dynvision.model_components.stateful import StatefulOperation
+from dynvision.model_components.timing import StatefulOperation
 from dynvision.trials import Trial
 from dynvision.trials.presentation import shown_trial
 from dynvision.units import ms_to_steps

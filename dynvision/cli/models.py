@@ -44,19 +44,18 @@ def run(arguments: argparse.Namespace) -> None:
     names = arguments.names or sorted(MODELS)
     if arguments.update and arguments.names:
         raise InputError("--update writes all models; leave out the names")
-    from dynvision.models import model_table as tables
-    from dynvision.models.footprint import footprint, timing
+    from dynvision.models import footprint as costs
 
     if arguments.times:
         if arguments.check:
             raise InputError("--check is about counts, which are the same everywhere; leave out --times")
-        block, table = tables.TIMES, tables.times_table([timing(name) for name in names])
+        block, table = costs.TIMES, costs.times_table([costs.timing(name) for name in names])
     else:
-        block, table = tables.COUNTS, tables.counts_table([footprint(name) for name in names])
+        block, table = costs.COUNTS, costs.counts_table([costs.footprint(name) for name in names])
     if arguments.update:
-        tables.replace_block(arguments.update, block, table)
+        costs.replace_block(arguments.update, block, table)
     elif arguments.check:
-        known = tables.read_block(arguments.check, block).splitlines()
+        known = costs.read_block(arguments.check, block).splitlines()
         wrong = [row.split("`")[1] for row in table.splitlines()[2:] if row not in known]
         if wrong:
             raise InputError(

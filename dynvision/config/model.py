@@ -25,13 +25,13 @@ from dynvision.registry import Registry
 from dynvision.units import ms_to_steps
 
 SOLVERS: Registry[Any] = Registry("solver", key="model_args.dynamics_solver")
-for _name, _place in {
-    "euler": "euler:EulerStep",
-    "exponential_euler": "exponential_euler:ExponentialEulerStep",
-    "rk4": "runge_kutta:RungeKuttaStep",
-    "liquid": "liquid:LiquidStep",
+for _name, _class in {
+    "euler": "EulerStep",
+    "exponential_euler": "ExponentialEulerStep",
+    "rk4": "RungeKuttaStep",
+    "liquid": "LiquidStep",
 }.items():
-    SOLVERS.add(_name, f"dynvision.model_components.{_place}")
+    SOLVERS.add(_name, f"dynvision.model_components.solvers:{_class}")
 
 
 RecurrenceType = Literal[

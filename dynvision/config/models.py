@@ -188,12 +188,12 @@ for _depth in (18, 34, 50, 101, 152):
     _target = f"dynvision.models.resnet:ResNet{_depth}"
     register(f"ResNet{_depth}", _target, ResNetArgs, stages=2, layers=_STAGES)
 for _depth in (20, 32, 44, 56, 110):
-    _target = f"dynvision.models.cifar_resnet:ResNet{_depth}"
+    _target = f"dynvision.models.resnet:ResNet{_depth}"
     register(f"ResNet{_depth}", _target, CifarResNetArgs, 2, (3, 32, 32), 10, _STAGES[:3])
-register("CORnetZ", "dynvision.models.cornet_z:CORnetZ", CORnetArgs, layers=_AREAS)
-register("CORnetR", "dynvision.models.cornet_rt:CORnetR", CORnetRArgs, layers=_AREAS)
-register("CORnetRT", "dynvision.models.cornet_rt:CORnetRT", CORnetRTArgs, layers=_AREAS)
-register("CORnetS", "dynvision.models.cornet_s:CORnetS", CORnetArgs, layers=_AREAS)
+register("CORnetZ", "dynvision.models.cornet:CORnetZ", CORnetArgs, layers=_AREAS)
+register("CORnetR", "dynvision.models.cornet:CORnetR", CORnetRArgs, layers=_AREAS)
+register("CORnetRT", "dynvision.models.cornet:CORnetRT", CORnetRTArgs, layers=_AREAS)
+register("CORnetS", "dynvision.models.cornet:CORnetS", CORnetArgs, layers=_AREAS)
 for _n in (2, 4, 6, 8):
     _names = tuple(f"layer{k}" for k in range(_n + 1))
     register(f"CordsNetR{_n}", f"dynvision.models.cordsnet:CordsNetR{_n}", CordsNetArgs, layers=_names)

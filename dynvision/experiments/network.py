@@ -19,8 +19,7 @@ from dynvision.config.training import LAST
 from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.models.build import build_model
-from dynvision.models.checkpoint import why_unreadable
-from dynvision.models.weights import load_run_weights, load_weights
+from dynvision.models.weights import load_run_weights, load_weights, why_unreadable
 
 
 @dataclass(frozen=True)

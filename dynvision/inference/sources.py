@@ -72,7 +72,7 @@ def find_adapter(path: Path) -> Adapter:
         raise ModelLoadError(
             f"{path} holds weights at best and no network, and may run code when it is read; convert published weights "
             "with 'dynvision weights import', or subclass dynvision.inference.BaseModel and read it with "
-            "dynvision.models.checkpoint.read_checkpoint"
+            "dynvision.models.weights.read_checkpoint"
         )
     if suffix == ".pt2":
         raise ModelLoadError(

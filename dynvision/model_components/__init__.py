@@ -1,28 +1,29 @@
 """The parts that models are made of, usable alone in plain PyTorch."""
 
-from dynvision.model_components.batch_norm_per_step import BatchNormPerStep
-from dynvision.model_components.bias import FeatureBias, ScalarBias, SpatialBias, create_bias
+from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSuppression
 from dynvision.model_components.connection import Connection, Feedback, Pathway, PointwiseConnection, Skip
-from dynvision.model_components.conv import Conv2d
-from dynvision.model_components.drive_noise import DriveNoise
-from dynvision.model_components.euler import EulerStep
-from dynvision.model_components.exponential_euler import ExponentialEulerStep
-from dynvision.model_components.input_adaptation import InputAdaptation
-from dynvision.model_components.intrinsic_suppression import IntrinsicSuppression
-from dynvision.model_components.liquid import LiquidStep
-from dynvision.model_components.normalization import DivisiveNormalization
-from dynvision.model_components.recurrence import LocalLateralConnection, SelfConnection
-from dynvision.model_components.recurrent_connection import RecurrentConnection
+from dynvision.model_components.convolution import Conv2d, Retina, WeightNormConv2d, WeightNormLinear
+from dynvision.model_components.elementwise import (
+    DriveNoise,
+    FeatureBias,
+    ScalarBias,
+    SpatialBias,
+    SupraLinearity,
+    create_bias,
+)
+from dynvision.model_components.normalization import BatchNormPerStep, DivisiveNormalization
+from dynvision.model_components.recurrence import LocalLateralConnection, RecurrentConnection, SelfConnection
 from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d
-from dynvision.model_components.retina import Retina
-from dynvision.model_components.runge_kutta import RungeKuttaStep
-from dynvision.model_components.solver import Solver
-from dynvision.model_components.solvers import SOLVERS, find_solver
-from dynvision.model_components.stateful import StatefulOperation
-from dynvision.model_components.supralinearity import SupraLinearity
-from dynvision.model_components.timed import TimedOperation
-from dynvision.model_components.weight_norm import WeightNormConv2d, WeightNormLinear
-from dynvision.model_components.zero_start import ZeroStart
+from dynvision.model_components.solvers import (
+    SOLVERS,
+    EulerStep,
+    ExponentialEulerStep,
+    LiquidStep,
+    RungeKuttaStep,
+    Solver,
+    find_solver,
+)
+from dynvision.model_components.timing import StatefulOperation, TimedOperation, ZeroStart
 
 __all__ = [
     "SOLVERS",

@@ -13,11 +13,10 @@ import math
 from torch import Tensor, nn
 
 from dynvision.functional.maps import find_merge, resize_nearest
-from dynvision.model_components.clocked import Clocked
-from dynvision.units import ms_to_steps, steps_to_ms
+from dynvision.model_components.timing import Delayed
 
 
-class Connection(Clocked):
+class Connection(Delayed):
     """A delayed connection from a source layer into the signal of a target layer: ``h = transform(r_source)``.
 
     Args:
@@ -28,32 +27,16 @@ class Connection(Clocked):
     """
 
     delay_name = "t_connection"
-    shortest_delay_is_dt = False
 
     def __init__(
         self, source: str, t_connection: float = 0.0, dt: float | None = None, merge: str = "additive"
     ) -> None:
-        super().__init__(dt)
+        super().__init__(t_connection, dt)
         self.source = source
         self.merge_name = merge
         self.merge = find_merge(merge)
-        self.t_connection = float(t_connection)
         if dt is not None:
             self.check_dt(self.dt)
-
-    @property
-    def delay_steps(self) -> int:
-        """The delay in steps."""
-        shortest = self.dt if self.shortest_delay_is_dt else 0.0
-        return ms_to_steps(self.t_connection, self.dt, self.delay_name, minimum_ms=shortest)
-
-    @delay_steps.setter
-    def delay_steps(self, steps: int) -> None:
-        self.t_connection = steps_to_ms(steps, self.dt)
-
-    def check_dt(self, dt: float) -> None:
-        shortest = dt if self.shortest_delay_is_dt else 0.0
-        ms_to_steps(self.t_connection, dt, self.delay_name, minimum_ms=shortest)
 
     def transform(self, r: Tensor) -> Tensor:
         """The source's activity (B, C_source, H, W) as the target hears it, (B, C, H', W')."""

@@ -1,4 +1,6 @@
-"""Delayed divisive normalisation of a layer's output.
+"""Normalisation of a layer: divisive and delayed, as in cortex, and of each step over the batch.
+
+Delayed divisive normalisation of a layer's output:
 
     y(t)   the layer's leaky, rectified state: what its leak and its own recurrence hear
     p(t)   tau_n dp/dt = -p + pool(y),  p(0) = 0         p(t) = p(t - dt) + (dt / tau_n) (pool(y(t)) - p(t - dt))
@@ -22,8 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.model_components.clocked import Clocked, check_time_constant
-from dynvision.model_components.stateful import StatefulOperation
+from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, check_time_constant
 
 
 class DivisiveNormalization(StatefulOperation, Clocked):
@@ -128,3 +129,24 @@ def _learned(name: str, learned: Collection[str], start: float, n_channels: int)
     if f"{name}.channel" in learned:
         return nn.Parameter(torch.full((n_channels, 1, 1), math.log(start)))
     return nn.Parameter(torch.tensor(math.log(start))) if name in learned else None
+
+
+class BatchNormPerStep(TimedOperation):
+    """Batch normalisation with statistics and parameters of its own at each step; steps beyond the last one share it.
+
+        y(t) = (x(t) - mean_t) / sqrt(var_t + eps) * weight_t + bias_t          t steps since the layer's start
+
+    Source: Spoerer et al. (2020), PLoS Comput Biol 16:e1008215; after Liao & Poggio (2016), arXiv 1604.03640.
+
+    Args:
+        n_channels: C.
+        n_steps: normalisations, >= 1.
+    """
+
+    def __init__(self, n_channels: int, n_steps: int) -> None:
+        super().__init__()
+        self.n_steps = n_steps
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_channels) for _ in range(n_steps))
+
+    def at(self, x: Tensor, step: int) -> Tensor:
+        return self.norms[min(step, self.n_steps - 1)](x)  # type: ignore[no-any-return]

@@ -16,15 +16,14 @@ from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import find_merge, resize_to_target
-from dynvision.model_components.clocked import Clocked
-from dynvision.model_components.conv import check_kernel, convolve
+from dynvision.model_components.convolution import check_kernel, convolve
 from dynvision.model_components.recurrence import build_operator, initialize_operator
-from dynvision.units import ms_to_steps, steps_to_ms
+from dynvision.model_components.timing import Delayed
 
 TARGETS = ("output", "middle", "input")
 
 
-class RecurrentConnectedConv2d(Clocked):
+class RecurrentConnectedConv2d(Delayed):
     """Convolution in one or two stages with a recurrent connection.
 
     Args:
@@ -33,7 +32,7 @@ class RecurrentConnectedConv2d(Clocked):
         mid_channels: channels between the stages; None for one stage.
         bias: biases of the convolutions; a pair for two stages.
         mid_modules: what acts between the first convolution and its rectification, e.g. a normalisation.
-        recurrence_type: see :mod:`dynvision.model_components.recurrence.operators`.
+        recurrence_type: see :mod:`dynvision.model_components.recurrence`.
         recurrence_target: ``output``, ``middle`` (two stages) or ``input``.
         recurrence_merge: ``additive`` or ``multiplicative``.
         recurrence_kernel_size: k of the operator; by default that of the (first) convolution.
@@ -46,6 +45,9 @@ class RecurrentConnectedConv2d(Clocked):
     Raises:
         InputError: a combination that is not possible; the message names the two keys.
     """
+
+    delay_name = "t_recurrence"
+    shortest_delay_is_dt = True
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class RecurrentConnectedConv2d(Clocked):
         max_weight_init: float = 0.001,
         target_size: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(dt)
+        super().__init__(t_recurrence, dt)
         if recurrence_target not in TARGETS:
             raise unknown_name("recurrence_target", recurrence_target, TARGETS)
         if recurrence_target == "middle" and mid_channels is None and recurrence_type != "none":
@@ -85,7 +87,6 @@ class RecurrentConnectedConv2d(Clocked):
         self.in_channels, self.out_channels, self.mid_channels = in_channels, out_channels, mid_channels
         self.recurrence_type, self.recurrence_target = recurrence_type, recurrence_target
         self.recurrence_merge = recurrence_merge
-        self.t_recurrence = float(t_recurrence)
         self.merge = find_merge(recurrence_merge)
         self.target_size = target_size
         first_out = out_channels if mid_channels is None else mid_channels
@@ -136,18 +137,9 @@ class RecurrentConnectedConv2d(Clocked):
         """The drive without recurrence, (B, C_out, H', W')."""
         return self.second_stage(self.first_stage(x))
 
-    @property
-    def delay_steps(self) -> int:
-        """The delay in steps."""
-        return ms_to_steps(self.t_recurrence, self.dt, "t_recurrence", minimum_ms=self.dt)
-
-    @delay_steps.setter
-    def delay_steps(self, steps: int) -> None:
-        self.t_recurrence = steps_to_ms(steps, self.dt)
-
     def check_dt(self, dt: float) -> None:
         if self.recurrence is not None:
-            ms_to_steps(self.t_recurrence, dt, "t_recurrence", minimum_ms=dt)
+            super().check_dt(dt)
 
     def recurrent_signal(self, r: Tensor) -> Tensor:
         """The operator applied to the layer's own delayed activity, (B, C_out, H', W'); of the same size."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dynvision.model_components.conv import Conv2d
+from dynvision.model_components.convolution import Conv2d
 
 Shortcut = Callable[[int, int, int], nn.Module]
 

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from dynvision.base import TemporalBase
     from dynvision.models.blt import BL, BLT
     from dynvision.models.cordsnet import CordsNet, CordsNetR2, CordsNetR4, CordsNetR6, CordsNetR8
-    from dynvision.models.cornet_rt import CORnetR, CORnetRT, CorNetRT
-    from dynvision.models.cornet_s import CORnetS
-    from dynvision.models.cornet_z import CORnetZ
+    from dynvision.models.cornet import CORnetR, CORnetRT, CorNetRT, CORnetS, CORnetZ
     from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2, DyRCNNx4, DyRCNNx8
 
 __all__ = [

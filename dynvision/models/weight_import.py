@@ -22,8 +22,7 @@ from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.model_components import Solver
 from dynvision.models import create, model_class
-from dynvision.models.checkpoint import read_checkpoint
-from dynvision.models.weights import save_weights
+from dynvision.models.weights import read_checkpoint, save_weights
 
 COUNTER = "num_batches_tracked"  # of batch normalisations; files from before 2018 do not have it, and it changes no output
 

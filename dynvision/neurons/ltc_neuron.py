@@ -6,7 +6,7 @@
 h state, I input in units of h, tau membrane time constant in ms, gleak leak conductance per ms, cm capacitance relative to
 that of tau. For a constant input it goes to I / (1 + gleak tau) with the time constant cm tau / (1 + gleak tau): the larger
 the leak, the smaller and the faster the response. With gleak = 0 and cm = 1 it is the leaky unit of
-:mod:`dynvision.model_components.solver`. A gleak of its own in every step makes the time constant follow it ("liquid").
+:mod:`dynvision.model_components.solvers`. A gleak of its own in every step makes the time constant follow it ("liquid").
 
     cm dh_i/dt = (I_i + w_i h_(i-1) - h_i) / tau_i - gleak h_i,      h_(-1) = 0,   tau_i = base_tau ratio^i      a chain
 

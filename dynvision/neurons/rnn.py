@@ -11,7 +11,7 @@ here (``nonlinearity_position: drive``) with dense weights. LSTM and LSTMCell ar
 the other cells.
 
 Source: Dayan & Abbott (2001), Theoretical Neuroscience, eq. 7.11, scheme as in
-:mod:`dynvision.model_components.exponential_euler`; Hochreiter & Schmidhuber (1997), Neural Computation 9:1735.
+:mod:`dynvision.model_components.solvers`; Hochreiter & Schmidhuber (1997), Neural Computation 9:1735.
 """
 
 from __future__ import annotations

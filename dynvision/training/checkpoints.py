@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from dynvision.config.training import BEST, LAST, epoch_file
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
-from dynvision.models.checkpoint import why_unreadable
+from dynvision.models.weights import why_unreadable
 from dynvision.training.provenance import IMAGES
 from dynvision.training.stopping import MODES
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.inference import BaseModel, InferenceConfig
-from dynvision.models.checkpoint import read_checkpoint
-from dynvision.models.weights import load_weights
+from dynvision.models.weights import load_weights, read_checkpoint
 
 
 def cpu(**sections: Any) -> InferenceConfig:

@@ -13,8 +13,7 @@ from dynvision.cli import main
 from dynvision.config.models import MODELS
 from dynvision.errors import InputError
 from dynvision.models import create
-from dynvision.models.footprint import footprint, timing
-from dynvision.models.model_table import COUNTS, counts_row, read_block, replace_block
+from dynvision.models.footprint import COUNTS, counts_row, footprint, read_block, replace_block, timing
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 FAST = {

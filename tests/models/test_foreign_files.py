@@ -9,8 +9,7 @@ import torch
 
 from dynvision.cli import main
 from dynvision.errors import InputError, unknown_name
-from dynvision.models.checkpoint import read_checkpoint
-from dynvision.models.weights import read_weights
+from dynvision.models.weights import read_checkpoint, read_weights
 from dynvision.training.checkpoints import last_checkpoint
 
 FILES = {

@@ -26,8 +26,7 @@ from dynvision.data.conversion import convert_dataset
 from dynvision.data.images import read_image
 from dynvision.data.manifest import read_manifest
 from dynvision.errors import InputError
-from dynvision.models.checkpoint import read_checkpoint
-from dynvision.models.weights import read_weights
+from dynvision.models.weights import read_checkpoint, read_weights
 from dynvision.runs.made_from import read_record
 from dynvision.training.checkpoints import last_checkpoint
 from tests.lab import write_digits

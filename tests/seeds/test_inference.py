@@ -29,8 +29,7 @@ from dynvision.inference import (
     ModelMetadata,
     get_model_manager,
 )
-from dynvision.models.checkpoint import read_checkpoint
-from dynvision.models.weights import load_weights
+from dynvision.models.weights import load_weights, read_checkpoint
 
 
 class ToTensor:

@@ -1,4 +1,4 @@
-"""The recurrent operators: from a layer's own delayed activity (C channels) to its target (C' channels).
+"""Recurrence: the operators from a layer's own delayed activity (C channels) to its target (C' channels), and a connection.
 
 | name            | operator                              | parameters (bias on)          |
 |-----------------|---------------------------------------|-------------------------------|
@@ -23,8 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
+from dynvision.functional.maps import find_merge, resize_to_target
 from dynvision.functional.sheet import from_sheet, sheet_side, to_sheet
-from dynvision.model_components.conv import check_kernel
+from dynvision.model_components.convolution import check_kernel
+from dynvision.model_components.timing import Delayed
 
 
 class SelfConnection(nn.Module):
@@ -122,3 +124,76 @@ def initialize_operator(operator: nn.Module, max_weight_init: float) -> None:
             nn.init.zeros_(parameter)
         else:
             nn.init.uniform_(parameter, -max_weight_init, max_weight_init)
+
+
+class RecurrentConnection(Delayed):
+    """A recurrent connection as an operation of its own, for layers that are built from plain modules.
+
+        h = R(r(t - t_recurrence))      merges into the signal at the place where it stands in ``layer_operations``
+
+    Behind a layer's last convolution that is its drive (target output), before the layer its input. The module is a pure
+    function of its inputs: the engine keeps the activity.
+
+    Args:
+        in_channels: channels of the layer's activity.
+        out_channels: channels of the signal that it merges into; by default the same.
+        recurrence_type: see :mod:`dynvision.model_components.recurrence`; not none.
+        recurrence_merge: ``additive`` or ``multiplicative``.
+        kernel_size: k of the operator.
+        bias: bias of the operator.
+        t_recurrence: delay in ms.
+        dt: as of :class:`Clocked`.
+        max_weight_init: weights start uniform in +- this.
+        target_size: (H, W) of the target; needed only where the recurrent signal can arrive before any input.
+
+    Raises:
+        InputError: a type that is not known, or that cannot change channels where it would have to.
+    """
+
+    recurrence_target = "output"  # of what stands before it
+    delay_name = "t_recurrence"
+    shortest_delay_is_dt = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int | None = None,
+        recurrence_type: str = "full",
+        recurrence_merge: str = "additive",
+        kernel_size: int = 3,
+        bias: bool = True,
+        t_recurrence: float = 6.0,
+        dt: float | None = None,
+        max_weight_init: float = 0.001,
+        target_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(t_recurrence, dt)
+        self.recurrence_merge = recurrence_merge
+        if dt is not None:
+            self.check_dt(self.dt)
+        self.merge = find_merge(recurrence_merge)
+        self.target_size = target_size
+        target = in_channels if out_channels is None else out_channels
+        recurrence = build_operator(recurrence_type, in_channels, target, kernel_size, bias)
+        assert recurrence is not None
+        self.recurrence = recurrence
+        initialize_operator(recurrence, max_weight_init)
+
+    def recurrent_signal(self, r: Tensor) -> Tensor:
+        """The operator applied to the layer's own delayed activity, (B, C, H, W) to (B, C', H, W)."""
+        return self.recurrence(r)
+
+    def forward(self, x: Tensor | None, r: Tensor | None = None) -> Tensor | None:
+        """One step.
+
+        Args:
+            x: signal to merge into, (B, C', H', W'); None before it has started.
+            r: the layer's own activity ``t_recurrence`` ago, (B, C, H, W); None before it has started.
+
+        Returns:
+            The merged signal, (B, C', H', W'); None if there is nothing yet.
+        """
+        if r is None:
+            return x
+        h = resize_to_target(self.recurrent_signal(r), x, self.target_size)
+        return h if x is None else self.merge(x, h)

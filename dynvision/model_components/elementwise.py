@@ -1,4 +1,4 @@
-"""Additive biases on a drive: one per unit, per feature or per layer. All start at 0."""
+"""What acts on each unit of a layer alone: biases, noise on the drive, supralinearity."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import unknown_name
+from dynvision.functional.maps import supralinear
+from dynvision.model_components.timing import StatefulOperation
 
 
 class Bias(nn.Module):
-    """``x + b`` with b of a shape that broadcasts to x, (B, C, H, W)."""
+    """``x + b`` with b, at first 0, of a shape that broadcasts to x, (B, C, H, W)."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -67,3 +69,37 @@ def create_bias(kind: str, n_channels: int, height: int, width: int) -> Bias | N
     if kind not in BIASES:
         raise unknown_name("bias", kind, ["none", *BIASES], key="unit_bias")
     return BIASES[kind](n_channels, height, width)
+
+
+class DriveNoise(StatefulOperation):
+    """Gaussian noise on the drive, ``z'(t) = z(t) + sd xi(t)``, xi independent over units and steps.
+
+    Each layer draws from a generator of its own, seeded from torch's at the start of a trial: the noise follows the run's
+    seed and does not depend on how the engine cuts time into blocks. Source: ours.
+
+    Args:
+        sd: standard deviation, in units of the drive.
+    """
+
+    def __init__(self, sd: float) -> None:
+        super().__init__()
+        self.sd = sd
+
+    def start(self) -> int:
+        return int(torch.randint(2**62, ()))
+
+    def step(self, x: Tensor, state: int, r: Tensor | None) -> tuple[Tensor, int]:
+        generator = torch.Generator(x.device).manual_seed(state)
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return x + self.sd * noise, (state * 6364136223846793005 + 1442695040888963407) % 2**62
+
+
+class SupraLinearity(nn.Module):
+    """``k sign(x) |x|^n``; args: n exponent, k gain."""
+
+    def __init__(self, n: float = 1.8, k: float = 0.8) -> None:
+        super().__init__()
+        self.n, self.k = n, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        return supralinear(x, self.n, self.k)
