@@ -149,24 +149,36 @@ def _signals(is_program: bool) -> Iterator[list[int]]:
     """A list of the signals to stop that have come. The first raises KeyboardInterrupt, so that files are left in order.
 
     Those that follow it soon change nothing, as when Ctrl-C is pressed twice; in a program not even at its very end, where
-    Python would print what they disturb.
+    Python would print what they disturb. Python drops an exception that is raised while an object is deleted (a generator
+    that joins its threads, for example): the signal is then sent once more.
     """
     received: list[int] = []
-    first = 0.0
+    deadline = 0.0  # signals until then change nothing
 
     def stop(number: int, frame: Any) -> None:
-        nonlocal first
+        nonlocal deadline
         received.append(number)
-        if len(received) == 1 or time.monotonic() - first > AGAIN_S:
-            first = time.monotonic()
+        if time.monotonic() > deadline:
+            deadline = time.monotonic() + AGAIN_S
             raise KeyboardInterrupt
+
+    def send_again(dropped: Any) -> None:
+        nonlocal deadline
+        if not (received and issubclass(dropped.exc_type, KeyboardInterrupt)):
+            report_dropped(dropped)
+            return
+        deadline = 0.0
+        # Not from here: this function, too, is one in which Python drops exceptions.
+        threading.Timer(0.01, os.kill, (os.getpid(), received[0])).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    report_dropped, sys.unraisablehook = sys.unraisablehook, send_again
     try:
         yield received
     finally:
+        sys.unraisablehook = report_dropped
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if received and is_program else handler)

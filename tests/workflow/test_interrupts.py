@@ -6,13 +6,15 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from dynvision.cli import main, models
 from dynvision.config.run import read_run_config
 from tests.lab import Lab
-from tests.processes import BIN, wait_for
+from tests.processes import BIN, run_forked, wait_for
 from tests.workflow.conftest import Workflow
 
 SENTENCE = "interrupted; run the same command again to continue\n"
@@ -71,6 +73,27 @@ def test_ctrl_c_while_libraries_are_imported(lab: Lab) -> None:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate()
     assert (process.returncode, said) == (130, f"dynvision train: {SENTENCE}")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_while_an_object_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    """Python drops an exception that is raised then."""
+
+    class Deleted:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+            for _ in range(1000):  # Python looks for signals at the end of a pass
+                pass
+
+    def run(parsed: object) -> None:
+        Deleted()
+        time.sleep(600)
+
+    monkeypatch.setattr(models, "run", run)
+    outcome = run_forked(lambda: main(["models"]), tmp_path / "log")
+    assert (outcome.status, outcome.said) == (status, f"dynvision models: {SENTENCE}")
 
 
 @pytest.mark.slow
