@@ -5,7 +5,7 @@
     train_transform: [flip, {translate: 4}, {cutout: {size: 8}}]   operations in their order
 
 A class name is that of its folder (the WordNet id in ImageNet and its relatives). A label is an index into the data set's
-list of classes, however the folders are named or sorted. `dynvision.data.operations` computes the operations.
+list of classes, however the folders are named or sorted. `dynvision.data.transform` computes the operations.
 
 Sources: the groups of DynVision 0.1 (its Tiny ImageNet group catdogs mixed indices of two data sets; here its classes are
 named). CIFAR with 4 px of border: He et al. (2016), Deep Residual Learning for Image Recognition, sec. 4.2; random area

@@ -1,9 +1,11 @@
-"""Recognising an FFCV file that is missing, truncated or not the one that the manifest tells of, and reading it whole.
+"""FFCV files without FFCV: the size of their pages, whether a file is whole, and its images.
 
-Needs no FFCV. The file has a header, a description of each field, a record of each image (mode, width, height, pointer to
-its pixels, label), the pixels or JPEGs, and a table of where each of them is (`ffcv.types`).
+The file has a header, a description of each field, a record of each image (mode, width, height, pointer to its pixels,
+label), the pixels or JPEGs, and a table of where each of them is (`ffcv.types`). It is written in pages, within which
+QUASI_RANDOM shuffles.
 
-A damaged file would end the process in the middle of training, since FFCV maps it into memory.
+A file that is missing, truncated or not the one that the manifest describes is refused: a damaged file would end the
+process in the middle of training, since FFCV maps it into memory.
 """
 
 from __future__ import annotations
@@ -19,9 +21,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dynvision.config.data import SMALLEST_PAGE, ImagesConfig
 from dynvision.data.manifest import Manifest, anew
 from dynvision.data.splits import SPLITS, SplitName
+from dynvision.data.storage import N_CHANNELS_STORED
 from dynvision.errors import InputError
+
+
+def stored_bytes(config: ImagesConfig) -> int:
+    """Size of one image in an FFCV file, at most; noise at the highest quality grows when it is compressed."""
+    pixels = config.stored_size**2 * N_CHANNELS_STORED
+    return pixels if config.write_mode == "raw" else 2 * pixels
+
+
+def page_bytes(config: ImagesConfig) -> int:
+    """Size of a page: as asked for, otherwise the smallest that holds an image.
+
+    Raises:
+        InputError: an image does not fit on a page of the size asked for.
+    """
+    image = stored_bytes(config)
+    if not config.page_size:
+        return max(SMALLEST_PAGE, 1 << (image - 1).bit_length())  # small data in small files
+    if config.page_size < image:
+        raise InputError(
+            f"data.page_size={config.page_size} is smaller than an image of {image:,} bytes; raise it or set it to 0"
+        )
+    return config.page_size
+
+
+def page_images(config: ImagesConfig) -> int:
+    """Images that lie on a page at least."""
+    return page_bytes(config) // stored_bytes(config)
+
 
 FULL_CHECK_BYTES = 256 * 2**20  # larger files are recognised by size and header
 FORMAT_VERSION = 2

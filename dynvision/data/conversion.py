@@ -11,18 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.beton_check import beton_path, file_sha256
-from dynvision.data.copies import Copies
-from dynvision.data.ffcv_import import ffcv_failure, use_ffcv
-from dynvision.data.image_files import readable_suffixes
-from dynvision.data.loader_choice import LoaderName
+from dynvision.data.beton_check import beton_path, file_sha256, page_bytes
+from dynvision.data.images import readable_suffixes
+from dynvision.data.loader_choice import LoaderName, ffcv_failure, use_ffcv
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
-from dynvision.data.page_size import page_bytes
-from dynvision.data.pixel_statistics import PixelStatistics
-from dynvision.data.reading import Sample, read_images
+from dynvision.data.pixel_statistics import Copies, PixelStatistics
 from dynvision.data.sources import open_source
 from dynvision.data.splits import SPLITS, SplitName, split_source
-from dynvision.data.storage import Storage, rgb
+from dynvision.data.storage import Sample, Storage, read_images, rgb
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
 from dynvision.runs.image_folder import describe_folder
@@ -83,7 +79,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
                 for _ in samples:  # every image is read, so that a bad one is found now
                     pass
             records[split] = record
-        if not any(statistics.sd) or copies.n_distinct("train") == 1:
+        if copies.n_distinct("train") == 1:
             raise InputError(
                 f"all {len(splits['train'])} training images of {config.name} are the same at {config.stored_size} x "
                 f"{config.stored_size} px, so that nothing can be learned from them; look at "

@@ -13,13 +13,11 @@ import torch
 from dynvision.config.data import DataConfig
 from dynvision.config.transforms import Classes
 from dynvision.data.beton_check import check_betons
-from dynvision.data.loader import ImageLoader, Reading
+from dynvision.data.loader import ImageLoader, MemoryLoader, Reading, TorchLoader
 from dynvision.data.loader_choice import LoaderName, choose_loader
 from dynvision.data.manifest import Manifest, anew, read_manifest
-from dynvision.data.memory_loader import MemoryLoader
 from dynvision.data.sources import ImageSource, open_source
 from dynvision.data.splits import SPLITS, SplitName
-from dynvision.data.torch_loader import TorchLoader
 from dynvision.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A folder of class folders as a torch Dataset, for use without the workflow."""
+"""A folder of class folders as a torch Dataset, for use without the workflow, and the presets that it can show."""
 
 from __future__ import annotations
 
@@ -10,12 +10,32 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dynvision.config.data import DataConfig
+from dynvision.config.data import DATASETS, DataConfig
+from dynvision.config.transforms import PRESETS as TRANSFORMS
+from dynvision.config.transforms import resolve_transform
 from dynvision.data.class_folders import ClassFolders, list_class_folders
 from dynvision.data.images import fit_image, read_image
-from dynvision.data.presets import find_preset
 from dynvision.data.transform import Transform
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
+
+PRESETS: tuple[str, ...] = tuple(
+    name for name in TRANSFORMS if name.rpartition("_")[0] in DATASETS and name.endswith(("_train", "_test"))
+)
+
+
+def find_preset(name: str) -> tuple[DataConfig, Transform]:
+    """A preset by name, e.g. ``cifar10_train``: the images that it wants, and what it does to them.
+
+    Raises:
+        InputError: the name is not known.
+    """
+    if name not in PRESETS:
+        raise unknown_name("data transform", name, PRESETS, key="data_transform")
+    config = DataConfig(name=name.rpartition("_")[0])
+    facts = DATASETS[config.name]
+    operations = resolve_transform(name, "data_transform")
+    return config, Transform(operations, config.resolution, facts.mean, facts.sd)
+
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,9 @@
-"""What the loaders share: order, epochs, transforms, and the state that a resumed training needs."""
+"""The loaders: batches of one split, in order, transformed. All of them show the same images in the same order.
+
+`ImageLoader` holds what they share: order, epochs, transforms, and the state that a resumed training needs. `TorchLoader`
+reads the source anew in each pass; `MemoryLoader` reads a split once and keeps it on the device; `ffcv_loader` reads FFCV
+files.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +22,19 @@ from torch import Tensor
 
 from dynvision.config.data import MEASURED, DataConfig, published_statistics
 from dynvision.config.transforms import Classes
-from dynvision.data.manifest import Manifest
-from dynvision.data.orders import (
+from dynvision.data.beton_check import beton_images, page_images
+from dynvision.data.manifest import Manifest, ShownImages
+from dynvision.data.sources.source import ImageSource
+from dynvision.data.splits import (
     FixedOrder,
     Order,
     QuasiRandomOrder,
     ShuffledOrder,
+    SplitName,
     interleaved_order,
     share,
 )
-from dynvision.data.page_size import page_images
-from dynvision.data.shown_images import ShownImages
-from dynvision.data.splits import SplitName
+from dynvision.data.storage import Storage, read_images
 from dynvision.data.transform import Transform
 
 Batch = tuple[Tensor, Tensor]
@@ -173,3 +181,86 @@ def transform_of(images: ShownImages, split: SplitName, config: DataConfig, seed
         )
     operations = config.train_transform if split == "train" else config.test_transform
     return Transform(operations, config.resolution, mean, sd, seed)
+
+
+class TorchLoader(ImageLoader):
+    """Reads from a source with threads, not with torch's worker processes: forks of a process in which others train along
+    can wait for ever for a lock that a thread held (seen with Python 3.11, after some 150 forks).
+
+    Args:
+        manifest: of the data folder; its indices refer to the source.
+        source: the images.
+        split: ``train``, ``val`` or ``test``.
+        reading: batches and how they are shown.
+        n_threads: threads that read ahead; 0 reads when an image is asked for.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        source: ImageSource,
+        split: SplitName,
+        reading: Reading,
+        n_threads: int = 0,
+    ) -> None:
+        super().__init__(manifest, split, reading)
+        self._source = source
+        self._storage = Storage.of(manifest.config)
+        self._n_threads = n_threads
+
+    def _read(self, batches: list[NDArray[np.int64]]) -> Generator[Batch, None, None]:
+        indices = self._indices[np.concatenate(batches)]
+        with closing(read_images(self._source, indices, self._storage, self._n_threads)) as images:
+            for batch in batches:
+                pixels, labels = zip(*islice(images, len(batch)), strict=True)
+                yield torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
+
+
+class MemoryLoader(ImageLoader):
+    """Keeps the pixels of a split, a byte each, and its labels.
+
+    Args:
+        manifest: of the data folder; its indices refer to the source.
+        source: the images; they are read when the first pass begins.
+        split: ``train``, ``val`` or ``test``.
+        reading: batches, how they are shown, and the device that keeps the pixels.
+        folder: the data folder. Its FFCV files, where it has them, are read instead of the source: the bits are the same.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        source: ImageSource,
+        split: SplitName,
+        reading: Reading,
+        folder: str | Path | None = None,
+    ) -> None:
+        super().__init__(manifest, split, reading)
+        self._folder = folder if manifest.split(split).beton is not None else None
+        self._source = source
+        self._kept: tuple[Tensor, Tensor] | None = None  # (N, S S C) and (N,)
+
+    def _read(self, batches: list[NDArray[np.int64]]) -> Generator[Batch, None, None]:
+        if self._kept is None:
+            self._kept = self._read_all()
+        pixels, labels = self._kept
+        size, n_channels = self.manifest.config.stored_size, self.manifest.config.n_channels
+        for positions in batches:
+            chosen = torch.from_numpy(positions).to(pixels.device)
+            images = pixels.index_select(0, chosen).view(-1, size, size, n_channels)
+            yield images, labels.index_select(0, chosen)
+
+    def _read_all(self) -> tuple[Tensor, Tensor]:
+        record, config = self.manifest.split(self.split), self.manifest.config
+        pixels = np.empty((record.n_images, config.image_bytes), dtype=np.uint8)
+        for position, image in enumerate(self._stored_images(record.indices)):
+            pixels[position] = image.ravel()
+        device = self.reading.device
+        return torch.from_numpy(pixels).to(device), torch.tensor(record.labels, device=device)
+
+    def _stored_images(self, indices: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+        config = self.manifest.config
+        if self._folder is None:
+            return (image for image, _ in read_images(self._source, indices, Storage.of(config)))
+        images = beton_images(self._folder, self.split, config.stored_size)
+        return (image[:, :, : config.n_channels] for image in images)

@@ -1,10 +1,69 @@
-"""Which loader reads, given ``execution.loader`` and the size of the data."""
+"""Which loader reads, and FFCV as an optional package: whether it can be used here, and an import that leaves no traces.
+
+FFCV sets the number of torch's threads to that of its own, on import and again in each pass: a training on a CPU would
+silently run on one thread. Here it is kept from doing so.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+import logging
+import warnings
+from typing import Any, Literal
 
-from dynvision.data.ffcv_import import use_ffcv
+from dynvision.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def ffcv_failure() -> str | None:
+    """Why FFCV cannot be imported, or None if it can. The first call takes seconds, since FFCV compiles on import."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ffcv  # noqa: F401
+            from ffcv.pipeline.compiler import Compiler
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    finally:
+        torch.set_num_threads(n_threads)
+    Compiler.set_num_threads = classmethod(_set_numba_threads)
+    return None
+
+
+def _set_numba_threads(compiler: Any, n_threads: int) -> None:
+    import numba
+
+    compiler.num_threads = n_threads
+    numba.set_num_threads(n_threads)
+
+
+def use_ffcv(loader: Literal["auto", "ffcv"]) -> bool:
+    """Whether to use FFCV where it is asked for, or would be the fastest.
+
+    Raises:
+        InputError: FFCV is asked for and cannot be imported.
+    """
+    failure = ffcv_failure()
+    if failure is None:
+        return True
+    if loader == "ffcv":
+        raise InputError(
+            f"execution.loader=ffcv, but FFCV cannot be imported here ({failure}); "
+            "run make install, or set execution.loader: auto, memory or torch"
+        )
+    _say_once(f"FFCV cannot be imported here ({failure}): images are read with the torch loader")
+    return False
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logger.warning(message)
+
 
 LoaderName = Literal["auto", "ffcv", "torch", "memory"]
 MEMORY_BYTES = 512 * 2**20  # data of up to this size are kept in memory: CIFAR takes 176 MiB

@@ -1,8 +1,14 @@
-"""The manifest of a converted data set: what the files beside it hold. It is written last, so where it is, all is."""
+"""What is known of a data set's images: sizes, storage, pixel statistics, class names; and the manifest of a converted one.
+
+`ShownImages` is what must be known to show an image as the images of the data set are shown. The manifest of a data folder
+has it, and so has the header of weights: they can be asked without the data. The manifest also holds which images are in
+which split and what the FFCV files are. It is written last, so where it is, all is.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +19,69 @@ from pydantic import model_validator
 from dynvision.config.data import ImagesConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.config.transforms import Classes
-from dynvision.data.shown_images import ShownImages
-from dynvision.data.sources.selected_classes import check_numbers, class_indices, taken_classes
+from dynvision.data.sources.source import check_numbers, class_indices, taken_classes
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.runs.made_from import data_identity
+
+HEADER_KEY = "images"
+OWN = ("class_names", "mean", "sd")  # what the configuration of a run does not say
+
+
+class ShownImages(Section):
+    """A data set's images. ``mean`` and ``sd`` are of the training images, per channel, with pixels in 0..1."""
+
+    config: ImagesConfig = key(..., "source, classes, sizes, channels, storage and split, as asked for")
+    class_names: tuple[str, ...] = key(..., "names of the classes, by class index", min_length=2)
+    mean: tuple[float, ...] = key(..., "mean of the training pixels, per channel, in 0..1")
+    sd: tuple[float, ...] = key(..., "standard deviation of the training pixels, per channel, in 0..1")
+
+    @model_validator(mode="after")
+    def _channels_agree(self) -> ShownImages:
+        if not len(self.mean) == len(self.sd) == self.config.n_channels:
+            raise InputError("mean, sd and channels do not agree")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Name of the source."""
+        return self.config.name
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one image as it is shown, (C, H, W)."""
+        return (self.config.n_channels, self.config.resolution, self.config.resolution)
+
+    def header(self) -> dict[str, str]:
+        """For the header of weights, beside the configuration of their run."""
+        own = self.model_dump(mode="json", include=set(OWN))
+        return {HEADER_KEY: json.dumps({name: own[name] for name in OWN}, ensure_ascii=False)}
+
+
+def in_header(header: Mapping[str, str], config: ImagesConfig) -> ShownImages | None:
+    """What the header of weights says of their images; None for weights that say nothing.
+
+    Args:
+        header: of a run's weights.
+        config: of the run's images.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if HEADER_KEY not in header:
+        return None
+    try:
+        own = json.loads(header[HEADER_KEY])
+    except json.JSONDecodeError as error:
+        raise InputError(f"{HEADER_KEY} in the header of the weights is not valid JSON: {error}") from None
+    return validate(ShownImages, {**own, "config": config}, HEADER_KEY)
+
 
 MANIFEST_NAME = "manifest.json"
 OTHER_FOLDER = "give the folder that 'dynvision convert' has written for this configuration"

@@ -1,14 +1,24 @@
-"""Stratified splits: every class gives the same part of its images to each split.
+"""Which images are in which split, and in which order they are shown. Both are functions of labels, seed and epoch only, so
+that all loaders show the same.
+
+Splits are stratified: every class gives the same part of its images to each split, at least one,
 
     n_test = round(test_fraction n),    n_val = round(validation_fraction (n - n_test))      for each class of n images
 
-with at least one image of each class in each split. Halves round up. The split depends on the labels, the fractions
-and the seed only, so all loaders see the same one.
+where halves round up. Orders of the training images:
+
+    RANDOM         a permutation of the images
+    QUASI_RANDOM   a permutation of pages, the images of PAGES_AT_ONCE pages permuted among each other: what is read
+                   together lies together, on a slow disk
+    SEQUENTIAL     as they lie in the file
+
+With several processes, a batch of all of them is a stretch of this order, of which each takes an equal part.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -81,3 +91,138 @@ def _check_class_sizes(source: ImageSource, indices: NDArray[np.int64], n_needed
                 f"class {name!r} has {count} image{'' if count == 1 else 's'} to split into training, "
                 f"validation and test; at least {n_needed} are needed"
             )
+
+
+PAGES_AT_ONCE = 8
+
+
+def training_order(n_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Permutation of the positions 0..n_images-1 for one epoch, (n_images,)."""
+    return np.random.default_rng([seed, epoch]).permutation(n_images)
+
+
+def quasi_random_order(n_images: int, page_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Permutation of the positions 0..n_images-1 for one epoch that stays within a few pages at a time.
+
+    Args:
+        n_images: number of images.
+        page_images: images that lie on one page.
+        seed, epoch: of the permutation.
+    """
+    generator = np.random.default_rng([seed, epoch, 1])
+    pages = generator.permutation(-(-n_images // page_images))
+    near = [
+        np.concatenate(
+            [
+                np.arange(page * page_images, min((page + 1) * page_images, n_images))
+                for page in pages[start : start + PAGES_AT_ONCE]
+            ]
+        )
+        for start in range(0, len(pages), PAGES_AT_ONCE)
+    ]
+    return np.concatenate([generator.permutation(positions) for positions in near])
+
+
+def share(positions: NDArray[np.int64], batch_size: int, rank: int, n_ranks: int) -> list[NDArray[np.int64]]:
+    """The batches of one of several processes that train together.
+
+    All of them have as many batches of the same sizes, as their gradients are averaged: where the last batch cannot be
+    divided, images from the beginning are shown a second time.
+
+    Args:
+        positions: in the order in which they are shown, (N,).
+        batch_size: images a batch in each process.
+        rank: of this process, 0..n_ranks-1.
+        n_ranks: number of processes.
+    """
+    n_missing = -len(positions) % n_ranks
+    positions = np.concatenate([positions, np.resize(positions, n_missing)])
+    together = batch_size * n_ranks
+    stretches = [positions[start : start + together] for start in range(0, len(positions), together)]
+    return [np.split(stretch, n_ranks)[rank] for stretch in stretches]
+
+
+def interleaved_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions ordered round robin over the classes: the first image of each class, then the second of each, ...
+
+    Of any two classes that still have images, the counts in any prefix differ by one at most.
+
+    Args:
+        labels: class of every image, (N,).
+
+    Returns:
+        Permutation of the positions 0..N-1, (N,).
+    """
+    rank = np.empty(len(labels), dtype=np.int64)  # how many images of the same class come before
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        rank[members] = np.arange(len(members))
+    return np.lexsort((labels, rank))
+
+
+class Order(ABC):
+    """Positions within a split, by epoch.
+
+    Attributes:
+        epoch: the epoch that the next pass shows.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass. Lightning calls this before each epoch of training."""
+        self.epoch = epoch
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of positions."""
+
+    @abstractmethod
+    def positions(self) -> NDArray[np.int64]:
+        """Positions within the split in the order of the next pass, (N,)."""
+
+
+class ShuffledOrder(Order):
+    """Another permutation in each epoch."""
+
+    def __init__(self, n_images: int, seed: int) -> None:
+        super().__init__()
+        self._n_images = n_images
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._n_images
+
+    def positions(self) -> NDArray[np.int64]:
+        return training_order(self._n_images, self._seed, self.epoch)
+
+
+class QuasiRandomOrder(Order):
+    """Another permutation in each epoch, near in the file at any time."""
+
+    def __init__(self, n_images: int, page_images: int, seed: int) -> None:
+        super().__init__()
+        self._n_images = n_images
+        self._page_images = page_images
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._n_images
+
+    def positions(self) -> NDArray[np.int64]:
+        return quasi_random_order(self._n_images, self._page_images, self._seed, self.epoch)
+
+
+class FixedOrder(Order):
+    """The same order in each epoch."""
+
+    def __init__(self, positions: NDArray[np.int64]) -> None:
+        super().__init__()
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def positions(self) -> NDArray[np.int64]:
+        return self._positions

@@ -23,8 +23,7 @@ from dynvision.config.run import RunConfig, read_run_config, thaw
 from dynvision.config.yaml_text import parse
 from dynvision.data.images import fit_image
 from dynvision.data.loader import transform_of
-from dynvision.data.manifest import read_manifest
-from dynvision.data.shown_images import ShownImages, in_header
+from dynvision.data.manifest import ShownImages, in_header, read_manifest
 from dynvision.data.storage import Storage
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dynvision.losses.activity import ActivityLoss
-from dynvision.losses.base import BaseLoss, Outputs
+from dynvision.losses.base import BaseLoss, MonitoringLoss, Outputs
 from dynvision.losses.cross_entropy import CrossEntropyLoss
 from dynvision.losses.energy import EnergyLoss
-from dynvision.losses.monitoring import MonitoringLoss
 from dynvision.losses.temporal_consistency import TemporalConsistencyLoss
 from dynvision.registry import Registry
 

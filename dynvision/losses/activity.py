@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dynvision.losses.monitoring import MonitoringLoss
+from dynvision.losses.base import MonitoringLoss
 
 
 class ActivityLoss(MonitoringLoss):

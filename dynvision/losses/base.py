@@ -1,12 +1,22 @@
-"""What a loss is given, and what it gives back."""
+"""What a loss is given and returns, and the losses of what layers do, whatever they answer.
+
+L = (1 / (B M T)) sum over images b, layers m and steps t of cost(a_m(b, t))
+
+a is the monitored quantity: the state of a layer, its drive, its recurrent signal or the output of its convolution. T are
+the steps of the trial, presentation and residual, the idle time excluded; a layer that has not started costs nothing. M are
+the layers that have the quantity.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from dynvision.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -46,3 +56,48 @@ class BaseLoss(nn.Module):
 
     def forward(self, outputs: Outputs) -> Tensor:
         raise NotImplementedError
+
+
+class MonitoringLoss(BaseLoss):
+    """A mean cost over images, layers and steps; a subclass says what costs how much.
+
+    Args:
+        monitor: the quantity: ``state``, ``drive``, ``recurrent`` or ``conv`` (see :mod:`dynvision.base.observers`).
+        layers: names of the layers to monitor; none named are all that have the quantity.
+    """
+
+    of_changes = False  # whether `cost` is given differences between steps instead of the quantity itself
+
+    def __init__(self, monitor: str = "state", layers: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.monitor, self.layers = monitor, tuple(layers)
+
+    def cost(self, a: Tensor) -> Tensor:
+        """Cost of each image at each step.
+
+        Args:
+            a: the quantity of one layer, (n, B, units); half precision is made float32 before.
+
+        Returns:
+            (n, B).
+        """
+        raise NotImplementedError
+
+    def forward(self, outputs: Outputs) -> Tensor:
+        """The mean cost over layers, images and steps, a scalar.
+
+        Raises:
+            InputError: no layer has the quantity, or one that is named does not.
+        """
+        costs = outputs.costs.get(self, {})
+        missing = [layer for layer in self.layers if layer not in costs]
+        if missing or not costs:
+            who = f"layer {missing[0]} does not have" if missing else "no layer of this model has"
+            raise InputError(
+                f"{type(self).__name__} monitors {self.monitor!r}, which {who} in a trial of "
+                f"{outputs.logits.shape[1]} steps; change monitor or layers in training.loss"
+            )
+        return torch.stack(list(costs.values())).mean() / outputs.logits.shape[1]
+
+    def extra_repr(self) -> str:
+        return f"monitor={self.monitor}, layers={', '.join(self.layers) or 'all'}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dynvision.losses.monitoring import MonitoringLoss
+from dynvision.losses.base import MonitoringLoss
 
 
 class EnergyLoss(MonitoringLoss):

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dynvision.errors import InputError
-from dynvision.losses.base import Outputs
-from dynvision.losses.monitoring import MonitoringLoss
+from dynvision.losses.base import MonitoringLoss, Outputs
 
 
 class TemporalConsistencyLoss(MonitoringLoss):

@@ -1,4 +1,8 @@
-"""Checkpoints of a training: the best by validation, the last, and every n-th, each whole or absent."""
+"""Checkpoints of a training: the best by validation, the last, and every n-th, each whole or absent; and what they carry.
+
+Each carries the configuration of its run, the version, whose weights it holds and the identity of the images; the state of
+torch's random numbers, so that noise continues where a training stopped; and the patience of early stopping.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,91 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-from dynvision.config.training import BEST, LAST, epoch_file
+import dynvision
+from dynvision.config.run import RunConfig
+from dynvision.config.training import BEST, LAST, TrainingConfig, epoch_file
+from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.files import atomic_path
 from dynvision.models.weights import why_unreadable
-from dynvision.training.provenance import IMAGES
-from dynvision.training.stopping import MODES
+
+IMAGES = "images"
+AVERAGE, LAST_UPDATE = "moving average", "last update"
+
+
+def kind_of_weights(run: RunConfig) -> str:
+    """Whose weights are validated and kept: those of the last update, or their moving average."""
+    return AVERAGE if run.training.ema_decay else LAST_UPDATE
+
+
+def provenance(run: RunConfig) -> dict[str, str]:
+    """What weights on disk are accompanied by."""
+    return {
+        "run_id": run.run_id,
+        "config": to_yaml(run),
+        "dynvision": dynvision.__version__,
+        "weights": kind_of_weights(run),
+    }
+
+
+class Provenance(pl.Callback):
+    """Writes it into every checkpoint, under the key ``dynvision``, with the identity of the images trained on."""
+
+    def __init__(self, run: RunConfig, images: str) -> None:
+        self._content = {**provenance(run), IMAGES: images}
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["dynvision"] = self._content
+
+
+MODES = {"val_loss": "min", "val_accuracy": "max"}  # which of two values of `best_by` is the better one
+
+
+class Patience(EarlyStopping):
+    """Stops when the validation has not become better for a number of epochs."""
+
+    def __init__(self, training: TrainingConfig) -> None:
+        super().__init__(
+            monitor=training.best_by,
+            mode=MODES[training.best_by],
+            patience=training.early_stopping_patience,
+            min_delta=training.early_stopping_min_delta,
+        )
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that was killed between its decision to stop and its end must not go on for another epoch."""
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+class RandomState(pl.Callback):
+    """Saves the generators with every checkpoint, and sets them when a training goes on from one."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._loaded = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._loaded is not None:
+            torch.set_rng_state(self._loaded["cpu"].cpu())
+            if len(self._loaded["cuda"]) == torch.cuda.device_count():
+                torch.cuda.set_rng_state_all([state.cpu() for state in self._loaded["cuda"]])
+        if trainer.global_rank:  # the checkpoint is of the first process; each has a noise of its own
+            drawn = [int(torch.randint(2**31, ())), trainer.global_rank]
+            torch.manual_seed(int(np.random.SeedSequence(drawn).generate_state(1)[0]))
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -12,12 +12,14 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from safetensors import SafetensorError
 
 from dynvision.base import BaseModel
+from dynvision.base.monitoring import NotFinite
 from dynvision.base.optimization import Epoch
 from dynvision.config.run import RunConfig
 from dynvision.config.training import BEST, LAST, ExecutionConfig, epoch_file
@@ -28,14 +30,37 @@ from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, file_hash, made_from, of_training
-from dynvision.training.checkpoints import last_checkpoint
+from dynvision.training.checkpoints import MODES, kind_of_weights, last_checkpoint, provenance
 from dynvision.training.devices import end_started_processes, images_per_process, say_processes
 from dynvision.training.log import TrainingLog
 from dynvision.training.pretrained import prepare
-from dynvision.training.provenance import kind_of_weights, provenance
-from dynvision.training.stopping import MODES
-from dynvision.training.testing import test_accuracy
 from dynvision.training.trainer import make_trainer, say_learning_rate
+
+
+@torch.inference_mode()
+def test_accuracy(model: BaseModel, data: DataModule, trainer: pl.Trainer) -> dict[str, Any]:
+    """Accuracy on the test images: at the last step that is scored, and as the mean over all scored steps."""
+    model.eval()
+    device = model.device
+    last, every, n_images, not_finite = 0.0, 0.0, 0, NotFinite()
+    with trainer.strategy.precision_plugin.forward_context():
+        for images, labels in data.test_dataloader():
+            images = trainer.strategy.precision_plugin.convert_input(images.to(device))
+            batch = images, labels.to(device)
+            outputs = model.respond(batch, shuffle=False)
+            not_finite(model, batch, outputs.finite)
+            valid, correct = outputs.scored, outputs.correct
+            final = valid.shape[1] - 1 - valid.flip(1).int().argmax(dim=1)
+            last += float(correct.gather(1, final[:, None]).sum())
+            every += float((correct.sum(dim=1) / valid.sum(dim=1).clamp_min(1)).sum())
+            n_images += len(labels)
+    not_finite.warn("test")
+    return {
+        "test_accuracy": last / n_images,
+        "test_accuracy_over_time": every / n_images,
+        "n_images": n_images,
+    }
+
 
 WEIGHTS, LOG, TEST = OUTPUTS = OF_TRAINING
 HELD = ".held"  # by the process that trains

@@ -14,15 +14,19 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from dynvision.config.run import RunConfig
 from dynvision.config.training import LAST, ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
-from dynvision.training.checkpoints import AtomicCheckpointIO, keep_best, keep_every, keep_last
+from dynvision.training.checkpoints import (
+    AtomicCheckpointIO,
+    Patience,
+    Provenance,
+    RandomState,
+    keep_best,
+    keep_every,
+    keep_last,
+)
 from dynvision.training.devices import WorldSize, launch_settings
-from dynvision.training.log import TrainingLog
-from dynvision.training.loggers import make_logger
+from dynvision.training.log import TrainingLog, make_logger
 from dynvision.training.mid_epoch import MidEpochCheckpoint
 from dynvision.training.pretrained import FrozenStatistics
-from dynvision.training.provenance import Provenance
-from dynvision.training.random_state import RandomState
-from dynvision.training.stopping import Patience
 
 
 def make_trainer(

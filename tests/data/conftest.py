@@ -11,7 +11,7 @@ from PIL import Image
 
 from dynvision.config.data import DataConfig
 from dynvision.data.conversion import convert_dataset
-from dynvision.data.ffcv_import import ffcv_failure
+from dynvision.data.loader_choice import ffcv_failure
 
 MakeFolder = Callable[..., Path]
 

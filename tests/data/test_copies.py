@@ -11,7 +11,7 @@ from PIL import Image
 
 from dynvision.config.data import DataConfig
 from dynvision.data.conversion import convert_dataset
-from dynvision.data.copies import Copies
+from dynvision.data.pixel_statistics import Copies
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 

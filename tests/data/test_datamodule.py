@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from dynvision.config.data import DataConfig
-from dynvision.data import datamodule, ffcv_import, loader_choice
+from dynvision.data import datamodule, loader_choice
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
-from dynvision.data.ffcv_import import use_ffcv
+from dynvision.data.loader_choice import use_ffcv
 from dynvision.data.manifest import read_manifest
-from dynvision.data.orders import training_order
+from dynvision.data.splits import training_order
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 
@@ -151,8 +151,8 @@ def test_changed_source_is_found_before_training(make_folder: MakeFolder, tmp_pa
 @pytest.fixture
 def without_ffcv(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where FFCV is not installed."""
-    monkeypatch.setattr(ffcv_import, "ffcv_failure", lambda: "No module named 'ffcv'")
-    ffcv_import._say_once.cache_clear()
+    monkeypatch.setattr(loader_choice, "ffcv_failure", lambda: "No module named 'ffcv'")
+    loader_choice._say_once.cache_clear()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 
 import dynvision.data
 from dynvision.data import get_dataset
-from dynvision.data.presets import PRESETS, find_preset
+from dynvision.data.dataset import PRESETS, find_preset
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 
@@ -121,6 +121,6 @@ def test_only_the_files_that_say_so_need_ffcv() -> None:
             modules += [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
             if any(f"{module}.".startswith(("ffcv.", "numba.")) for module in modules):
                 needing.add(path.name)
-            if any(module.endswith((".beton", ".exact_jpeg", ".ffcv_loader")) for module in modules):
+            if any(module.endswith((".beton", ".ffcv_loader")) for module in modules):
                 needing.add(path.name)
-    assert needing == {"beton.py", "exact_jpeg.py", "ffcv_loader.py"}
+    assert needing == {"beton.py", "ffcv_loader.py"}

@@ -16,7 +16,7 @@ import pytest
 from dynvision.config.data import DataConfig
 from dynvision.data import downloads
 from dynvision.data.downloads import DATA_VARIABLE, Download, fetch
-from dynvision.data.sources import cifar, idx, open_source, synset_folders
+from dynvision.data.sources import arrays, cifar, open_source, synset_folders
 from dynvision.errors import InputError
 from tests.data.true_formats import write_archive, write_cifar, write_idx
 
@@ -70,8 +70,8 @@ def names(folder: Path) -> list[str]:
 def test_mnist_is_downloaded_once(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, url = served
     parts = write_idx(folder)
-    files = tuple(moved(download, folder, url) for download in idx.DOWNLOADS["mnist"])
-    monkeypatch.setitem(idx.DOWNLOADS, "mnist", files)
+    files = tuple(moved(download, folder, url) for download in arrays.DOWNLOADS["mnist"])
+    monkeypatch.setitem(arrays.DOWNLOADS, "mnist", files)
     for _ in range(2):
         source = open_source(DataConfig(name="mnist"))
         assert source.labels[:60].tolist() == parts["train"][1].tolist()
@@ -155,8 +155,8 @@ def test_without_a_network_one_sentence_says_what_to_do(
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
-    closed = tuple(replace(d, url=f"http://127.0.0.1:9/{d.file}") for d in idx.DOWNLOADS["mnist"])
-    monkeypatch.setitem(idx.DOWNLOADS, "mnist", closed)
+    closed = tuple(replace(d, url=f"http://127.0.0.1:9/{d.file}") for d in arrays.DOWNLOADS["mnist"])
+    monkeypatch.setitem(arrays.DOWNLOADS, "mnist", closed)
     with pytest.raises(InputError) as caught:
         open_source(DataConfig(name="mnist"))
     said = str(caught.value)

@@ -15,8 +15,7 @@ from dynvision.data.datamodule import DataModule
 from dynvision.data.downloads import DATA_VARIABLE
 from dynvision.data.sources import open_source
 from dynvision.data.sources.cifar import VERSIONS
-from dynvision.data.sources.selected_classes import SelectedClasses
-from dynvision.data.sources.source import ImageSource
+from dynvision.data.sources.source import ImageSource, SelectedClasses
 from dynvision.errors import InputError
 from dynvision.runs import plan_workflow
 from tests.data.conftest import MakeFolder

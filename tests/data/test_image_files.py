@@ -16,8 +16,7 @@ from dynvision.config.data import DataConfig
 from dynvision.data import get_dataset
 from dynvision.data.class_folders import list_class_folders
 from dynvision.data.conversion import convert_dataset
-from dynvision.data.image_files import images_below, readable_formats, readable_suffixes
-from dynvision.data.images import read_image
+from dynvision.data.images import images_below, read_image, readable_formats, readable_suffixes
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder, write_image
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.data.image_files import readable_suffixes
-from dynvision.data.images import read_image
+from dynvision.data.images import read_image, readable_suffixes
 from dynvision.errors import InputError
 from tests.data.format_cases import CASES, CLEAR
 from tests.data.pictures import filled, orientation, saved

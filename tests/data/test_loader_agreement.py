@@ -17,10 +17,9 @@ from dynvision.config.data import DataConfig
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
 from dynvision.data.downloads import DATA_VARIABLE
-from dynvision.data.loader import ImageLoader, Reading
-from dynvision.data.memory_loader import MemoryLoader
+from dynvision.data.loader import ImageLoader, MemoryLoader, Reading
 from dynvision.data.sources import open_source
-from dynvision.data.sources.folder import FolderSource
+from dynvision.data.sources.files import FolderSource
 from dynvision.data.splits import SPLITS
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder

@@ -16,9 +16,8 @@ from dynvision.config.data import DataConfig
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
 from dynvision.data.loader import ImageLoader
-from dynvision.data.orders import training_order
 from dynvision.data.sources import open_source
-from dynvision.data.splits import SPLITS, SplitName
+from dynvision.data.splits import SPLITS, SplitName, training_order
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 
@@ -182,7 +181,7 @@ def test_python_exits_cleanly_with_passes_under_way(digits_beton: Path) -> None:
     program = f"""
 import torch
 n_threads = torch.get_num_threads()
-from dynvision.data.ffcv_import import use_ffcv
+from dynvision.data.loader_choice import use_ffcv
 assert use_ffcv("ffcv") and torch.get_num_threads() == n_threads
 from dynvision.data.ffcv_loader import FFCVLoader
 from dynvision.data.loader import Reading

@@ -11,8 +11,7 @@ import torch
 from dynvision.config import transforms as configured
 from dynvision.config.data import DATASETS
 from dynvision.config.transforms import PRESETS, resolve_transform
-from dynvision.data.operations import OPERATIONS, Shown, operation, windows
-from dynvision.data.transform import Transform, centre
+from dynvision.data.transform import OPERATIONS, Shown, Transform, centre, operation, windows
 from dynvision.functional.counter_random import random_key, random_uniform
 
 MEAN, SD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.data.orders import (
+from dynvision.data.splits import (
     PAGES_AT_ONCE,
     FixedOrder,
     ShuffledOrder,

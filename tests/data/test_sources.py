@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 
 from dynvision.config.data import DATASETS, DataConfig
 from dynvision.data.downloads import DATA_VARIABLE
-from dynvision.data.reading import read_images
 from dynvision.data.sources import SOURCES, ImageSource, open_source, register
+from dynvision.data.storage import read_images
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder, write_image
 from tests.data.true_formats import write_dataset, write_imagenet

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from dynvision.losses import Outputs
 from dynvision.models import create
-from dynvision.training import testing
+from dynvision.training import fit
 from tests.lab import Lab
 
 BAD = [math.nan, math.inf, -math.inf]
@@ -111,7 +111,7 @@ def test_the_test_of_a_run_gives_no_credit(trained_lab: Lab) -> None:
     module = DataModule(trained_lab.root / "data", config.data, loader="torch")
     model = broken()
     with pytest.warns(UserWarning, match="test: 6 of 6 images .* the outputs from 2 ms on"):
-        found = testing.test_accuracy(model, module, fitted(model))
+        found = fit.test_accuracy(model, module, fitted(model))
     assert (found["test_accuracy"], found["test_accuracy_over_time"]) == (0, 0)
 
 

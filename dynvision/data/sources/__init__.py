@@ -1,16 +1,14 @@
 """Sources of images, one file each. Importing a file registers its source."""
 
-from dynvision.data.sources import cifar, digits, folder, idx, synset_folders
-from dynvision.data.sources.open_source import open_source
-from dynvision.data.sources.source import SOURCES, ImageSource, register
+from dynvision.data.sources import arrays, cifar, files, synset_folders
+from dynvision.data.sources.source import SOURCES, ImageSource, open_source, register
 
 __all__ = [
     "SOURCES",
     "ImageSource",
+    "arrays",
     "cifar",
-    "digits",
-    "folder",
-    "idx",
+    "files",
     "open_source",
     "register",
     "synset_folders",

@@ -1,16 +1,36 @@
-"""A source whose images are one array in memory, as those of MNIST and CIFAR are."""
+"""Sources whose images are one array in memory: digits, MNIST and Fashion-MNIST.
+
+digits: the 1,797 handwritten digits of scikit-learn, 8 x 8 pixels with values 0..16, bilinearly enlarged.
+
+    p = round(255 / 16 * v)        v: value at the new resolution, interpolated before rounding
+
+mnist, fashionmnist: grey images of 28 x 28 px in IDX files.
+
+    bytes 0, 1: zero    byte 2: 8 (unsigned bytes)    byte 3: number of dimensions    then each size, 4 bytes, and the data
+
+Sources: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository;
+Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten digits; H. Xiao, K. Rasul and R. Vollgraf (2017),
+Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import math
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dynvision.config.data import ImagesConfig
+from dynvision.data.downloads import Download, dataset_folder, fetch
 from dynvision.data.images import fit_image
-from dynvision.data.sources.source import ImageSource
+from dynvision.data.sources.source import ImageSource, register
+from dynvision.errors import InputError
 from dynvision.functional.pixels import MODES
 
 
@@ -48,3 +68,111 @@ class ArraySource(ImageSource):
 
     def sha256(self) -> str:
         return hashlib.sha256(self._pixels.tobytes() + self.labels.tobytes()).hexdigest()
+
+
+LARGEST_VALUE = 16.0
+
+
+@register("digits")
+class DigitsSource(ImageSource):
+    """Ten classes, 174 to 183 images each; white on black."""
+
+    def __init__(self, config: ImagesConfig) -> None:
+        from sklearn.datasets import load_digits
+
+        bundled = load_digits()
+        self._values = np.ascontiguousarray(bundled.images, dtype=np.float32)  # (N, 8, 8), 0..16
+        self._size = config.stored_size
+        self._n_channels = config.n_channels
+        self.labels = bundled.target.astype(np.int64)
+        self.class_names = tuple(str(name) for name in bundled.target_names)
+        self.given_splits = {}
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
+        size = (self._size, self._size)
+        enlarged = Image.fromarray(self._values[index]).resize(size, Image.Resampling.BILINEAR)
+        pixels = np.rint(np.asarray(enlarged) * (255 / LARGEST_VALUE)).astype(np.uint8)
+        return np.repeat(pixels[:, :, None], self._n_channels, axis=2), int(self.labels[index])
+
+    def sha256(self) -> str:
+        return hashlib.sha256(self._values.tobytes() + self.labels.tobytes()).hexdigest()
+
+
+UNSIGNED_BYTES = 8
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FILES = tuple(
+    f"{part}-{content}-ubyte.gz" for part in ("train", "t10k") for content in ("images-idx3", "labels-idx1")
+)
+DOWNLOADS: dict[str, tuple[Download, ...]] = {
+    name: tuple(Download(file, url + file, md5) for file, md5 in zip(FILES, checksums, strict=True))
+    for name, url, checksums in (
+        (
+            "mnist",
+            MNIST_URL,
+            (
+                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "d53e105ee54ea40749a09fcbcd1e9432",
+                "9fb629c4189551a2d022fa330f9573f3",
+                "ec29112dd5afa0611ce80d1b7f02629c",
+            ),
+        ),
+        (
+            "fashionmnist",
+            FASHION_URL,
+            (
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "bef4ecab320f06d8554ea6380940ec79",
+                "bb300cfdad3c16e7a12a480ee83cd310",
+            ),
+        ),
+    )
+}
+CLASSES: dict[str, tuple[str, ...]] = {
+    "mnist": tuple("0123456789"),
+    "fashionmnist": (
+        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
+}  # fmt: skip
+
+
+@register("mnist", "fashionmnist")
+class IdxSource(ArraySource):
+    """Ten classes, 60,000 training and 10,000 test images; white on black."""
+
+    def __init__(self, config: ImagesConfig) -> None:
+        paths = _files(config.name)
+        images, labels, test_images, test_labels = (read_idx(path) for path in paths)
+        for shown, named, path in ((images, labels, paths[0]), (test_images, test_labels, paths[2])):
+            if shown.ndim != 3 or named.shape != shown.shape[:1]:
+                raise InputError(f"{path} and its labels do not agree; delete the folder {path.parent}")
+        super().__init__(config, (images, labels), (test_images, test_labels), CLASSES[config.name])
+
+
+def _files(name: str) -> tuple[Path, ...]:
+    """The four files: as they lie there without compression, otherwise compressed and downloaded if need be."""
+    folder = dataset_folder(name)
+    plain = tuple(folder / file.removesuffix(".gz") for file in FILES)
+    return plain if all(path.is_file() for path in plain) else fetch(DOWNLOADS[name], folder)
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array in an IDX file of unsigned bytes, compressed with gzip or not.
+
+    Raises:
+        InputError: the file is no such file, or not whole.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({error}); delete it and run again") from None
+    if len(content) < 4 or content[:3] != bytes((0, 0, UNSIGNED_BYTES)) or len(content) < 4 + 4 * content[3]:
+        raise InputError(f"{path} is not an IDX file of unsigned bytes; delete it and run again")
+    shape = struct.unpack_from(f">{content[3]}I", content, 4)
+    data = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
+    if len(data) != math.prod(shape):
+        raise InputError(
+            f"{path} is not whole: it has {len(data):,} of {math.prod(shape):,} bytes; delete it and run again"
+        )
+    return data.reshape(shape)

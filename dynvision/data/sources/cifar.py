@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.archives import DAMAGED, damaged
-from dynvision.data.downloads import Download, dataset_folder, fetch
+from dynvision.data.downloads import DAMAGED, Download, damaged, dataset_folder, fetch
 from dynvision.data.sources.arrays import ArraySource
 from dynvision.data.sources.source import register
 from dynvision.errors import InputError

@@ -1,4 +1,4 @@
-"""A source whose images are files, read when they are asked for."""
+"""A source whose images are files, read when they are asked for; ``folder:<path>`` is one of class folders."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dynvision.config.data import ImagesConfig
+from dynvision.config.data import FOLDER_PREFIX, ImagesConfig
+from dynvision.data.class_folders import list_class_folders
 from dynvision.data.images import fit_image, read_image
-from dynvision.data.sources.source import ImageSource
+from dynvision.data.sources.source import ImageSource, register
 from dynvision.errors import InputError
 
 FULL_HASH_BYTES = (
@@ -75,3 +76,20 @@ class FileSource(ImageSource):
         except FileNotFoundError as error:
             raise InputError(f"image {error.filename} disappeared while it was being read") from None
         return digest.hexdigest()
+
+
+@register("folder")
+class FolderSource(FileSource):
+    """Classes are the sorted names of the folders."""
+
+    def __init__(self, config: ImagesConfig) -> None:
+        listed = list_class_folders(config.name.removeprefix(FOLDER_PREFIX).strip())
+        super().__init__(
+            config,
+            listed.root,
+            listed.files,
+            listed.labels,
+            listed.class_names,
+            listed.given_splits,
+            listed.notes,
+        )

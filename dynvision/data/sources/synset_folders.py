@@ -23,9 +23,8 @@ import numpy as np
 
 from dynvision.config.data import ImagesConfig
 from dynvision.config.transforms import GROUPS
-from dynvision.data.archives import unpack
-from dynvision.data.downloads import DATA_VARIABLE, Download, dataset_folder, fetch
-from dynvision.data.image_files import images_below, sentences
+from dynvision.data.downloads import DATA_VARIABLE, Download, dataset_folder, fetch, unpack
+from dynvision.data.images import images_below, sentences
 from dynvision.data.sources.files import FileSource
 from dynvision.data.sources.source import register
 from dynvision.errors import InputError
