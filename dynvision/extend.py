@@ -33,7 +33,6 @@ from dynvision.noise.kind import NoiseRequest
 from dynvision.noise.kind import register as noise
 from dynvision.stimuli.stimulus import Span, Stimulus
 from dynvision.stimuli.stimulus import register as stimulus
-from dynvision.visualization.captions import CAPTIONS
 
 __all__ = [
     "DyRCNNArgs", "LossConfig", "MonitoringTerm", "NoiseRequest", "OpenArgs", "RecurrentArgs", "Span", "Stimulus",
@@ -99,16 +98,16 @@ def measure(
     return add
 
 
-def figure(name: str, about: str, caption: Callable[[Any, str], str] | None = None) -> Callable[[F], F]:
+def figure(name: str, about: str) -> Callable[[F], F]:
     """Return a decorator that registers a function as a figure of an experiment.
 
     The function takes the tables of an experiment, a comparison of runs and the style, and returns a
-    `dynvision.visualization.save.Drawn`, as those of `dynvision.visualization.experiment_figures` do.
+    `dynvision.visualization.save.Drawn` with its caption, as ``draw_responses`` in
+    `dynvision.visualization.responses` does.
 
     Args:
         name: the name in ``visualization.figures``.
         about: what it shows, for lists of figures.
-        caption: returns the caption from the table that was drawn and the label of the parameter; None says `about`.
 
     Raises:
         InputError: the name is taken.
@@ -117,7 +116,6 @@ def figure(name: str, about: str, caption: Callable[[Any, str], str] | None = No
     def add(function: F) -> F:
         FIGURES.add(name, function)
         EXPERIMENT_FIGURES[name] = about
-        CAPTIONS[name] = caption or (lambda table, label: f"{about[:1].upper()}{about[1:]}.")
         return function
 
     return add

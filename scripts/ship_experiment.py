@@ -21,9 +21,8 @@ from dynvision.config.yaml_text import to_yaml
 from dynvision.files import write_text
 from dynvision.runs import ResultPaths
 from dynvision.trained import SHIPPED_FIGURES, shipped_runs
-from dynvision.visualization.captions import scorecard_caption
 from dynvision.visualization.save import Drawn, save_figure
-from dynvision.visualization.scorecard import scorecard_figure
+from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
 from dynvision.visualization.style import Style
 
 

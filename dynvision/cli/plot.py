@@ -81,10 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.runs import ResultPaths
 
     paths, style = ResultPaths(arguments.results, arguments.study), style_from(arguments)
-    if arguments.training:
+    if arguments.training or arguments.dynamics:
         _plot_runs(arguments, paths, style)
-    elif arguments.dynamics:
-        _plot_dynamics(arguments, paths, style)
     else:
         _plot_experiment(arguments, paths, style)
 
@@ -124,55 +122,40 @@ def _function_of(name: str) -> Callable[..., Drawn]:
     """The function that draws a figure."""
     try:
         return FIGURES[name]
-    except AttributeError:
+    except (AttributeError, ModuleNotFoundError):
         raise InputError(
             f"figure {name!r} has a name in dynvision/config/visualization.py, and "
-            f"dynvision/visualization/experiment_figures.py has no draw_{name}; add it, or leave the name out of "
+            f"dynvision/visualization/{name}.py has no draw_{name}; add it, or leave the name out of "
             "visualization.figures"
         ) from None
 
 
 def _plot_runs(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
+    """Draw the figures of runs themselves: of their training and weights, or of their dynamics."""
     from dynvision.analysis import group_runs
-    from dynvision.runs.made_from import FIGURES, TRAINED, look_identity, made_from, of_figures, read_record
-    from dynvision.visualization import run_figures
+    from dynvision.runs import made_from as made
     from dynvision.visualization.comparison import compare
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.tables import read_configs
 
-    run_ids = arguments.run_ids or _folders_with(paths.root / "runs", "training.csv")
+    folder, table = ("runs", "training.csv") if arguments.training else ("dynamics", "timescales.parquet")
+    run_ids = arguments.run_ids or _folders_with(paths.root / folder, table)
     configs = read_configs(paths, run_ids)
     comparison = compare(group_runs(configs), style)
-    names = list(arguments.figures or RUN_FIGURES)
-    weights = {run_id: (read_record(paths.run(run_id) / TRAINED) or {}).get("weights") for run_id in run_ids}
-    place = arguments.output_dir or paths.figures("training")
-    with made_from(
-        place / FIGURES, of_figures(None, weights, look_identity(style.config, style.scorecard), names)
-    ):
+    if arguments.training:
+        names = list(arguments.figures or RUN_FIGURES)
+        inputs = {
+            run_id: (made.read_record(paths.run(run_id) / made.TRAINED) or {}).get("weights")
+            for run_id in run_ids
+        }
+    else:
+        names = list(arguments.figures or [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST])
+        inputs = {run_id: made.identity_of(paths.dynamics(run_id) / made.DYNAMICS) for run_id in run_ids}
+    place = arguments.output_dir or paths.figures("training" if arguments.training else "dynamics")
+    look = made.look_identity(style.config, style.scorecard)
+    with made.made_from(place / made.FIGURES, made.of_figures(None, inputs, look, names)):
         for name in names:
-            save_figure(run_figures.RUN_FIGURES[name](paths, configs, comparison, style), place, style)
-
-
-def _plot_dynamics(arguments: argparse.Namespace, paths: ResultPaths, style: Style) -> None:
-    from dynvision.analysis import group_runs
-    from dynvision.runs.made_from import DYNAMICS, FIGURES, identity_of, look_identity, made_from, of_figures
-    from dynvision.visualization import dynamics_figures
-    from dynvision.visualization.comparison import compare
-    from dynvision.visualization.save import save_figure
-    from dynvision.visualization.tables import read_configs
-
-    run_ids = arguments.run_ids or _folders_with(paths.root / "dynamics", "timescales.parquet")
-    configs = read_configs(paths, run_ids)
-    comparison = compare(group_runs(configs), style)
-    names = list(arguments.figures or [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST])
-    tables = {run_id: identity_of(paths.dynamics(run_id) / DYNAMICS) for run_id in run_ids}
-    place = arguments.output_dir or paths.figures("dynamics")
-    with made_from(
-        place / FIGURES, of_figures(None, tables, look_identity(style.config, style.scorecard), names)
-    ):
-        for name in names:
-            drawn = dynamics_figures.DYNAMICS_FIGURES[name](paths, configs, comparison, style)
-            save_figure(drawn, place, style)
+            save_figure(_function_of(name)(paths, configs, comparison, style), place, style)
 
 
 def _folders_with(parent: Path, name: str) -> Sequence[str]:

@@ -39,10 +39,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: a configuration, a table or a figure is missing or broken.
     """
+    from dynvision.cli.look import read_scorecard
     from dynvision.report import write_report
     from dynvision.runs import ResultPaths
     from dynvision.runs.made_from import FIGURES, METRICS, identity_of, look_identity, made_from, of_report
-    from dynvision.visualization.config_file import read_scorecard
 
     look, paths = look_from(arguments), ResultPaths(arguments.results, arguments.study)
     metrics = {

@@ -137,9 +137,8 @@ def _write(
         made_from,
         of_scorecard,
     )
-    from dynvision.visualization.captions import scorecard_caption
     from dynvision.visualization.save import Drawn, save_figure
-    from dynvision.visualization.scorecard import scorecard_figure
+    from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
     from dynvision.visualization.style import Style
 
     card = score_run(tables, settings.areas_of(finished.config.model.name))

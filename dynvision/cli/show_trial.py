@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(describe(config, course))
     if arguments.output is None:
         return
-    from dynvision.visualization.config_file import read_visualization
+    from dynvision.cli.look import read_visualization
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.style import Style
     from dynvision.visualization.trial import draw_trial
@@ -134,15 +134,15 @@ def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     print(describe_trials(name, experiment, trials))
     if arguments.output is None:
         return
+    from dynvision.cli.look import read_visualization
     from dynvision.config.parameter import all_parameters
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.experiments.batches import each_batch, pixel_scale
     from dynvision.experiments.screen import example_screen, trial_pictures
-    from dynvision.visualization.config_file import read_visualization
-    from dynvision.visualization.filmstrip import draw_filmstrip
-    from dynvision.visualization.labels import parameter_label
+    from dynvision.visualization.names import parameter_label
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.style import Style
+    from dynvision.visualization.trial import draw_filmstrip
 
     n_others = max(trial.n_others for trial in trials)
     data = config.data

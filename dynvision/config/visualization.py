@@ -1,6 +1,6 @@
 """The figures that can be drawn, by name, which of them an experiment gets, and names, order and colours of what they show.
 
-`dynvision.visualization` draws them.
+A figure NAME is drawn by ``draw_NAME`` in ``dynvision/visualization/NAME.py``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,6 @@ EXPERIMENT_FIGURES: dict[str, str] = {
     "classifier": "guesses over time, by class shown",
     "confusion": "which classes are taken for which",
 }
-# What draws them, from the tables of an experiment, a comparison of runs and the style; imported when it is looked up.
-FIGURES: Registry[Any] = Registry("figure", key="visualization.figures")
-for _name in (*EXPERIMENT_FIGURES, "overview"):
-    FIGURES.add(_name, f"dynvision.visualization.experiment_figures:draw_{_name}")
 # Of an experiment on runs that differ in more than their seed.
 SWEEP_FIGURES: dict[str, str] = {"overview": "what each parameter of the model does to the measures"}
 # Of the runs themselves, in the folder `training`.
@@ -46,6 +42,11 @@ DYNAMICS_FIGURES: dict[str, str] = {
 ON_REQUEST = ("unrolling",)
 DEFAULT = "default"  # the experiments that are not listed
 DEFAULT_FIGURES = ("dynamics", "responses", "measures", "performance", "confusion")
+# What draws them, imported when it is looked up. A figure of an experiment is drawn from its tables, a comparison of runs
+# and the style; one of runs or of their dynamics from the paths of results, the configurations, a comparison and the style.
+FIGURES: Registry[Any] = Registry("figure", key="visualization.figures")
+for _name in (*EXPERIMENT_FIGURES, *SWEEP_FIGURES, *RUN_FIGURES, *DYNAMICS_FIGURES):
+    FIGURES.add(_name, f"dynvision.visualization.{_name}:draw_{_name}")
 
 
 class VisualizationConfig(Section):

@@ -31,9 +31,8 @@ from dynvision.report.tables import (
     summary_table,
 )
 from dynvision.trained import CORTICAL, SHIPPED_FIGURES, shipped_runs
-from dynvision.visualization.captions import scorecard_caption
 from dynvision.visualization.comparison import MOST_TOGETHER
-from dynvision.visualization.labels import swept_label
+from dynvision.visualization.names import swept_label
 
 MOST_LISTINGS = 8  # of runs; more are one listing
 TEMPLATES = Path(__file__).parent / "templates"
@@ -122,7 +121,6 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
                 results.paths.figures(name),
                 results.paths.root,
                 f"experiment-{n}",
-                swept_label(config, results.names),
                 figures,
             )
         ),
@@ -139,7 +137,7 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
     network = read_run_config(folder / CONFIG)
     if network.run_id in {run.config.run_id for run in results.runs}:
         return None
-    root, label = results.paths.root, swept_label(measured.experiment.config, results.names)
+    root = results.paths.root
     return Chapter(
         f"cortical-{n}",
         f"Experiment {results.names.name(name)} in a network that answers as cortex does",
@@ -149,8 +147,8 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
             f"{CORTICAL}), and classes are all that it was trained on; below is what it does beside cortex.",
         ),
         plates=(
-            *experiment_plates(shown, root, f"cortical-{n}", label, SHIPPED_FIGURES),
-            figure_plate(folder, root, f"cortical-{n}-scorecard", "scorecard", scorecard_caption),
+            *experiment_plates(shown, root, f"cortical-{n}", SHIPPED_FIGURES),
+            figure_plate(folder, root, f"cortical-{n}-scorecard", "scorecard"),
         ),
     )
 

@@ -15,14 +15,14 @@ from dynvision.report.content import count, listing, number, percent, span
 from dynvision.report.results import Measured, Results, Run
 from dynvision.stimuli.stimulus import Stimulus
 from dynvision.visualization.comparison import MOST_TOGETHER
-from dynvision.visualization.labels import (
+from dynvision.visualization.names import (
+    Names,
     model_parameter_label,
     parameter_name,
     swept_label,
     value_label,
     words_of,
 )
-from dynvision.visualization.names import Names
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SEEN = 0.02  # of the largest value: a smaller change is none

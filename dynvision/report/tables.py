@@ -12,8 +12,7 @@ from dynvision.analysis.bootstrap import BAND_IMAGES, BAND_SEEDS
 from dynvision.analysis.tables import levels
 from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, percent, seconds
 from dynvision.report.results import Results, Run
-from dynvision.visualization.labels import at_value, swept_label, value_label
-from dynvision.visualization.names import Names
+from dynvision.visualization.names import Names, at_value, swept_label, value_label
 
 ABSENT = Cell(NOT_A_NUMBER)
 OVER_TIME = "test_accuracy_over_time"  # of test.json

@@ -9,11 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.visualization.courses import set_time_axis
+from dynvision.visualization.captions import stimulus_sentence
+from dynvision.visualization.comparison import Comparison
+from dynvision.visualization.courses import draw_stimulus, set_time_axis, stimulus_handles
 from dynvision.visualization.layout import panel_blocks, wrapped
 from dynvision.visualization.legend import add_legend, add_legend_below, line_handle
-from dynvision.visualization.stimulus_bar import draw_stimulus, stimulus_handles
+from dynvision.visualization.names import at_value, swept_label
+from dynvision.visualization.save import Drawn, legible_names
 from dynvision.visualization.style import INK, MUTED, Style
+from dynvision.visualization.tables import ExperimentTables
 
 MOST_CLASSES = 12  # panels; further classes are not drawn
 MOST_NAMED = 12  # guesses that have a colour
@@ -106,3 +110,43 @@ def _most_frequent(table: pd.DataFrame, guesses: Sequence[int]) -> list[int]:
     """The guesses that are made most often, over all classes shown, by their number."""
     totals = table[table["guess"] != table["label"]].groupby("guess")["mean"].sum()
     return sorted(sorted(guesses, key=lambda guess: (-totals[guess], guess))[:MOST_NAMED])
+
+
+def draw_classifier(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """Guesses over time by the class shown, of the base or else the first condition."""
+    shown = comparison.labels[comparison.base or 0]
+    runs = comparison.conditions[comparison.base or 0].run_ids
+    guesses = tables.guesses[tables.guesses["run_id"].isin(runs)]
+    keys = ["parameter", "value", "label", "guess", "time_ms", "stimulus_on", "mask_on"]
+    table = leading_guesses(comparison.average(_complete(guesses), keys))
+    table["class"] = [tables.class_names[int(n)] for n in table["label"]]
+    table["guessed"] = [tables.class_names[int(n)] for n in table["guess"]]
+    with style.context():
+        figure = classifier_figure(table, style, legible_names(tables.class_names))
+    assert set(table["condition"]) == {shown}
+    return Drawn(
+        "classifier", figure, table, classifier_caption(table, swept_label(tables.experiment.config, style))
+    )
+
+
+def _complete(guesses: pd.DataFrame) -> pd.DataFrame:
+    """Guesses of several runs with zeros where one run never guessed a class that another did."""
+    runs = guesses["run_id"].unique()
+    if len(runs) == 1:
+        return guesses
+    about = ["experiment", "parameter", "value", "label", "guess", "time_ms", "stimulus_on", "mask_on"]
+    every = pd.concat([guesses[about].drop_duplicates().assign(run_id=run_id) for run_id in runs])
+    filled = every.merge(guesses, how="left", on=["run_id", *about])
+    per_label = guesses.drop_duplicates(["run_id", "label"]).set_index(["run_id", "label"])["n_images"]
+    filled["n_images"] = per_label.reindex(pd.MultiIndex.from_frame(filled[["run_id", "label"]])).to_numpy()
+    return filled.fillna({"mean": 0.0})
+
+
+def classifier_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of guesses."""
+    where = at_value(parameter_label, float(table["value"].iloc[0]))
+    return (
+        f"Guesses of {table['condition'].iloc[0]} over time at {where}, a panel for each class that "
+        "was shown: the part of its images for which a class is the guess. Heavy: the class itself; in colour: the classes "
+        f"that it is most often taken for. {stimulus_sentence(table, parameter_label)}"
+    )

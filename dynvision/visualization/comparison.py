@@ -13,8 +13,7 @@ import pandas as pd
 
 from dynvision.analysis.bootstrap import average_seeds
 from dynvision.analysis.conditions import Condition, comparable, find_base
-from dynvision.visualization.labels import assignment, condition_labels
-from dynvision.visualization.names import Names
+from dynvision.visualization.names import Names, assignment, condition_labels
 
 MOST_TOGETHER = 6
 

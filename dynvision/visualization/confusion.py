@@ -10,9 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from dynvision.visualization.comparison import Row
+from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.style import INK, PAPER
+from dynvision.visualization.names import at_value, swept_label, value_label
+from dynvision.visualization.overview import some_values
+from dynvision.visualization.save import Drawn, legible_names
+from dynvision.visualization.style import INK, PAPER, Style
+from dynvision.visualization.tables import ExperimentTables
 
 WIDEST = 2.2  # inches: side of a panel
 MOST_NAMES = 12  # classes that are named at the axes
@@ -22,7 +26,7 @@ DARK = 0.55  # fraction above which a number is light
 MAP = LinearSegmentedColormap.from_list("fraction", [PAPER, "#00224e"])
 
 
-def draw_confusion(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
+def draw_matrix(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
     """Draw one matrix.
 
     Args:
@@ -82,7 +86,7 @@ def confusion_figure(table: pd.DataFrame, rows: Sequence[Row], class_names: Sequ
     )
     for block, row in zip(grid.blocks, shown, strict=True):
         for axes, panel in zip(block.panels[0], row.titles, strict=True):
-            draw_confusion(axes, table[table["panel"] == panel], class_names)
+            draw_matrix(axes, table[table["panel"] == panel], class_names)
         block.panels[0, 0].set_ylabel("class shown")
         block.hide_inner_labels()
     for axes in grid.blocks[-1].panels[0]:
@@ -95,3 +99,37 @@ def confusion_figure(table: pd.DataFrame, rows: Sequence[Row], class_names: Sequ
     ticks.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
     ticks.minorticks_off()
     return grid.figure
+
+
+def draw_confusion(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """Which classes are taken for which: at three values of one condition, or at the highest value of several."""
+    keys = ["parameter", "value", "label", "guess"]
+    averaged = comparison.average(tables.confusions, keys)
+    label = swept_label(tables.experiment.config, style)
+    if len(comparison.labels) == 1:
+        values = some_values(averaged["value"])
+        table = averaged[averaged["value"].isin(values)].reset_index(drop=True)
+        panels = {value_label(value): at_value(label, value) for value in values}
+        table["panel"] = [value_label(value) for value in table["value"]]
+        rows: tuple[Row, ...] = (Row("", panels),)
+    else:
+        table = averaged[averaged["value"] == averaged["value"].max()].reset_index(drop=True)
+        table["panel"] = table["condition"]
+        rows = comparison.rows
+    with style.context():
+        figure = confusion_figure(table, rows, legible_names(tables.class_names))
+    return Drawn("confusion", figure, table, confusion_caption(table, label))
+
+
+def confusion_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the confusion matrices."""
+    where = (
+        f"at {at_value(parameter_label, float(table['value'].iloc[0]))}"
+        if table["value"].nunique() == 1
+        else f"at several values of {parameter_label}"
+    )
+    seeds = ", averaged over seeds" if table["n_seeds"].max() > 1 else ""
+    return (
+        f"Part of the images of a class (rows) that are taken for a class (columns), {where}, at the moment of the highest "
+        f"accuracy{seeds}. The scale is linear; numbers are percentages, and cells without one are 0."
+    )

@@ -14,15 +14,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dynvision.visualization.courses import TIME_LABEL, draw_courses, mark_onset
-from dynvision.visualization.labels import at_value, words_of
+from dynvision.analysis.conditions import Condition
+from dynvision.analysis.registry import MEASURES
+from dynvision.analysis.scorecard.targets import cortex_course
+from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
+from dynvision.visualization.captions import CORTEX, course_band_sentence, definition, stimulus_sentence
+from dynvision.visualization.comparison import Comparison
+from dynvision.visualization.courses import (
+    TIME_LABEL,
+    draw_courses,
+    draw_stimulus,
+    mark_onset,
+    n_bars,
+    stimulus_handles,
+)
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend_below, add_values, line_handle
-from dynvision.visualization.measure_axis import measure_label, set_measure_axis
 from dynvision.visualization.measures import draw_measure
-from dynvision.visualization.parameter_axis import set_parameter_axis
-from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
-from dynvision.visualization.style import INK, MUTED, Style
+from dynvision.visualization.names import at_value, swept_label, words_of
+from dynvision.visualization.save import Drawn
+from dynvision.visualization.style import INK, MUTED, Style, condition_colours
+from dynvision.visualization.tables import ExperimentTables, focus_layer, focus_measure
 
 SIZE = (1.75, 2.1)  # inches
 STEP = 1.15  # between layers, in maxima
@@ -141,3 +153,60 @@ def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label:
     axes.set_xlabel(parameter_label)
     set_measure_axis(axes, measure, table, most_ticks=5)
     set_parameter_axis(axes, table["value"].to_numpy(), parameter_label)
+
+
+def draw_dynamics(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """All layers, one layer at all values, and its main measure, beside cortex where that is known.
+
+    The table has the courses, then the measure, then the measure in cortex.
+    """
+    courses = tables.courses(comparison)
+    shown = comparison.labels[comparison.base or 0]
+    courses = courses[courses["condition"] == shown].reset_index(drop=True)
+    layer = focus_layer(courses, tables.experiment, style)
+    metrics = tables.measures(comparison)
+    measure = focus_measure(metrics, tables.experiment, style)
+    measures = metrics[(metrics["measure"] == measure) & (metrics["layer"] == layer)].reset_index(drop=True)
+    cortex = _cortex(
+        tables.experiment.name, comparison.conditions[comparison.base or 0], layer, measure, style
+    )
+    label = swept_label(tables.experiment.config, style)
+    colours = condition_colours(comparison, style)
+    with style.context():
+        figure = dynamics_figure(courses, measures, style, label, layer, colours, shown, cortex)
+    parts = [courses.assign(measure="response"), measures]
+    if cortex is not None:
+        parts.append(cortex.assign(condition=CORTEX, layer=cortex["area"], measure=measure))
+    table = pd.concat(parts, ignore_index=True)
+    return Drawn("dynamics", figure, table, dynamics_caption(table, label))
+
+
+def _cortex(
+    experiment: str, condition: Condition, layer: str, measure: str, style: Style
+) -> pd.DataFrame | None:
+    """The measure in cortex, by the scorecard's mapping: of an experiment that is a protocol and of the layer's areas."""
+    areas = style.scorecard.areas_of(condition.config.model.name)
+    return cortex_course(style.scorecard.protocol_of(experiment), measure, areas.get(layer, ()))
+
+
+def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the summary on one page, from the courses and the measure."""
+    courses = table[table["measure"] == "response"]
+    measured = table[(table["measure"] != "response") & (table["condition"] != CORTEX)]
+    measure, layer = str(measured["measure"].iloc[0]), str(measured["layer"].iloc[0])
+    several = measured["condition"].nunique() > 1
+    whose = f" of {courses['condition'].iloc[0]}" if several else ""
+    lines = ", one line for each condition" if several else ""
+    return (
+        f"Left: the layers{whose} above each other, each scaled to its own maximum, so that their time courses can be "
+        f"compared. Middle: the response of {layer} at each value of {parameter_label}. Right: {MEASURES[measure].label} "
+        f"of {layer}{lines}; it is the {definition(measure, measured)}.{_beside(table)} "
+        f"{stimulus_sentence(courses, parameter_label)} {course_band_sentence(table)}"
+    )
+
+
+def _beside(table: pd.DataFrame) -> str:
+    cortex = table[table["condition"] == CORTEX]
+    if cortex.empty:
+        return ""
+    return f" Far right: the same in {cortex['layer'].iloc[0]} of cortex, {cortex['source'].iloc[0]}."

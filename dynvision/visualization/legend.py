@@ -12,8 +12,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynvision.visualization.labels import value_label
 from dynvision.visualization.layout import Block, Grid
+from dynvision.visualization.names import value_label
 from dynvision.visualization.style import INK, PAPER, LineStyle
 
 LINE_WIDTH = 1.8

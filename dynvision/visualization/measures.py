@@ -16,14 +16,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
+from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.tables import levels
-from dynvision.visualization.comparison import Row
-from dynvision.visualization.labels import words_of
+from dynvision.visualization.axes import is_logarithmic, measure_label, set_measure_axis, set_parameter_axis
+from dynvision.visualization.captions import band_sentence, capital, definition
+from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
 from dynvision.visualization.legend import add_conditions, add_legend, line_handle
-from dynvision.visualization.measure_axis import measure_label, set_measure_axis
-from dynvision.visualization.parameter_axis import is_logarithmic, set_parameter_axis
-from dynvision.visualization.style import BAND_ALPHA, INK, LINE_STYLES, MARKERS, PAPER, Style
+from dynvision.visualization.names import swept_label, words_of
+from dynvision.visualization.save import Drawn
+from dynvision.visualization.style import (
+    BAND_ALPHA,
+    INK,
+    LINE_STYLES,
+    MARKERS,
+    PAPER,
+    Style,
+    condition_colours,
+)
+from dynvision.visualization.tables import ExperimentTables
 
 MOST_LINES = 8  # in one panel
 MOST_APART = 12  # conditions that have panels of their own
@@ -216,3 +227,30 @@ def _a_column_each(
             line[0].set_ylabel(measure_label(measure))
             panels += [(measure, condition, axes) for condition, axes in zip(row.titles, line, strict=True)]
     return grid, panels
+
+
+def draw_measures(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """The experiment's measures and the accuracies; of a large sweep, those of one layer."""
+    table, label = tables.measures(comparison), swept_label(tables.experiment.config, style)
+    focus = tables.experiment.config.focus_layer
+    if len(comparison.rows) > 1 or len(comparison.labels) > MOST_APART:
+        table = one_layer(table, style, focus)
+    colours = [condition_colours(comparison, style, row) for row in comparison.rows]
+    with style.context():
+        figure = measures_figure(table, comparison.rows, style, label, focus, colours)
+    return Drawn("measures", figure, table, measures_caption(table, label))
+
+
+def measures_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of measures, with the definition of each."""
+    measures = levels(table["measure"])
+    definitions = " ".join(
+        f"{capital(MEASURES[name].label)}: {definition(name, table[table['measure'] == name])}."
+        for name in measures
+    )
+    return (
+        f"Measures of the responses against {parameter_label}, one panel for each measure and one line for each "
+        f"layer; accuracies are those of the classifier. {definitions} "
+        "Where lines have the same values, those below are heavier. "
+        f"{band_sentence(table).replace('Bands show', 'Vertical bars show').replace('bands show', 'vertical bars show')}"
+    )

@@ -1,12 +1,22 @@
-"""Names to show, and the order to show them in. Loads no plotting library."""
+"""How names, parameters, values and the runs that differ in them are written, and in which order.
+
+Loads no plotting library, so that the report can use it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dynvision.analysis.conditions import Condition, changes, find_base
+from dynvision.config.data import DataConfig
+from dynvision.config.experiment import PARAMETER_UNITS, ExperimentConfig
 from dynvision.config.measures import ScorecardConfig
+from dynvision.config.models import find_model
+from dynvision.config.run import RunConfig
+from dynvision.config.section import Section
+from dynvision.config.training import TrainingConfig
 from dynvision.config.visualization import VisualizationConfig
 
 
@@ -41,3 +51,151 @@ class Names:
         if text in order:
             return (0, float(order.index(text)), ())
         return (2, 0.0, tuple((part.isdigit(), part.zfill(12)) for part in re.split(r"(\d+)", text)))
+
+
+NO_VALUE = "–"  # a parameter that this condition's model does not have
+PLAIN = ("model.name", "data.name")  # values that say what they are
+
+
+def parameter_name(parameter: str, names: Names) -> str:
+    """What a swept parameter is called, without its unit: ``duration`` of ``duration_ms``."""
+    unit = PARAMETER_UNITS.get(parameter, "")
+    named = parameter in names.config.names or not unit
+    return names.name(parameter if named else parameter.removesuffix(f"_{unit}"))
+
+
+class AxisLabel(str):
+    """Axis label of a swept parameter, with the words for its values where they are categories and no amounts."""
+
+    words: Mapping[float, str]
+
+    def __new__(cls, text: str, words: Mapping[float, str] | None = None) -> AxisLabel:
+        label = super().__new__(cls, text)
+        label.words = dict(words or {})
+        return label
+
+
+def words_of(parameter_label: str) -> Mapping[float, str]:
+    """The words for the values of a swept parameter, from the label of its axis; none for amounts."""
+    return parameter_label.words if isinstance(parameter_label, AxisLabel) else {}
+
+
+def swept_label(experiment: ExperimentConfig, names: Names) -> AxisLabel:
+    """Axis label of what an experiment varies; true and false are the categories yes and no."""
+    truths = all(isinstance(value, bool) for value in experiment.values)
+    words = {float(value): value_label(value) for value in experiment.values} if truths else None
+    return AxisLabel(parameter_label(experiment.parameter, names), words)
+
+
+def parameter_label(parameter: str, names: Names) -> str:
+    """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
+    unit = PARAMETER_UNITS.get(parameter, "")
+    name = parameter_name(parameter, names)
+    return f"{name} ({unit})" if unit else name
+
+
+def at_value(parameter_label: str, value: float) -> str:
+    """A value of a swept parameter with its unit, from the label of its axis: ``duration 40 ms``."""
+    if value in words_of(parameter_label):
+        return f"{parameter_label}: {words_of(parameter_label)[value]}"
+    label, unit = split_unit(parameter_label)
+    return f"{label} {value_label(value)} {unit}".strip()
+
+
+def split_unit(parameter_label: str) -> tuple[str, str]:
+    """A label without its unit, and the unit: the last brackets, if there are no blanks in them."""
+    label, _, unit = parameter_label.rpartition(" (")
+    if not label or " " in unit or not unit.endswith(")"):
+        return str(parameter_label), ""
+    return label, unit.removesuffix(")")
+
+
+def value_label(value: bool | float, parameter_label: str = "") -> str:
+    """A number as short as it can be said; of categories, the word."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return words_of(parameter_label).get(value, f"{value:.6g}")
+
+
+def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool = False) -> list[str]:
+    """What tells each condition from the others; the model's name where there is one condition only.
+
+    Where parameters are varied one at a time, the base is named by all of them and each other condition by its own.
+
+    Args:
+        conditions: the conditions that are compared.
+        names: what knows the names to show.
+        lines: one line a parameter, for titles.
+    """
+    base = find_base([condition.differing for condition in conditions])
+    labels = []
+    for number, condition in enumerate(conditions):
+        shown = list(condition.differing)
+        if base is not None and number != base:
+            shown = changes(conditions[base].differing, condition.differing)
+        parts = [assignment(name, condition, names) for name in shown]
+        labels.append(
+            ("\n" if lines else ", ").join(parts or [condition.config.model.name.rpartition(":")[2]])
+        )
+    return labels
+
+
+def assignment(parameter: str, condition: Condition, names: Names) -> str:
+    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that say what they are stand alone.
+
+    Args:
+        parameter: its dotted name, e.g. ``model.args.tau``.
+        condition: the condition, which has a value of it.
+        names: what knows the names to show.
+    """
+    value = condition.differing[parameter]
+    if parameter in PLAIN:
+        plain = str(value).rpartition(":")[2] if parameter == "model.name" else str(value)
+        return names.config.names.get(plain, plain)
+    text = _text(value, names)
+    label = names.name(parameter.rpartition(".")[2])
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        unit = parameter_unit(parameter, condition.config)
+        return f"{label} = {text} {unit}".strip()
+    return f"{label}: {text}"
+
+
+def level_label(parameter: str, value: Any, names: Names) -> str:
+    """The value of a parameter of the model, without the parameter and its unit."""
+    if parameter in PLAIN:
+        return names.config.names.get(str(value), str(value).rpartition(":")[2])
+    return _text(value, names)
+
+
+def model_parameter_label(parameter: str, config: RunConfig, names: Names) -> str:
+    """A parameter of the model by its dotted name, with its unit: ``recurrence delay (ms)``."""
+    unit = parameter_unit(parameter, config)
+    label = (
+        names.name(parameter.rpartition(".")[2]) if parameter not in PLAIN else parameter.partition(".")[0]
+    )
+    return f"{label} ({unit})" if unit else label
+
+
+def parameter_unit(parameter: str, config: RunConfig) -> str:
+    """The unit of a run's parameter by its dotted name; empty where it has none."""
+    section, _, name = parameter.rpartition(".")
+    schemas: dict[str, type[Section]] = {
+        "model.args": find_model(config.model.name).args,
+        "training": TrainingConfig,
+        "data": DataConfig,
+    }
+    field = schemas[section].model_fields.get(name) if section in schemas else None
+    extra = field.json_schema_extra if field is not None else None
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _text(value: Any, names: Names) -> str:
+    if value is None:
+        return NO_VALUE
+    if isinstance(value, (int, float)):
+        return value_label(value)
+    if isinstance(value, Mapping):
+        return " ".join(_text(part, names) for part in value.values())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(part, names) for part in value) or "none"
+    return names.name(value)

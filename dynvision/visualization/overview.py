@@ -13,17 +13,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dynvision.analysis import CLASSIFIER_LAYER
 from dynvision.analysis.conditions import comparable
+from dynvision.analysis.tables import levels
+from dynvision.errors import InputError
+from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
+from dynvision.visualization.captions import count
 from dynvision.visualization.comparison import Comparison
-from dynvision.visualization.labels import level_label, model_parameter_label
 from dynvision.visualization.layout import panel_blocks
 from dynvision.visualization.legend import add_values
-from dynvision.visualization.measure_axis import measure_label, set_measure_axis
-from dynvision.visualization.measures import draw_measure
-from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.measures import draw_measure, one_layer
+from dynvision.visualization.names import level_label, model_parameter_label, swept_label
+from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, Style
+from dynvision.visualization.tables import ExperimentTables, focus_measure
 
 SIZE = (1.3, 1.15)  # inches
+MOST_MEASURES = 3  # beside the accuracy
 MOST_COLUMNS = 5
 MOST_VALUES = 3  # lines: the lowest, the middle and the highest value of the stimulus
 BAND_CONDITIONS = "range over the other parameters"
@@ -127,3 +133,50 @@ def _draw_factor(axes: Axes, table: pd.DataFrame, colours: dict[float, str]) -> 
     else:
         axes.set_xticks(levels["number"].to_numpy(), list(levels["level"]), rotation=90)
         axes.set_xlim(-0.4, len(levels) - 0.6)
+
+
+def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """What each parameter of the model does to the main measures of one layer and to the accuracy.
+
+    Raises:
+        InputError: the runs differ in their seed at most.
+    """
+    if len(comparison.labels) < 2:
+        raise InputError(
+            f"the figure overview compares conditions, and the runs of {tables.experiment.name} are of one; leave overview "
+            "out of --figures, or run a sweep, e.g. snakemake --config category=rctype"
+        )
+    metrics = one_layer(tables.measures(comparison), style, tables.experiment.config.focus_layer)
+    of_layer = levels(metrics.loc[metrics["layer"] != CLASSIFIER_LAYER, "measure"])
+    first = focus_measure(metrics, tables.experiment, style)
+    chosen = [first, *(name for name in of_layer if name != first)][:MOST_MEASURES] + ["accuracy_peak"]
+    metrics = metrics[metrics["measure"].isin(chosen) & metrics["value"].isin(some_values(metrics["value"]))]
+    metrics = metrics.assign(measure=pd.Categorical(metrics["measure"].astype(str), chosen)).sort_values(
+        "measure", kind="stable"
+    )
+    table, label = factor_levels(metrics, comparison, style), swept_label(tables.experiment.config, style)
+    with style.context():
+        figure = overview_figure(table, comparison, style, label)
+    return Drawn("overview", figure, table, overview_caption(table, label))
+
+
+def overview_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the overview of a sweep."""
+    layers = [layer for layer in levels(table["layer"]) if layer != "classifier"]
+    how = (
+        "Each parameter is varied alone; the grey line marks the network as configured."
+        if table["is_base"].any()
+        else "Points are means over the other parameters, and vertical bars show the range over them."
+        if table["band"].eq("range over the other parameters").any()
+        else ""
+    )
+    of_seeds = table["n_seeds"].max()
+    seeds = (
+        f" Means over {count(of_seeds, 'seed')}; bars show the range."
+        if of_seeds > 1 and "alone" in how
+        else ""
+    )
+    return (
+        f"What the parameters of the model (columns) do to the measures (rows) of {', '.join(layers)} and to the accuracy, "
+        f"one line for each of some values of {parameter_label}. {how}{seeds}"
+    )

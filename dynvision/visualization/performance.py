@@ -9,12 +9,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.visualization.comparison import Row
-from dynvision.visualization.courses import draw_courses, set_time_axis
+from dynvision.visualization.captions import course_band_sentence, stimulus_sentence
+from dynvision.visualization.comparison import Comparison, Row
+from dynvision.visualization.courses import (
+    draw_courses,
+    draw_stimulus,
+    n_bars,
+    set_time_axis,
+    stimulus_handles,
+)
 from dynvision.visualization.layout import condition_blocks
 from dynvision.visualization.legend import add_legend_below, add_values
-from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
+from dynvision.visualization.names import swept_label
+from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import MUTED, Style
+from dynvision.visualization.tables import ExperimentTables
 
 PANEL_HEIGHT = 1.6
 CHANCE_ROOM = 0.48  # inches right of the panels, for the word
@@ -66,4 +75,26 @@ def say_chance(axes: Axes, chance: float) -> None:
         va="center",
         fontsize=6.5,
         color=MUTED,
+    )
+
+
+def draw_performance(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """Accuracy over time."""
+    table = comparison.average(
+        tables.accuracy, ["parameter", "value", "time_ms", "stimulus_on", "mask_on", "chance"]
+    )
+    label = swept_label(tables.experiment.config, style)
+    with style.context():
+        figure = performance_figure(table, comparison.rows, style, label)
+    return Drawn("performance", figure, table, performance_caption(table, label))
+
+
+def performance_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of performance."""
+    chances = sorted({round(float(chance), 4) for chance in table["chance"]})
+    level = " or ".join(f"{100 * chance:.3g} %" for chance in chances)
+    return (
+        "Part of the images that are classified correctly at each moment, including the times without a "
+        f"stimulus, one line for each value of {parameter_label}. The dashed line is chance ({level}). "
+        f"{stimulus_sentence(table, parameter_label)} {course_band_sentence(table)}"
     )

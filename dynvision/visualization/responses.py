@@ -9,12 +9,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dynvision.visualization.comparison import Row
-from dynvision.visualization.courses import draw_courses, set_time_axis
+from dynvision.visualization.captions import columns_phrase, course_band_sentence, stimulus_sentence
+from dynvision.visualization.comparison import Comparison, Row
+from dynvision.visualization.courses import (
+    draw_courses,
+    draw_stimulus,
+    n_bars,
+    set_time_axis,
+    stimulus_handles,
+)
 from dynvision.visualization.layout import condition_blocks
 from dynvision.visualization.legend import add_legend_below, add_values
-from dynvision.visualization.stimulus_bar import draw_stimulus, n_bars, stimulus_handles
+from dynvision.visualization.names import swept_label
+from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import Style
+from dynvision.visualization.tables import ExperimentTables, focus_layer
 
 PANEL_HEIGHT = 0.95
 MOST_PANELS = 48  # beyond, one layer is shown
@@ -57,3 +66,25 @@ def _top(of_layer: pd.DataFrame) -> float:
     """Upper end of the y axis of a layer."""
     top = np.nanmax(of_layer[["mean", "high"]].to_numpy(), initial=0.0)
     return float(1.06 * top) if np.isfinite(top) and top > 0 else 1.0
+
+
+def draw_responses(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """Responses of the layers over time; of a large sweep, of one layer."""
+    table = tables.courses(comparison)
+    n_panels = table["layer"].nunique() * sum(len(row.titles) for row in comparison.rows)
+    if n_panels > MOST_PANELS:
+        table = table[table["layer"] == focus_layer(table, tables.experiment, style)].reset_index(drop=True)
+    label = swept_label(tables.experiment.config, style)
+    with style.context():
+        figure = responses_figure(table, comparison.rows, style, label)
+    return Drawn("responses", figure, table, responses_caption(table, label))
+
+
+def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of responses."""
+    return (
+        f"Responses of the layers (rows) over time{columns_phrase(table)}, one line for each value of {parameter_label}. "
+        "A response is the mean absolute activity of all units of a layer, in the model's own unit (a.u.), "
+        "averaged over images. The sample at a time is the response to everything that was shown up to then. "
+        f"{stimulus_sentence(table, parameter_label)} {course_band_sentence(table)}"
+    )

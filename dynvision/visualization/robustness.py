@@ -13,14 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynvision.analysis.accuracy import QUANTITIES
-from dynvision.visualization.captions import MOST_BANDS
-from dynvision.visualization.comparison import Row
-from dynvision.visualization.labels import words_of
+from dynvision.visualization.axes import set_parameter_axis
+from dynvision.visualization.captions import MOST_BANDS, course_band_sentence
+from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import add_conditions, add_legend, add_legend_below, line_handle
-from dynvision.visualization.parameter_axis import set_parameter_axis
+from dynvision.visualization.names import swept_label, words_of
 from dynvision.visualization.performance import set_accuracy_axis
-from dynvision.visualization.style import BAND_ALPHA, PAPER, LineStyle
+from dynvision.visualization.save import Drawn
+from dynvision.visualization.style import BAND_ALPHA, PAPER, LineStyle, Style, condition_colours
+from dynvision.visualization.tables import ExperimentTables
 
 SIZE = (1.9, 1.5)
 NETWORKS: dict[str, tuple[LineStyle, str]] = {
@@ -116,3 +118,29 @@ def _set_axis(axes: Axes, quantity: str, chances: np.ndarray, latest: float) -> 
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     else:
         axes.set_ylim(0, 1.08 * latest if latest > 0 else 1)
+
+
+def draw_robustness(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
+    """Peak accuracy, its time and its confidence, with the feedforward-only twin."""
+    keys = ["parameter", "network", "quantity", "value", "chance"]
+    table = comparison.average(tables.moments, keys)
+    label = swept_label(tables.experiment.config, style)
+    colours = [condition_colours(comparison, style, row) for row in comparison.rows]
+    with style.context():
+        figure = robustness_figure(table, comparison.rows, colours, label)
+    return Drawn("robustness", figure, table, robustness_caption(table, label))
+
+
+def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
+    """Caption of the figure of robustness."""
+    twin = (
+        " Dashed, with open markers: the same weights without recurrence and feedback."
+        if table["network"].nunique() > 1
+        else " The feedforward-only twin of this experiment was not run."
+    )
+    return (
+        f"The highest accuracy at any one time from stimulus onset, the time at which it is reached, and the mean "
+        f"probability of the guess at that time, against {parameter_label}. The time is chosen on the same images, so that "
+        f"the accuracy lies above that on other images, the more so the fewer the images.{twin} The grey line is chance. "
+        f"{course_band_sentence(table, table['condition'].nunique())}"
+    )

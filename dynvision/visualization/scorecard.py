@@ -18,9 +18,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS
+from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
 from dynvision.visualization.legend import line_handle
-from dynvision.visualization.measure_axis import measure_label, set_measure_axis
-from dynvision.visualization.parameter_axis import set_parameter_axis
 from dynvision.visualization.style import GUIDE, INK, MARKERS, MUTED, PAPER, VERDICTS, Style
 
 PANEL = (1.75, 1.25)  # inches
@@ -196,3 +195,17 @@ def scorecard_figure(card: pd.DataFrame, style: Style) -> Figure:
 
 def _box(x: float, y: float, width: float, colour: str) -> Rectangle:
     return Rectangle((x + 0.03, y + 0.06), width - 0.06, 0.88, facecolor=colour, edgecolor="none")
+
+
+def scorecard_caption(card: pd.DataFrame) -> str:
+    """Caption of the scorecard."""
+    signs = card[card["kind"] == "sign"]
+    passed = int((signs["verdict"] == "yes").sum())
+    sources = "; ".join(dict.fromkeys(source for source in card["source"].dropna() if source))
+    return (
+        f"Scorecard of {card['run_id'].iloc[0]}: {passed} of {len(signs)} sign tests are as in cortex. "
+        "Top: sign tests with their statistic, above 0 as in cortex; unclear where its 95 % interval reaches 0. "
+        "Middle: measures of the mean response over images (filled, with 95 % intervals over images) and of cortex (open, "
+        "dashed, in the colour of the layer that it is compared with). Bottom: single numbers as network over cortex; "
+        f"arrows are beyond the axis, ≈ marks values quoted from memory. Sources: {sources}."
+    )

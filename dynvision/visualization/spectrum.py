@@ -12,18 +12,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from dynvision.config.run import RunConfig
+from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import MOST_COLUMNS, panel_grid, panel_width, wrapped
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, MUTED, PAPER, Style
+from dynvision.visualization.tables import read_dynamics
 
+COLUMNS = ("layer", "point", "real", "imag", "modulus", "time_constant_ms")
 POINTS: dict[str, tuple[str, bool]] = {
     "stimulus": ("where the stimulus holds it", True),
     "all_active": ("all units active", False),
 }
+MOST_SPECTRA = 4  # conditions below each other
 MARGIN = 1.12  # of the largest modulus, or of the circle
 
 
-def draw_spectrum(axes: Axes, table: pd.DataFrame, colour: str, reach: float) -> None:
+def draw_eigenvalues(axes: Axes, table: pd.DataFrame, colour: str, reach: float) -> None:
     """Draw the eigenvalues of one layer.
 
     Args:
@@ -76,7 +83,7 @@ def spectrum_figure(table: pd.DataFrame, titles: Mapping[str, str], style: Style
             axes = grid.panels[row * n_blocks + block, column]
             free.discard(axes)
             of_panel = table[(table["condition"] == condition) & (table["layer"] == layer)]
-            draw_spectrum(axes, of_panel, colours[layer], reach)
+            draw_eigenvalues(axes, of_panel, colours[layer], reach)
             axes.set_title(style.name(layer), fontweight="bold", pad=3)
             axes.tick_params(
                 labelleft=column == 0, labelbottom=row * n_blocks + block == len(grid.panels) - 1
@@ -96,3 +103,35 @@ def spectrum_figure(table: pd.DataFrame, titles: Mapping[str, str], style: Style
         "linearised",
     )
     return grid.figure
+
+
+def draw_spectrum(
+    paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
+) -> Drawn:
+    """Leading eigenvalues of each layer, of the first seed of a few conditions, or of the base where there are many."""
+    base = comparison.base or 0
+    shown = list(range(len(comparison.labels)))
+    shown = [base] if len(shown) > MOST_SPECTRA else shown
+    first = [comparison.conditions[number].run_ids[0] for number in shown]
+    table = read_dynamics(paths, first, "spectrum", COLUMNS)
+    table.insert(0, "condition", [comparison.label_of(run_id) for run_id in table["run_id"]])
+    titles = {comparison.labels[n]: comparison.labels[n] for n in shown}
+    with style.context():
+        figure = spectrum_figure(table, titles, style)
+    return Drawn("spectrum", figure, table, spectrum_caption(table))
+
+
+def spectrum_caption(table: pd.DataFrame) -> str:
+    """Caption of the spectra."""
+    radius = float(table.loc[table["point"] == "all_active", "modulus"].max())
+    stable = (
+        "All of them are inside the circle, so that each layer alone is stable."
+        if radius < 1
+        else f"The largest modulus is {radius:.3g}: that layer alone is not stable with all of its units active."
+    )
+    return (
+        "Leading eigenvalues of one step of each layer, leak and recurrent delay included. Inside the dashed circle of "
+        "modulus 1 a disturbance decays, and the faster the closer to the centre; off the real axis it oscillates. Filled: "
+        "linearised where a test image holds the layer; open: with all units above threshold, the upper bound. "
+        f"{stable}"
+    )

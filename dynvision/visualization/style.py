@@ -3,7 +3,7 @@
 Colours of named things come from the configuration's palette, and otherwise from seaborn's ``colorblind`` palette.
 Each palette has one meaning: viridis (without its pale end) the values of the swept parameter, brown those of a
 parameter of the model, plasma the depth of layers, blue from white a fraction, ``colorblind`` what has no order. The
-higher a value, the darker.
+higher a value, the darker. Conditions that differ in one number are coloured by its rank.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import matplotlib
 import seaborn
 from matplotlib.colors import to_hex
 
+from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.names import Names
 
 INK = "#222222"
@@ -130,3 +131,26 @@ class Style(Names):
             value: to_hex(palette(low + (high - low) * (rank + start) / last))
             for rank, value in enumerate(ascending)
         }
+
+
+def condition_colours(comparison: Comparison, style: Style, row: Row | None = None) -> dict[str, str]:
+    """Colours of the conditions of a row, or of all of them, by label."""
+    labels = list(comparison.labels if row is None else row.titles)
+    of_label = dict(zip(comparison.labels, comparison.conditions, strict=True))
+    differing = [of_label[label].differing for label in labels]
+    varied = [name for name in differing[0] if len({repr(values[name]) for values in differing}) > 1]
+    values = [[one[name] for name in varied] for one in differing]
+    if all(len(value) == 1 and _is_number(value[0]) for value in values):
+        ranks = style.graded(float(value[0]) for value in values)
+        return {label: ranks[float(value[0])] for label, value in zip(labels, values, strict=True)}
+    keys = [
+        next((str(part) for part in value if str(part) in style.config.palette), label)
+        for label, value in zip(labels, values, strict=True)
+    ]
+    keys = [key if keys.count(key) == 1 else label for key, label in zip(keys, labels, strict=True)]
+    chosen = style.colours(keys)
+    return {label: chosen[key] for label, key in zip(labels, keys, strict=True)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from dynvision.analysis import (
+    CLASSIFIER_LAYER,
     NamedExperiment,
     accuracy_courses,
     read_experiment,
@@ -19,11 +20,13 @@ from dynvision.analysis import (
     response_courses,
 )
 from dynvision.analysis.accuracy import best_moments, confusions, guess_courses
-from dynvision.analysis.tables import levels
+from dynvision.analysis.tables import levels, read_columns
 from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison
+from dynvision.visualization.names import Names
 
 CONFIG = "config.yaml"
 
@@ -99,6 +102,26 @@ class ExperimentTables:
         table = self.confusions
         return [str(number) for number in range(int(table[["label", "guess"]].to_numpy().max()) + 1)]
 
+    def courses(self, comparison: Comparison) -> pd.DataFrame:
+        """Return the responses over time, averaged over the seeds of each condition."""
+        return comparison.average(
+            self.responses, ["parameter", "value", "layer", "time_ms", "stimulus_on", "mask_on"]
+        )
+
+    def measures(self, comparison: Comparison) -> pd.DataFrame:
+        """Return the experiment's measures and those of the classifier, averaged over the seeds of each condition.
+
+        Raises:
+            InputError: the tables have none of them.
+        """
+        metrics, asked = self.metrics, self.experiment.config.measures
+        wanted = metrics["measure"].isin(asked) | (metrics["layer"] == CLASSIFIER_LAYER)
+        if not wanted.any():
+            raise InputError(
+                f"the tables of metrics have none of the measures of {self.experiment.name}; analyse them again"
+            )
+        return comparison.average(metrics[wanted], ["parameter", "value", "layer", "measure"])
+
     def _guesses(self, reduce: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         return self._of_all_runs("performance", lambda path: reduce(self._performance(path)))
 
@@ -156,4 +179,47 @@ def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     for name in {"layer", "measure"} & set(table):
         order = dict.fromkeys(level for part in parts for level in levels(part[name]))
         table[name] = pd.Categorical(table[name], list(order))
+    return table
+
+
+def focus_layer(table: pd.DataFrame, experiment: NamedExperiment, names: Names) -> str:
+    """Return the layer that the experiment names if the model has it, else the first."""
+    layers = [layer for layer in names.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
+    return experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
+
+
+def focus_measure(metrics: pd.DataFrame, experiment: NamedExperiment, names: Names) -> str:
+    """Return the measure that sums the experiment up: the configured one, else the first, of those with a value."""
+    of_layers = metrics[metrics["layer"] != CLASSIFIER_LAYER]
+    measured = levels(of_layers["measure"])
+    valued = [name for name in measured if of_layers.loc[of_layers["measure"] == name, "mean"].notna().any()]
+    configured = names.config.focus_measure.get(experiment.name, "")
+    choice = [configured, *valued, *measured] if configured in valued else [*valued, *measured]
+    return choice[0]
+
+
+def of_runs(
+    paths: ResultPaths, configs: Sequence[RunConfig], name: str, read: Callable[[Path], pd.DataFrame]
+) -> pd.DataFrame:
+    """Return one table of a file that each run has in its folder."""
+    return joined([read(paths.run(config.run_id) / name).assign(run_id=config.run_id) for config in configs])
+
+
+def read_dynamics(
+    paths: ResultPaths, run_ids: Sequence[str], name: str, columns: Sequence[str]
+) -> pd.DataFrame:
+    """Return one table of the dynamics of runs, by its name and the columns that it must have."""
+    files = [paths.dynamics(run_id) / f"{name}.parquet" for run_id in run_ids]
+    return joined(
+        [read_columns(path, ("run_id", *columns), "dynamics", "run dynvision dynamics") for path in files]
+    )
+
+
+def dynamics_of_one_run(
+    paths: ResultPaths, comparison: Comparison, name: str, columns: Sequence[str]
+) -> pd.DataFrame:
+    """Return a table of the dynamics of one run: of the base, or else of the first condition."""
+    index = comparison.base or 0
+    table = read_dynamics(paths, [comparison.conditions[index].run_ids[0]], name, columns)
+    table.insert(0, "condition", comparison.labels[index])
     return table

@@ -16,7 +16,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from dynvision.files import atomic_path
-from dynvision.visualization.glyphs import make_legible
+from dynvision.visualization.save import make_legible
 
 PANEL = 2.1  # inches
 SCORES = {"rsa": "correlation of RDMs", "encoding": "correlation of prediction and recording", "cka": "CKA"}

@@ -9,9 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dynvision.config.run import RunConfig
+from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_conditions
-from dynvision.visualization.style import MUTED, Style
+from dynvision.visualization.save import Drawn
+from dynvision.visualization.style import MUTED, Style, condition_colours
+from dynvision.visualization.tables import read_dynamics
 
 SIZE = (1.9, 1.6)
 QUANTITIES: dict[str, str] = {
@@ -19,9 +24,10 @@ QUANTITIES: dict[str, str] = {
     "autocorrelation_ms": "autocorrelation time\nunder noise (ms)",
     "spectral_radius": "spectral radius,\nall units active",
 }
+COLUMNS = ("layer", *QUANTITIES)
 
 
-def draw_timescales(axes: Axes, table: pd.DataFrame, layers: list[str], colour: str) -> None:
+def draw_along_layers(axes: Axes, table: pd.DataFrame, layers: list[str], colour: str) -> None:
     """Draw one quantity of one condition along the layers.
 
     Args:
@@ -53,7 +59,7 @@ def timescales_figure(
     for axes, (quantity, label) in zip(grid.panels[0], QUANTITIES.items(), strict=True):
         drawn = table[table["quantity"] == quantity]
         for condition in titles:
-            draw_timescales(axes, drawn[drawn["condition"] == condition], layers, colours[condition])
+            draw_along_layers(axes, drawn[drawn["condition"] == condition], layers, colours[condition])
         if quantity == "spectral_radius":
             axes.axhline(1, color=MUTED, linestyle="--", linewidth=0.8, zorder=0)
         highest = np.nanmax(drawn[["mean", "high"]].to_numpy(), initial=0.0)
@@ -69,3 +75,29 @@ def timescales_figure(
     if len(titles) > 1:
         add_conditions(grid, titles, colours, grid.blocks[0])
     return grid.figure
+
+
+def draw_timescales(
+    paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
+) -> Drawn:
+    """Time constants along the hierarchy, of all conditions."""
+    measured = read_dynamics(paths, [config.run_id for config in configs], "timescales", COLUMNS)
+    long = measured.melt(["run_id", "layer"], list(QUANTITIES), var_name="quantity", value_name="mean")
+    table = comparison.average(long, ["quantity", "layer"])
+    with style.context():
+        colours = condition_colours(comparison, style)
+        figure = timescales_figure(
+            table, dict(zip(comparison.labels, comparison.labels, strict=True)), colours, style
+        )
+    return Drawn("timescales", figure, table, timescales_caption(table))
+
+
+def timescales_caption(table: pd.DataFrame) -> str:
+    """Caption of the time constants."""
+    seeds = int(table["n_seeds"].max())
+    over = f" Lines are means over {seeds} seeds, and vertical bars show their range." if seeds > 1 else ""
+    return (
+        "Time constants from layer to layer: of the slowest mode of the layer's own step where a test image holds it; of "
+        "the units' responses to noise that is new at every step (lag at which the autocorrelation falls to 1/e); and the "
+        f"spectral radius with all units active, which is below 1 (dashed) if the layer alone is stable.{over}"
+    )

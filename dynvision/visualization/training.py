@@ -10,17 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dynvision.visualization.comparison import Row
+from dynvision.analysis import read_training
+from dynvision.analysis.bootstrap import BAND_SEEDS
+from dynvision.config.run import RunConfig
+from dynvision.runs import ResultPaths
+from dynvision.visualization.captions import count
+from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import add_conditions, add_legend_below, line_handle
-from dynvision.visualization.style import BAND_ALPHA, LineStyle
+from dynvision.visualization.save import Drawn
+from dynvision.visualization.style import BAND_ALPHA, LineStyle, Style, condition_colours
+from dynvision.visualization.tables import of_runs
 
 PANELS = {"loss": "loss", "accuracy": "accuracy (fraction of images)"}
 SPLIT_LOOKS: dict[str, tuple[LineStyle, float]] = {"train": (":", 1.0), "val": ("-", 1.5)}
 SPLIT_NAMES = {"train": "training", "val": "validation"}
 
 
-def draw_training(axes: Axes, table: pd.DataFrame, colour: str, split: str) -> None:
+def draw_epochs(axes: Axes, table: pd.DataFrame, colour: str, split: str) -> None:
     """Draw one quantity of one condition and split over epochs.
 
     Args:
@@ -52,7 +59,7 @@ def training_figure(table: pd.DataFrame, rows: Sequence[Row], colours: Sequence[
             of_panel = table[table["quantity"] == quantity]
             for (condition, split), line in of_panel.groupby(["condition", "split"], sort=False):
                 if condition in row.titles:
-                    draw_training(axes, line, of_row[str(condition)], str(split))
+                    draw_epochs(axes, line, of_row[str(condition)], str(split))
             _set_axes(axes, quantity, of_panel)
         legend = add_conditions(grid, row.titles, of_row, block)
         handles = [line_handle(SPLIT_NAMES[split], line=line) for split, (line, _) in SPLIT_LOOKS.items()]
@@ -70,4 +77,37 @@ def _set_axes(axes: Axes, quantity: str, of_panel: pd.DataFrame) -> None:
     highest = np.nanmax(of_panel[["mean", "high"]].to_numpy(), initial=0.0)
     axes.set_ylim(
         0, 1.02 if quantity == "accuracy" else 1.06 * highest if np.isfinite(highest) and highest else 1
+    )
+
+
+def draw_training(
+    paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
+) -> Drawn:
+    """Loss and accuracy over epochs, of training and validation images."""
+    return draw_training_course(of_runs(paths, configs, "training.csv", read_training), comparison, style)
+
+
+def draw_training_course(training: pd.DataFrame, comparison: Comparison, style: Style) -> Drawn:
+    """The figure of training from the columns `run_id`, `epoch` and `{train,val}_{loss,accuracy}`."""
+    quantities = [f"{split}_{quantity}" for quantity in PANELS for split in ("train", "val")]
+    long = training.melt(["run_id", "epoch"], quantities, var_name="column", value_name="mean")
+    long[["split", "quantity"]] = long["column"].str.split("_", expand=True)
+    table = comparison.average(long, ["quantity", "split", "epoch"])
+    colours = [condition_colours(comparison, style, row) for row in comparison.rows]
+    with style.context():
+        figure = training_figure(table, comparison.rows, colours)
+    return Drawn("training", figure, table, training_caption(table))
+
+
+def training_caption(table: pd.DataFrame) -> str:
+    """Caption of the figure of training."""
+    band = (
+        f" With several seeds, lines are their mean and bands reach from the lowest to the highest "
+        f"({count(table['n_seeds'].max(), 'seed')})."
+        if BAND_SEEDS in set(table["band"])
+        else ""
+    )
+    return (
+        "Loss and accuracy over the epochs of training, on training images (dotted) and on validation images "
+        f"(solid).{band}"
     )

@@ -9,10 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dynvision.config.run import RunConfig
+from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import MOST_COLUMNS, panel_grid, panel_width
 from dynvision.visualization.legend import MOST_LINES, add_legend, line_handle
+from dynvision.visualization.save import Drawn, legible_names
 from dynvision.visualization.style import INK, MUTED, Style
+from dynvision.visualization.tables import dynamics_of_one_run, names_of_classes
 
+COLUMNS = ("layer", "image", "label", "time_ms", "stimulus_on", "component", "score", "explained")
 DIM = 0.45  # opacity without a stimulus
 
 
@@ -73,3 +79,24 @@ def trajectories_figure(table: pd.DataFrame, style: Style, class_names: Sequence
         grid, [*handles, line_handle("onset", INK, "None", "o"), line_handle("without stimulus: dim", MUTED)]
     )
     return grid.figure
+
+
+def draw_trajectories(
+    paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
+) -> Drawn:
+    """Principal components in time, of one run."""
+    table = dynamics_of_one_run(paths, comparison, "trajectories", COLUMNS)
+    table = table[table["component"] <= 2].reset_index(drop=True)
+    with style.context():
+        names = names_of_classes(paths, comparison.conditions[comparison.base or 0].config)
+        figure = trajectories_figure(table, style, legible_names(names))
+    return Drawn("trajectories", figure, table, trajectories_caption(table))
+
+
+def trajectories_caption(table: pd.DataFrame) -> str:
+    """Caption of the trajectories."""
+    return (
+        f"Activity of {table['condition'].iloc[0]} in time, on the first two principal components of each layer over "
+        f"{table['image'].nunique()} images, one line an image in the colour of its class. A dot marks stimulus onset; "
+        "lines are strong while the stimulus is on. In brackets: part of the variance."
+    )

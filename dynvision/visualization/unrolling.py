@@ -8,10 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dynvision.config.run import RunConfig
+from dynvision.errors import InputError
+from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import LineStyle, Style
+from dynvision.visualization.tables import dynamics_of_one_run
 
+COLUMNS = ("layer", "time_ms", "biological", "engineering", "largest_difference", "shift_ms")
 SIZE = (2.2, 0.85)
 LOOKS: dict[str, tuple[LineStyle, float]] = {
     "biological": ("-", 1.4),
@@ -20,7 +27,7 @@ LOOKS: dict[str, tuple[LineStyle, float]] = {
 }
 
 
-def draw_unrolling(axes: Axes, table: pd.DataFrame, colour: str) -> None:
+def draw_both_times(axes: Axes, table: pd.DataFrame, colour: str) -> None:
     """Draw one layer in both times, and the engineering time shifted onto the biological one.
 
     Args:
@@ -51,7 +58,7 @@ def unrolling_figure(table: pd.DataFrame, style: Style) -> Figure:
     colours = style.depths(layers)
     grid = panel_grid(len(layers), 1, *SIZE)
     for axes, layer in zip(grid.panels[:, 0], layers, strict=True):
-        draw_unrolling(axes, table[table["layer"] == layer], colours[layer])
+        draw_both_times(axes, table[table["layer"] == layer], colours[layer])
         axes.set_ylabel(style.name(layer), fontweight="bold", fontsize=8)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
         axes.set_xlim(0, float(np.max(table["time_ms"])))
@@ -61,3 +68,32 @@ def unrolling_figure(table: pd.DataFrame, style: Style) -> Figure:
     grid.label_left("mean response of units, |r| (a.u.)")
     add_legend(grid, [line_handle(name, line=line) for name, (line, _) in LOOKS.items()])
     return grid.figure
+
+
+def draw_unrolling(
+    paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
+) -> Drawn:
+    """Engineering and biological time, of one run.
+
+    Raises:
+        InputError: the run has no engineering time.
+    """
+    table = dynamics_of_one_run(paths, comparison, "unrolling", COLUMNS)
+    if table.empty:
+        raise InputError(
+            f"run {comparison.conditions[comparison.base or 0].run_ids[0]} has no engineering time to draw: its skips are "
+            "faster than its feedforward path; leave the figure unrolling out"
+        )
+    with style.context():
+        figure = unrolling_figure(table, style)
+    return Drawn("unrolling", figure, table, unrolling_caption(table))
+
+
+def unrolling_caption(table: pd.DataFrame) -> str:
+    """Caption of the unrolling."""
+    difference = float(table["largest_difference"].max())
+    return (
+        f"Mean response of {table['condition'].iloc[0]} in biological time, with feedforward delays, and in engineering "
+        "time, without them; shifted by the delays up to a layer the two are equal (largest difference of any unit: "
+        f"{difference:.1e})."
+    )

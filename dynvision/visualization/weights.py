@@ -9,10 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.analysis.weights import ORDER
+from dynvision.analysis.weights import ORDER, read_weight_distributions
+from dynvision.config.run import RunConfig
+from dynvision.runs import ResultPaths
+from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
-from dynvision.visualization.style import GUIDE, INK, PAPER, Style
+from dynvision.visualization.save import Drawn
+from dynvision.visualization.style import GUIDE, INK, PAPER, Style, condition_colours
+from dynvision.visualization.tables import of_runs
 
 MOST_CONDITIONS = 4  # beside each other
 HALF = 0.42  # half the width of a violin
@@ -125,3 +130,37 @@ def _set_ticks(axes: Axes, largest: float) -> None:
     ticks = [-power for power in reversed(powers)] + [0.0] + powers
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
+
+
+def draw_weights(paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style) -> Drawn:
+    """Distributions of the weights of a few conditions, or of the base where there are many; of its first seed each."""
+    shown = range(len(comparison.labels))
+    if len(shown) > MOST_CONDITIONS:
+        shown = range(comparison.base or 0, (comparison.base or 0) + 1)
+    chosen = [comparison.conditions[number].run_ids[0] for number in shown]
+    of_chosen = [config for config in configs if config.run_id in chosen]
+    table = of_runs(paths, of_chosen, "weights.parquet", read_weight_distributions)
+    return draw_weight_distributions(table, comparison, style)
+
+
+def draw_weight_distributions(distributions: pd.DataFrame, comparison: Comparison, style: Style) -> Drawn:
+    """The figure of weights from a table of one run of each condition that is drawn, as `analysis.weights` makes it."""
+    table = distributions.copy()
+    table.insert(0, "condition", [comparison.label_of(run_id) for run_id in table["run_id"]])
+    density = table["n_in_bin"] / (table["bin_high"] - table["bin_low"])
+    violin = [table[name] for name in ("condition", "layer", "connection")]
+    table["density"] = density / density.groupby(violin, sort=False, observed=True).transform("max")
+    titles = {label: label for label in comparison.labels if label in set(table["condition"])}
+    colours = condition_colours(comparison, style) if len(titles) > 1 else style.colours(list(ORDER))
+    with style.context():
+        figure = weights_figure(table, titles, colours, style)
+    return Drawn("weights", figure, table, weights_caption(table))
+
+
+def weights_caption(table: pd.DataFrame) -> str:
+    """Caption of the distributions of weights."""
+    return (
+        "Distributions of the weights of each layer by the connection that they are of: violins show how many weights have "
+        "a value (each is scaled to its widest place), bars the quartiles, thin lines the middle 90 %, dots the median. "
+        "The axis is logarithmic away from zero. Biases are left out; of several seeds the first is shown."
+    )

@@ -10,10 +10,10 @@ import pytest
 from dynvision.analysis import write_table
 from dynvision.analysis.weights import weight_distributions
 from dynvision.cli import main
+from dynvision.cli.look import read_visualization
 from dynvision.config import to_yaml
 from dynvision.report import write_report
 from dynvision.runs import ResultPaths, run_config
-from dynvision.visualization.config_file import read_visualization
 from tests.analysis.example_tables import CONTRASTS, DURATIONS, example_tables
 
 LOOK = Path(__file__).parents[2] / "config" / "config_visualization.yaml"

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from dynvision.cli.look import read_visualization
 from dynvision.report import write_report
-from dynvision.visualization.config_file import read_visualization
 from tests.report.conftest import LOOK
 from tests.report.test_report_in_browser import BROWSER, browse
 from tests.report.test_report_page import Page

@@ -19,7 +19,6 @@ from dynvision.report.content import number, seconds
 from dynvision.report.prose import NO_BREAK, change_of
 from dynvision.runs import ResultPaths
 from dynvision.stimuli.stimulus import STIMULI
-from dynvision.visualization.captions import CAPTIONS, RUN_CAPTIONS
 from dynvision.visualization.tables import ExperimentTables, read_configs
 
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
@@ -283,13 +282,8 @@ def test_durations():
     ]
 
 
-def test_a_figure_without_a_caption_has_the_one_that_was_saved_with_it(folder, tmp_path, monkeypatch):
-    """A figure of one's own: everything was computed, and nothing may fail now."""
+def test_a_figure_has_the_caption_that_was_saved_in_it_and_otherwise_its_name(folder, tmp_path):
     root, run_ids = folder
-    for name in ("measures", "responses"):
-        monkeypatch.delitem(CAPTIONS, name)
-    for name in RUN_CAPTIONS.copy():
-        monkeypatch.delitem(RUN_CAPTIONS, name)
     write_report(root, ["contrast"], run_ids, tmp_path / "report.html")
     text = html.unescape((tmp_path / "report.html").read_text())
     for words in (

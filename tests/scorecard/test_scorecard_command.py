@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from dynvision.analysis.scorecard import score_run
 from dynvision.config.run import read_run_config
 from dynvision.report.plates import scorecard_plates
-from dynvision.visualization.captions import scorecard_caption
-from dynvision.visualization.scorecard import scorecard_figure
+from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
 from dynvision.visualization.style import Style
 from tests.lab import forked_command
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,13 +14,13 @@ from dynvision.analysis import (
     response_courses,
 )
 from dynvision.analysis.accuracy import best_moments, confusions, guess_courses
+from dynvision.cli.look import read_visualization
 from dynvision.config import ExperimentConfig
 from dynvision.config.measures import DEFAULT_MEASURES
-from dynvision.runs import run_config
+from dynvision.runs import ResultPaths, run_config
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.config_file import read_visualization
 from dynvision.visualization.style import Style
-from dynvision.visualization.tables import joined
+from dynvision.visualization.tables import ExperimentTables, joined
 from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, N_CLASSES, SOAS, example_tables
 
 SHIPPED = Path(__file__).parents[2] / "config" / "config_visualization.yaml"
@@ -54,7 +53,8 @@ class Example:
         if twin:
             tables["moments"] = pd.concat([tables["moments"], twins], ignore_index=True)
         class_names = [f"class {number}" for number in range(N_CLASSES)]
-        self.tables = SimpleNamespace(**tables, experiment=self.experiment, class_names=class_names)
+        self.tables = ExperimentTables(ResultPaths(Path("results")), self.experiment, configs)
+        self.tables.__dict__ |= {**tables, "class_names": class_names}  # in place of what files hold
 
 
 @cache

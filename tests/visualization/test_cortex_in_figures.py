@@ -8,10 +8,10 @@ import pytest
 
 from dynvision.analysis import NamedExperiment
 from dynvision.cli import main
+from dynvision.cli.look import read_scorecard, read_visualization
 from dynvision.config.measures import ScorecardConfig
 from dynvision.config.visualization import FIGURES
 from dynvision.config.workflow import load_workflow_config
-from dynvision.visualization.config_file import read_scorecard, read_visualization
 from dynvision.visualization.style import Style
 
 SHIPPED = Path(__file__).parents[2] / "config"

@@ -8,10 +8,10 @@ from dynvision.analysis import group_runs
 from dynvision.cli import main
 from dynvision.config import to_yaml
 from dynvision.config.visualization import DYNAMICS_FIGURES as NAMES
+from dynvision.config.visualization import FIGURES
 from dynvision.runs import ResultPaths
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.dynamics_captions import DYNAMICS_CAPTIONS
-from dynvision.visualization.dynamics_figures import DYNAMICS_FIGURES
+from dynvision.visualization.spectrum import spectrum_caption
 
 LAYERS = ("V1", "V2", "IT")
 
@@ -90,16 +90,16 @@ def results(tmp_path, run):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_is_drawn_from_its_table(results, style, name):
     paths, configs = results
-    drawn = DYNAMICS_FIGURES[name](paths, configs, compare(group_runs(configs), style), style)
-    assert drawn.name == name and drawn.caption == DYNAMICS_CAPTIONS[name](drawn.table)
+    drawn = FIGURES[name](paths, configs, compare(group_runs(configs), style), style)
+    assert drawn.name == name
     panels = [axes for axes in drawn.figure.axes if axes.axison]
     assert len(panels) == {"spectrum": 6, "timescales": 3, "trajectories": 3, "unrolling": 3}[name]
-    assert set(TABLES) == set(NAMES) == set(DYNAMICS_FIGURES) == set(DYNAMICS_CAPTIONS)
+    assert set(TABLES) == set(NAMES)
 
 
 def test_eigenvalues_are_where_they_belong(results, style):
     paths, configs = results
-    drawn = DYNAMICS_FIGURES["spectrum"](paths, configs, compare(group_runs(configs), style), style)
+    drawn = FIGURES["spectrum"](paths, configs, compare(group_runs(configs), style), style)
     points = {tuple(point) for axes in drawn.figure.axes for line in axes.lines if line.get_marker() != "None"
               for point in line.get_xydata()}  # fmt: skip
     assert points == set(drawn.table[["real", "imag"]].itertuples(index=False, name=None))
@@ -108,12 +108,12 @@ def test_eigenvalues_are_where_they_belong(results, style):
         assert circle.get_radius() == 1 and axes.get_xlim() == axes.get_ylim()
     assert "is not stable" not in drawn.caption and "stable" in drawn.caption
     table = drawn.table.assign(modulus=1.2)
-    assert "1.2: that layer alone is not stable" in DYNAMICS_CAPTIONS["spectrum"](table)
+    assert "1.2: that layer alone is not stable" in spectrum_caption(table)
 
 
 def test_time_constants_are_means_over_seeds(results, style):
     paths, configs = results
-    table = DYNAMICS_FIGURES["timescales"](paths, configs, compare(group_runs(configs), style), style).table
+    table = FIGURES["timescales"](paths, configs, compare(group_runs(configs), style), style).table
     rows = table[(table["quantity"] == "stimulus_ms") & (table["condition"] == "τ = 5 ms")].set_index("layer")
     assert rows.loc["V1", ["mean", "low", "high"]].tolist() == [10.5, 10.0, 11.0]
 
@@ -137,9 +137,9 @@ def test_the_command(results, capsys):
 def test_trajectories_name_the_classes(results, style):
     paths, configs = results
     manifest = paths.data(configs[0].data_id) / "manifest.json"
-    drawn = DYNAMICS_FIGURES["trajectories"](paths, configs, compare(group_runs(configs), style), style)
+    drawn = FIGURES["trajectories"](paths, configs, compare(group_runs(configs), style), style)
     assert [text.get_text() for text in drawn.figure.legends[0].get_texts()][:2] == ["class 0", "class 1"]
     manifest.parent.mkdir(parents=True)
     manifest.write_text('{"class_names": ["cat", "dog"]}')
-    drawn = DYNAMICS_FIGURES["trajectories"](paths, configs, compare(group_runs(configs), style), style)
+    drawn = FIGURES["trajectories"](paths, configs, compare(group_runs(configs), style), style)
     assert [text.get_text() for text in drawn.figure.legends[0].get_texts()][:2] == ["cat", "dog"]

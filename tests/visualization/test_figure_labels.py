@@ -12,18 +12,18 @@ from dynvision.config.parameter import all_parameters
 from dynvision.config.training import TrainingConfig
 from dynvision.noise import NOISES
 from dynvision.runs import run_config
-from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
-from dynvision.visualization.labels import (
+from dynvision.visualization.layout import NO_BREAK, wrapped
+from dynvision.visualization.names import (
     AxisLabel,
+    Names,
     at_value,
     condition_labels,
     parameter_label,
     split_unit,
     value_label,
 )
-from dynvision.visualization.layout import NO_BREAK, wrapped
-from dynvision.visualization.names import Names
+from dynvision.visualization.style import condition_colours
 
 CODE = {"tau", "dt", "sd", "soa", "ssnr", "bptt", "ema", "init", "args", "norm", "px", "ms", "non"}
 

@@ -10,16 +10,14 @@ from matplotlib.text import Text
 
 from dynvision.analysis import NamedExperiment
 from dynvision.analysis.courses import StimulusPeriods, what_was_shown
-from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES
+from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES, SWEEP_FIGURES
+from dynvision.visualization.axes import is_logarithmic, labels_with_room, set_measure_axis
 from dynvision.visualization.classifier import classifier_figure
-from dynvision.visualization.courses import round_step
-from dynvision.visualization.measure_axis import set_measure_axis
+from dynvision.visualization.courses import draw_stimulus, round_step
 from dynvision.visualization.measures import hides_a_line
-from dynvision.visualization.parameter_axis import is_logarithmic, labels_with_room
-from dynvision.visualization.run_figures import draw_training_course
 from dynvision.visualization.save import save_figure
-from dynvision.visualization.stimulus_bar import draw_stimulus
 from dynvision.visualization.style import STIMULUS
+from dynvision.visualization.training import draw_training_course
 from tests.analysis.example_tables import MASK_MS, SOAS
 
 KINDS = ("full", "self", "none")
@@ -389,7 +387,7 @@ def test_tick_labels_have_room():
     ("name", "n_runs", "n_layers"),
     [
         (name, *size)
-        for name in FIGURES
+        for name in (*EXPERIMENT_FIGURES, *SWEEP_FIGURES)
         for size in ((1, 2), (6, 8))
         if size[0] > 1 or name in EXPERIMENT_FIGURES
     ],

@@ -9,7 +9,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from dynvision.config.visualization import FIGURES
-from dynvision.visualization import glyphs
+from dynvision.visualization import save as glyphs
 from dynvision.visualization.save import save_figure
 
 CLASSES = [

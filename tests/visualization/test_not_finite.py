@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 import tests.visualization.conftest as conftest
-from dynvision.config.visualization import FIGURES
+from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES, SWEEP_FIGURES
 from dynvision.visualization.save import save_figure
 from tests.analysis.example_tables import example_tables
+
+OF_EXPERIMENTS = (*EXPERIMENT_FIGURES, *SWEEP_FIGURES)
 
 
 def exploding(from_ms: float, layers: tuple[str, ...]) -> Any:
@@ -30,7 +32,7 @@ def exploding(from_ms: float, layers: tuple[str, ...]) -> Any:
     return tables
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", OF_EXPERIMENTS)
 @pytest.mark.parametrize("from_ms", [20.0, -100.0])
 def test_figures_of_an_exploding_network(
     name: str, from_ms: float, run: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -191,7 +191,7 @@ def test_weights_that_cannot_be_used_are_one_sentence(results, capsys):
 
 def test_neither_analysis_nor_figures_nor_report_import_torch():
     code = (
-        "import sys, dynvision.analysis, dynvision.visualization.experiment_figures, dynvision.cli.analyse, "
+        "import sys, dynvision.analysis, dynvision.visualization.dynamics, dynvision.cli.analyse, "
         "dynvision.cli.plot, dynvision.cli.report, dynvision.report\n"
         "print([name for name in ('torch', 'pytorch_lightning') if name in sys.modules])"
     )
@@ -199,19 +199,20 @@ def test_neither_analysis_nor_figures_nor_report_import_torch():
     assert done.stdout.strip() == "[]"
 
 
-def test_captions_load_no_plotting_library():
-    code = "import sys, dynvision.visualization.captions\nprint('matplotlib' in sys.modules, 'seaborn' in sys.modules)"
+def test_names_load_no_plotting_library():
+    imported = "import sys, dynvision.visualization.tables, dynvision.report.page"
+    code = f"{imported}\nprint('matplotlib' in sys.modules, 'seaborn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
 
 
 def test_a_figure_that_has_a_name_only_is_one_sentence(results, capsys, monkeypatch):
     monkeypatch.setitem(EXPERIMENT_FIGURES, "mine", "a figure of one's own")
-    FIGURES.add("mine", "dynvision.visualization.experiment_figures:draw_mine")
+    FIGURES.add("mine", "dynvision.visualization.mine:draw_mine")
     try:
         words = ["plot", "--experiment", "contrast", "--results", str(results[0].root), "--figures", "mine"]
         assert main(words) == 2
     finally:
         FIGURES.remove("mine")
     said = capsys.readouterr().err
-    assert "experiment_figures.py has no draw_mine" in said and said.count("\n") == 1
+    assert "dynvision/visualization/mine.py has no draw_mine" in said and said.count("\n") == 1

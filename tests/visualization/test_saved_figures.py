@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dynvision.config.visualization import FIGURES
+from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES, SWEEP_FIGURES
 from dynvision.visualization.save import save_figure
+
+OF_EXPERIMENTS = (*EXPERIMENT_FIGURES, *SWEEP_FIGURES)
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,7 @@ def saved(example, run, tmp_path_factory):
     for _ in range(2):
         made = example([run(), run(tau=9.0)], "duration_ms", values=(4.0, 8.0, 16.0), n_images=5)
         folder = tmp_path_factory.mktemp("figures")
-        for draw in FIGURES.values():
+        for draw in map(FIGURES.__getitem__, OF_EXPERIMENTS):
             save_figure(draw(made.tables, made.comparison, made.style), folder, made.style)
         folders.append(folder)
     return folders
@@ -25,12 +27,12 @@ def saved(example, run, tmp_path_factory):
 
 def test_equal_figures_give_equal_bytes(saved):
     names = sorted(path.name for path in saved[0].iterdir())
-    assert names == sorted(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "csv"))
+    assert names == sorted(f"{name}.{kind}" for name in OF_EXPERIMENTS for kind in ("png", "svg", "csv"))
     for name in names:
         assert (saved[0] / name).read_bytes() == (saved[1] / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", OF_EXPERIMENTS)
 def test_text_in_svg_is_text(saved, name):
     tree = ElementTree.parse(saved[0] / f"{name}.svg")
     texts = {"".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")}

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from dynvision.cli.look import read_visualization
 from dynvision.config import VisualizationConfig
 from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.errors import InputError
-from dynvision.visualization.config_file import read_visualization
 from dynvision.visualization.style import VERDICTS, Style
 
 # Machado, Oliveira & Fernandes (2009), IEEE TVCG 15:1291, table 1, severity 1, on linear RGB

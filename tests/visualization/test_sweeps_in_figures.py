@@ -9,8 +9,8 @@ from dynvision.analysis import group_runs
 from dynvision.analysis.conditions import comparable, find_base
 from dynvision.config.visualization import FIGURES
 from dynvision.errors import InputError
-from dynvision.visualization.colours import condition_colours
 from dynvision.visualization.comparison import compare
+from dynvision.visualization.style import condition_colours
 
 KINDS = ("self", "none", "local", "depthpointwise")
 
