@@ -256,6 +256,10 @@ def _workflow_schema() -> dict[str, Any]:
         "description": schema["properties"]["category"]["description"],
         "anyOf": [*one["anyOf"], {"type": "array", "items": one}, {"type": "null"}],
     }
+    schema["properties"]["paired"] = {
+        "description": schema["properties"]["paired"]["description"],
+        "anyOf": [sweep, {"type": "array", "items": sweep}, {"type": "null"}, {"enum": ["none"]}],
+    }
     schema["properties"]["seed"]["anyOf"].append({"type": "string", "pattern": "^[0-9]+$"})
     schema["properties"]["model"] = {
         "type": "object",

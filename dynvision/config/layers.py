@@ -274,8 +274,9 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
             family: _long_model_args(args, f"model_defaults.{family}", origin)
             for family, args in mapping(values["model_defaults"], "model_defaults", origin).items()
         }
-    if "category" in values:
-        values["category"] = listed(values["category"])
+    for sweep in ("category", "paired"):
+        if sweep in values:
+            values[sweep] = listed(values[sweep])
     if "experiments" in values:
         experiments = mapping(values["experiments"], "experiments", origin)
         values["experiments"] = {

@@ -6,6 +6,9 @@
 
 A parameter is a model argument, by its long or short name, or a dotted key of ``training`` or ``data``. Short names are
 expanded in each layer, so that everything after reads long names alone.
+
+    paired: {trc: [2, 6, 10], tfb: [10, 30, 50]}         three runs: values of equal position belong together
+    paired: [{trc: [2, 6], tfb: [10, 30]}, {tau: [3, 9]}]  the product of several such groups: four runs
 """
 
 from __future__ import annotations
@@ -80,6 +83,7 @@ SECTIONS: dict[str, Mapping[str, str]] = {
 NOTHING = (None, "", "none", "null")
 
 Sweeps = dict[str, tuple[Any, ...]]
+Paired = tuple[Sweeps, ...]
 
 
 def listed(category: Any) -> list[Any]:
@@ -102,9 +106,7 @@ def resolve_sweeps(category: Any, categories: Any) -> Sweeps:
     sweeps: Sweeps = {}
     for part in listed(category):
         for parameter, values in _mapping_of(part, categories).items():
-            name = long_name(str(parameter))
-            if name.startswith("model_args."):
-                warn_if_changed(str(parameter).removeprefix("model_args."), values)
+            name = long_name(str(parameter), values, "category")
             if name in sweeps:
                 raise InputError(f"category has {parameter!r} twice; give all of its values in one list")
             sweeps[name] = tuple(values) if isinstance(values, (list, tuple)) else (values,)
@@ -113,8 +115,47 @@ def resolve_sweeps(category: Any, categories: Any) -> Sweeps:
     return sweeps
 
 
-def long_name(parameter: str) -> str:
+def resolve_paired(paired: Any) -> Paired:
+    """Return the groups of parameters that are varied together, by their dotted names, e.g. ``model_args.tau``.
+
+    Args:
+        paired: a mapping of parameters to equally long lists of values, or a list of such mappings.
+
+    Raises:
+        InputError: lists of a group differ in length or are empty, or a parameter is given twice.
+    """
+    groups: list[Sweeps] = []
+    for part in listed(paired):
+        if not isinstance(part, Mapping):
+            raise InputError(
+                "paired must map parameters to equally long lists of values, e.g. {trc: [2, 6], tfb: [10, 30]}, or be a "
+                f"list of such mappings, not {part!r}"
+            )
+        group: Sweeps = {}
+        for parameter, values in part.items():
+            name = long_name(str(parameter), values, "paired")
+            if any(name in other for other in (*groups, group)):
+                raise InputError(f"paired has {parameter!r} twice; remove one of them")
+            if not isinstance(values, (list, tuple)) or not values:
+                raise InputError(
+                    f"paired: {parameter} must be a list of values, one for each run, not {values!r}"
+                )
+            group[name] = tuple(values)
+        if len({len(values) for values in group.values()}) > 1:
+            found = ", ".join(f"{name}: {len(values)}" for name, values in group.items())
+            raise InputError(f"paired: lists of one group must be equally long, but have lengths {found}")
+        if group:
+            groups.append(group)
+    return tuple(groups)
+
+
+def long_name(parameter: str, values: Any, key: str) -> str:
     """The dotted name of a parameter: ``rctype`` is ``model_args.recurrence_type``.
+
+    Args:
+        parameter: as it is given.
+        values: what it is given, for a warning where a short name had another meaning.
+        key: where it is given: category, paired or search.parameters.
 
     Raises:
         InputError: it is a key of ``training`` or ``data`` without that word in front, or is varied elsewhere.
@@ -124,10 +165,12 @@ def long_name(parameter: str) -> str:
         section, rest = "model_args", parameter
     first, dot, inner = rest.partition(".")
     if section == "data" and first == "name":
-        raise InputError("category: data.name is varied by the key data_name; give it a list")
+        raise InputError(f"{key}: data.name is varied by the key data_name; give it a list")
     for other, schema in (("training", TrainingConfig), ("data", DataConfig)):
         if section == "model_args" and first in {*schema.model_fields, *SECTIONS[other]} - {"name"}:
-            raise InputError(f"category: {parameter} is no model argument; write {other}.{parameter}")
+            raise InputError(f"{key}: {parameter} is no model argument; write {other}.{parameter}")
+    if section == "model_args":
+        warn_if_changed(rest, values)
     return f"{section}.{SECTIONS[section].get(first, first)}{dot}{inner}"
 
 

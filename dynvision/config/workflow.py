@@ -26,7 +26,14 @@ from dynvision.config.measures import ScorecardConfig
 from dynvision.config.model import DyRCNNArgs
 from dynvision.config.models import find_model
 from dynvision.config.section import Section, key, validate
-from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, Sweeps, resolve_sweeps
+from dynvision.config.sweep import (
+    MODEL_ALIASES,
+    TRAINING_ALIASES,
+    Paired,
+    Sweeps,
+    resolve_paired,
+    resolve_sweeps,
+)
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.transforms import Classes, class_list, resolve_transform
 from dynvision.config.visualization import VisualizationConfig
@@ -54,6 +61,10 @@ class WorkflowConfig(Section):
         {}, "defaults by family of models or by model, below model_args"
     )
     category: Sweeps = key({}, "sweeps of one parameter at a time: a name, or parameter: [values]")
+    paired: Paired = key(
+        (),
+        "parameters whose lists of values advance together, {parameter: [values], ...}, or a list of such groups",
+    )
     categories: dict[str, dict[str, Any]] = key({}, "sweeps that can be named in category")
     data_name: tuple[str, ...] = key(
         ("digits",), f"data set or data sets: {', '.join(DATASETS)}, folder:<path>"
@@ -83,9 +94,14 @@ class WorkflowConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _sweeps_are_resolved(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or "category" not in values:
+        if not isinstance(values, Mapping):
             return values
-        return {**values, "category": resolve_sweeps(values["category"], values.get("categories") or {})}
+        resolved: dict[str, Any] = {}
+        if "category" in values:
+            resolved["category"] = resolve_sweeps(values["category"], values.get("categories") or {})
+        if "paired" in values:
+            resolved["paired"] = resolve_paired(values["paired"])
+        return {**values, **resolved}
 
     @field_validator("mode", mode="before")
     @classmethod

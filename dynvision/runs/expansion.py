@@ -19,9 +19,10 @@ from dynvision.files import expanded
 
 
 def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
-    """All runs of a workflow by run id: the product of models, data sets, seeds and lists in ``model_args``.
+    """All runs of a workflow by run id: the product of models, data sets, seeds, lists in ``model_args``, and ``paired``.
 
-    Each of them is followed by those that differ from it in one value of ``category``.
+    Each group of ``paired`` is one factor of the product. Each run is followed by those that differ from it in one value of
+    ``category``.
 
     Raises:
         InputError: any run is not possible.
@@ -40,10 +41,15 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         defaults = workflow.defaults_of(model)
         own = workflow.sections(model, data)
         model_args, data_settings = split_input_dims(own["model_args"], own["data"])
-        swept = _swept(model_args, workflow.category)
-        for seed, *chosen in itertools.product(workflow.seed, *swept.values()):
-            args = {**defaults, **model_args, **dict(zip(swept, chosen, strict=True))}
-            base = {"model_args": args, "data": data_settings, "training": own["training"]}
+        factors = _factors(workflow, model_args)
+        for seed, *chosen in itertools.product(workflow.seed, *factors):
+            base = {
+                "model_args": {**defaults, **model_args},
+                "data": data_settings,
+                "training": own["training"],
+            }
+            for name, value in itertools.chain.from_iterable(chosen):
+                base = replace_value(base, name, value)
             for name, value in variants:
                 run = _variant(workflow, model, data, seed, base, name, value)
                 used = (model, *run.plugins)
@@ -54,21 +60,38 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     return runs
 
 
-def _swept(model_args: Mapping[str, Any], category: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are lists of values, each of which is a run.
+def _factors(workflow: WorkflowConfig, model_args: Mapping[str, Any]) -> list[list[list[tuple[str, Any]]]]:
+    """Return what varies together and what independently.
+
+    Returns:
+        The factors of the product of runs. Each is a list of choices, and a choice a list of parameters with their values.
 
     Raises:
-        InputError: a list is empty, or the argument is varied by ``category`` as well.
+        InputError: a list is empty, or two of ``model_args``, ``paired`` and ``category`` vary a parameter.
     """
-    swept = {name: value for name, value in model_args.items() if isinstance(value, (list, tuple))}
+    swept = {
+        f"model_args.{name}": values
+        for name, values in model_args.items()
+        if isinstance(values, (list, tuple))
+    }
+    paired = {name for group in workflow.paired for name in group}
     for name, values in swept.items():
         if not values:
-            raise InputError(f"model_args.{name} is an empty list; give it at least one value")
-        if f"model_args.{name}" in category:
-            raise InputError(
-                f"model_args.{name} is a list and category varies it as well; remove one of them"
-            )
-    return swept
+            raise InputError(f"{name} is an empty list; give it at least one value")
+        for other, names in {"category": {*workflow.category}, "paired": paired}.items():
+            if name in names:
+                raise InputError(f"{name} is a list and {other} varies it as well; remove one of them")
+    for name in paired & {*workflow.category}:
+        raise InputError(f"paired and category both vary {name}; remove one of them")
+    alone = [[[(name, value)] for value in values] for name, values in swept.items()]
+    together = [
+        [
+            [(name, values[number]) for name, values in group.items()]
+            for number in range(len(next(iter(group.values()))))
+        ]
+        for group in workflow.paired
+    ]
+    return alone + together
 
 
 def _variant(

@@ -26,6 +26,7 @@ BASE: dict[str, Any] = {
     },
     "model_defaults": {"DyRCNN": {"tff": 0, "dt": 2}},
     "category": [{"model_args.tsk": [0, 4]}, "slow"],
+    "paired": [{"tff": [0, 2], "training.weight_decay": [0, 0.1]}],
     "categories": {"slow": {"training.learning_rate": [0.001, 0.002]}},
     "data_name": "mnist",
     "data": {
