@@ -18,7 +18,13 @@ from dynvision.analysis.conditions import Condition
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.targets import cortex_course
 from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
-from dynvision.visualization.captions import CORTEX, course_band_sentence, definition, stimulus_sentence
+from dynvision.visualization.captions import (
+    CORTEX,
+    band_sentence,
+    course_band_sentence,
+    definition,
+    stimulus_sentence,
+)
 from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.courses import (
     TIME_LABEL,
@@ -30,7 +36,7 @@ from dynvision.visualization.courses import (
 )
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend_below, add_values, line_handle
-from dynvision.visualization.measures import draw_measure
+from dynvision.visualization.measures import draw_measure, intervals_drawn
 from dynvision.visualization.names import at_value, swept_label, words_of
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import INK, MUTED, Style, condition_colours
@@ -201,8 +207,17 @@ def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
         f"Left: the layers{whose} above each other, each scaled to its own maximum, so that their time courses can be "
         f"compared. Middle: the response of {layer} at each value of {parameter_label}. Right: {MEASURES[measure].label} "
         f"of {layer}{lines}; it is the {definition(measure, measured)}.{_beside(table)} "
-        f"{stimulus_sentence(courses, parameter_label)} {course_band_sentence(table)}"
+        f"{stimulus_sentence(courses, parameter_label)} {_intervals(table, parameter_label)}"
     )
+
+
+def _intervals(table: pd.DataFrame, parameter_label: str) -> str:
+    """What intervals show: bands of the courses, and bands or vertical bars of the measure."""
+    courses = table[table["measure"] == "response"]
+    measured = table[(table["measure"] != "response") & (table["condition"] != CORTEX)]
+    drawn = intervals_drawn(measured["value"].nunique(), not words_of(parameter_label))
+    of_courses, of_measure = course_band_sentence(courses), band_sentence(measured, drawn)
+    return of_courses if of_courses == of_measure else f"Middle: {of_courses} Right: {of_measure}"
 
 
 def _beside(table: pd.DataFrame) -> str:

@@ -46,6 +46,11 @@ SHARED_SIZE = (1.75, 1.3)  # inches
 COLUMN_HEIGHT = 1.05
 
 
+def intervals_drawn(n_values: int, connected: bool = True) -> str:
+    """Return how the intervals of a measure are drawn at so many values: ``bands`` or ``vertical bars``."""
+    return "bands" if connected and n_values > MOST_MARKERS else "vertical bars"
+
+
 def draw_measure(
     axes: Axes,
     table: pd.DataFrame,
@@ -68,7 +73,7 @@ def draw_measure(
     """
     line = table.sort_values("value")
     value, mean, low, high = (line[name].to_numpy(dtype=float) for name in ("value", "mean", "low", "high"))
-    many = connected and len(value) > MOST_MARKERS
+    many = intervals_drawn(len(value), connected) == "bands"
     if many:
         axes.fill_between(value, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
     else:
@@ -106,7 +111,7 @@ def measures_figure(
         colours: of the conditions of each row, for conditions that are lines.
     """
     measures = levels(table["measure"])
-    if len(rows) > 1 or sum(len(row.titles) for row in rows) > MOST_APART:
+    if _are_lines(rows):
         return _lines_of_conditions(table, rows, colours, measures, parameter_label)
     layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
     of_layer = style.depths(layers) | {CLASSIFIER_LAYER: INK}
@@ -233,24 +238,40 @@ def draw_measures(tables: ExperimentTables, comparison: Comparison, style: Style
     """The experiment's measures and the accuracies; of a large sweep, those of one layer."""
     table, label = tables.measures(comparison), swept_label(tables.experiment.config, style)
     focus = tables.experiment.config.focus_layer
-    if len(comparison.rows) > 1 or len(comparison.labels) > MOST_APART:
+    if of_conditions := _are_lines(comparison.rows):
         table = one_layer(table, style, focus)
     colours = [condition_colours(comparison, style, row) for row in comparison.rows]
     with style.context():
         figure = measures_figure(table, comparison.rows, style, label, focus, colours)
-    return Drawn("measures", figure, table, measures_caption(table, label))
+    return Drawn("measures", figure, table, measures_caption(table, label, of_conditions))
 
 
-def measures_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the figure of measures, with the definition of each."""
+def measures_caption(table: pd.DataFrame, parameter_label: str, of_conditions: bool = False) -> str:
+    """Return the caption of the figure of measures, with the definition of each.
+
+    Args:
+        table: as it was drawn.
+        parameter_label: the swept parameter with its unit.
+        of_conditions: whether a line is a condition, and not a layer.
+    """
     measures = levels(table["measure"])
     definitions = " ".join(
         f"{capital(MEASURES[name].label)}: {definition(name, table[table['measure'] == name])}."
         for name in measures
     )
+    layers = [layer for layer in levels(table["layer"]) if layer != CLASSIFIER_LAYER]
+    lines = f"condition, of {' and '.join(layers)}" if of_conditions else "layer"
+    hidden = any(hides_a_line(drawn) for _, drawn in table.groupby("measure", observed=True))
+    heavier = (
+        "Where lines have the same values, those below are heavier. " if hidden and not of_conditions else ""
+    )
+    drawn = intervals_drawn(table["value"].nunique(), not words_of(parameter_label))
     return (
         f"Measures of the responses against {parameter_label}, one panel for each measure and one line for each "
-        f"layer; accuracies are those of the classifier. {definitions} "
-        "Where lines have the same values, those below are heavier. "
-        f"{band_sentence(table).replace('Bands show', 'Vertical bars show').replace('bands show', 'vertical bars show')}"
+        f"{lines}; accuracies are those of the classifier. {definitions} {heavier}{band_sentence(table, drawn)}"
     )
+
+
+def _are_lines(rows: Sequence[Row]) -> bool:
+    """Return whether conditions are lines in common panels, because there are too many for panels of their own."""
+    return len(rows) > 1 or sum(len(row.titles) for row in rows) > MOST_APART

@@ -128,10 +128,10 @@ def draw_robustness(tables: ExperimentTables, comparison: Comparison, style: Sty
     colours = [condition_colours(comparison, style, row) for row in comparison.rows]
     with style.context():
         figure = robustness_figure(table, comparison.rows, colours, label)
-    return Drawn("robustness", figure, table, robustness_caption(table, label))
+    return Drawn("robustness", figure, table, robustness_caption(table, label, comparison.rows))
 
 
-def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
+def robustness_caption(table: pd.DataFrame, parameter_label: str, rows: Sequence[Row]) -> str:
     """Caption of the figure of robustness."""
     twin = (
         " Dashed, with open markers: the same weights without recurrence and feedback."
@@ -142,5 +142,5 @@ def robustness_caption(table: pd.DataFrame, parameter_label: str) -> str:
         f"The highest accuracy at any one time from stimulus onset, the time at which it is reached, and the mean "
         f"probability of the guess at that time, against {parameter_label}. The time is chosen on the same images, so that "
         f"the accuracy lies above that on other images, the more so the fewer the images.{twin} The grey line is chance. "
-        f"{course_band_sentence(table, table['condition'].nunique())}"
+        f"{course_band_sentence(table, max(len(row.titles) for row in rows))}"
     )

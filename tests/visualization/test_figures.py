@@ -14,7 +14,7 @@ from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES, SWEEP_FI
 from dynvision.visualization.axes import is_logarithmic, labels_with_room, set_measure_axis
 from dynvision.visualization.classifier import classifier_figure
 from dynvision.visualization.courses import draw_stimulus, round_step
-from dynvision.visualization.measures import hides_a_line
+from dynvision.visualization.measures import hides_a_line, measures_caption
 from dynvision.visualization.save import save_figure
 from dynvision.visualization.style import STIMULUS
 from dynvision.visualization.training import draw_training_course
@@ -205,6 +205,35 @@ def test_of_sixty_values_there_is_a_colour_bar_and_no_legend_of_sixty_lines(exam
     assert "intervals are in the CSV" in drawn.caption
     few = draw(name, example([run()], n_images=2))
     assert not [axes for axes in few.figure.axes if axes.images]
+
+
+def test_captions_say_what_intervals_are_drawn_as(example, run):
+    """Bands where a line has many values, vertical bars otherwise; what is drawn of courses says nothing of measures."""
+    few, many = (example([run()], values=values, n_images=3) for values in (None, SIXTY))
+    measures = draw("measures", few)
+    assert "Vertical bars show" in measures.caption and "ands show" not in measures.caption.replace(
+        "bars show", ""
+    )
+    assert any(axes.collections for axes in measures.figure.axes)
+    assert (
+        "Bands show" in draw("measures", many).caption
+        and "ertical bars" not in draw("measures", many).caption
+    )
+    caption = draw("dynamics", few).caption
+    assert "Middle: Bands show" in caption and "Right: Vertical bars show" in caption
+    caption = draw("dynamics", many).caption
+    assert "Middle: Of so many lines" in caption and "Right: Bands show" in caption
+
+
+def test_a_caption_speaks_of_heavier_lines_only_where_there_are_some(example, run):
+    table = draw("measures", example([run()], n_images=3)).table
+    peaks = table[table["measure"] == "peak"].reset_index(drop=True)
+    apart = peaks.assign(mean=peaks["mean"] + peaks["layer"].cat.codes)
+    same = peaks.assign(mean=0.5)
+    assert "heavier" not in measures_caption(apart, "contrast") and "heavier" in measures_caption(
+        same, "contrast"
+    )
+    assert "heavier" not in measures_caption(same, "contrast", of_conditions=True)
 
 
 def test_sixty_stimulus_bars_are_no_higher_than_an_inch(example, run):
