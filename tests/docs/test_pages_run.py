@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import dynvision.models.dyrcnn  # noqa: F401  once, before the forks
+from dynvision import model_components
 from dynvision.analysis import MEASURES
+from dynvision.cli import command_module
 from dynvision.config import DyRCNNArgs, ExperimentConfig, TrainingConfig
+from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES
+from dynvision.noise.blend import NoiseConfig
 from dynvision.stimuli import STIMULI
 from tests.docs.page_script import FENCE, ROOT, run_page
 
@@ -38,30 +44,61 @@ def test_every_fence_of_a_page_is_read(page: Path) -> None:
     assert len(re.findall(r"^```\w", text, re.MULTILINE)) == len(FENCE.findall(text)) > 0
 
 
-def test_new_names_exist() -> None:
+TABLE = re.findall(
+    r"^\| (.*) \| (.*) \|$", (DOCS / "differences.md").read_text(encoding="utf-8"), re.MULTILINE
+)[2:]
+NEW_NAMES = sorted({word for _, new in TABLE for word in re.findall(r"`([^`]+)`", new)})
+SECTIONS = {"training": TrainingConfig, "noise": NoiseConfig}
+KNOWN = {
+    *DyRCNNArgs.model_fields,
+    *ExperimentConfig.model_fields,
+    *NoiseConfig.model_fields,
+    *STIMULI,
+    *(key for stimulus in STIMULI.values() for key in stimulus.model_fields),
+    *MEASURES,
+    *PERFORMANCE.names,
+    *RESPONSES.names,
+    *get_args(DyRCNNArgs.model_fields["feedback"].annotation),
+    *RECURRENCE_TYPES,
+    *re.findall(
+        r"\w+\.parquet", (ROOT / "workflow" / "rules" / "experiments.smk").read_text(encoding="utf-8")
+    ),
+    *model_components.__all__,
+}
+
+
+def exists(name: str) -> bool:
+    """Whether a name of the table is one of the package, the command line, the configuration, the tables or the files."""
+    first, _, rest = name.partition(" ")
+    if rest:
+        command, *action = rest.split()
+        parser = argparse.ArgumentParser()
+        command_module(command).add_arguments(parser)
+        actions = [part for part in parser._actions if isinstance(part, argparse._SubParsersAction)]
+        return first == "dynvision" and all(action[0] in part.choices for part in actions if action)
+    if "/" in name:
+        return (ROOT / name).is_file()
+    module, _, attribute = name.rpartition(".")
+    if module in SECTIONS:
+        return attribute in SECTIONS[module].model_fields
+    if module.startswith("dynvision"):
+        return hasattr(importlib.import_module(module), attribute)
+    return name in KNOWN or name.isdigit()  # an epoch
+
+
+@pytest.mark.parametrize("name", NEW_NAMES)
+def test_a_new_name_exists(name: str) -> None:
     """In the table of names, what stands on the right is there."""
-    rows = re.findall(
-        r"^\| .* \| (.*) \|$", (DOCS / "differences.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    words = {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
-    for name in (word for word in words if re.fullmatch(r"dynvision[\w.]+", word)):
-        module, _, attribute = name.rpartition(".")
-        assert hasattr(importlib.import_module(module), attribute), name
-    for key in words & {
-        "input_adaptation",
-        "recurrence_merge",
-        "recurrence_type",
-        "retina",
-        "t_idle",
-        "feedback",
-    }:
-        assert key in DyRCNNArgs.model_fields
-    assert {"guess", "label", "confidence", "label_confidence", "correct", "label_rank"} <= {
-        *PERFORMANCE.names
-    } & words
-    assert {"mean", "sd", "layer"} <= {*RESPONSES.names} & words
-    assert {"pulse", "pair", "train"} <= {*STIMULI} & words
-    assert {"time_to_peak_ms", "peak"} <= {*MEASURES} & words
-    assert {"duration_ms", "gap_ms"} <= {*STIMULI["pair"].model_fields} & words
-    assert {"baseline_ms"} <= {*ExperimentConfig.model_fields} & words
-    assert {"trainable", "init_with_pretrained"} <= {*TrainingConfig.model_fields}
+    assert exists(name)
+
+
+def test_what_does_not_exist_is_noticed() -> None:
+    assert len(NEW_NAMES) > 40 and len(TABLE) > 20
+    for name in (
+        "t_idel",
+        "noise.refresh",
+        "dynvision weights impor",
+        "cluster/x.sh",
+        "dynvision.config.Nothing",
+    ):
+        assert not exists(name)
