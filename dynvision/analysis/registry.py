@@ -7,6 +7,7 @@ A measure's function asks for what it needs by the names of its arguments:
 | response                         | (V, ..., T)       | responses in the model's own unit                               |
 | correct                          | (V, I, T)         | whether the guess was the label                                 |
 | confidence, entropy_bits         | (V, I, T)         | probability of the guess; entropy of all probabilities          |
+| label, evidence_ms, ...          | (V, I, T)         | further columns of the table of guesses, by name (`TABLES`)     |
 | time_ms                          | (T,)              | ms from stimulus onset                                          |
 | stimulus_on                      | (V, T)            | whether the stimulus was on                                     |
 | amplitude                        | (V, T)            | contrast of the stimulus at each time, 0 where it is off        |
@@ -42,6 +43,11 @@ TABLES: dict[str, Source] = {
     "correct": "performance",
     "confidence": "performance",
     "entropy_bits": "performance",
+    "label": "performance",
+    "uncertainty": "performance",
+    "evidence_ms": "performance",
+    "evidence_lead_ms": "performance",
+    "evidence_guess": "performance",
 }
 SHARED = ("time_ms", "stimulus_on", "amplitude", "value")
 

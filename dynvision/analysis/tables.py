@@ -39,6 +39,10 @@ GUESS_COLUMNS: dict[str, Kind] = {
     "n_classes": "number",
     "confidence": "number",
     "entropy_bits": "number",
+    "uncertainty": "number",
+    "evidence_ms": "number",
+    "evidence_lead_ms": "number",
+    "evidence_guess": "number",
 }
 METRIC_COLUMNS: dict[str, Kind] = {
     **_KEYS, "layer": "text", "measure": "text", "mean": "number", "ci_low": "number", "ci_high": "number",
@@ -62,6 +66,7 @@ MAY_BE_MISSING = (  # a network whose activity explodes has no number there
     "ci_high",
     "confidence",
     "entropy_bits",
+    "uncertainty",
 )
 
 

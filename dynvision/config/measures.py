@@ -44,6 +44,10 @@ MEASURES: dict[str, str] = {
     "f2": "amplitude of the response at twice the frequency of a flicker",
     "reaction_time_confidence_ms": "time at which the probability of one class reaches one half",
     "reaction_time_entropy_ms": "time at which the entropy of the classes falls to that of two",
+    "reaction_time_accumulation_ms": "time at which the accumulated probability of one class reaches a bound",
+    "reaction_time_uncertainty_ms": "area under the evidential uncertainty of the classes",
+    "accuracy_accumulation": "accuracy of the class that reaches this bound first",
+    "speed_accuracy_range": "accuracy when the stimulus ends, less that at its onset",
 }
 # The experiments in which a measure is defined: the parameter that must vary, and how many of its values must be above 0.
 DEFINED_FOR: dict[str, tuple[str, int]] = {
@@ -59,6 +63,10 @@ DEFINED_FOR: dict[str, tuple[str, int]] = {
 NOT_OF_A_LAYER = {
     "reaction_time_confidence_ms",
     "reaction_time_entropy_ms",
+    "reaction_time_accumulation_ms",
+    "reaction_time_uncertainty_ms",
+    "accuracy_accumulation",
+    "speed_accuracy_range",
     "summation_exponent",
     "summation_r_squared",
     "mean_recovery",

@@ -185,7 +185,7 @@ class Session:
         for trial, recorder, logits in run_trials(
             self.model, part.on_screen(self.scale), self.trials, n_kept
         ):
-            records.append(TrialRecord(trial, recorder, outcomes(logits, part.labels)))
+            records.append(TrialRecord(trial, recorder, outcomes(logits, part.labels, trial.times_ms)))
             self._log_not_finite(trial, recorder)
             done += len(part)
             self.progress.at(done)

@@ -2,7 +2,8 @@
 
 responses    run_id experiment parameter value image label layer time_ms stimulus_on shown mean sd
 performance  run_id experiment parameter value image label time_ms stimulus_on shown
-             guess correct confidence label_confidence label_rank entropy_bits n_classes
+             guess correct confidence label_confidence label_rank entropy_bits uncertainty
+             evidence_ms evidence_lead_ms evidence_guess n_classes
 
 One row for each value, image, (layer) and step; time 0 is stimulus onset, a sample is labelled by the end of its step, and
 the idle time is not recorded.
@@ -18,12 +19,17 @@ the idle time is not recorded.
     confidence    its probability by softmax; label_confidence: that of the label
     label_rank    1 if the label is the guess; the label is among the k most probable classes where label_rank <= k
     entropy_bits  of the probabilities, H = - sum_k p_k log2 p_k, 0 (certain) to log2 of the number of classes
+    uncertainty   K / sum_k (1 + max(z_k, 0)) of the logits z: the vacuity of a Dirichlet distribution whose evidence they
+                  are, 1 (none) to 0 (Sensoy et al. 2018, NeurIPS, eq. 2)
+    evidence_ms   of the leading class in a race, max_k E_k, E_k(t) = dt sum of p_k over the steps in (0, t]: 50 ms is as if
+                  the class had been certain for 50 ms. evidence_lead_ms: its lead over the second; evidence_guess: the
+                  class. A step whose outputs are not finite adds nothing
     n_classes     of the network, whether they are shown or not
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +59,10 @@ PERFORMANCE = pa.schema(
         ("label_confidence", pa.float32()),
         ("label_rank", pa.int32()),
         ("entropy_bits", pa.float32()),
+        ("uncertainty", pa.float32()),
+        ("evidence_ms", pa.float32()),
+        ("evidence_lead_ms", pa.float32()),
+        ("evidence_guess", pa.int32()),
         ("n_classes", pa.int32()),
     ]
 )
@@ -95,12 +105,13 @@ def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([name]))
 
 
-def outcomes(logits: Tensor, label: Tensor) -> dict[str, np.ndarray]:
+def outcomes(logits: Tensor, label: Tensor, times_ms: Sequence[float]) -> dict[str, np.ndarray]:
     """Return columns of the table of performance.
 
     Args:
         logits: outputs, (B, T, K).
         label: class of each image, (B,).
+        times_ms: of the samples, evenly spaced, from stimulus onset, (T,).
 
     Returns:
         (B, T) by column name. Among equally probable classes the first is the more probable one, as in a guess.
@@ -124,6 +135,24 @@ def outcomes(logits: Tensor, label: Tensor) -> dict[str, np.ndarray]:
         "label_confidence": own,
         "label_rank": rank,
         "entropy_bits": (-(p * log_p).sum(dim=-1) / np.log(2)).where(known, torch.nan),
+        "uncertainty": (logits.shape[-1] / (1 + logits.clamp(min=0)).sum(dim=-1)).where(known, torch.nan),
+        **_race(p.where(known[..., None], 0.0), times_ms),
         "n_classes": torch.full_like(guess, logits.shape[-1]),
     }
     return {name: values.cpu().numpy() for name, values in columns.items()}
+
+
+def _race(p: Tensor, times_ms: Sequence[float]) -> dict[str, Tensor]:
+    """Return what accumulators of the probabilities hold, one a class, (B, T) by column name.
+
+    Args:
+        p: probabilities, (B, T, K); zeros where there are none.
+        times_ms: of the samples, (T,).
+    """
+    dt = times_ms[1] - times_ms[0] if len(times_ms) > 1 else times_ms[0]
+    after = torch.tensor([time > 1e-6 for time in times_ms], device=p.device)
+    evidence = (p.double() * (after[:, None] * dt)).cumsum(dim=1)
+    first, leader = evidence.max(dim=-1)  # the first of equal ones, as in a guess
+    second = evidence.topk(2, dim=-1).values[..., 1] if p.shape[-1] > 1 else torch.zeros_like(first)
+    leader = leader.where(first > 0, torch.full_like(leader, NO_GUESS))
+    return {"evidence_ms": first, "evidence_lead_ms": first - second, "evidence_guess": leader}

@@ -19,7 +19,7 @@ from tests.lab import Lab
 def test_outputs_that_are_not_finite_guess_nothing(bad: float) -> None:
     """Also where the label is class 0, the one that argmax takes of NaN."""
     logits = torch.tensor([[[bad, 0.0, 0.0], [bad, bad, bad], [2.0, 0.0, 0.0]]])
-    made = outcomes(logits, torch.tensor([0]))
+    made = outcomes(logits, torch.tensor([0]), [1.0, 2.0, 3.0])
     assert made["guess"].tolist() == [[NO_GUESS, NO_GUESS, 0]]
     assert made["correct"].tolist() == [[False, False, True]]
     assert made["label_rank"].tolist() == [[4, 4, 1]]  # not among the 3 most probable

@@ -44,7 +44,7 @@ def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
         cases = [experiment_trial(experiment, value, model.dt) for value in experiment.values]
         with ExperimentWriter(*paths, fixed, {}) as results:
             for case, recorder, logits in run_trials(model, batch.images, cases):
-                kept = TrialRecord(case, recorder, outcomes(logits, batch.labels))
+                kept = TrialRecord(case, recorder, outcomes(logits, batch.labels, case.times_ms))
                 results.append(kept, batch, np.array(times_ms(experiment, model.dt)))
         tables[name.removesuffix("_ecog")] = read_responses(paths[0])
     return tables
