@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from dynvision.functional.maps import resize_to_target
 from dynvision.model_components import (
     Connection,
     RecurrentConnectedConv2d,
@@ -44,8 +45,11 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     for t, frame in enumerate(frames):
         if t == model.idle_steps:  # the idle state carries no gradient
             history, heard, drives, memory = cut(history), cut(heard), cut(drives), cut(memory)
-        x = frame
+        x, below = frame, None
         for layer in model.layer_names:
+            gain = lesion(model, "feedforward", below, layer, t)
+            x = x if gain is None or x is None else x * gain
+            below = layer
             past, own = history[layer], None  # own: the state, where others hear something else
             delay = model.feedforward_delay_steps(layer)
             for name in model.layer_operations:
@@ -65,13 +69,20 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     if asked and x is not None and name == "layer" and module.recurrence_target == "output":
                         seen["conv", layer, since] = module.feedforward(x)
                     # a layer does not start by its own recurrence or by feedback
-                    x = module(x, r)
+                    gain = lesion(model, "recurrent", layer, layer, t)
+                    x = module(x, r) if gain is None or r is None else scaled_recurrence(module, x, r, gain)
                 elif isinstance(module, Connection):
                     backward = model.layer_names.index(module.source) >= model.layer_names.index(layer)
                     off = model.feedforward_only if backward else model.without_skip
                     source = heard[module.source]
                     at = t - module.delay_steps
-                    x = module(x, source[at] if at >= 0 and not off else None)
+                    r = source[at] if at >= 0 and not off else None
+                    gain = lesion(model, "feedback" if backward else "skip", module.source, layer, t)
+                    if gain is None or r is None:
+                        x = module(x, r)
+                    elif gain != "absent":
+                        h = gain * module.transform(r)
+                        x = h if x is None else module.merge(x, h)
                 elif isinstance(module, ZeroStart):
                     if x is None or t < module.n_steps:
                         x = frame.new_zeros(len(frame), *module.shape)
@@ -97,6 +108,33 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     return torch.stack([zeros if o is None else o for o in kept], dim=1), {
         layer: past[model.idle_steps :] for layer, past in heard.items()
     }
+
+
+def lesion(model, kind, source, target, t):
+    """The gain of a connection at step t: None where it is intact, "absent" where nothing ever passes."""
+    *named, pair = model.lesion.split(" ")
+    if pair != f"{source}->{target}" or named not in ([], [kind]):
+        return None
+    start, end = model.t_lesion_start, model.t_lesion_end
+    if model.lesion_gain == 0 and start is None and end is None:
+        return 0.0 if kind == "feedforward" else "absent"
+    ms = (t - model.idle_steps - model.onset_steps) * model.dt
+    inside = (start is None or ms >= start) and (end is None or ms < end)
+    return model.lesion_gain if inside else 1.0
+
+
+def scaled_recurrence(module, x, r, gain):
+    """One step of a layer whose recurrent signal is scaled."""
+    h = None if gain == "absent" else gain * module.recurrent_signal(r)
+
+    def add(x):
+        return x if h is None else module.merge(x, resize_to_target(h, x, module.target_size))
+
+    if isinstance(module, RecurrentConnection):
+        return add(x)
+    x = module.first_stage(add(x) if module.recurrence_target == "input" else x)
+    x = module.second_stage(add(x) if module.recurrence_target == "middle" else x)
+    return add(x) if module.recurrence_target == "output" else x
 
 
 def cut(state):

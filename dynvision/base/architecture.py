@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dynvision.base.hooks import check_hooks
 from dynvision.base.inputs import Origin, check_classes, check_width, linear_outputs, unknown_classes
+from dynvision.base.lesion import lesion_gain
 from dynvision.base.operations import check_operations
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
 from dynvision.base.plan import Plan, frame_plan, make_plan
@@ -145,6 +146,12 @@ class Architecture(PublishedWeights, nn.Module):
     t_feedforward: float | Mapping[str, float]
     feedforward_only: bool
     without_skip: bool
+    lesion: str
+    lesion_gain: float
+    t_lesion_start: float | None
+    t_lesion_end: float | None
+    onset_steps: int
+    idle_steps: int
     n_channels: int
     height: int
     width: int
@@ -201,7 +208,7 @@ class Architecture(PublishedWeights, nn.Module):
         Raises:
             InputError: a name that resolves to nothing.
         """
-        layers = self.chain
+        layers, gain = self.chain, lesion_gain(self)
         if not layers:
             raise InputError(
                 f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture(), or write a "
@@ -217,6 +224,7 @@ class Architecture(PublishedWeights, nn.Module):
                 {layer: self.feedforward_delay_steps(layer) for layer in layers},
                 self.feedforward_only if feedforward_only is None else feedforward_only,
                 self.without_skip,
+                None if gain is None else (self.lesion, gain),
             )
         if made.hooked:
             run = [operation.module for layer in made.layers for operation in layer.operations]

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from dynvision.base.architecture import reject_unknown_arguments
 from dynvision.base.base_model import BaseModel
 from dynvision.config.model import TemporalArgs
+from dynvision.config.models import pairs_of
 from dynvision.config.published_models import OptionallyRecurrentArgs
 from dynvision.config.section import is_by_layer, resolve_by_layer, validate
 from dynvision.model_components import RecurrentConnection, find_solver
@@ -24,6 +25,8 @@ from dynvision.model_components import RecurrentConnection, find_solver
 
 class ConfiguredModel(BaseModel):
     """The base of models with a schema; a subclass names it and implements ``_define_architecture`` from ``self.args``.
+
+    ``skips`` and ``feedbacks`` are its connections as (source, target) pairs, by which their delays can be given.
 
     Args:
         input_dims: (T, C, H, W), or (C, H, W) for the schema's number of steps.
@@ -35,6 +38,8 @@ class ConfiguredModel(BaseModel):
     """
 
     schema: ClassVar[type[TemporalArgs]]
+    skips: Sequence[tuple[str, str]] = ()
+    feedbacks: Sequence[tuple[str, str]] = ()
 
     def __init__(
         self, input_dims: Sequence[int] = (3, 224, 224), n_classes: int | None = None, **kwargs: Any
@@ -57,7 +62,13 @@ class ConfiguredModel(BaseModel):
         """
         if not self._by_layer:
             self._by_layer = {
-                name: resolve_by_layer(getattr(self.args, name), self.chain, field.default, name)
+                name: resolve_by_layer(
+                    getattr(self.args, name),
+                    self.chain,
+                    field.default,
+                    name,
+                    pairs_of(name, self.skips, self.feedbacks),
+                )
                 for name, field in self.schema.model_fields.items()
                 if is_by_layer(field) or name == "recurrence_type"
             }

@@ -125,6 +125,8 @@ class _Block:
 
     def layer(self, plan: LayerPlan, signal: Frames | None) -> Frames | None:
         """All operations of one layer over the block; returns what the next layer hears."""
+        if plan.gain is not None and signal is not None:
+            signal = plan.gain.scale(signal)
         for operation in plan.block:
             signal = self._folded(plan, operation, signal, self.first, self.end)
         begin = max(self.first, plan.start)
@@ -154,7 +156,8 @@ class _Block:
             if operation.hooked:
                 return _each_step(module, x, h, first, end)
             transform = self.padding.transform(module) if self.padding else module.transform
-            return merge_frames(x, h and self._apply(plan, operation, transform, h), module.merge)
+            h = h and self._apply(plan, operation, transform, h)
+            return merge_frames(x, h and _scaled(operation, h), module.merge)
         if operation.kind == "call":
             if not {"conv", "recurrent"}.isdisjoint(self.watch):
                 raise InputError(
@@ -167,6 +170,7 @@ class _Block:
             if h is None:
                 return x
             h = self._apply(plan, operation, module.recurrent_signal, h)
+            h = _scaled(operation, h)
             self._tell("recurrent", plan, h)
             return _merge_recurrent(module, x, h)
         if operation.kind == "begin":
@@ -337,6 +341,10 @@ def _each_step(module: nn.Module, x: Frames | None, h: Frames | None, first: int
         if any(signal is not None for signal in given):
             results.append(module(*given))
     return Frames(end - len(results), len(results), _stack(results)) if results else None
+
+
+def _scaled(operation: Operation, h: Frames) -> Frames:
+    return h if operation.gain is None else operation.gain.scale(h)
 
 
 def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:

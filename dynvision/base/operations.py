@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -19,6 +19,9 @@ from dynvision.model_components.recurrence import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, ZeroStart
+
+if TYPE_CHECKING:
+    from dynvision.base.lesion import Gain
 
 Kind = Literal[
     "apply",
@@ -40,12 +43,13 @@ NEED_TIME = (Connection, RecurrentConnection, Solver, StatefulOperation, TimedOp
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of one layer: its name, what the engine does with it, the module, and whether that has hooks."""
+    """One operation of one layer: its name, what the engine does with it, the module, whether that has hooks, its gain."""
 
     name: str
     kind: Kind
     module: nn.Module
     hooked: bool = False
+    gain: Gain | None = None  # of a lesioned connection
 
 
 def resolve_operations(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from torch import nn
 from dynvision.base.frames import Frames, ModelState
 from dynvision.base.hooks import hooked_modules
 from dynvision.base.inputs import Origin
+from dynvision.base.lesion import Gain, with_lesion
 from dynvision.base.operations import Operation, is_backward, resolve_operations
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.leaky_steps import Rectified
@@ -52,6 +53,7 @@ class LayerPlan:
     delay: int
     lateral_delay: int | None
     drive_history: int
+    gain: Gain | None = None  # of a lesioned feedforward connection to it
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -85,12 +87,16 @@ class Plan:
             (
                 layer.name,
                 tuple(
-                    tuple((operation.name, operation.kind, id(operation.module)) for operation in part)
+                    tuple(
+                        (operation.name, operation.kind, id(operation.module), operation.gain)
+                        for operation in part
+                    )
                     for part in (layer.block, layer.lateral, layer.step, layer.after, layer.output)
                 ),
                 layer.recorded,
                 layer.start,
                 layer.delay,
+                layer.gain,
             )
             for layer in self.layers
         )
@@ -103,6 +109,7 @@ def make_plan(
     feedforward_delays: Mapping[str, int],
     feedforward_only: bool = False,
     without_skip: bool = False,
+    lesion: tuple[str, Gain] | None = None,
 ) -> Plan:
     """The plan of a model.
 
@@ -112,6 +119,7 @@ def make_plan(
         feedforward_delays: delay of each layer's output, in steps.
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.
+        lesion: name and gain of a connection (:mod:`dynvision.base.lesion`).
 
     Raises:
         InputError: a connection from a layer that does not exist, feedback without a delay, or an operation out of order.
@@ -123,8 +131,14 @@ def make_plan(
     horizon = dict.fromkeys(names, 1)
     longest: int | None = None
     arrival = 0
-    for layer in names:
-        found = resolve_operations(model, layer, operations[layer], feedforward_only, without_skip, hooked)
+    resolved = {
+        layer: resolve_operations(model, layer, operations[layer], feedforward_only, without_skip, hooked)
+        for layer in names
+    }
+    scaled: str | None = None
+    if lesion is not None:
+        resolved, scaled = with_lesion(model, resolved, *lesion)
+    for layer, found in resolved.items():
         start = arrival
         for operation in found:
             if isinstance(operation, Operation) and operation.kind == "connect":
@@ -150,13 +164,15 @@ def make_plan(
         planned = _split(layer, _commute_additive(found), start, delay)
         if planned.lateral_delay is not None:
             horizon[layer] = max(horizon[layer], planned.lateral_delay)
-        layers.append(planned)
+        layers.append(replace(planned, gain=lesion[1]) if lesion is not None and layer == scaled else planned)
         starts[layer] = start
         arrival = start + delay
     for planned in layers:
         if planned.after:
             horizon[planned.heard] = horizon[planned.name]
     settled = max(starts.values()) + max([*horizon.values(), *_lengths_of_schedules(layers)]) + 1
+    if lesion is not None:
+        settled = max(settled, lesion[1].settled)
     outputs = {planned.name: planned.heard for planned in layers}
     return Plan(tuple(layers), horizon, longest, settled, outputs, hooked=hooked)
 
@@ -287,7 +303,7 @@ def scan_of(plan: LayerPlan) -> Scan | None:
     if any(operation.hooked for operation in parts):
         return None
     recurrence = None
-    if parts and parts[0].kind == "recur":
+    if parts and parts[0].kind == "recur" and parts[0].gain is None:
         recurrence = _plain_recurrence(parts.pop(0).module)
         if recurrence is None:
             return None

@@ -57,6 +57,8 @@ class TemporalBase(Recordable, Architecture):
         t_idle: null input before each presentation in ms.
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.
+        lesion, lesion_gain, t_lesion_start, t_lesion_end: a connection that is cooled, how much of its signal passes, and
+            from when to when, in ms from stimulus onset (:mod:`dynvision.base.lesion`).
         non_input_value: value of the null input.
         block_steps: steps that are computed at once; None chooses by device and size. It changes speed, not results.
         checkpoint_segments: parts of a trial whose activity is computed again in the backward pass instead of kept; 0 keeps
@@ -85,6 +87,10 @@ class TemporalBase(Recordable, Architecture):
         t_idle: float = ARGS.t_idle,
         feedforward_only: bool = ARGS.feedforward_only,
         without_skip: bool = False,
+        lesion: str = ARGS.lesion,
+        lesion_gain: float = ARGS.lesion_gain,
+        t_lesion_start: float | None = ARGS.t_lesion_start,
+        t_lesion_end: float | None = ARGS.t_lesion_end,
         non_input_value: float = ARGS.non_input_value,
         block_steps: int | None = None,
         checkpoint_segments: int = 0,
@@ -102,6 +108,9 @@ class TemporalBase(Recordable, Architecture):
         self.dt, self.tau = float(dt), tau
         self.t_feedforward, self.t_idle = t_feedforward, float(t_idle)
         self.feedforward_only, self.without_skip = feedforward_only, without_skip
+        self.lesion, self.lesion_gain = lesion, lesion_gain
+        self.t_lesion_start, self.t_lesion_end = t_lesion_start, t_lesion_end
+        self.onset_steps = 0  # of the stimulus, after the idle time; an experiment has a baseline
         self.non_input_value = float(non_input_value)
         self.block_steps, self.checkpoint_segments = block_steps, checkpoint_segments
         self.cuda_graphs, self._graphs = cuda_graphs, CudaGraphs()
@@ -111,6 +120,8 @@ class TemporalBase(Recordable, Architecture):
         self.classifier_name = "classifier"
         self._residual_override: int | None = None
         self._define_architecture()
+        if self.lesion:
+            self.plan()  # refuses a connection that there is not
 
     # --- running ----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Durations and time constants are in ms. A solver is imported when it is looked u
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -80,6 +81,21 @@ class TemporalArgs(Section):
         0, "cut the gradient every so many steps; 0 never does", "steps", ge=0
     )
     feedforward_only: bool = key(False, "remove recurrence and feedback, keep skips")
+    lesion: str = key(
+        "",
+        "connection that is cooled, by name: V4->V1, or with its kind in front: skip V1->V2 (Kietzmann et al. 2019)",
+    )
+    lesion_gain: float = key(
+        0.0, "factor on what the lesioned connection conveys; 0 is a lesion, 1 changes nothing", ge=0, le=1
+    )
+    t_lesion_start: float | None = key(
+        None,
+        "begin of the lesion, from stimulus onset; none is the begin of the trial, idle time included",
+        "ms",
+    )
+    t_lesion_end: float | None = key(
+        None, "end of the lesion, from stimulus onset; none is the end of the trial", "ms"
+    )
 
     @classmethod
     def family(cls) -> str:
@@ -105,11 +121,19 @@ class TemporalArgs(Section):
     @model_validator(mode="after")
     def _durations_fit_the_grid(self) -> TemporalArgs:
         for name in type(self).model_fields:
-            if not (name.startswith("t_") or name == "loss_reaction_time"):
+            if not (name.startswith("t_") or name == "loss_reaction_time") or name.startswith("t_lesion"):
                 continue
             shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
             for layer, value in numbers_of(getattr(self, name)):
                 ms_to_steps(value, self.dt, f"{name}{layer}", minimum_ms=shortest)
+        lesion_window(self.t_lesion_start, self.t_lesion_end, self.dt)
+        idle = {"lesion_gain": 0.0, "t_lesion_start": None, "t_lesion_end": None}
+        for name, default in idle.items():
+            if not self.lesion and getattr(self, name) != default:
+                raise InputError(
+                    f"{name}={getattr(self, name):g} is of a lesion, and none is there; name a connection in lesion, e.g. "
+                    "lesion: V1->V2, or leave it out"
+                )
         shown = self._longest_stimulus_steps() * self.dt
         if not shown:
             raise InputError(
@@ -130,6 +154,21 @@ class TemporalArgs(Section):
             return steps // len(symbols)
         shown = "".join(symbols[step * len(symbols) // steps] for step in range(steps))
         return max(len(stretch) for stretch in shown.split("0"))
+
+
+def lesion_window(start: float | None, end: float | None, dt: float) -> tuple[int | None, int | None]:
+    """Return the window of a lesion in steps from stimulus onset; None where it has no begin or no end.
+
+    Raises:
+        InputError: it is off the time grid, or empty.
+    """
+    first, last = (
+        None if at is None else ms_to_steps(at, dt, name, minimum_ms=-math.inf)
+        for at, name in ((start, "t_lesion_start"), (end, "t_lesion_end"))
+    )
+    if first is not None and last is not None and last <= first:
+        raise InputError(f"t_lesion_end={end:g} ms must be after t_lesion_start={start:g} ms")
+    return first, last
 
 
 def presentation_arguments(**arguments: Any) -> TemporalArgs:

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict
 
+from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
 from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
 from dynvision.config.published_models import (
     AlexNetArgs,
@@ -39,12 +43,16 @@ class OpenArgs(TemporalArgs):
     model_config = ConfigDict(frozen=True, extra="allow", validate_default=True, allow_inf_nan=False)
 
 
+Pairs = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """A model's import path ``package.module:Class``, the schema of its arguments, and what they must fit to.
 
     ``stages`` is the number of convolutions in each layer; None where it is not known, and not checked then. ``image``,
-    (C, H, W), and ``n_classes`` are what the model was made for; it takes others.
+    (C, H, W), and ``n_classes`` are what the model was made for; it takes others. ``skips`` and ``feedbacks`` are pairs of
+    layers; ``lateral`` are the layers with a recurrence that no argument chooses.
     """
 
     target: str
@@ -53,6 +61,9 @@ class ModelEntry:
     image: tuple[int, int, int] = (3, 224, 224)
     n_classes: int = 1000
     layers: tuple[str, ...] = ()
+    skips: Pairs = ()
+    feedbacks: Pairs = ()
+    lateral: tuple[str, ...] = ()
 
 
 MODELS: Registry[ModelEntry] = Registry("model", key="model_name")
@@ -68,6 +79,9 @@ def register(
     image: tuple[int, int, int] = (3, 224, 224),
     n_classes: int = 1000,
     layers: tuple[str, ...] = (),
+    skips: Pairs = (),
+    feedbacks: Pairs = (),
+    lateral: tuple[str, ...] = (),
 ) -> None:
     """Make a model known by name.
 
@@ -79,13 +93,15 @@ def register(
         image: (C, H, W) of the images that the model was made for.
         n_classes: number of classes that it was made for.
         layers: names of its layers, in the order of the hierarchy, so that arguments by layer are checked at planning.
+        skips, feedbacks: its connections, as pairs of a source and a target, for the same reason.
+        lateral: layers with a recurrence that no argument chooses.
 
     Raises:
         InputError: the name is taken.
     """
     if registered_name(name) in MODELS:
         raise InputError(f"the model name {name!r} is taken by {find_model(name).target}")
-    MODELS.add(name, ModelEntry(target, args, stages, image, n_classes, layers))
+    MODELS.add(name, ModelEntry(target, args, stages, image, n_classes, layers, skips, feedbacks, lateral))
 
 
 def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
@@ -110,15 +126,40 @@ def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
 
 
 def check_layers(entry: ModelEntry, args: TemporalArgs) -> None:
-    """Check that arguments by layer name layers that the model has, where those are known.
+    """Check that arguments by layer and a lesion name layers and connections that the model has, where those are known.
 
     Raises:
-        InputError: naming the layers.
+        InputError: naming those that it has.
     """
-    for name in type(args).model_fields if entry.layers else ():
+    if not entry.layers:
+        return
+    for name in type(args).model_fields:
         value = getattr(args, name)
         if isinstance(value, dict):
-            resolve_by_layer(value, entry.layers, None, name)
+            resolve_by_layer(value, entry.layers, None, name, pairs_of(name, entry.skips, entry.feedbacks))
+    if args.lesion:
+        find_connection(args.lesion, connections(entry, args), "model_args.lesion")
+
+
+def pairs_of(name: str, skips: Iterable[tuple[str, str]], feedbacks: Iterable[tuple[str, str]]) -> Any:
+    """Return the connections that a delay is of; None where the model has none, or the argument is no delay of one."""
+    return list({"t_skip": skips, "t_feedback": feedbacks}.get(name, ())) or None
+
+
+def connections(entry: ModelEntry, args: TemporalArgs) -> list[NamedConnection]:
+    """Return the connections that a model of known layers has with its arguments."""
+    given = vars(args)
+    found = feedforward_connections(entry.layers)
+    if given.get("skip", True) and not given.get("without_skip"):
+        found += [NamedConnection("skip", *pair) for pair in entry.skips]
+    if args.feedforward_only:
+        return found
+    kinds = resolve_by_layer(given.get("recurrence_type", "none"), entry.layers, "full", "recurrence_type")
+    lateral = [layer for layer in entry.layers if kinds[layer] != "none" or layer in entry.lateral]
+    found += [NamedConnection("recurrent", layer, layer) for layer in lateral]
+    if given.get("feedback", "additive") != "none":
+        found += [NamedConnection("feedback", *pair) for pair in entry.feedbacks]
+    return found
 
 
 def registered_name(name: str) -> str:
@@ -170,6 +211,9 @@ def _placed_models() -> dict[str, str]:
 
 _AREAS = ("V1", "V2", "V4", "IT")
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
+# Connections of the DyRCNN family, source and target.
+SKIPS_X2, FEEDBACKS_X2 = (("layer1", "layer2"),), (("layer2", "layer1"),)
+SKIPS, FEEDBACKS = (("V1", "V4"), ("V2", "IT")), (("V4", "V1"), ("IT", "V2"))
 register(
     "DyRCNNx2",
     "dynvision.models.dyrcnn:DyRCNNx2",
@@ -177,11 +221,20 @@ register(
     image=(1, 28, 28),
     n_classes=10,
     layers=_STAGES[:2],
+    skips=SKIPS_X2,
+    feedbacks=FEEDBACKS_X2,
 )
-register(
-    "DyRCNNx4", "dynvision.models.dyrcnn:DyRCNNx4", stages=1, image=(3, 64, 64), n_classes=10, layers=_AREAS
-)
-register("DyRCNNx8", "dynvision.models.dyrcnn:DyRCNNx8", stages=2, n_classes=10, layers=_AREAS)
+for _name, _stages, _image in (("DyRCNNx4", 1, (3, 64, 64)), ("DyRCNNx8", 2, (3, 224, 224))):
+    register(
+        _name,
+        f"dynvision.models.dyrcnn:{_name}",
+        stages=_stages,
+        image=_image,
+        n_classes=10,
+        layers=_AREAS,
+        skips=SKIPS,
+        feedbacks=FEEDBACKS,
+    )
 _CONVOLUTIONS = tuple(f"conv{number}" for number in range(1, 6))
 register("AlexNet", "dynvision.models.alexnet:AlexNet", AlexNetArgs, stages=1, layers=_CONVOLUTIONS)
 for _depth in (18, 34, 50, 101, 152):
@@ -191,12 +244,30 @@ for _depth in (20, 32, 44, 56, 110):
     _target = f"dynvision.models.resnet:ResNet{_depth}"
     register(f"ResNet{_depth}", _target, CifarResNetArgs, 2, (3, 32, 32), 10, _STAGES[:3])
 register("CORnetZ", "dynvision.models.cornet:CORnetZ", CORnetArgs, layers=_AREAS)
-register("CORnetR", "dynvision.models.cornet:CORnetR", CORnetRArgs, layers=_AREAS)
-register("CORnetRT", "dynvision.models.cornet:CORnetRT", CORnetRTArgs, layers=_AREAS)
+register("CORnetR", "dynvision.models.cornet:CORnetR", CORnetRArgs, layers=_AREAS, lateral=_AREAS)
+register("CORnetRT", "dynvision.models.cornet:CORnetRT", CORnetRTArgs, layers=_AREAS, lateral=_AREAS)
 register("CORnetS", "dynvision.models.cornet:CORnetS", CORnetArgs, layers=_AREAS)
 for _n in (2, 4, 6, 8):
     _names = tuple(f"layer{k}" for k in range(_n + 1))
-    register(f"CordsNetR{_n}", f"dynvision.models.cordsnet:CordsNetR{_n}", CordsNetArgs, layers=_names)
+    _skips = (*zip(_names, _names[2:], strict=False), (_names[-2], _names[-1]))
+    register(
+        f"CordsNetR{_n}",
+        f"dynvision.models.cordsnet:CordsNetR{_n}",
+        CordsNetArgs,
+        layers=_names,
+        skips=_skips,
+        lateral=_names[1:],
+    )
 _NAMES = tuple(f"layer{k}" for k in range(1, 8))
-register("BL", "dynvision.models.blt:BL", BLArgs, image=(3, 128, 128), n_classes=565, layers=_NAMES)
-register("BLT", "dynvision.models.blt:BLT", BLTArgs, image=(3, 128, 128), n_classes=565, layers=_NAMES)
+TOP_DOWN = tuple((_upper, _lower) for _lower, _upper in pairwise(_NAMES))
+for _name, _args, _feedbacks in (("BL", BLArgs, ()), ("BLT", BLTArgs, TOP_DOWN)):
+    register(
+        _name,
+        f"dynvision.models.blt:{_name}",
+        _args,
+        image=(3, 128, 128),
+        n_classes=565,
+        layers=_NAMES,
+        feedbacks=_feedbacks,
+        lateral=_NAMES,
+    )

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Literal
 
 from dynvision.config.models import MODELS
-from dynvision.config.section import Section
+from dynvision.config.section import Section, is_by_layer
 from dynvision.errors import InputError, unknown_name
 from dynvision.former_names import answer
 from dynvision.noise.blend import NoiseConfig
@@ -56,7 +56,7 @@ def _numbers(section: type[Section], kind: Kind, allowed: tuple[Any, ...]) -> di
     found = {}
     for name, field in section.model_fields.items():
         extra = field.json_schema_extra
-        if field.annotation in allowed:
+        if field.annotation in allowed or is_by_layer(field):  # of all layers at once
             unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
             found[name] = Parameter(name, kind, unit)
     return found
@@ -71,7 +71,7 @@ def all_parameters() -> dict[str, Parameter]:
     """Return every parameter that some experiment can vary, by name."""
     parameters: dict[str, Parameter] = {}
     for entry in MODELS.values():
-        parameters |= _numbers(entry.args, "model", (float, int, bool))
+        parameters |= _numbers(entry.args, "model", (float, int, bool, float | None))
     parameters |= {CHECKPOINT: Parameter(CHECKPOINT, "checkpoint", "epochs")}
     parameters |= _numbers(NoiseConfig, "noise", (float, int))
     for stimulus in STIMULI.values():

@@ -5,6 +5,8 @@ A number of a model may differ between its layers. One key takes any of three fo
     tau: 8                          one value for all layers
     tau: {V1: 15, IT: 60}           by layer; a layer left out keeps the default
     tau: {first: 15, last: 60}      along the hierarchy: a geometric series (arithmetic where an end is 0)
+
+The delay of a connection can be given by pair of layers, too: t_skip: {V1->V4: 6}.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import contextlib
 import operator
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise, permutations
 from types import UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
@@ -30,6 +33,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from dynvision.config.connections import ARROW, check_pair
 from dynvision.errors import InputError, unknown_name
 from dynvision.former_names import answer
 from dynvision.registry import Registry
@@ -230,26 +234,57 @@ def numbers_of(value: ByLayer | None) -> Iterator[tuple[str, float]]:
         yield "", value
 
 
-def resolve_by_layer(value: Any, layers: Sequence[str], default: Any, name: str) -> dict[str, Any]:
+# The layer of a pair, V1->V4, whose number a delay is: that which sends, or that which receives.
+LAYER_OF_PAIR = {"t_feedforward": 0, "t_skip": 1, "t_feedback": 1}
+
+
+def resolve_by_layer(
+    value: Any,
+    layers: Sequence[str],
+    default: Any,
+    name: str,
+    pairs: Collection[tuple[str, str]] | None = None,
+) -> dict[str, Any]:
     """Return the value of each layer, in the order of the hierarchy.
 
     Args:
-        value: one value, a mapping by layer, or a rule.
+        value: one value, a mapping by layer or, for the delay of a connection, by pair of layers, or a rule.
         layers: names of the layers.
         default: of a layer that a mapping leaves out.
         name: the key, for errors.
+        pairs: the connections from layer to layer that a delay is of; by default those from a layer to the next for
+            ``t_feedforward``, and any for the others.
 
     Raises:
-        InputError: a layer that the model does not have.
+        InputError: a layer or a connection that the model does not have, or two numbers for one.
     """
     if not isinstance(value, Mapping):
         return dict.fromkeys(layers, value)
     if set(value) == RULE:
         return dict(zip(layers, _series(value["first"], value["last"], len(layers)), strict=True))
-    for layer in value:
+    given: dict[str, Any] = {}
+    for place, number in value.items():
+        layer = _layer_of_pair(place, layers, name, pairs) if ARROW in place else place
         if layer not in layers:
             raise unknown_name("layer", layer, layers, key=f"{name}.{layer}")
-    return {layer: value.get(layer, default) for layer in layers}
+        if layer in given:
+            raise InputError(
+                f"{name} has two numbers for one connection, {place} being one of them; leave one out"
+            )
+        given[layer] = number
+    return {layer: given.get(layer, default) for layer in layers}
+
+
+def _layer_of_pair(
+    pair: str, layers: Sequence[str], name: str, pairs: Collection[tuple[str, str]] | None
+) -> str:
+    if name not in LAYER_OF_PAIR:
+        raise InputError(
+            f"{name}.{pair}: {name} is a number of a layer, not of a connection; write {name}: {{V1: ...}}"
+        )
+    if pairs is None:
+        pairs = list(pairwise(layers)) if name == "t_feedforward" else list(permutations(layers, 2))
+    return check_pair(pair, pairs, f"{name}.{pair}")[LAYER_OF_PAIR[name]]
 
 
 def _series(first: float, last: float, n: int) -> list[float]:

@@ -20,6 +20,7 @@ from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights, load_weights, why_unreadable
+from dynvision.units import ms_to_steps
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,29 @@ class NetworkSetting:
         checkpoint: epoch whose weights are used; None for the best ones.
         values: values of the parameter.
         varied: the parameter.
+        onset_ms: stimulus onset after the idle time, from which a model's own times count.
     """
 
     model_args: dict[str, Any]
     checkpoint: int | None
     values: tuple[bool | float, ...]
     varied: str = ""
+    onset_ms: float = 0.0
 
 
 def network_settings(experiment: ExperimentConfig) -> list[NetworkSetting]:
     """Return the networks of an experiment, in the order of its values."""
     if experiment.find_parameter().kind in ("stimulus", "noise"):
-        return [NetworkSetting(experiment.model_args, None, experiment.values, experiment.parameter)]
+        return [
+            NetworkSetting(
+                experiment.model_args, None, experiment.values, experiment.parameter, experiment.baseline_ms
+            )
+        ]
     settings = [(value, experiment.at(value)) for value in experiment.values]
     return [
-        NetworkSetting(setting.model_args, setting.checkpoint, (value,), experiment.parameter)
+        NetworkSetting(
+            setting.model_args, setting.checkpoint, (value,), experiment.parameter, experiment.baseline_ms
+        )
         for value, setting in settings
     ]
 
@@ -64,6 +73,7 @@ def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weig
     """
     changed = changed_in_test(run.model.args, setting.model_args, setting.varied)
     model = build_model(run, data.input_shape, data.n_classes, changed)
+    model.onset_steps = ms_to_steps(setting.onset_ms, model.dt, "baseline_ms")
     if setting.checkpoint is None:
         load_run_weights(model, weights, run.run_id)
     else:

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynvision.config.model import KEEPS_CHANNELS
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import find_merge, resize_to_target
 from dynvision.functional.sheet import from_sheet, sheet_side, to_sheet
@@ -85,7 +86,6 @@ OPERATORS: dict[str, Callable[[int, int, int, bool], nn.Module]] = {
     ),
 }
 WITHOUT_KERNEL = frozenset({"self", "pointwise", "local"})
-KEEPS_CHANNELS = frozenset({"self", "depthwise", "local", "localdepthwise"})
 
 
 def build_operator(

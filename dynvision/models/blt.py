@@ -22,6 +22,7 @@ from torch import nn
 
 from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.model import TemporalArgs
+from dynvision.config.models import TOP_DOWN
 from dynvision.config.published_models import BLArgs, BLTArgs
 from dynvision.functional.maps import size_after
 from dynvision.model_components import BatchNormPerStep, Pathway, RecurrentConnectedConv2d
@@ -101,3 +102,4 @@ class BLT(BL):
 
     schema = BLTArgs
     top_down = True
+    feedbacks = TOP_DOWN

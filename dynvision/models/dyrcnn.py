@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.model import DyRCNNArgs
+from dynvision.config.models import FEEDBACKS, FEEDBACKS_X2, SKIPS, SKIPS_X2
 from dynvision.model_components import (
     DivisiveNormalization,
     DriveNoise,
@@ -65,8 +66,6 @@ class DyRCNN(ConfiguredModel):
     """
 
     areas: Sequence[Area] = ()
-    skips: Sequence[tuple[str, str]] = ()
-    feedbacks: Sequence[tuple[str, str]] = ()
     optional_operations = tuple(
         name for name in (*BEFORE_STEP, "supralin", "norm", "pool") if name != "layer"
     )
@@ -226,8 +225,7 @@ class DyRCNNx2(DyRCNN):
     """Two convolutional layers, for images of 28 pixels."""
 
     areas = (Area("layer1", 36, 3, pool=(3, 2, 1)), Area("layer2", 64, 3))
-    skips = (("layer1", "layer2"),)
-    feedbacks = (("layer2", "layer1"),)
+    skips, feedbacks = SKIPS_X2, FEEDBACKS_X2
 
 
 class DyRCNNx4(DyRCNN):
@@ -239,8 +237,7 @@ class DyRCNNx4(DyRCNN):
         Area("V4", 121, 3),
         Area("IT", 256, 3, stride=2),
     )
-    skips = (("V1", "V4"), ("V2", "IT"))
-    feedbacks = (("V4", "V1"), ("IT", "V2"))
+    skips, feedbacks = SKIPS, FEEDBACKS
 
 
 class DyRCNNx8(DyRCNN):
@@ -252,5 +249,4 @@ class DyRCNNx8(DyRCNN):
         Area("V4", 256, 3, stride=2, mid_channels=256),
         Area("IT", 529, 3, stride=2, mid_channels=529),
     )
-    skips = (("V1", "V4"), ("V2", "IT"))
-    feedbacks = (("V4", "V1"), ("IT", "V2"))
+    skips, feedbacks = SKIPS, FEEDBACKS

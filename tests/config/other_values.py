@@ -16,6 +16,10 @@ MODEL_VALUES: dict[str, Any] = {
     "non_label_index": -2,
     "truncated_bptt_timesteps": 5,
     "feedforward_only": True,
+    "lesion": "V4->IT",
+    "lesion_gain": 0.5,
+    "t_lesion_start": 10.0,
+    "t_lesion_end": 20.0,
     "tau": 8.0,
     "train_tau": True,
     "dynamics_solver": "rk4",
@@ -79,7 +83,10 @@ TRAINING_VALUES: dict[str, Any] = {
     "trainable": ["classifier.*"],
 }
 # What a value needs beside it to be valid.
-NEEDED: dict[str, dict[str, Any]] = {"warmup_epochs": {"scheduler": "StepLR"}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "warmup_epochs": {"scheduler": "StepLR"},
+    **{name: {"lesion": "V4->IT"} for name in ("lesion_gain", "t_lesion_start", "t_lesion_end")},
+}
 # Those of images change the data folder, too.
 IMAGES_VALUES: dict[str, Any] = {
     "name": "folder:images",

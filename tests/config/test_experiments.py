@@ -429,3 +429,9 @@ def test_a_stimulus_without_words_of_its_own_has_generated_ones() -> None:
 
     said = {"type": "ramp", "contrast": "1", "rise_ms": "5 ms"}
     assert Ramp().describe(said) == "in a stimulus of type ramp with contrast 1, rise 5 ms"
+
+
+@pytest.mark.parametrize("parameter", ["tau", "t_recurrence", "sigma", "lesion_gain", "t_lesion_start"])
+def test_numbers_by_layer_and_of_a_lesion_can_vary(parameter: str) -> None:
+    own = {"parameter": parameter, "values": [4, 8], "model_args": {}}
+    assert validate(ExperimentConfig, own, "").find_parameter().kind == "model"

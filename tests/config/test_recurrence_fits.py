@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
+from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
 from dynvision.config.models import MODELS, register
 from dynvision.config.run import resolve_model_args
 from dynvision.errors import InputError
-from dynvision.model_components.recurrence import operators
 from dynvision.models import create
 
 
@@ -36,10 +35,6 @@ def can_be_built(model: str, **args: str) -> bool:
 def test_the_configuration_refuses_what_cannot_be_built(model: str, target: str, kind: str) -> None:
     args = {"recurrence_type": kind, "recurrence_target": target}
     assert possible(model, **args) == can_be_built(model, **args)
-
-
-def test_the_types_that_keep_channels() -> None:
-    assert operators.KEEPS_CHANNELS == KEEPS_CHANNELS
 
 
 def test_the_sentences_name_what_to_change() -> None:

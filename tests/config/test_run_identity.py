@@ -43,7 +43,10 @@ def test_the_default_run_has_the_id_that_it_had() -> None:
 
 
 CHANGES = [
-    *(("model", {"args": {name: value}}, name) for name, value in MODEL_VALUES.items()),
+    *(
+        ("model", {"args": {**NEEDED.get(name, {}), name: value}}, name)
+        for name, value in MODEL_VALUES.items()
+    ),
     *(("training", {**NEEDED.get(name, {}), name: value}, name) for name, value in TRAINING_VALUES.items()),
     *(("data", {name: value}, name) for name, value in DATA_VALUES.items()),
     ("model", {"name": "DyRCNNx2"}, "name"),
@@ -55,7 +58,8 @@ CHANGES = [
     ("section", "value", "key"), CHANGES, ids=[f"{change[0]}.{change[2]}" for change in CHANGES]
 )
 def test_every_key_changes_the_id(section: str, value: Any, key: str) -> None:
-    without = {section: NEEDED[key]} if key in NEEDED else {}
+    needed = NEEDED.get(key, {})
+    without = {section: {"args": needed} if section == "model" and needed else needed} if needed else {}
     assert run_of(**{section: value}).run_id != run_of(**without).run_id
 
 

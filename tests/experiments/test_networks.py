@@ -76,6 +76,31 @@ def test_a_model_argument_varies(show: Run) -> None:
     assert not np.array_equal(column(only, value=0.0), column(twin))
 
 
+def test_a_lesion_varies_in_depth_and_in_time(show: Run) -> None:
+    """From stimulus onset on, behind a baseline and an idle time: nothing differs before the window."""
+    lesion = {"t_idle": 8, "lesion": "feedforward layer1->layer2", "t_lesion_start": 4.0}
+    stimulus = {"duration_ms": 16}
+    varied = read(
+        show("gains", parameter="lesion_gain", values=[0, 0.5, 1], stimulus=stimulus, model_args=lesion)
+    )
+    intact = read(show("intact", values=[1.0], stimulus=stimulus, model_args={"t_idle": 8}))
+    assert np.array_equal(column(varied, value=1.0), column(intact))
+    for gain in (0.0, 0.5):
+        cooled = varied[(varied["value"] == gain) & (varied["layer"] == "layer2")]
+        whole = intact[intact["layer"] == "layer2"]
+        differs = (
+            cooled.set_index(["image", "time_ms"])["mean"] != whole.set_index(["image", "time_ms"])["mean"]
+        )
+        times = differs[differs].index.get_level_values("time_ms")
+        # A sample is labelled by the end of its step: the first that can differ is that at 4 ms + dt.
+        assert times.min() == 6.0
+    starts = read(
+        show("starts", parameter="t_lesion_start", values=[4, 10], stimulus=stimulus, model_args=lesion)
+    )
+    assert np.array_equal(column(starts, value=4.0), column(varied, value=0.0))
+    assert not np.array_equal(column(starts, value=10.0), column(varied, value=0.0))
+
+
 def test_the_checkpoint_varies(show: Run, trained_lab: Lab, tmp_path: Path) -> None:
     """Weights of other epochs, from files that name the epoch as Lightning does, counted from 0."""
     run = configuration(trained_lab)
