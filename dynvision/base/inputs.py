@@ -55,13 +55,12 @@ def as_video(x: Any, model: nn.Module, image: tuple[int, int, int]) -> Tensor:
         InputError: another shape, type or device.
     """
     c, h, w = image
-    if not isinstance(x, Tensor):
-        raise InputError(f"the input is a {type(x).__name__}; give a tensor (B, {c}, {h}, {w})")
+    _check_tensor(x, "the input", image)
     video = x.unsqueeze(1) if x.dim() == 4 else x
     if video.dim() != 5 or tuple(video.shape[2:]) != image or 0 in video.shape:
         raise InputError(
-            f"input of shape {tuple(x.shape)} is not (B, {c}, {h}, {w}) or (B, T, {c}, {h}, {w}), which the model was "
-            "built for; resize the input or build the model with other input_dims"
+            f"input of shape {tuple(x.shape)} is not (B, {c}, {h}, {w}) or (B, T, {c}, {h}, {w}) with B, T >= 1, which "
+            "the model was built for; resize the input or build the model with other input_dims"
         )
     _check_kind(x, model)
     return video
@@ -74,8 +73,7 @@ def check_frames(frames: Frames, model: nn.Module, image: tuple[int, int, int]) 
         InputError: its values are not n steps of a batch of images of the model's shape, type and device.
     """
     values, (c, h, w) = frames.values, image
-    if not isinstance(values, Tensor):
-        raise InputError(f"a frame is a {type(values).__name__}; give a tensor (B, {c}, {h}, {w})")
+    _check_tensor(values, "a frame", image)
     batch = "B" if frames.constant or frames.n == 1 else f"{frames.n} B"
     given = "a frame" if frames.n == 1 else f"a stretch of {frames.n} steps"
     whole = frames.n >= 1 and values.dim() == 4 and values.shape[0] > 0
@@ -140,6 +138,14 @@ def _check_origin(made: Origin | None, wanted: Origin | None) -> None:
         )
 
 
+def _check_tensor(x: Any, what: str, image: tuple[int, int, int]) -> None:
+    """Check that an input is a dense tensor."""
+    if not isinstance(x, Tensor):
+        raise InputError(f"{what} is a {type(x).__name__}; give a tensor (B, {', '.join(map(str, image))})")
+    if x.layout != torch.strided:
+        raise InputError(f"{what} has the layout {_name(x.layout)}; give a dense tensor: x.to_dense()")
+
+
 def _check_kind(x: Tensor, model: nn.Module) -> None:
     """Check type and device of an input against those of the model's parameters."""
     like = reference(model)
@@ -170,8 +176,8 @@ def _accepted(dtype: torch.dtype, like: Tensor) -> tuple[torch.dtype, ...]:
     return (dtype,)
 
 
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _name(kind: torch.dtype | torch.layout) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _names(kinds: Collection[tuple[torch.dtype, torch.device]]) -> str:

@@ -241,7 +241,9 @@ class TemporalBase(Recordable, Architecture):
         self, frames: Frames, state: ModelState, plan: Plan, told: Watch
     ) -> tuple[Tensor, ModelState]:
         """As :meth:`advance`, of frames, a state and a plan that fit."""
-        values = frames.values.contiguous(memory_format=torch.channels_last)
+        values = frames.values
+        if not torch._C._are_functorch_transforms_active():  # vmap knows no memory format
+            values = values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with weights_once(self):
             outputs, state = advance(plan, frames, state, self.block_steps, told)

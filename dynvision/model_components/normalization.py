@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import recurrent_scan
 from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, check_time_constant
 
@@ -96,7 +97,7 @@ class DivisiveNormalization(StatefulOperation, Clocked):
 
     def run(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """All steps at once: the low-pass is a leaky unit, the rest needs no memory."""
-        if n == 1 or torch.compiler.is_compiling():
+        if n == 1 or is_transformed():
             return super().run(x, n, state)
         y = x.clamp_min(0.0)
         pooled = self._pooled(y)

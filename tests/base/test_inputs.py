@@ -68,6 +68,13 @@ def test_other_axes(model, shape):
         model.step(x, model.initial_state(2))
 
 
+def test_a_sparse_tensor(model):
+    x = images(model)
+    for given in (x.to_sparse(), x.to_mkldnn()):
+        with pytest.raises(InputError, match=r"input has the layout .*; give a dense tensor"):
+            model(given)
+
+
 def test_no_tensor_no_image_no_step(model):
     with pytest.raises(InputError, match=r"input is a ndarray; give a tensor \(B, 3, 32, 32\)"):
         model(torch.zeros(2, 3, 32, 32).numpy())

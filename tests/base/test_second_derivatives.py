@@ -21,7 +21,12 @@ CASES = [
     {"dynamics_solver": "rk4"},
     {"dynamics_solver": "liquid"},
     {"supralinearity": 1.4},
+    {"divisive_normalization": True},
+    {"divisive_normalization": True, "train": ["sigma"]},
+    {"intrinsic_suppression": 0.4},
+    {"input_adaptation": 0.4},
 ]
+OTHER_PATHS = [*CASES[-4:], {}, {"train_tau": True}, {"feedback": "additive"}, {"recurrence_type": "none"}]
 
 
 def small(**arguments):
@@ -92,9 +97,7 @@ def test_hessian_is_symmetric():
     assert float(whole.abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize(
-    "arguments", [{}, {"train_tau": True}, {"feedback": "additive"}, {"recurrence_type": "none"}]
-)
+@pytest.mark.parametrize("arguments", OTHER_PATHS, ids=str)
 def test_torch_func_equals_autograd(arguments):
     model = small(**arguments)
     loss, values = loss_of(model)
@@ -106,6 +109,14 @@ def test_torch_func_equals_autograd(arguments):
     _, along = jvp(loss, values, direction)
     wanted = sum((g * d).sum() for g, d in zip(expected, direction, strict=True))
     torch.testing.assert_close(along, wanted, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("arguments", OTHER_PATHS, ids=str)
+def test_each_image_by_itself(arguments):
+    model = small(**arguments).eval()
+    x = torch.randn(3, 1, 6, 6, dtype=torch.float64)
+    each = vmap(lambda image: model(image[None])[0])(x)
+    torch.testing.assert_close(each, model(x), rtol=1e-10, atol=1e-12)
 
 
 def test_gradient_of_each_image():
