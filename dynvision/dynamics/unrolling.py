@@ -22,6 +22,7 @@ from dynvision.errors import InputError
 from dynvision.experiments.trial import run_trials
 from dynvision.model_components.connection import Connection
 from dynvision.trials import IMAGE, Segment, Trial
+from dynvision.units import steps_to_ms
 
 
 def engineering_twin(model: TemporalBase) -> TemporalBase:
@@ -42,7 +43,7 @@ def engineering_twin(model: TemporalBase) -> TemporalBase:
                     f"{name} is faster than the feedforward path by {(ahead - connection.delay_steps) * model.dt:g} ms: "
                     "engineering time would need a negative delay; raise t_skip"
                 )
-            connection.delay_steps -= ahead
+            connection.delay = steps_to_ms(connection.delay_steps - ahead, model.dt)
     return twin
 
 

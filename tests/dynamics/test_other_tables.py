@@ -108,7 +108,7 @@ def test_engineering_time_is_biological_time_shifted(delayed):
 
 def test_the_comparison_can_fail(delayed):
     twin = engineering_twin(delayed)
-    twin.addskip_V4.delay_steps += 1
+    twin.addskip_V4.delay += twin.dt
     assert twin.feedforward_delay_steps("V1") == 0 and delayed.feedforward_delay_steps("V1") == 2
     table = compare_unrollings(twin, image(1, 12), 40)
     assert table["largest_difference"].max() == 0  # its own twin
