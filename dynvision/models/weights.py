@@ -40,12 +40,17 @@ def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str]
 
 
 def _sort_header(path: Path) -> None:
-    """Write the header with its keys sorted, so that equal weights are equal files; safetensors shuffles them."""
-    content = path.read_bytes()
-    (length,) = struct.unpack_from("<Q", content)
-    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # the tensors behind it stay aligned
-    path.write_bytes(struct.pack("<Q", len(header)) + header + content[8 + length :])
+    """Write the header with its keys sorted, so that equal weights are equal files; safetensors shuffles them.
+
+    The sorted header takes the place of the other, padded to its length, so that the tensors after it are not moved.
+    """
+    with open(path, "r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        found = json.loads(file.read(length))
+        header = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(header) <= length, "safetensors writes its header without spaces and in UTF-8"
+        file.seek(8)
+        file.write(header.ljust(length))
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import signal
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from safetensors.torch import save_file as torch_save
 
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
 from dynvision.errors import InputError
-from dynvision.models.weights import read_weights, save_weights
+from dynvision.models.weights import _sort_header, read_weights, save_weights
 from dynvision.training.checkpoints import AtomicCheckpointIO, last_checkpoint
 from tests.lab import Lab
 from tests.processes import Kill
@@ -233,6 +235,20 @@ def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
     tensors, header = read_weights(second)
     assert header == facts and torch.equal(tensors["weight"], model.weight)
+
+
+def test_weights_are_not_written_twice(tmp_path: Path) -> None:
+    """Sorting the header reads and writes the header alone, whatever letters are in it."""
+    path = tmp_path / "model.safetensors"
+    facts = dict.fromkeys("zya", 'Affe, Bär, 犬 "quoted"\n')
+    torch_save(torch.nn.Linear(1000, 1000).state_dict(), path, metadata=facts)
+    content = path.read_bytes()
+    tracemalloc.start()
+    _sort_header(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1e6 < path.stat().st_size == len(content)
+    assert read_weights(path)[1] == facts and path.read_bytes()[-4_000_000:] == content[-4_000_000:]
 
 
 def test_two_processes_never_train_one_run(lab: Lab) -> None:
