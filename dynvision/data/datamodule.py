@@ -63,10 +63,11 @@ class DataModule(pl.LightningDataModule):
         self.seed = seed
         self.loader: Literal["ffcv", "torch", "memory"] = self._choose(loader)
         self._loaders: dict[SplitName, ImageLoader] = {}
-        if self.loader == "ffcv" or (self.loader == "memory" and self._has_betons):
+        # Memory reads FFCV files where they are: the source is then neither opened nor hashed, and need not be there.
+        reads_betons = self.loader == "ffcv" or (self.loader == "memory" and self._has_betons)
+        if reads_betons:
             check_betons(folder, self.manifest)
-        if self.loader != "ffcv":
-            self._source = self._checked_source()
+        self._source = None if reads_betons else self._checked_source()
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {split}" for split, count in self.manifest.counts.items())
@@ -117,6 +118,7 @@ class DataModule(pl.LightningDataModule):
             return FFCVLoader(self.manifest, self.folder, split, reading)
         if self.loader == "memory":
             return MemoryLoader(self.manifest, self._source, split, reading, self.folder)
+        assert self._source is not None
         return TorchLoader(self.manifest, self._source, split, reading, self.num_workers)
 
     def _reading(self) -> Reading:

@@ -221,7 +221,7 @@ class MemoryLoader(ImageLoader):
 
     Args:
         manifest: of the data folder; its indices refer to the source.
-        source: the images; they are read when the first pass begins.
+        source: the images, where there are no FFCV files; they are read when the first pass begins.
         split: ``train``, ``val`` or ``test``.
         reading: batches, how they are shown, and the device that keeps the pixels.
         folder: the data folder. Its FFCV files, where it has them, are read instead of the source: the bits are the same.
@@ -230,7 +230,7 @@ class MemoryLoader(ImageLoader):
     def __init__(
         self,
         manifest: Manifest,
-        source: ImageSource,
+        source: ImageSource | None,
         split: SplitName,
         reading: Reading,
         folder: str | Path | None = None,
@@ -261,6 +261,7 @@ class MemoryLoader(ImageLoader):
     def _stored_images(self, indices: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
         config = self.manifest.config
         if self._folder is None:
+            assert self._source is not None
             return (image for image, _ in read_images(self._source, indices, Storage.of(config)))
         images = beton_images(self._folder, self.split, config.stored_size)
         return (image[:, :, : config.n_channels] for image in images)

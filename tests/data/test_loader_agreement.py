@@ -250,10 +250,10 @@ def test_memory_reads_ffcv_files_and_shows_the_bits_of_the_source(
     convert_dataset(config, tmp_path / "plain", "torch")
     of_source = passes(tmp_path / "plain", config, "memory")
 
-    def read(*args: object) -> None:
-        raise AssertionError("the source is read")
+    def opened(*args: object) -> None:
+        raise AssertionError("the source is opened")
 
-    monkeypatch.setattr(FolderSource, "__getitem__", read)
+    monkeypatch.setattr(FolderSource, "__init__", opened)
     of_files = passes(folder, config, "memory")
     assert all(torch.equal(*pair) for pair in zip(of_source, of_files, strict=True))
 

@@ -118,3 +118,14 @@ def test_an_accent_is_the_same_however_it_is_written(tmp_path: Path) -> None:
     assert listed.labels[listed.given_splits["test"]].tolist() == [1, 1, 0, 0]
     with pytest.raises(InputError, match=r"read the same, 'e\\u0301clair' and '\\xe9clair'"):
         list_class_folders(lay_out(tmp_path / "other", composed, apart))
+
+
+def test_notes_have_a_fixed_order(tmp_path: Path) -> None:
+    """Images beside class folders are noted of the folder itself and then of each split, in the order of the splits."""
+    for part in ("", "test", "train", "val"):
+        write_image(tmp_path / part / "beside.png", 1)
+    for split in ("test", "train", "val"):
+        for name in ("cat", "dog"):
+            write_image(tmp_path / split / name / "1.png", 2)
+    found = [note.split(" right in ")[1].split(",")[0] for note in list_class_folders(tmp_path).notes]
+    assert found == [str(tmp_path), *(str(tmp_path / split) for split in ("train", "val", "test"))]
