@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dynvision.config.measures import ScorecardConfig
-from dynvision.config.run import read_yaml
 from dynvision.config.section import Section, validate
 from dynvision.config.visualization import VisualizationConfig
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def read_visualization(path: Path | None, results: Path | None = None) -> Visual
     """Read palette, names and order.
 
     Args:
-        path: the file; None takes ``visualization.yaml`` of the results folder, which the workflow writes, and where there
-            is none the defaults.
+        path: the file; without it, or where it has the key ``scorecard`` alone, the ``visualization.yaml`` of the results
+            folder counts, which the workflow writes, and where there is none the defaults.
         results: the results folder.
 
     The keys may stand at the top of the file or below ``visualization:``, as in ``config_visualization.yaml``.
@@ -35,13 +35,17 @@ def read_visualization(path: Path | None, results: Path | None = None) -> Visual
     Raises:
         InputError: the file is missing, is not YAML, or has a key that is not known.
     """
-    path = _of_results(results) if path is None else path
-    if path is None:
-        return VisualizationConfig()
-    values = read_yaml(path)
-    if SECTION in values:
-        values = _section(path, values, SECTION)
-    return _validated(VisualizationConfig, values, path, SECTION)
+    for file in (path, _of_results(results)):
+        if file is None:
+            continue
+        values = read_yaml(file)
+        if SECTION in values:
+            values = _section(file, values, SECTION)
+        elif SCORECARD in values:
+            _section(file, values, SCORECARD)
+            continue
+        return _validated(VisualizationConfig, values, file, SECTION)
+    return VisualizationConfig()
 
 
 def read_scorecard(path: Path | None, results: Path | None = None) -> ScorecardConfig:

@@ -111,6 +111,14 @@ def test_files_with_and_without_the_section_and_misspelt_keys(tmp_path):
     assert read_visualization(None) == VisualizationConfig()
 
 
+def test_a_file_of_the_scorecard_alone_leaves_the_look_as_it_is(tmp_path):
+    path = tmp_path / "areas.yaml"
+    path.write_text("scorecard: {areas: {V1: V1}}\n")
+    assert read_visualization(path) == VisualizationConfig()
+    (tmp_path / "visualization.yaml").write_text("visualization: {dpi: 100}\n")
+    assert read_visualization(path, tmp_path).dpi == 100
+
+
 def test_one_palette_has_one_meaning(style):
     """No colour of the palette is that of two names, and values of the stimulus do not look like those of the model."""
     colours = [colour.lower() for colour in style.config.palette.values()]
