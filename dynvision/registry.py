@@ -46,6 +46,22 @@ def from_outside(plugin: str) -> Iterator[None]:
         _PLUGINS.pop()
 
 
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` for a package that imports its names when they are first used.
+
+    Args:
+        package: its ``__name__``.
+        homes: the module of the package that defines each name.
+    """
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+
+    return find
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """A mapping from names to definitions, in the order of registration.
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 from dynvision.cli import main as dynvision
-from dynvision.cli.finished_run import find_run
 from dynvision.config.workflow import load_workflow_config
 from dynvision.config.yaml_text import to_yaml
 from dynvision.files import write_text
+from dynvision.inference.finished_run import find_run
 from dynvision.runs import ResultPaths
 from dynvision.trained import SHIPPED_FIGURES, shipped_runs
 from dynvision.visualization.save import Drawn, save_figure

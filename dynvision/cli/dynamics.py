@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from dynvision.cli.execution import add_execution_arguments, execution_from
-from dynvision.cli.finished_run import add_run_arguments, find_run
+from dynvision.cli.finished_run import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: the run does not exist or has not been trained, or there are no images to show.
     """
     from dynvision.errors import InputError
+    from dynvision.inference.finished_run import find_run
 
     if arguments.n_images < 1:
         raise InputError(f"--n-images={arguments.n_images} is too few; show at least 1")

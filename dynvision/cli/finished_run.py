@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dynvision.inference.finished_run import FinishedRun, find_run
 from dynvision.trained import shipped_runs
-
-__all__ = ["FinishedRun", "add_run_arguments", "find_run"]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:

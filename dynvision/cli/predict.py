@@ -131,7 +131,7 @@ def run_folder(given: str, results: Path) -> Path:
     """The folder of a run: the one that is named, or that of an id among the results."""
     if (Path(given) / "config.yaml").is_file():
         return Path(given)
-    from dynvision.cli.finished_run import find_run
+    from dynvision.inference.finished_run import find_run
 
     return find_run(given, results, needs_data=False).weights.parent
 

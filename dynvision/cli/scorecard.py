@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.cli.execution import add_execution_arguments, execution_from
-from dynvision.cli.finished_run import FinishedRun, add_run_arguments, find_run
+from dynvision.cli.finished_run import add_run_arguments
 from dynvision.cli.look import add_look_argument, look_from
 from dynvision.errors import InputError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dynvision.config.measures import ScorecardConfig
     from dynvision.config.run import RunConfig
     from dynvision.config.training import ExecutionConfig
+    from dynvision.inference.finished_run import FinishedRun
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: a run, an experiment or a setting that cannot be used.
     """
+    from dynvision.inference.finished_run import find_run
+
     runs = [find_run(given, arguments.results) for given in arguments.run]
     execution = execution_from(arguments)
     settings, experiments = _settings(arguments)

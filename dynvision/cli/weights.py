@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.yaml_text import one_line, parse
 from dynvision.errors import InputError
 
 
@@ -96,6 +95,7 @@ def _import(source: Path, model: str, model_args: str, resolution: int, given: P
 
 def _with_units(model: str, values: dict[str, Any]) -> str:
     from dynvision.config.models import find_model
+    from dynvision.config.yaml_text import one_line
 
     fields = find_model(model).args.model_fields
     units = {name: (fields[name].json_schema_extra or {}).get("unit", "") for name in values}  # type: ignore[union-attr]
@@ -103,6 +103,8 @@ def _with_units(model: str, values: dict[str, Any]) -> str:
 
 
 def _mapping(text: str) -> dict[str, Any]:
+    from dynvision.config.yaml_text import parse
+
     values = parse(text, "--model-args")
     if not isinstance(values, dict):
         raise InputError(f"--model-args {text!r} must hold keys and values, e.g. '{{trc: 6, rctype: full}}'")

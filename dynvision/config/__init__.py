@@ -1,44 +1,86 @@
-"""Typed configuration. Nothing here imports torch."""
+"""Typed configuration. Nothing here imports torch.
 
-from dynvision.config.data import DATASETS, DataConfig
-from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
-from dynvision.config.models import MODELS, register
-from dynvision.config.optimization import LossConfig
-from dynvision.config.published_models import (
-    AlexNetArgs,
-    BLArgs,
-    BLTArgs,
-    CifarResNetArgs,
-    CordsNetArgs,
-    CORnetArgs,
-    CORnetRArgs,
-    CORnetRTArgs,
-    ResNetArgs,
-)
-from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args
-from dynvision.config.training import ExecutionConfig, TrainingConfig
-from dynvision.config.visualization import VisualizationConfig
-from dynvision.config.workflow import WorkflowConfig, load_workflow_config
-from dynvision.config.yaml_text import to_yaml
-from dynvision.stimuli.stimulus import Stimulus
+Names are imported when they are first used, so that a command reads only the schemas that it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynvision.registry import lazy_names
+
+if TYPE_CHECKING:
+    from dynvision.config.data import DATASETS, DataConfig
+    from dynvision.config.experiment import ExperimentConfig
+    from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
+    from dynvision.config.models import MODELS, register
+    from dynvision.config.optimization import LossConfig
+    from dynvision.config.published_models import (
+        AlexNetArgs,
+        BLArgs,
+        BLTArgs,
+        CifarResNetArgs,
+        CordsNetArgs,
+        CORnetArgs,
+        CORnetRArgs,
+        CORnetRTArgs,
+        ResNetArgs,
+    )
+    from dynvision.config.run import ModelConfig, RunConfig, read_run_config, resolve_model_args
+    from dynvision.config.training import ExecutionConfig, TrainingConfig
+    from dynvision.config.visualization import VisualizationConfig
+    from dynvision.config.workflow import WorkflowConfig, load_workflow_config
+    from dynvision.config.yaml_text import to_yaml
+    from dynvision.stimuli.stimulus import Stimulus
+
+_HOMES = {
+    "AlexNetArgs": "published_models",
+    "BLArgs": "published_models",
+    "BLTArgs": "published_models",
+    "CORnetArgs": "published_models",
+    "CORnetRArgs": "published_models",
+    "CORnetRTArgs": "published_models",
+    "CifarResNetArgs": "published_models",
+    "CordsNetArgs": "published_models",
+    "DATASETS": "data",
+    "DataConfig": "data",
+    "DyRCNNArgs": "model",
+    "ExecutionConfig": "training",
+    "ExperimentConfig": "experiment",
+    "LossConfig": "optimization",
+    "MODELS": "models",
+    "ModelConfig": "run",
+    "RecurrentArgs": "model",
+    "ResNetArgs": "published_models",
+    "RunConfig": "run",
+    "Stimulus": "experiment",
+    "TemporalArgs": "model",
+    "TrainingConfig": "training",
+    "VisualizationConfig": "visualization",
+    "WorkflowConfig": "workflow",
+    "load_workflow_config": "workflow",
+    "read_run_config": "run",
+    "register": "models",
+    "resolve_model_args": "run",
+    "to_yaml": "yaml_text",
+}
 
 __all__ = [
-    "DATASETS",
-    "MODELS",
     "AlexNetArgs",
-    "CifarResNetArgs",
     "BLArgs",
     "BLTArgs",
     "CORnetArgs",
     "CORnetRArgs",
     "CORnetRTArgs",
+    "CifarResNetArgs",
     "CordsNetArgs",
+    "DATASETS",
     "DataConfig",
     "DyRCNNArgs",
     "ExecutionConfig",
     "ExperimentConfig",
     "LossConfig",
+    "MODELS",
     "ModelConfig",
     "RecurrentArgs",
     "ResNetArgs",
@@ -54,3 +96,5 @@ __all__ = [
     "resolve_model_args",
     "to_yaml",
 ]
+
+__getattr__ = lazy_names(__name__, _HOMES)

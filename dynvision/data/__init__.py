@@ -5,8 +5,9 @@ Names are imported when they are first used, so that the command line starts fas
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynvision.registry import lazy_names
 
 if TYPE_CHECKING:
     from dynvision.data.conversion import convert_dataset
@@ -39,8 +40,4 @@ __all__ = [
     "register",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)

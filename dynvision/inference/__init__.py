@@ -6,8 +6,9 @@ when they are first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dynvision.registry import lazy_names
 
 if TYPE_CHECKING:
     from dynvision.inference.base_model import BaseModel
@@ -60,8 +61,4 @@ __all__ = [
     "get_model_manager",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -5,7 +5,6 @@ A kind is a function of one request, registered where it is written; a new one i
 
 from __future__ import annotations
 
-import dynvision.config  # noqa: F401  first: the configuration imports the settings of this package
 from dynvision.noise.blend import NoiseConfig, blend, mask_of
 from dynvision.noise.kind import NOISES, NoiseKind, NoiseRequest, PixelScale, register
 

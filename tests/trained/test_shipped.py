@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from dynvision.cli import main
-from dynvision.cli.finished_run import find_run
 from dynvision.config.run import read_run_config
 from dynvision.data import DataModule
+from dynvision.inference.finished_run import find_run
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
 from dynvision.runs import plan_workflow
