@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +33,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dynvision.base import Frames, TemporalBase  # noqa: E402
 from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
-from dynvision.experiments.batches import Batch  # noqa: E402
+from dynvision.experiments.batches import Batch, Room  # noqa: E402
 from dynvision.experiments.run import (
     Progress,  # noqa: E402
     Session,  # noqa: E402
 )
+from dynvision.experiments.screen import Screen  # noqa: E402
 from dynvision.experiments.writer import ExperimentWriter  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
+from dynvision.trials import Trial  # noqa: E402
 from dynvision.trials.protocol import experiment_trials, times_ms  # noqa: E402
 
 CONFIG = Path(__file__).parent.parent / "config"
@@ -101,14 +104,16 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
     shown = experiment_trials(experiment, model.dt)
     session = Session(model, shown, PixelScale(0.5 * one, 0.2 * one), 0, Silent(), 0)
     times = np.array(times_ms(experiment, model.dt))
+    room = Room.on(device, n, pixels * pixels)
 
     def whole() -> None:
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder, f"{table}.parquet") for table in ("responses", "performance", "units")]
             fixed = {"run_id": name, "experiment": title, "parameter": experiment.parameter}
             with ExperimentWriter(*paths, fixed, {}) as results:
-                for trial in session.show(batch):
-                    results.append(trial, batch, times)
+                for part, records in room.each_part(batch, session.show):
+                    for record in records:
+                        results.append(record, part, times)
 
     def alone() -> None:
         run_engine(model, images.to(device), shown)
@@ -130,34 +135,33 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
 
 
 @torch.inference_mode()
-def run_engine(model: TemporalBase, images: torch.Tensor, shown: list) -> None:
-    """The network on the stretches of every condition, without anybody listening."""
+def run_engine(model: TemporalBase, images: torch.Tensor, shown: list[Trial]) -> None:
+    """The network on the stretches of every trial, without an observer."""
     plan = model.plan()
     begin = model.initial_state(len(images), plan)
     null = model.null_input(len(images))
-    for condition in shown:
+    screen = Screen.of(images, images.device)
+    for trial in shown:
         state = begin
-        for stretch in condition.stretches:
-            frame = null if stretch.contrast is None else images * stretch.contrast
-            if condition.noise is None or stretch.contrast is None:
-                frames = Frames(0, stretch.n_steps, frame, constant=True)
-            else:
-                frames = Frames(0, stretch.n_steps, frame.repeat(stretch.n_steps, 1, 1, 1))
+        for frames in screen.frames(replace(trial, noise=None), null):
+            if trial.noise is not None and frames.values is not null:
+                frames = Frames(0, frames.n, torch.cat(list(frames.steps())))
             _, state = model.advance(frames, state, plan)
 
 
 def in_turn(
     first: Callable[[], None], second: Callable[[], None], device: torch.device, repeats: int
 ) -> tuple[float, float]:
-    """Median seconds of two functions that are called in turn."""
+    """Median seconds of two functions that are called in turn; on a CPU of the processor, whatever else it is used for."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for function, times in zip((first, second), seconds, strict=True):
-            start = time.perf_counter()
+            start = clock()
             function()
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
     return statistics.median(seconds[0]), statistics.median(seconds[1])
 
 

@@ -1,4 +1,4 @@
-"""Test images in batches: as many as asked, half of them whenever the memory of a GPU does not suffice."""
+"""Test images in batches: as many as asked, and fewer at once whenever the memory of a GPU does not suffice."""
 
 from __future__ import annotations
 
@@ -114,23 +114,42 @@ def pixel_scale(loader: ImageLoader, device: torch.device) -> PixelScale:
 
 R = TypeVar("R")
 
+# Pixels of all images that a GPU is shown at once, 512 of 32 px: conditions are shown together as far as they fit.
+PIXELS_ON_GPU = 2**19
+
 
 class Room:
-    """How many images are shown at once.
+    """How many images are shown at once, and in how many conditions.
 
     Args:
         n_images: at first.
+        n_conditions: at first.
     """
 
-    def __init__(self, n_images: int) -> None:
-        self.n_images = n_images
+    def __init__(self, n_images: int, n_conditions: int = 1) -> None:
+        self.n_images, self.n_conditions = n_images, n_conditions
 
-    def each_part(self, batch: Batch, show: Callable[[Batch], R]) -> Iterator[tuple[Batch, R]]:
+    @classmethod
+    def on(cls, device: torch.device, n_images: int, n_pixels: int) -> Room:
+        """Return the room that a device has at first.
+
+        A CPU computes no faster with more images, and shows one condition at a time: its results stay bit-equal,
+        whatever the number of conditions.
+
+        Args:
+            device: computes.
+            n_images: that are asked for.
+            n_pixels: of an image.
+        """
+        room = PIXELS_ON_GPU // (n_images * n_pixels) if device.type == "cuda" else 1
+        return cls(n_images, max(1, room))
+
+    def each_part(self, batch: Batch, show: Callable[[Batch, int], R]) -> Iterator[tuple[Batch, R]]:
         """Show a batch in parts for which there is room, each exactly once and in turn.
 
         Args:
             batch: the images.
-            show: shows a part; called again with a smaller one if memory did not suffice.
+            show: shows a part in so many conditions at once; called again with less if memory did not suffice.
 
         Yields:
             Each part and what it made.
@@ -142,23 +161,32 @@ class Room:
         while done < len(batch):
             part = batch.part(done, done + self.n_images)
             try:
-                made = show(part)
+                made = show(part, self.n_conditions)
             except torch.OutOfMemoryError:
                 made = None
             if made is None:  # out of the except block, which would hold on to the tensors of the trial
-                self._halve(len(part))
+                self._make_room(len(part))
                 continue
             yield part, made
             done += len(part)
 
-    def _halve(self, n_tried: int) -> None:
+    def _make_room(self, n_tried: int) -> None:
+        """Show fewer conditions at once, or, where it is one, half of the images."""
+        torch.cuda.empty_cache()
+        if self.n_conditions > 1:
+            self.n_conditions //= 2
+            print(
+                f"the memory of the GPU does not suffice for so many conditions at once; continuing with "
+                f"{self.n_conditions}",
+                flush=True,
+            )
+            return
         if n_tried == 1:
             raise InputError(
                 "the memory of the GPU does not suffice for a single image; set execution.accelerator=cpu, or make "
                 "images or trial smaller (data.resolution, recorded_ms)"
             )
         self.n_images = n_tried // 2
-        torch.cuda.empty_cache()
         print(
             f"the memory of the GPU does not suffice for {n_tried} images at once; continuing with {self.n_images} "
             "(execution.test_batch_size)",

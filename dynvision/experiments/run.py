@@ -22,7 +22,7 @@ from dynvision.device import choose_device
 from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
 from dynvision.experiments.network import load_network, network_settings
 from dynvision.experiments.tables import outcomes
-from dynvision.experiments.trial import ResponseRecorder, layer_shapes, run_trials
+from dynvision.experiments.trial import Responses, layer_shapes, run_trials
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord, images_within
 from dynvision.files import remove_leftovers
 from dynvision.noise import PixelScale
@@ -133,7 +133,7 @@ def run_experiment(
     fixed = {"run_id": run.run_id, "experiment": name, "parameter": experiment.parameter}
     done = f"{n_images} of {n_images} images in {n_values} conditions"
     progress = Progress(f"{run.run_id}: {name}", n_images * n_values, done)
-    room = Room(execution.test_batch_size)
+    room = Room.on(device, execution.test_batch_size, data.input_shape[-2] * data.input_shape[-1])
     model = load_network(run, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)
     # An experiment over checkpoints reads those beside the weights, which a training that goes on has not written yet.
@@ -177,23 +177,23 @@ class Session:
     n_before: int
     exploded: set[float] = field(default_factory=set)
 
-    def show(self, part: Batch) -> list[TrialRecord]:
-        """Show images in every trial."""
+    def show(self, part: Batch, at_once: int = 1) -> list[TrialRecord]:
+        """Show images in every trial, so many trials at once."""
         n_kept = min(max(self.n_kept - part.first, 0), len(part))
         done = self.n_before + part.first * len(self.trials)
         records = []
-        for trial, recorder, logits in run_trials(
-            self.model, part.on_screen(self.scale), self.trials, n_kept
+        for trial, responses, logits in run_trials(
+            self.model, part.on_screen(self.scale), self.trials, n_kept, at_once
         ):
-            records.append(TrialRecord(trial, recorder, outcomes(logits, part.labels, trial.times_ms)))
-            self._log_not_finite(trial, recorder)
+            records.append(TrialRecord(trial, responses, outcomes(logits, part.labels, trial.times_ms)))
+            self._log_not_finite(trial, responses)
             done += len(part)
             self.progress.at(done)
         return records
 
-    def _log_not_finite(self, trial: Trial, recorder: ResponseRecorder) -> None:
+    def _log_not_finite(self, trial: Trial, responses: Responses) -> None:
         """Log once a value where activity stops being a number; it is measured up to there."""
-        found = recorder.first_not_finite()
+        found = responses.first_not_finite()
         if found is not None and trial.value not in self.exploded:
             self.exploded.add(trial.value)
             layer, step = found

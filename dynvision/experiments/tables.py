@@ -39,6 +39,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+_COLUMN_KINDS = {
+    torch.int64: np.int64,
+    torch.bool: np.bool_,
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}
 NO_GUESS = -1  # of outputs that are not finite: not-a-number is never a class
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
@@ -128,6 +134,7 @@ def outcomes(logits: Tensor, label: Tensor, times_ms: Sequence[float]) -> dict[s
     guess = guess.where(known, torch.full_like(guess, NO_GUESS))
     rank = rank.where(known, torch.full_like(rank, logits.shape[-1] + 1))
     own, confidence = (values.where(known, torch.nan) for values in (own[..., 0], confidence))
+    # Whole numbers are below 2^24, so that one copy to the host takes all columns together, exactly.
     columns = {
         "guess": guess,
         "correct": guess == of_label[..., 0],
@@ -139,7 +146,14 @@ def outcomes(logits: Tensor, label: Tensor, times_ms: Sequence[float]) -> dict[s
         **_race(p.where(known[..., None], 0.0), times_ms),
         "n_classes": torch.full_like(guess, logits.shape[-1]),
     }
-    return {name: values.cpu().numpy() for name, values in columns.items()}
+    copied = torch.stack([values.to(_precise(p)) for values in columns.values()]).cpu().numpy()
+    kinds = [_COLUMN_KINDS[values.dtype] for values in columns.values()]
+    return {name: own.astype(kind) for name, own, kind in zip(columns, copied, kinds, strict=True)}
+
+
+def _precise(like: Tensor) -> torch.dtype:
+    """Return the type of highest precision that a tensor's device has."""
+    return torch.float32 if like.device.type == "mps" else torch.float64
 
 
 def _race(p: Tensor, times_ms: Sequence[float]) -> dict[str, Tensor]:
@@ -151,7 +165,7 @@ def _race(p: Tensor, times_ms: Sequence[float]) -> dict[str, Tensor]:
     """
     dt = times_ms[1] - times_ms[0] if len(times_ms) > 1 else times_ms[0]
     after = torch.tensor([time > 1e-6 for time in times_ms], device=p.device)
-    evidence = (p.double() * (after[:, None] * dt)).cumsum(dim=1)
+    evidence = (p.to(_precise(p)) * (after[:, None] * dt)).cumsum(dim=1)
     first, leader = evidence.max(dim=-1)  # the first of equal ones, as in a guess
     second = evidence.topk(2, dim=-1).values[..., 1] if p.shape[-1] > 1 else torch.zeros_like(first)
     leader = leader.where(first > 0, torch.full_like(leader, NO_GUESS))

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter, name_column
-from dynvision.experiments.trial import ResponseRecorder
+from dynvision.experiments.trial import Responses
 from dynvision.files import atomic_path
 from dynvision.trials import Trial
 
@@ -73,9 +73,9 @@ class UnitWriter:
         self.fixed = dict(fixed)
         self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
 
-    def append(self, value: float, recorder: ResponseRecorder, batch: Batch, times: np.ndarray) -> None:
+    def append(self, value: float, responses: Responses, batch: Batch, times: np.ndarray) -> None:
         """Append the units that were kept of a trial."""
-        for layer, activity in recorder.units.items():
+        for layer, activity in responses.units.items():
             n_images, n_steps = activity.shape[:2]
             n_rows, n_units = n_images * n_steps, int(np.prod(activity.shape[2:]))
             offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_units)
@@ -122,12 +122,12 @@ class TrialRecord:
 
     Attributes:
         trial: the trial.
-        recorder: what the layers did.
+        responses: what the layers did.
         outcomes: columns of the table of performance, (B, T) each.
     """
 
     trial: Trial
-    recorder: ResponseRecorder
+    responses: Responses
     outcomes: dict[str, np.ndarray]
 
 
@@ -171,8 +171,8 @@ class ExperimentWriter:
 
     def append(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
         """Append a batch in a trial: a row for each (layer,) image and step."""
-        trial, recorder = record.trial, record.recorder
-        layers = list(recorder.mean)
+        trial, responses = record.trial, record.responses
+        layers = list(responses.mean)
         common = {
             "value": np.array(trial.value),
             "time_ms": times,
@@ -186,16 +186,16 @@ class ExperimentWriter:
                 "image": image[None],
                 "label": label[None],
                 "layer": np.array(layers, dtype=object)[:, None, None],
-                "mean": _finite(np.stack(list(recorder.mean.values()))),
-                "sd": _finite(np.stack(list(recorder.sd.values()))),
+                "mean": _finite(np.stack(list(responses.mean.values()))),
+                "sd": _finite(np.stack(list(responses.sd.values()))),
             },
             (len(layers), len(batch), len(times)),
         )
         self._performance.append(
             {**common, "image": image, "label": label, **record.outcomes}, (len(batch), len(times))
         )
-        if self._units is not None and recorder.units:
-            self._units.append(trial.value, recorder, batch, times)
+        if self._units is not None and responses.units:
+            self._units.append(trial.value, responses, batch, times)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

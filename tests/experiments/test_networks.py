@@ -213,8 +213,8 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     capsys.readouterr()
     real = run_module.run_trials
 
-    def small_memory(model: Any, screen: Any, shown: Any, n_kept: int) -> Any:
-        for number, result in enumerate(real(model, screen, shown, n_kept)):
+    def small_memory(model: Any, screen: Any, shown: Any, n_kept: int, at_once: int) -> Any:
+        for number, result in enumerate(real(model, screen, shown, n_kept, at_once)):
             if len(screen.images) > 2 and number == 1:
                 raise torch.OutOfMemoryError("no more memory")
             yield result

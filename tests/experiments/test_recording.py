@@ -12,6 +12,8 @@ from torch import Tensor
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
+from dynvision.experiments.batches import Batch
+from dynvision.experiments.run import Progress, Session
 from dynvision.experiments.screen import BLOCK_BYTES, Screen
 from dynvision.experiments.trial import ResponseRecorder, run_trials
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
@@ -147,9 +149,76 @@ def test_batches_do_not_matter(model: DyRCNN) -> None:
 
 
 def test_a_layer_that_has_not_started_is_zero() -> None:
-    recorder = ResponseRecorder(["V1"], batch=2, n_steps=3)
+    (recorder,) = ResponseRecorder(["V1"], n_trials=1, n_images=2, n_steps=3).responses()
     assert np.array_equal(recorder.mean["V1"], np.zeros((2, 3)))
     assert recorder.mean["V1"].dtype == np.float32
+
+
+TOGETHER: dict[str, dict[str, Any]] = {
+    **PROTOCOLS,
+    "noise": {
+        "parameter": "ssnr",
+        "values": [0.2, 0.6, 1.0],
+        "stimulus": {"duration_ms": 16},
+        "noise": {"type": "gaussian", "refresh_ms": 4},
+    },
+    "flicker": {
+        "parameter": "frequency_hz",
+        "values": [25, 50, 125],
+        "stimulus": {"type": "flicker", "duration_ms": 16},
+    },
+}
+
+
+@pytest.mark.parametrize("protocol", TOGETHER)
+def test_conditions_shown_at_once_are_as_one_after_the_other(model: DyRCNN, protocol: str) -> None:
+    """Whatever turns when: three trials at once, two and one, with units, outputs and measures."""
+    values = {"baseline_ms": 4, "recorded_ms": 20, **TOGETHER[protocol]}
+    shown = experiment_trials(validate(ExperimentConfig, values, ""), model.dt)
+    model = model.double()
+    screen = screen_of(torch.randn(4, 2, 9, 9, dtype=torch.float64), [3, 1, 7, 2])
+    alone = list(run_trials(model, screen, shown, n_kept=2))
+    for at_once in (2, 5):
+        together = list(run_trials(model, screen, shown, n_kept=2, at_once=at_once))
+        assert [trial for trial, _, _ in together] == [trial for trial, _, _ in alone]
+        for (_, one, logits), (_, other, others) in zip(alone, together, strict=True):
+            torch.testing.assert_close(others, logits, rtol=0, atol=1e-12)
+            assert list(other.units) == list(one.units)
+            for layer in model.layer_names:
+                np.testing.assert_allclose(other.mean[layer], one.mean[layer], rtol=1e-6, atol=1e-7)
+                np.testing.assert_allclose(other.sd[layer], one.sd[layer], rtol=1e-6, atol=1e-7)
+                np.testing.assert_allclose(other.units[layer], one.units[layer], rtol=0, atol=1e-12)
+
+
+def test_trials_of_other_lengths_are_shown_apart(model: DyRCNN) -> None:
+    lengths = [3, 5, 5, 5]
+    shown = [Trial((Segment(n - 1, IMAGE, 0.5), Segment(1)), 2.0, float(k)) for k, n in enumerate(lengths)]
+    results = list(run_trials(model, torch.randn(2, 2, 9, 9), shown, at_once=2))
+    assert [trial.value for trial, _, _ in results] == [0, 1, 2, 3]
+    assert [logits.shape[1] for _, _, logits in results] == lengths
+
+
+def test_noise_of_a_network_is_the_same_in_all_conditions() -> None:
+    """Its numbers depend on the shape of the batch, so that conditions are never put together."""
+    torch.manual_seed(0)
+    noisy = DyRCNNx2((3, 2, 9, 9), n_classes=3, recurrence_type="self", drive_noise=0.5, dt=2.0).eval()
+    shown = [Trial((Segment(4, IMAGE, 0.5),), 2.0, float(value)) for value in range(3)]
+    images = torch.randn(2, 2, 9, 9)
+    first, second, third = (logits for _, _, logits in run_trials(noisy, images, shown, at_once=3))
+    assert first.std() > 0 and torch.equal(first, second) and torch.equal(first, third)
+
+
+def test_measures_are_copied_from_the_device_once(model: DyRCNN, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every copy waits for a GPU: one for the measures and one for the outcomes, however long a trial is."""
+    shown = [Trial((Segment(2), Segment(9, IMAGE, c), Segment(9)), 2.0, c) for c in (0.25, 0.5, 0.75, 1.0)]
+    pixels = torch.ones((1, 1, 1, 1))
+    batch = Batch(torch.randn(2, 2, 9, 9), torch.tensor([0, 1]), np.arange(2))
+    session = Session(model, shown, PixelScale(0 * pixels, pixels), 0, Progress("", 10**6, ""), 0)
+    copies = []
+    real = Tensor.cpu
+    monkeypatch.setattr(Tensor, "cpu", lambda x: copies.append(x.shape) or real(x))
+    session.show(batch, at_once=2)
+    assert len(copies) == 2 + 4, "measures of two groups, and outcomes of four trials"
 
 
 NOISY = {"type": "gaussian", "ssnr": 0.4, "refresh_ms": 4, "seed": 5}
@@ -166,7 +235,7 @@ def noisy_condition(**changes: Any) -> Trial:
 
 
 def screen_of(images: Tensor, indices: list[int]) -> Screen:
-    one = torch.ones((1, images.shape[1], 1, 1))
+    one = torch.ones((1, images.shape[1], 1, 1), dtype=images.dtype)
     return Screen(images, torch.tensor(indices), PixelScale(0.5 * one, 0.2 * one))
 
 
