@@ -173,7 +173,11 @@ class TrainingLength:
 
 
 def training_length(trainer: Any) -> TrainingLength:
-    """The length of a training by Lightning, which looks at its data for that."""
+    """Return the length of a training by Lightning, which looks at its data for that.
+
+    Raises:
+        InputError: there is nothing to train on.
+    """
     if trainer.train_dataloader is None:
         trainer.fit_loop.setup_data()
     n_epochs = math.inf if trainer.max_epochs in (None, -1) else max(trainer.max_epochs, 1)
@@ -183,7 +187,12 @@ def training_length(trainer: Any) -> TrainingLength:
         batches = trainer.limit_train_batches
     if batches == math.inf:
         return TrainingLength(n_epochs, math.inf, n_updates)
-    per_epoch = -(-batches // trainer.accumulate_grad_batches)
+    if batches == 0 and trainer.limit_train_batches != 0:
+        raise InputError(
+            "the training data loader has no batch; give it at least one image, or batch_size images "
+            "where it drops the last batch"
+        )
+    per_epoch = max(-(-batches // trainer.accumulate_grad_batches), 1)
     return TrainingLength(n_epochs, per_epoch, min(n_epochs * per_epoch, n_updates))
 
 

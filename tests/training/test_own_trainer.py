@@ -87,6 +87,7 @@ QUARTERS = pytest.approx([1.0, 0.853553, 0.5, 0.146447], abs=1e-5)  # (1 + cos(p
         ({"max_steps": 4}, {"scheduler": "none"}, [1, 1, 1, 1]),
         ({"max_epochs": 1, "limit_train_batches": 2}, STEP, [1, 1]),
         ({"max_epochs": 1, "limit_train_batches": 0}, STEP, []),
+        ({"max_epochs": 1, "limit_train_batches": 0}, {}, []),
         ({"fast_dev_run": True}, STEP, [1]),
     ],
     ids=str,
@@ -269,6 +270,14 @@ def test_batches_that_can_be_normalised_train(settings: dict[str, Any], batch_si
     one = trainer(**{"max_epochs": 1, **settings})
     one.fit(normalised(), loader(batch_size=batch_size))
     assert one.global_step == (0 if "max_epochs" in settings else 2)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_data_without_a_batch_are_refused(drop_last: bool) -> None:
+    images, labels = images_and_labels(3 * drop_last)
+    data = DataLoader(TensorDataset(images, labels), batch_size=4, drop_last=drop_last)
+    with pytest.raises(InputError, match="the training data loader has no batch"):
+        trainer(max_epochs=1).fit(normalised(), data)
 
 
 def test_a_batch_of_one_image_with_several_pixels_trains_as_before() -> None:
