@@ -23,6 +23,7 @@ from dynvision.former_names import ChangedMeaning, warn_in_one_line
 from dynvision.plugins import VARIABLE as PLUGINS
 from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
+from dynvision.runs.freshness import OF_COMPARISON
 
 min_version("9.0")
 
@@ -61,6 +62,10 @@ TRAINED = f"{RESULTS}/runs/{{run_id}}/trained.json"
 RESPONSES = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.json"
 METRICS = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.json"
 REPORT = f"{SHOWN}/report.json"
+COMPARISONS = list(PLAN.comparisons)
+OF_COMPARISONS = [
+    f"{RESULTS}/comparisons/{{comparison}}/{{run_id}}/{file}" for file in (*OF_COMPARISON, made_from.COMPARED)
+]
 FORMATS = ["png", "svg", "csv"]
 VISUALIZATION = f"{SHOWN}/visualization.yaml"
 # Everything that there is of each run, so that whatever is missing is made.
@@ -127,6 +132,7 @@ rule all:
         known(REPORT),
         expand(OF_TRAININGS, run_id=RUNS),
         expand(OF_EXPERIMENTS, experiment=EXPERIMENTS, run_id=RUNS),
+        expand(OF_COMPARISONS, comparison=COMPARISONS, run_id=RUNS),
         FIGURES,
         f"{SHOWN}/report.html",
         REPORT,

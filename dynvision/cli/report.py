@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run-ids", nargs="+", required=True, metavar="ID", help="runs to report")
     parser.add_argument(
+        "--comparisons", nargs="+", default=[], metavar="NAME", help="comparisons with recordings to report"
+    )
+    parser.add_argument(
         "--study",
         default="",
         metavar="NAME",
@@ -42,7 +45,15 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.cli.look import read_scorecard
     from dynvision.report import write_report
     from dynvision.runs import ResultPaths
-    from dynvision.runs.made_from import FIGURES, METRICS, identity_of, look_identity, made_from, of_report
+    from dynvision.runs.made_from import (
+        COMPARED,
+        FIGURES,
+        METRICS,
+        identity_of,
+        look_identity,
+        made_from,
+        of_report,
+    )
 
     look, paths = look_from(arguments), ResultPaths(arguments.results, arguments.study)
     metrics = {
@@ -52,8 +63,12 @@ def run(arguments: argparse.Namespace) -> None:
     figures = {
         name: identity_of(paths.figures(name) / FIGURES) for name in (*arguments.experiments, "training")
     }
+    compared = {
+        name: {run_id: identity_of(paths.comparison(name, run_id) / COMPARED) for run_id in arguments.run_ids}
+        for name in arguments.comparisons
+    }
     identity = look_identity(look, read_scorecard(arguments.visualization, arguments.results))
-    with made_from(arguments.output.with_suffix(".json"), of_report(metrics, figures, identity)):
+    with made_from(arguments.output.with_suffix(".json"), of_report(metrics, figures, identity, compared)):
         write_report(
             arguments.results,
             arguments.experiments,
@@ -61,4 +76,5 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.output,
             look,
             arguments.study,
+            arguments.comparisons,
         )

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
+from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.layers import DEFAULT, Layers, origin_of
@@ -138,6 +139,7 @@ def _readme() -> str:
         "An experiment (`experiments.<name>`)": ExperimentConfig,
         **{f"`stimulus` of type `{name}`": stimulus for name, stimulus in STIMULI.items()},
         "`noise` of an experiment": NoiseConfig,
+        "A comparison (`comparisons.<name>`)": ComparisonConfig,
         "`scorecard`": ScorecardConfig,
         "`visualization`": VisualizationConfig,
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from dynvision import plugins
+from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.layers import (
@@ -79,6 +80,9 @@ class WorkflowConfig(Section):
     seed: tuple[int, ...] = key((1,), "seed or seeds")
     experiment: tuple[str, ...] = key(("contrast",), "experiment or experiments by name, or all")
     experiments: dict[str, ExperimentConfig] = key({}, "the experiments that exist")
+    comparisons: dict[str, ComparisonConfig] = key(
+        {}, "the comparisons with recordings, by name; those whose experiment is asked for are made"
+    )
     execution: ExecutionConfig = key(ExecutionConfig(), "settings that cannot change a result")
     scorecard: ScorecardConfig = key(ScorecardConfig(), "what networks are compared with")
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
@@ -143,6 +147,21 @@ class WorkflowConfig(Section):
         return {
             str(name): validate(ExperimentConfig, resolve_block(name, value) or {}, f"experiments.{name}")
             for name in value
+        }
+
+    @field_validator("comparisons", mode="before")
+    @classmethod
+    def _comparisons_are_valid(cls, value: Any) -> Any:
+        given = mapping(value, "comparisons", "configuration")
+        for name in given:
+            if not re.fullmatch(r"\w[\w.-]*", str(name)):
+                raise InputError(
+                    f"comparisons: {name!r} cannot be the name of a comparison, since folders are named after it; use "
+                    "letters, digits, _ and -"
+                )
+        return {
+            str(name): validate(ComparisonConfig, block or {}, f"comparisons.{name}")
+            for name, block in given.items()
         }
 
     @field_validator("study", mode="after")
@@ -217,6 +236,27 @@ class WorkflowConfig(Section):
         """
         names = tuple(self.experiments) if self.experiment == ("all",) else self.experiment
         return {name: self._selected(name) for name in names}
+
+    def selected_comparisons(self, experiments: Collection[str]) -> dict[str, ComparisonConfig]:
+        """The comparisons of experiments, by name.
+
+        Raises:
+            InputError: one is of an experiment that does not exist, or that keeps no units.
+        """
+        for name, comparison in self.comparisons.items():
+            known = (
+                feedforward_twin(comparison.experiment, self.experiments)
+                or comparison.experiment in self.experiments
+            )
+            if not known:
+                where = f"comparisons.{name}.experiment"
+                raise unknown_name("experiment", comparison.experiment, self.experiments, key=where)
+            if self._selected(comparison.experiment).save_responses == "none":
+                raise InputError(
+                    f"comparisons.{name} needs the units of experiments.{comparison.experiment}, which keeps none; set "
+                    f"experiments.{comparison.experiment}.save_responses: unit"
+                )
+        return {name: one for name, one in self.comparisons.items() if one.experiment in experiments}
 
     def _selected(self, name: str) -> ExperimentConfig:
         if name in self.experiments:

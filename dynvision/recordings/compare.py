@@ -2,9 +2,9 @@
 
     layer area model_ms brain_ms score ceiling_low ceiling_high significant
 
-The images that both sides know are used, under their names or numbers. Every layer meets every area. The lag of a layer
-and an area is that of the best diagonal (:func:`dynvision.recordings.significance.best_lag_ms`), and not-a-number where no
-cluster of scores exceeds chance.
+The images that both sides know are used, under their names or numbers. Every layer meets every area, or those that it is
+paired with. The lag of a layer and an area is that of the best diagonal
+(:func:`dynvision.recordings.significance.best_lag_ms`), and not-a-number where no cluster of scores exceeds chance.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from dynvision.config.comparison import ALL, METHODS, SCORES
 from dynvision.errors import InputError, unknown_name
-from dynvision.recordings.data import average_repetitions, image_keys, repetitions
+from dynvision.recordings.data import (
+    average_repetitions,
+    bin_times,
+    image_keys,
+    repetitions,
+    split_halves,
+)
 from dynvision.recordings.encoding import encode, pearson
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters
-from dynvision.recordings.similarity import SCORES, compare_films, linear_cka, noise_ceiling, rdm_film
+from dynvision.recordings.similarity import CROSSED, gram_film, noise_ceiling, rdm_film
 
 if TYPE_CHECKING:
     import xarray
 
-Method = Literal["rsa", "encoding", "cka"]
-METHODS: tuple[str, ...] = ("rsa", "encoding", "cka")
 FEWEST_IMAGES = 4
 
 
@@ -43,6 +48,20 @@ class Comparison:
     scores: pd.DataFrame
     lags: pd.DataFrame
 
+    def courses(self) -> pd.DataFrame:
+        """Return the scores along the diagonal of each layer's lag, over the time of the recording.
+
+        Returns:
+            Columns layer, area, lag_ms, model_ms, brain_ms, score, ceiling_low, ceiling_high, significant. Where there is
+            no lag, the network and the recording are compared at equal times.
+        """
+        joined = self.scores.merge(self.lags[["layer", "area", "lag_ms"]], on=["layer", "area"], sort=False)
+        off = joined["brain_ms"] - joined["model_ms"] - joined["lag_ms"].fillna(0.0)
+        return joined[off.abs() < TOLERANCE_MS].reset_index(drop=True)
+
+
+TOLERANCE_MS = 1e-3  # times that differ by less are one
+
 
 def compare(
     model: xarray.Dataset,
@@ -50,9 +69,11 @@ def compare(
     method: str = "rsa",
     distance: str = "correlation",
     score: str = "spearman",
-    layers: Sequence[str] | None = None,
-    areas: Sequence[str] | None = None,
-    pairs: Mapping[str, str] | None = None,
+    layers: Sequence[str] = (),
+    areas: Sequence[str] = (),
+    pairs: str | Mapping[str, str | Sequence[str]] = ALL,
+    value: float | None = None,
+    bin_ms: float = 0.0,
     n_permutations: int = 200,
     seed: int = 0,
 ) -> Comparison:
@@ -64,56 +85,106 @@ def compare(
         method: ``rsa``, ``encoding`` (cross-validated ridge) or ``cka`` (linear).
         distance: of patterns, for RSA: ``correlation``, ``euclidean``, or ``crossnobis``, which needs repetitions.
         score: of RDMs, for RSA: ``spearman``, ``correlation`` or ``cosine``.
-        layers, areas: which to compare; None takes all.
-        pairs: area by layer, to compare each layer with one area alone.
+        layers, areas: which to compare; none takes all.
+        pairs: areas by layer, to compare each layer with these alone; areas that the recording does not have are left out.
+        value: the condition that is compared, where the network or the recording has several and the other has not.
+        bin_ms: width of the bins of time in which both sides are averaged, in ms; 0 takes the times as they are.
         n_permutations: shuffles of the images for cluster inference; 0 does without.
         seed: of folds and shuffles.
 
     Raises:
-        InputError: an unknown name, or fewer than four images in common.
+        InputError: an unknown name, fewer than four images in common, several conditions on one side alone, or times
+            without a common step.
     """
     if method not in METHODS:
         raise unknown_name("method of comparison", method, METHODS, key="method")
-    model, mean, repeated = _aligned(model, brain, seed)
+    model, brain = _common_images(*_one_condition(model, brain, value))
+    layers, areas = _names(model, "layer", layers), _names(brain, "area", areas)
+    met = {layer: [area for area in areas if _meets(layer, area, pairs, areas)] for layer in layers}
+    if not any(met.values()):
+        wanted = {} if isinstance(pairs, str) else pairs
+        raise InputError(
+            f"pairs: none of the layers ({', '.join(layers)}) is paired with an area of the recording "
+            f"({', '.join(areas)}); pairs has {', '.join(f'{layer}: {given}' for layer, given in wanted.items())}"
+        )
+    if bin_ms:
+        model, brain = bin_times(model, bin_ms), bin_times(brain, bin_ms)
+    model_ms, brain_ms = model["time_ms"].values, brain["time_ms"].values
+    crossed = method == "rsa" and distance == CROSSED
+    parts = _halves(repetitions(brain, seed)) if crossed else list(split_halves(brain, seed))
     rows, lags = [], []
-    for layer in _names(model, "layer", layers):
-        x = _part(model, "layer", layer)
-        for area in _names(mean, "area", areas):
-            if pairs is not None and pairs.get(layer) != area:
-                continue
-            chosen = _mask(mean, "area", area)
-            y = mean["response"].values[:, chosen]
-            scores, chance, ceiling = _score(x, y, repeated[:, :, chosen], method, distance, score, seed)
+    for layer in layers:
+        if not met[layer]:
+            continue
+        own = model.isel(unit=np.flatnonzero(_mask(model, "layer", layer)))
+        x = average_repetitions(own)["response"].values.astype(float)
+        for area in met[layer]:
+            chosen = _mask(brain, "area", area)
+            own_parts = [part[..., chosen, :].astype(float) for part in parts]
+            if method == "encoding":
+                scores, chance, ceiling = _encoded(x, own_parts, seed)
+            else:
+                scores, chance, ceiling = _alike(x, own_parts, "cka" if method == "cka" else distance, score)
             significant = _significant(scores, chance, len(x), n_permutations, seed)
-            rows.append(_table(layer, area, model, mean, scores, ceiling, significant))
+            rows.append(_table(layer, area, model_ms, brain_ms, scores, ceiling, significant))
             known = not n_permutations or bool(significant.any())
-            lags.append(_lag(layer, area, model, mean, scores, known))
-    if not rows:
-        raise InputError("no layer is paired with an area; check the names in pairs, layers and areas")
+            lags.append(_lag(layer, area, model_ms, brain_ms, scores, known))
     return Comparison(pd.concat(rows, ignore_index=True), pd.DataFrame(lags))
 
 
-def _aligned(
-    model: xarray.Dataset, brain: xarray.Dataset, seed: int
-) -> tuple[xarray.Dataset, xarray.Dataset, np.ndarray]:
-    """Both sides on their common images, in one order, and the repetitions of the recording."""
-    with_conditions = all(
-        "condition" in side.coords and len(np.unique(side["condition"].values)) > 1 for side in (model, brain)
-    )
-    if not with_conditions:
-        model, brain = (
-            side.drop_vars("condition") if "condition" in side.coords else side for side in (model, brain)
-        )
-    common = np.intersect1d(image_keys(model), image_keys(brain))
+def _one_condition(
+    model: xarray.Dataset, brain: xarray.Dataset, value: float | None
+) -> tuple[xarray.Dataset, xarray.Dataset]:
+    """Both sides at one condition, or at all of those that both have."""
+    several = [_conditions(side) for side in (model, brain)]
+    if value is not None:
+        sides = [
+            _at(side, value, known, whose)
+            for side, known, whose in zip((model, brain), several, ("network", "recording"), strict=True)
+        ]
+        return sides[0], sides[1]
+    if all(len(known) > 1 for known in several):
+        return model, brain
+    for known, whose, other in ((several[0], "network", "recording"), (several[1], "recording", "network")):
+        if len(known) > 1:
+            listed = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in known)
+            raise InputError(
+                f"the {whose} has {len(known)} conditions ({listed}) and the {other} has not; choose one with value"
+            )
+    return tuple(side.drop_vars("condition", errors="ignore") for side in (model, brain))  # type: ignore[return-value]
+
+
+def _conditions(side: xarray.Dataset) -> list[object]:
+    return list(pd.unique(pd.Series(side["condition"].values))) if "condition" in side.coords else []
+
+
+def _at(side: xarray.Dataset, value: float, known: list[object], whose: str) -> xarray.Dataset:
+    """One side at a value of the condition; one that has a single condition is taken as it is."""
+    if len(known) > 1:
+        numbers = pd.to_numeric(pd.Series(side["condition"].values), errors="coerce").to_numpy()
+        found = np.flatnonzero(np.isclose(numbers, value))
+        if not len(found):
+            raise InputError(
+                f"value={value:g} is none of the conditions of the {whose}: {', '.join(map(str, known))}"
+            )
+        side = side.isel(presentation=found)
+    return side.drop_vars("condition", errors="ignore")
+
+
+def _common_images(model: xarray.Dataset, brain: xarray.Dataset) -> tuple[xarray.Dataset, xarray.Dataset]:
+    """Both sides on the images that both have; averages over repetitions have one order, that of the names."""
+    keys = [image_keys(side) for side in (model, brain)]
+    common = np.intersect1d(keys[0], keys[1])
     if len(common) < FEWEST_IMAGES:
         raise InputError(
             f"the network and the recording have {len(common)} images in common, and a comparison needs at least "
-            f"{FEWEST_IMAGES}; the network knows {_some(image_keys(model))}, the recording {_some(image_keys(brain))}"
+            f"{FEWEST_IMAGES}; the network knows {_some(keys[0])}, the recording {_some(keys[1])}"
         )
-    brain = brain.isel(presentation=np.flatnonzero(np.isin(image_keys(brain), common)))
-    model = average_repetitions(model.isel(presentation=np.flatnonzero(np.isin(image_keys(model), common))))
-    repeated = repetitions(brain, seed)
-    return model, average_repetitions(brain), repeated
+    sides = [
+        side.isel(presentation=np.flatnonzero(np.isin(known, common)))
+        for side, known in zip((model, brain), keys, strict=True)
+    ]
+    return sides[0], sides[1]
 
 
 def _some(keys: np.ndarray) -> str:
@@ -121,12 +192,23 @@ def _some(keys: np.ndarray) -> str:
     return ", ".join(unique[:3]) + (f" and {len(unique) - 3} more" if len(unique) > 3 else "")
 
 
-def _names(dataset: xarray.Dataset, label: str, wanted: Sequence[str] | None) -> list[str]:
+def _names(dataset: xarray.Dataset, label: str, wanted: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(dataset[label].values.astype(str))) if label in dataset.coords else ["all"]
-    for name in wanted or ():
+    for name in wanted:
         if name not in known:
             raise unknown_name(label, name, known, key=f"{label}s")
     return list(wanted or known)
+
+
+def _meets(
+    layer: str, area: str, pairs: str | Mapping[str, str | Sequence[str]], areas: Sequence[str]
+) -> bool:
+    if isinstance(pairs, str):
+        if pairs != ALL:
+            raise InputError(f"pairs={pairs!r}: give {ALL!r}, or areas by layer")
+        return True
+    given = pairs.get(layer, ())
+    return area in ((given,) if isinstance(given, str) else given)
 
 
 def _mask(dataset: xarray.Dataset, label: str, name: str) -> np.ndarray:
@@ -135,40 +217,50 @@ def _mask(dataset: xarray.Dataset, label: str, name: str) -> np.ndarray:
     return np.asarray(dataset[label].values.astype(str) == name)
 
 
-def _part(dataset: xarray.Dataset, label: str, name: str) -> np.ndarray:
-    return dataset["response"].isel(unit=np.flatnonzero(_mask(dataset, label, name))).values.astype(float)
+Scored = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _score(
-    x: np.ndarray, y: np.ndarray, repeated: np.ndarray, method: str, distance: str, score: str, seed: int
-) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Scores (S, T), a function that gives them for shuffled images, and the noise ceiling, (T,) twice."""
-    nothing = np.full(y.shape[2], np.nan)
-    if method == "encoding":
-        scores = encode(x, y, seed=seed)
-        return scores, lambda order: encode(x[order], y, seed=seed), _reliability(repeated)
-    if method == "cka":
-        return linear_cka(x, y), lambda order: linear_cka(x[order], y), (nothing, nothing)
-    crossed = distance == "crossnobis"
-    brain = rdm_film(repeated if crossed else y, distance)
-    model = rdm_film(x, "euclidean" if crossed else distance)
-    unit_model, unit_brain = SCORES[score](model), SCORES[score](brain)
-    pair = _pair_index(len(x))
+def _alike(x: np.ndarray, parts: Sequence[np.ndarray], distance: str, score: str) -> Scored:
+    """Scores (S, T) of RSA or CKA, a function that gives them for shuffled images, and the noise ceiling, (T,) twice.
+
+    RDMs and centred Gram matrices are both films: vectors over pairs of images at every time. Each half of the repetitions
+    has its own; the score is the mean of the scores with them, so that their noise ceiling is that of the score.
+    """
+    n = len(x)
+    if distance == "cka":
+        model, films, score = gram_film(x), [gram_film(part) for part in parts], "cosine"
+        index, places = np.arange(n**2).reshape(n, n), np.nonzero(np.ones((n, n)))
+    else:
+        model = rdm_film(x, "euclidean" if distance == CROSSED else distance)
+        films = [rdm_film(part, distance) for part in parts]
+        index, places = _pair_index(n), np.triu_indices(n, 1)
+    halves = np.stack(films)
+    unit_model, unit_brain = SCORES[score](model), SCORES[score](halves).mean(axis=0)
 
     def shuffled(order: np.ndarray) -> np.ndarray:
-        rows, columns = np.triu_indices(len(order), 1)
-        return unit_model[:, pair[order[rows], order[columns]]] @ unit_brain.T  # type: ignore[no-any-return]
+        return unit_model[:, index[order[places[0]], order[places[1]]]] @ unit_brain.T  # type: ignore[no-any-return]
 
-    parts = _halves(repeated) if crossed else list(repeated)
-    films = [rdm_film(part, distance) for part in parts]
-    ceiling = noise_ceiling(np.stack(films), score) if films else (nothing, nothing)
-    return compare_films(model, brain, score), shuffled, ceiling
+    return unit_model @ unit_brain.T, shuffled, noise_ceiling(halves, score)
+
+
+def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], seed: int) -> Scored:
+    """The same of encoding: the ceiling is the reliability of the mean over repetitions, and its root.
+
+    Halves correlate by r over images; their mean by 2 r / (1 + r) with another such mean (Spearman 1910, Brown 1910), and
+    by the root of that with what does not vary over repetitions.
+    """
+    y = np.mean(parts, axis=0)
+    ceiling = np.full(y.shape[2], np.nan), np.full(y.shape[2], np.nan)
+    if len(parts) > 1:
+        half = np.nanmean(pearson(*parts), axis=0)
+        full = 2 * half / (1 + half)
+        ceiling = full, np.sqrt(np.clip(full, 0, None))
+    return encode(x, y, seed=seed), lambda order: encode(x[order], y, seed=seed), ceiling
 
 
 def _halves(repeated: np.ndarray) -> list[np.ndarray]:
-    """Halves of the repetitions, for a distance that is itself computed of several; none of fewer than four."""
-    n = len(repeated) // 2
-    return [repeated[:n], repeated[n : 2 * n]] if n >= 2 else []
+    """Halves of the repetitions, for a distance that is itself computed of several; all of them if fewer than four."""
+    return [repeated[0::2], repeated[1::2]] if len(repeated) >= 4 else [repeated]
 
 
 def _pair_index(n: int) -> np.ndarray:
@@ -177,16 +269,6 @@ def _pair_index(n: int) -> np.ndarray:
     rows, columns = np.triu_indices(n, 1)
     index[rows, columns] = index[columns, rows] = np.arange(len(rows))
     return index
-
-
-def _reliability(repeated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation of halves of the repetitions over images, corrected to the full number (Spearman & Brown, 1910)."""
-    n = len(repeated)
-    if n < 2:
-        return (np.full(repeated.shape[3], np.nan),) * 2
-    half = np.nanmean(pearson(repeated[0::2].mean(axis=0), repeated[1::2].mean(axis=0)), axis=0)
-    full = 2 * half / (1 + half)
-    return full, np.sqrt(np.clip(full, 0, None))
 
 
 def _significant(
@@ -208,13 +290,13 @@ def _significant(
 def _table(
     layer: str,
     area: str,
-    model: xarray.Dataset,
-    brain: xarray.Dataset,
+    model_ms: np.ndarray,
+    brain_ms: np.ndarray,
     scores: np.ndarray,
     ceiling: tuple[np.ndarray, np.ndarray],
     significant: np.ndarray,
 ) -> pd.DataFrame:
-    times = list(itertools.product(model["time_ms"].values, brain["time_ms"].values))
+    times = list(itertools.product(model_ms, brain_ms))
     n = scores.shape[0]
     return pd.DataFrame(
         {
@@ -231,9 +313,8 @@ def _table(
 
 
 def _lag(
-    layer: str, area: str, model: xarray.Dataset, brain: xarray.Dataset, scores: np.ndarray, known: bool
+    layer: str, area: str, model_ms: np.ndarray, brain_ms: np.ndarray, scores: np.ndarray, known: bool
 ) -> dict[str, object]:
-    model_ms, brain_ms = model["time_ms"].values, brain["time_ms"].values
     best = np.unravel_index(np.nanargmax(scores), scores.shape) if np.isfinite(scores).any() else (0, 0)
     return {
         "layer": layer,

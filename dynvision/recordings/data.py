@@ -89,6 +89,32 @@ def average_repetitions(dataset: xarray.Dataset) -> xarray.Dataset:
     return kept.assign(response=(DIMENSIONS, means.astype(np.float32)))
 
 
+def bin_times(dataset: xarray.Dataset, bin_ms: float) -> xarray.Dataset:
+    """Return means over bins of time, each labelled by its end; bins without a sample are left out.
+
+    Args:
+        dataset: responses.
+        bin_ms: width of the bins ``(k bin_ms, (k + 1) bin_ms]``, in ms.
+
+    Raises:
+        InputError: bins narrower than the time between two samples.
+    """
+    times = dataset["time_ms"].values
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    if not bin_ms > 0 or bin_ms < step - 1e-6:
+        raise InputError(
+            f"bin_ms={bin_ms:g} is narrower than the {step:g} ms between two samples; widen the bins"
+        )
+    # A sample that ends a bin up to rounding belongs to it.
+    ends = bin_ms * np.ceil(np.round(times / bin_ms, 6))
+    bins, first = np.unique(ends, return_index=True)
+    values = dataset["response"].transpose(*DIMENSIONS).values
+    sums = np.add.reduceat(values, first, axis=2, dtype=float)
+    means = (sums / np.diff([*first, len(times)])).astype(np.float32)
+    kept = dataset.isel(time_ms=first).assign_coords(time_ms=bins)
+    return kept.assign(response=(DIMENSIONS, means))
+
+
 def repetitions(dataset: xarray.Dataset, seed: int = 0) -> np.ndarray:
     """Return repeated measurements of every image, (R, images, units, times).
 
@@ -101,6 +127,24 @@ def repetitions(dataset: xarray.Dataset, seed: int = 0) -> np.ndarray:
     n = min(len(found) for found in places.values())
     values = dataset["response"].transpose(*DIMENSIONS).values
     return np.stack([values[[found[r] for found in places.values()]] for r in range(n)])
+
+
+def split_halves(dataset: xarray.Dataset, seed: int = 0) -> np.ndarray:
+    """Return the means of two random halves of the repetitions of every image, (2, images, units, times).
+
+    All repetitions are used; of an odd number the first half has one less. Where an image is shown once there are no
+    halves, and the means over all repetitions are returned alone, (1, images, units, times).
+    """
+    keys = image_keys(dataset)
+    order = np.random.default_rng(seed).permutation(len(keys))
+    places = [order[keys[order] == key] for key in np.unique(keys)]
+    values = dataset["response"].transpose(*DIMENSIONS).values
+    if min(map(len, places)) < 2:
+        return np.stack([values[found].mean(axis=0) for found in places])[None]
+    middle = [len(found) // 2 for found in places]
+    first = [values[found[:n]].mean(axis=0) for found, n in zip(places, middle, strict=True)]
+    second = [values[found[n:]].mean(axis=0) for found, n in zip(places, middle, strict=True)]
+    return np.stack([first, second])
 
 
 def image_keys(dataset: xarray.Dataset) -> np.ndarray:

@@ -85,21 +85,30 @@ def best_lag_ms(scores: np.ndarray, model_ms: np.ndarray, brain_ms: np.ndarray) 
 
     Args:
         scores: (model times, brain times).
-        model_ms, brain_ms: the times, on grids of one common step.
+        model_ms, brain_ms: the times; one step is a multiple of the other.
 
     Returns:
         ms; not-a-number if no score is finite.
+
+    Raises:
+        InputError: the times have no common step, so that no diagonal is long enough.
     """
-    step = float(np.median(np.diff(model_ms if len(model_ms) > 1 else brain_ms)))
-    lags = np.round((brain_ms[None, :] - model_ms[:, None]) / step).astype(int)
+    lags = np.round(brain_ms[None, :] - model_ms[:, None], 3)
     enough = min(len(model_ms), len(brain_ms)) / 2
-    best, found = -np.inf, float("nan")
-    for lag in np.unique(lags):
-        values = scores[lags == lag]
-        values = values[np.isfinite(values)]
-        if len(values) >= enough and values.mean() > best:
-            best, found = values.mean(), lag * step
-    return float(found)
+    found, at, counts = np.unique(lags, return_inverse=True, return_counts=True)
+    if counts.max() < enough:
+        steps = [float(np.median(np.diff(times))) for times in (model_ms, brain_ms)]
+        raise InputError(
+            f"the times of the network (every {steps[0]:g} ms) and of the recording (every {steps[1]:g} ms) do not meet; "
+            "average both in bins with bin_ms"
+        )
+    finite = np.isfinite(scores)
+    at = at.reshape(lags.shape)
+    n = np.bincount(at[finite], minlength=len(found))
+    sums = np.bincount(at[finite], scores[finite], minlength=len(found))
+    means = np.where(n >= enough, sums / np.maximum(n, 1), -np.inf)
+    best = int(means.argmax())
+    return float(found[best]) if np.isfinite(means[best]) else float("nan")
 
 
 def _clusters(values: np.ndarray, threshold: np.ndarray) -> tuple[np.ndarray, list[float]]:

@@ -17,15 +17,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dynvision.config.comparison import DISTANCES, SCORES
 from dynvision.errors import InputError
-from dynvision.registry import Registry
 
-Distance = Callable[[np.ndarray], np.ndarray]
-DISTANCES: Registry[Distance] = Registry("distance", key="distance")
-SCORES: Registry[Callable[[np.ndarray], np.ndarray]] = Registry("score", key="score")
+CROSSED = "crossnobis"  # the distance that is computed of several folds
 
 
-@DISTANCES.register("correlation")
 def correlation_distances(x: np.ndarray) -> np.ndarray:
     """Return 1 - r of all pairs: (T, N, P) to (T, pairs); not-a-number where a pattern does not vary over units."""
     centred = x - x.mean(axis=2, keepdims=True)
@@ -35,7 +32,6 @@ def correlation_distances(x: np.ndarray) -> np.ndarray:
     return _upper(1.0 - unit @ unit.swapaxes(1, 2))
 
 
-@DISTANCES.register("euclidean")
 def euclidean_distances(x: np.ndarray) -> np.ndarray:
     """Return squared Euclidean distances over the number of units, (T, N, P) to (T, pairs)."""
     gram = x @ x.swapaxes(1, 2)
@@ -66,13 +62,11 @@ def crossnobis_distances(folds: np.ndarray) -> np.ndarray:
     return (total - own) / (n * (n - 1))  # type: ignore[no-any-return]
 
 
-@SCORES.register("correlation")
 def centred_unit(films: np.ndarray) -> np.ndarray:
     """Return RDMs centred and of length one, (..., pairs): products of two are Pearson correlations."""
     return _unit(films - films.mean(axis=-1, keepdims=True))
 
 
-@SCORES.register("spearman")
 def ranked_unit(films: np.ndarray) -> np.ndarray:
     """Return ranks (ties averaged) centred and of length one: products of two are Spearman correlations."""
     from scipy.stats import rankdata
@@ -82,7 +76,6 @@ def ranked_unit(films: np.ndarray) -> np.ndarray:
     return centred_unit(ranks)
 
 
-@SCORES.register("cosine")
 def plain_unit(films: np.ndarray) -> np.ndarray:
     """Return RDMs of length one: products of two are cosines."""
     return _unit(films)
@@ -93,14 +86,20 @@ def rdm_film(x: np.ndarray, distance: str = "correlation") -> np.ndarray:
 
     Args:
         x: (conditions, units, times); or (repetitions, conditions, units, times) for ``crossnobis``.
-        distance: a name in :data:`DISTANCES`, or ``crossnobis``.
+        distance: a name in :data:`DISTANCES`.
 
     Returns:
         (times, pairs), pairs in the order of the upper triangle, row by row.
     """
-    if distance == "crossnobis":
-        return crossnobis_distances(np.moveaxis(np.asarray(x, dtype=float), 3, 1))
-    return DISTANCES[distance](np.moveaxis(np.asarray(x, dtype=float), 2, 0))
+    folded = np.ndim(x) == 4
+    if folded != (distance == CROSSED):
+        raise InputError(
+            f"distance={distance} takes responses of {3 + (distance == CROSSED)} axes, not {np.ndim(x)}"
+        )
+    film: np.ndarray = DISTANCES[distance](
+        np.moveaxis(np.asarray(x, dtype=float), 3 if folded else 2, int(folded))
+    )
+    return film
 
 
 def compare_films(model: np.ndarray, brain: np.ndarray, score: str = "spearman") -> np.ndarray:
@@ -141,11 +140,11 @@ def noise_ceiling(films: np.ndarray, score: str = "spearman") -> tuple[np.ndarra
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return linear centred kernel alignment of every pair of times: (N, P, S) and (N, Q, T) to (S, T), between 0 and 1."""
-    left, right = _centred_grams(x), _centred_grams(y)
-    return _unit(left) @ _unit(right).T
+    return compare_films(gram_film(x), gram_film(y), "cosine")
 
 
-def _centred_grams(x: np.ndarray) -> np.ndarray:
+def gram_film(x: np.ndarray) -> np.ndarray:
+    """Return centred linear Gram matrices at every time, (N, P, T) to (T, N N); linear CKA is the cosine of two of them."""
     maps = np.moveaxis(np.asarray(x, dtype=float), 2, 0)
     maps = maps - maps.mean(axis=1, keepdims=True)
     return (maps @ maps.swapaxes(1, 2)).reshape(len(maps), -1)

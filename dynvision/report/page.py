@@ -14,6 +14,7 @@ from dynvision.files import write_text
 from dynvision.report import prose
 from dynvision.report.content import Chapter, Listing, Report, Table
 from dynvision.report.plates import (
+    comparison_plates,
     dynamics_plates,
     experiment_plates,
     figure_plate,
@@ -21,9 +22,10 @@ from dynvision.report.plates import (
     training_plates,
 )
 from dynvision.report.provenance import code_state, report_date, run_time_tables, software_versions
-from dynvision.report.results import CONFIG, Measured, Results, read_results
+from dynvision.report.results import CONFIG, Compared, Measured, Results, read_results
 from dynvision.report.tables import (
     condition_table,
+    lag_table,
     measure_tables,
     pair_table,
     parameter_table,
@@ -45,6 +47,7 @@ def write_report(
     output: str | Path,
     look: VisualizationConfig | None = None,
     study: str = "",
+    comparisons: Sequence[str] = (),
 ) -> None:
     """Write the report of experiments on runs.
 
@@ -55,11 +58,12 @@ def write_report(
         output: the HTML file, written whole or not at all.
         look: names and order; None takes the defaults.
         study: the study whose figures are shown, if it has a name.
+        comparisons: names of comparisons with recordings.
 
     Raises:
         InputError: a configuration, a table or a figure is missing or broken.
     """
-    write_text(output, render(compose(read_results(root, experiments, run_ids, look, study))))
+    write_text(output, render(compose(read_results(root, experiments, run_ids, look, study, comparisons))))
 
 
 def compose(results: Results) -> Report:
@@ -67,6 +71,7 @@ def compose(results: Results) -> Report:
     chapters: list[Chapter | None] = [_overview(results)]
     chapters += [_experiment(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
     chapters += [_beside(results, measured, n) for n, measured in enumerate(results.experiments, start=1)]
+    chapters += [_comparison(results, compared, n) for n, compared in enumerate(results.compared, start=1)]
     chapters += [_scorecard(results), _training(results), _dynamics(results)]
     chapters += [_configuration(results), _provenance(results)]
     return Report(
@@ -150,6 +155,29 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
             *experiment_plates(shown, root, f"cortical-{n}", SHIPPED_FIGURES),
             figure_plate(folder, root, f"cortical-{n}-scorecard", "scorecard"),
         ),
+    )
+
+
+def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
+    """The runs beside a recording: lags of all, maps and courses of the first run of each condition that is told of."""
+    told = set(_told(results)) or set(results.comparison.labels[:1])
+    conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
+    plates = [
+        plate
+        for label, condition in conditions
+        if label in told
+        for plate in comparison_plates(
+            compared.folders[condition.run_ids[0]],
+            results.paths.root,
+            f"comparison-{n}-{condition.run_ids[0]}",
+        )
+    ]
+    return Chapter(
+        f"comparison-{n}",
+        f"Beside a recording: {results.names.name(compared.name)}",
+        (prose.comparison(compared, results.names),),
+        plates=tuple(plates),
+        tables=(lag_table(results, compared),),
     )
 
 

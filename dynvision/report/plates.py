@@ -63,6 +63,11 @@ def scorecard_plates(root: Path, run_ids: Sequence[str]) -> list[Plate]:
     ]
 
 
+def comparison_plates(folder: Path, root: Path, chapter: str) -> list[Plate]:
+    """The figures of a comparison of a run with a recording."""
+    return [figure_plate(folder, root, f"{chapter}-{name}", name) for name in ("time_maps", "courses")]
+
+
 def figure_plate(folder: Path, root: Path, identity: str, name: str) -> Plate:
     """Return a figure with the caption that was saved in it; without one, with its name."""
     image, data = folder / f"{name}.svg", folder / f"{name}.csv"

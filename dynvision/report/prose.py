@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from dynvision.config.experiment import PARAMETER_UNITS
 from dynvision.config.model import DyRCNNArgs
 from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.report.content import count, listing, number, percent, span
-from dynvision.report.results import Measured, Results, Run
+from dynvision.report.results import Compared, Measured, Results, Run
 from dynvision.stimuli.stimulus import Stimulus
 from dynvision.visualization.comparison import MOST_TOGETHER
 from dynvision.visualization.names import (
@@ -67,6 +68,28 @@ def what_was_run(results: Results) -> list[str]:
             "step of a trial that is scored."
         )
     return sentences
+
+
+def comparison(compared: Compared, names: Names) -> str:
+    """What was compared with a recording, and how."""
+    config = compared.config
+    how = {
+        "rsa": f"representational similarity ({config.distance} distances, scored by {config.score})",
+        "encoding": "cross-validated ridge regression from units to channels",
+        "cka": "linear centred kernel alignment",
+    }[config.method]
+    at = "" if config.value is None else f" at the value {config.value:g}"
+    units = f", {config.n_units:,} units of each layer" if config.n_units else ""
+    bins = f" Both are averaged in bins of {number(config.bin_ms)} ms." if config.bin_ms else ""
+    chance = (
+        f" Clusters are tested against {config.n_permutations:,} shuffles of the images."
+        if config.n_permutations
+        else " Significance was not tested."
+    )
+    return (
+        f"The units of the experiment {names.name(config.experiment)}{at}{units} beside {Path(config.data).name}, at every "
+        f"pair of times, by {how}.{bins}{chance}"
+    )
 
 
 def _sweep(results: Results) -> str:

@@ -18,10 +18,13 @@ from dynvision.analysis import (
     read_summary,
     read_training,
 )
+from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.section import validate
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
+from dynvision.runs.made_from import COMPARED, read_record
 from dynvision.visualization.comparison import Comparison, compare
 from dynvision.visualization.names import Names
 
@@ -48,6 +51,16 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A comparison of the runs with a recording: its settings, its lags and scores by run, and its folder by run."""
+
+    name: str
+    config: ComparisonConfig
+    lags: pd.DataFrame
+    folders: dict[str, Path]
+
+
+@dataclass(frozen=True)
 class Results:
     """What is reported."""
 
@@ -56,6 +69,7 @@ class Results:
     experiments: tuple[Measured, ...]
     comparison: Comparison
     names: Names
+    compared: tuple[Compared, ...] = ()
 
 
 def read_results(
@@ -64,6 +78,7 @@ def read_results(
     run_ids: Sequence[str],
     look: VisualizationConfig | None = None,
     study: str = "",
+    comparisons: Sequence[str] = (),
 ) -> Results:
     """Read configurations, measures, tests and trainings.
 
@@ -73,6 +88,7 @@ def read_results(
         run_ids: the runs to report.
         look: names and order; None takes the defaults.
         study: the study whose figures are shown, if it has a name.
+        comparisons: names of comparisons with recordings to report.
 
     Raises:
         InputError: a file is missing or broken. Tests, trainings and manifests may be missing.
@@ -99,7 +115,32 @@ def read_results(
     comparison = compare(group_runs([run.config for run in runs]), names)
     order = {run_id: n for n, condition in enumerate(comparison.conditions) for run_id in condition.run_ids}
     ordered = sorted(runs, key=lambda run: (order[run.config.run_id], run.config.seed))
-    return Results(paths, tuple(ordered), tuple(measured), comparison, names)
+    compared = tuple(_read_compared(paths, name, ordered) for name in dict.fromkeys(comparisons))
+    return Results(paths, tuple(ordered), tuple(measured), comparison, names, compared)
+
+
+def _read_compared(paths: ResultPaths, name: str, runs: Sequence[Run]) -> Compared:
+    """A comparison of all runs, the lags with the noise ceiling at the time of the best score."""
+    folders = {run.config.run_id: paths.comparison(name, run.config.run_id) for run in runs}
+    lags, config = [], None
+    for run_id, folder in folders.items():
+        record = read_record(folder / COMPARED)
+        try:
+            table, scores = pd.read_csv(folder / "lags.csv"), pd.read_parquet(folder / "scores.parquet")
+        except (OSError, ValueError):  # those of pandas and pyarrow are such
+            record = None
+        if record is None or "comparison" not in record:
+            raise InputError(
+                f"{folder} holds no whole comparison; compare {run_id} again with dynvision compare"
+            )
+        config = validate(ComparisonConfig, record["comparison"], f"comparisons.{name}")
+        ceilings = scores[["layer", "area", "brain_ms", "ceiling_low", "ceiling_high"]].drop_duplicates()
+        ceilings = ceilings.rename(columns={"brain_ms": "best_brain_ms"})
+        joined = table.merge(ceilings, on=["layer", "area", "best_brain_ms"], how="left", sort=False)
+        lags.append(joined.assign(run_id=run_id))
+    if config is None:
+        raise InputError(f"comparison {name}: no run is reported")
+    return Compared(name, config, pd.concat(lags, ignore_index=True), folders)
 
 
 def _read_run(paths: ResultPaths, run_id: str) -> Run:

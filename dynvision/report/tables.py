@@ -10,8 +10,8 @@ import pandas as pd
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
 from dynvision.analysis.bootstrap import BAND_IMAGES, BAND_SEEDS
 from dynvision.analysis.tables import levels
-from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, percent, seconds
-from dynvision.report.results import Results, Run
+from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, percent, seconds, span
+from dynvision.report.results import Compared, Results, Run
 from dynvision.visualization.names import Names, at_value, swept_label, value_label
 
 ABSENT = Cell(NOT_A_NUMBER)
@@ -172,6 +172,38 @@ def parameter_table(results: Results) -> Table | None:
         "The conditions and the parameters in which they differ, by their names in the configuration.",
         ("condition", *parameters, "runs"),
         (False, *numeric, True),
+        tuple(rows),
+    )
+
+
+def lag_table(results: Results, compared: Compared) -> Table:
+    """The lags and best scores of a comparison with a recording, a row for each run, layer and area."""
+    several = len(results.runs) > 1
+    rows = []
+    for _, found in compared.lags.iterrows():
+        head = [Cell(found["run_id"])] if several else []
+        ceiling = [number(found[f"ceiling_{end}"]) for end in ("low", "high")]
+        note = "" if set(ceiling) == {NOT_A_NUMBER} else f"ceiling {span(*ceiling)}"
+        rows.append(
+            (
+                *head,
+                *(Cell(results.names.name(found[name])) for name in ("layer", "area")),
+                *(Cell(number(found[name]), key=float(found[name])) for name in ("lag_ms",)),
+                Cell(number(found["best_score"]), note, float(found["best_score"])),
+                *(
+                    Cell(number(found[name]), key=float(found[name]))
+                    for name in ("best_model_ms", "best_brain_ms")
+                ),
+            )
+        )
+    columns = {"run": False} if several else {}
+    columns |= {"layer": False, "area": False, "lag (ms)": True, "best score": True}
+    columns |= {"at, network (ms)": True, "at, recording (ms)": True}
+    return Table(
+        "By how much the recording follows the network, and the best score of all pairs of times, with the noise ceiling "
+        "at that time. A layer without a cluster above chance has no lag.",
+        tuple(columns),
+        tuple(columns.values()),
         tuple(rows),
     )
 

@@ -21,6 +21,10 @@ from dynvision.runs import made_from as made
 from dynvision.runs.image_folder import has_changed
 from dynvision.runs.plan import WorkflowPlan
 
+# What a comparison with a recording writes beside its record.
+OF_COMPARISON = ("scores.parquet", "lags.csv") + tuple(
+    f"{figure}.{suffix}" for figure in ("time_maps", "courses") for suffix in ("png", "svg", "csv")
+)
 DYNAMICS_TABLES = ("spectrum", "timescales", "autocorrelation", "trajectories", "unrolling")
 FORMATS = ("png", "svg", "csv")
 
@@ -69,14 +73,15 @@ class Freshness:
         }
         for run_id in plan.runs:
             self._scorecard(run_id, {name: responses[name][run_id] for name in scored})
+        comparisons = {name: self._comparisons(name, responses) for name in plan.comparisons}
         self._figures("dynamics", dynamics, [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST])
         figures = {
             name: self._figures(name, {**metrics[name], **self._twins(name, responses)}, plan.figures(name))
             for name in plan.experiments
         }
         figures["training"] = self._figures("training", weights, list(RUN_FIGURES))
-        inputs = made.of_report(metrics, figures, self.look_now)
-        known = None not in figures.values()
+        inputs = made.of_report(metrics, figures, self.look_now, comparisons)
+        known = None not in figures.values() and all(None not in of.values() for of in comparisons.values())
         self._check(self.paths.of_study / made.REPORT, inputs if known else None, self.paths.report)
         table = self.paths.of_study / "runs.csv"
         if table.exists() and not set(plan.runs) <= _first_column(table):
@@ -147,7 +152,8 @@ class Freshness:
             made.of_responses(experiment, run.data.name, weights, of_data) if weights and of_data else None
         )
         folder = self.paths.experiment(name, run_id)
-        results = (folder / f"{table}.parquet" for table in ("responses", "performance"))
+        units = ("units",) if experiment.save_responses == "unit" else ()
+        results = (folder / f"{table}.parquet" for table in ("responses", "performance", *units))
         return self._check(folder / made.RESPONSES, inputs, *results)
 
     def _metrics(self, name: str, run_id: str, responses: str | None) -> str | None:
@@ -155,6 +161,21 @@ class Freshness:
         folder = self.paths.experiment(name, run_id)
         results = (folder / f"{table}.parquet" for table in ("metrics", "summary"))
         return self._check(folder / made.METRICS, inputs, *results)
+
+    def _comparisons(
+        self, name: str, responses: Mapping[str, Mapping[str, str | None]]
+    ) -> dict[str, str | None]:
+        """A comparison of all runs."""
+        recording = made.recording_identity(Path(self.plan.comparisons[name].data))
+        found = {}
+        for run_id in self.plan.runs:
+            comparison = self.plan.comparison(name, run_id)
+            of_run = responses[comparison.experiment][run_id]
+            inputs = made.of_comparison(comparison, recording, of_run, self.look_now) if of_run else None
+            folder = self.paths.comparison(name, run_id)
+            results = (folder / file for file in OF_COMPARISON)
+            found[run_id] = self._check(folder / made.COMPARED, inputs, *results)
+        return found
 
     def _scorecard(self, run_id: str, responses: dict[str, str | None]) -> None:
         workflow = self.plan.workflow

@@ -171,7 +171,8 @@ def chosen(rows: Sequence[Mapping[str, Any]], conditions: Sequence[Condition]) -
 def places_of(paths: ResultPaths, run_id: str) -> list[Path]:
     """Return everything that is there of a run; its images are of other runs, too."""
     root = paths.root
-    folders = [paths.run(run_id), *(root / "experiments").glob(f"*/{run_id}")]
+    folders = [paths.run(run_id)]
+    folders += [path for name in ("experiments", "comparisons") for path in (root / name).glob(f"*/{run_id}")]
     folders += [root / name / run_id for name in ("dynamics", "scorecard")]
     files = [path for kind in ("logs", "benchmarks") for path in (root / kind).rglob(f"{run_id}.*")]
     return [path for path in (*folders, *files) if path.exists()]

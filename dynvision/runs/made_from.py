@@ -5,6 +5,7 @@
     runs/{run}/weights.json                  the weights that were described
     experiments/{e}/{run}/responses.json     what was shown, the weights, the images
     experiments/{e}/{run}/metrics.json       the responses, the measures and their code
+    comparisons/{c}/{run}/comparison.json    the responses, the recording, what is compared and the code
     dynamics/{run}/dynamics.json, scorecard/{run}/scorecard.json, figures/{e}/figures.json, report.json
 
 A record is removed before its result is touched and written when the result is whole: a result without one is not finished.
@@ -21,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dynvision.config.comparison import DISTANCES, SCORES, ComparisonConfig
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.identity import plugins_of_experiment, source_hash
@@ -33,7 +35,9 @@ from dynvision.files import write_text
 CONVERTED = "converted.json"
 TRAINED, WEIGHTS, RESPONSES, METRICS = "trained.json", "weights.json", "responses.json", "metrics.json"
 DYNAMICS, SCORECARD, FIGURES, REPORT = "dynamics.json", "scorecard.json", "figures.json", "report.json"
+COMPARED = "comparison.json"
 OF_TRAINING = ("model.safetensors", "training.csv", "test.json")  # what a training writes beside its record
+MOST_READ = 256 * 2**20  # bytes of a folder that are read to know it
 # What an experiment measures, and what is drawn of it first, is not shown to a network.
 NOT_SHOWN = ("measures", "focus_layer", "like", "group")
 
@@ -145,7 +149,7 @@ def of_metrics(experiment: ExperimentConfig, responses: str) -> dict[str, Any]:
     return {
         "responses": responses,
         "measures": list(experiment.measures),
-        "code": analysis_code(),
+        "code": code_of("analysis"),
         **source,
     }
 
@@ -188,13 +192,44 @@ def of_report(
     metrics: Mapping[str, Mapping[str, str | None]],
     figures: Mapping[str, str | None],
     look: str,
+    comparisons: Mapping[str, Mapping[str, str | None]] | None = None,
 ) -> dict[str, Any]:
-    """What a report is made from: identities of measures by experiment and run, and of figures by folder."""
+    """What a report is made from: identities of measures by experiment and run, of figures by folder, of comparisons."""
+    compared = {"comparisons": short_hash(comparisons)} if comparisons else {}
     return {
         "metrics": short_hash(metrics),
         "figures": short_hash(figures),
         "look": look,
+        **compared,
     }
+
+
+def of_comparison(
+    comparison: ComparisonConfig, recording: str, responses: str | None, look: str
+) -> dict[str, Any]:
+    """What a comparison is made from.
+
+    Args:
+        comparison: with its pairs written out.
+        recording: identity of the file, of `recording_identity`.
+        responses: identity of the network's responses.
+        look: how its figures look, of `look_identity`; its tables do not depend on it.
+    """
+    asked = {name: value for name, value in comparison.differences().items() if name != "data"}
+    source = _source({DISTANCES.outside(comparison.distance), SCORES.outside(comparison.score)} - {""})
+    code = code_of("recordings")
+    inputs = {"comparison": short_hash(asked), "recording": recording, "responses": responses}
+    return {**inputs, "code": code, **source, "look": look}
+
+
+def recording_identity(path: Path) -> str:
+    """Return the identity of a recording, a file or a folder: its contents; of a large folder, names and sizes."""
+    if path.is_file():
+        return file_hash(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    is_large = sum(file.stat().st_size for file in files) > MOST_READ
+    known = [(str(f.relative_to(path)), f.stat().st_size if is_large else file_hash(f)) for f in files]
+    return short_hash(known)
 
 
 def of_scorecard(settings: ScorecardConfig, responses: Mapping[str, str | None], look: str) -> dict[str, Any]:
@@ -213,7 +248,7 @@ def _source(plugins: Iterable[str]) -> dict[str, str]:
 
 
 @cache
-def analysis_code() -> str:
-    """Return a hash of the code that measures responses."""
-    folder = Path(__file__).parents[1] / "analysis"
+def code_of(room: str) -> str:
+    """Return a hash of the code of a room, e.g. of that which measures responses."""
+    folder = Path(__file__).parents[1] / room
     return short_hash([(path.name, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.feasible import check_classes, check_on_models, with_checkpoints
@@ -71,6 +72,10 @@ class ResultPaths:
         """Folder of the dynamics of a run: the tables."""
         return self.root / "dynamics" / run_id
 
+    def comparison(self, name: str, run_id: str) -> Path:
+        """Folder of a comparison of a run with a recording: tables and figures."""
+        return self.root / "comparisons" / name / run_id
+
     def figures(self, experiment: str) -> Path:
         """Folder of an experiment's figures."""
         return self.of_study / "figures" / experiment
@@ -84,6 +89,7 @@ class WorkflowPlan:
     experiments: dict[str, ExperimentConfig]
     workflow: WorkflowConfig
     paths: ResultPaths
+    comparisons: dict[str, ComparisonConfig] = field(default_factory=dict)
 
     def check_folders(self) -> None:
         """Check that results, and what Snakemake keeps beside the Snakefile, can be written.
@@ -118,6 +124,10 @@ class WorkflowPlan:
         """An experiment's configuration and name as JSON."""
         known = {**self.workflow.scorecard_experiments(), **self.experiments}
         return json.dumps(frozen_experiment(name, known[name]))
+
+    def comparison(self, name: str, run_id: str) -> ComparisonConfig:
+        """A comparison of a run, with its pairs of layers and areas written out."""
+        return self.comparisons[name].committed(self.run(run_id).model.name, self.workflow.scorecard)
 
     def data_folder(self, run_id: str) -> Path:
         """The data folder of a run."""
@@ -209,4 +219,14 @@ def plan_workflow(
     kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
     every = workflow.execution.checkpoint_every
     experiments = with_checkpoints(experiments, kept, every, leave_out=workflow.experiment == ("all",))
-    return WorkflowPlan(runs, experiments, workflow, paths)
+    comparisons = workflow.selected_comparisons(experiments)
+    plan = WorkflowPlan(runs, experiments, workflow, paths, comparisons)
+    for name, comparison in comparisons.items():
+        if not Path(comparison.data).exists():
+            raise InputError(f"comparisons.{name}.data: there is no recording {comparison.data}")
+        for run_id in runs:
+            try:
+                plan.comparison(name, run_id)
+            except InputError as error:
+                raise InputError(f"comparisons.{name}: {error}") from None
+    return plan

@@ -35,14 +35,23 @@ def test_the_layer_and_lag_of_a_made_recording_are_found(
     arguments = ["compare", "run", "--experiment", "contrast", "--data", str(laboratory / "ecog.nc")]
     arguments += ["--results", str(laboratory / "results"), "--permutations", "40"]
     assert main(arguments) == 0
-    folder = laboratory / "results" / "comparisons" / "run" / "ecog"
+    folder = laboratory / "results" / "comparisons" / "ecog" / "run"
     lags = pd.read_csv(folder / "lags.csv").set_index("layer")
     assert lags.loc["V1", "lag_ms"] == 8.0 and lags.loc["V1", "best_score"] == pytest.approx(1)
     assert lags.loc["IT", "best_score"] < 0.9
-    scores = pd.read_csv(folder / "scores.csv")
+    scores = pd.read_parquet(folder / "scores.parquet")
     assert len(scores) == 2 * 12 * 12
     assert (folder / "time_maps.png").stat().st_size > 10_000 and (folder / "time_maps.svg").is_file()
+    courses = pd.read_csv(folder / "courses.csv")
+    v1 = courses[courses["layer"] == "V1"]
+    assert (v1["brain_ms"] - v1["model_ms"] == 8).all() and v1["score"].tolist() == pytest.approx([1] * 10)
     assert "V1-V3" in capsys.readouterr().out
+    look = laboratory / "look.yaml"
+    look.write_text("names: {V1: striate}\n")
+    assert main([*arguments, "--visualization", str(look)]) == 0
+    assert "scores are kept" in capsys.readouterr().out and "striate" in (folder / "courses.svg").read_text()
+    assert main([*arguments, "--seed", "3"]) == 0
+    assert "scores are kept" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

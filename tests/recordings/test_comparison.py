@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray
 from sklearn.linear_model import Ridge
 
 from dynvision.errors import InputError
-from dynvision.recordings import compare
-from dynvision.recordings.data import repetitions
+from dynvision.recordings import compare, labelled_responses
+from dynvision.recordings.data import repetitions, split_halves
 from dynvision.recordings.encoding import encode, ridge_predictions
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters, sign_flip_clusters
 from dynvision.recordings.similarity import (
@@ -101,13 +102,39 @@ def test_a_made_recording_gives_its_layer_and_lag(method: str, lag: int) -> None
     assert found.loc["IT", "best_score"] > found.loc["V1", "best_score"] + 0.2
 
 
-def test_the_ceiling_bounds_the_true_network_and_noise_lowers_it() -> None:
-    model = network()
-    low = [
-        compare(model, recording(model, "IT", 0, noise), n_permutations=0).scores["ceiling_low"].max()
-        for noise in (0.05, 1.0)
-    ]
-    assert low[0] > 0.95 and low[1] < 0.6
+# The mixtures of the made recording keep Euclidean distances and products, not correlations over units.
+@pytest.mark.parametrize(
+    ("method", "distance"), [("rsa", "euclidean"), ("rsa", "crossnobis"), ("cka", "correlation")]
+)
+def test_the_true_network_lies_within_the_ceiling_and_none_above_it(method: str, distance: str) -> None:
+    model = network(n_images=20)
+    low = {}
+    for noise in (0.05, 1.0):
+        brain = recording(model, "IT", 0, noise, n_repetitions=6)
+        scores = compare(
+            model, brain, method=method, distance=distance, score="correlation", n_permutations=0
+        ).scores
+        true = scores[(scores["layer"] == "IT") & (scores["model_ms"] == scores["brain_ms"])]
+        assert (scores["score"] <= scores["ceiling_high"] + 1e-9).all()
+        assert true["score"].mean() > true["ceiling_low"].mean() - 0.01
+        low[noise] = true["ceiling_low"].mean()
+    assert low[0.05] > 0.9 > low[1.0] + 0.1
+
+
+def test_the_ceiling_of_encoding_is_that_of_the_mean_over_repetitions() -> None:
+    """Signal of variance 1, noise of v / R: the mean over R repetitions correlates by (1 + v / R)^-1/2 with the signal."""
+    random = np.random.default_rng(0)
+    signal = random.normal(size=(400, 30, 1))
+    reps, v = 8, 4.0
+    images = np.tile(np.arange(400), reps)
+    noisy = np.concatenate([signal + np.sqrt(v) * random.normal(size=signal.shape) for _ in range(reps)])
+    brain = labelled_responses(noisy, [4.0], {"image": images}, {"area": ["V1"] * 30})
+    model = labelled_responses(signal, [4.0], {"image": np.arange(400)}, {"layer": ["V1"] * 30})
+    scores = compare(model, brain, method="encoding", n_permutations=0).scores
+    expected = (1 + v / reps) ** -0.5
+    assert scores["ceiling_high"].iloc[0] == pytest.approx(expected, abs=0.01)
+    assert scores["ceiling_low"].iloc[0] == pytest.approx(expected**2, abs=0.02)
+    assert scores["score"].iloc[0] == pytest.approx(expected, abs=0.03)
 
 
 def test_significance_holds_where_the_network_is_right_and_rarely_elsewhere() -> None:
@@ -156,17 +183,85 @@ def test_what_cannot_be_compared_is_one_sentence() -> None:
         compare(model, stranger)
 
 
-def test_the_ceiling_is_of_the_distance_that_is_scored() -> None:
-    """Of pure noise, cross-validated distances agree with nothing, and plain ones would with their common bias."""
+def test_scores_are_means_over_halves_of_the_repetitions() -> None:
+    """Of crossnobis distances as well, which take two repetitions in each half; fewer have no ceiling."""
     model = network()
     brain = recording(model, "IT", 0, noise=0.05, n_repetitions=4)
-    clean = compare(model, brain, distance="crossnobis", n_permutations=0, layers=["IT"]).scores
-    assert clean["ceiling_low"].median() > 0.95
+    found = compare(model, brain, distance="crossnobis", n_permutations=0, layers=["IT"]).scores
+    assert found["ceiling_low"].median() > 0.95
     repeated = repetitions(brain)
-    halves = [rdm_film(half, "crossnobis") for half in (repeated[:2], repeated[2:])]
-    lower, upper = noise_ceiling(np.stack(halves), "spearman")
-    first = clean[clean["model_ms"] == clean["model_ms"].min()]
+    halves = np.stack([rdm_film(half, "crossnobis") for half in (repeated[0::2], repeated[1::2])])
+    lower, upper = noise_ceiling(halves, "spearman")
+    first = found[found["model_ms"] == found["model_ms"].min()]
     assert np.allclose(first["ceiling_low"], lower) and np.allclose(first["ceiling_high"], upper)
+    order = np.argsort(model["image"].values.astype(str))
+    x = model["response"].values[order][:, model["layer"].values == "IT"]
+    expected = np.mean([compare_films(rdm_film(x, "euclidean"), half) for half in halves], axis=0)
+    assert np.allclose(found["score"], expected.ravel(), atol=1e-6)
     three = recording(model, "IT", 0, n_repetitions=3)
     scores = compare(model, three, distance="crossnobis", n_permutations=0).scores
     assert scores["score"].notna().any() and scores["ceiling_low"].isna().all()
+
+
+def test_halves_use_every_repetition_of_every_image() -> None:
+    values = np.arange(7.0).reshape(7, 1, 1)
+    data = labelled_responses(values, [1.0], {"image": ["a", "a", "a", "b", "b", "b", "b"]}, {"area": ["V1"]})
+    first, second = split_halves(data)[:, :, 0, 0]
+    assert 1 * first[0] + 2 * second[0] == pytest.approx(0 + 1 + 2)
+    assert 2 * (first[1] + second[1]) == pytest.approx(3 + 4 + 5 + 6)
+    once = data.isel(presentation=[0, 1, 3])
+    assert split_halves(once)[:, :, 0, 0].tolist() == [[0.5, 3.0]]
+
+
+def test_conditions_are_matched_or_chosen() -> None:
+    model = network()
+    two = xarray.concat(
+        [model.assign_coords(condition=("presentation", [c] * 12)) for c in (0.5, 1.0)], "presentation"
+    )
+    two["response"][:12] = np.random.default_rng(0).normal(size=two["response"][:12].shape)
+    brain = recording(model, "IT", 0)
+    with pytest.raises(
+        InputError, match=r"the network has 2 conditions \(0.5, 1\) and the recording has not.*value"
+    ):
+        compare(two, brain, n_permutations=0)
+    with pytest.raises(InputError, match="value=0.7 is none of the conditions of the network"):
+        compare(two, brain, value=0.7)
+    chosen = compare(two, brain, value=1.0, n_permutations=0)
+    assert chosen.scores.equals(compare(model, brain, n_permutations=0).scores)
+    assert compare(two, two.rename(layer="area"), areas=["IT"], n_permutations=0).lags["lag_ms"].notna().all()
+
+
+def test_layers_meet_the_areas_that_they_are_paired_with() -> None:
+    model, brain = network(), recording(network(), "IT", 0)
+    found = compare(model, brain, pairs={"IT": ["LOTC", "V1-V3"]}, n_permutations=0)
+    assert found.lags[["layer", "area"]].values.tolist() == [["IT", "V1-V3"]]
+    with pytest.raises(
+        InputError, match="none of the layers .V1, IT. is paired with an area of the recording .V1-V3."
+    ):
+        compare(model, brain, pairs={"IT": "LOTC"})
+
+
+def test_bins_of_time_bring_two_grids_together() -> None:
+    """A network in steps of 2 ms, a recording at 512 Hz that follows it by 40 ms."""
+    slow = patterns(12, 20, 12, 0.5, 3)
+    model = labelled_responses(
+        np.repeat(slow, 10, axis=2), 2.0 * np.arange(1, 121), {"image": np.arange(12)}, {"layer": ["V1"] * 20}
+    )
+    times = np.arange(1, 122) * 1000 / 512
+    at = np.ceil((times - 40) / 20).astype(int) - 1
+    values = np.where(at >= 0, slow[:, :, np.maximum(at, 0)], 0)
+    brain = labelled_responses(values, times, {"image": np.arange(12)}, {"area": ["V1"] * 20})
+    with pytest.raises(InputError, match="every 2 ms.*every 1.95312 ms.*bin_ms"):
+        compare(model, brain, n_permutations=0)
+    found = compare(model, brain, bin_ms=20, n_permutations=0)
+    assert found.lags["lag_ms"].tolist() == [40.0]
+    assert sorted(set(found.scores["model_ms"])) == [20.0 * k for k in range(1, 13)]
+    with pytest.raises(InputError, match="bin_ms=1 is narrower than the 2 ms"):
+        compare(model, brain, bin_ms=1)
+
+
+def test_courses_follow_the_lag() -> None:
+    model = network()
+    found = compare(model, recording(model, "IT", 2), n_permutations=0)
+    courses = found.courses().set_index("layer").loc["IT"]
+    assert (courses["brain_ms"] - courses["model_ms"] == 2 * STEP_MS).all() and len(courses) == 18

@@ -1,5 +1,5 @@
 # Measures of the responses: tables in, tables out; the dynamics of the networks themselves (`snakemake dynamics`); and the
-# comparison with cortex (`snakemake scorecard`).
+# comparison with cortex (`snakemake scorecard`), and with recordings.
 
 SCORED = list(PLAN.workflow.scorecard_experiments())
 DYNAMICS = ["spectrum", "timescales", "autocorrelation", "trajectories", "unrolling"]
@@ -117,3 +117,44 @@ rule scorecard:
     localrule: True
     message:
         "scorecards done: table, text and figure of each run in {RESULTS}/scorecard"
+
+
+# A rule for each comparison, since each is of an experiment of its own.
+for NAME, COMPARISON in PLAN.comparisons.items():
+
+    rule:
+        name:
+            f"compare_{NAME}"
+        input:
+            responses=known(
+                f"{RESULTS}/comparisons/{NAME}/{{run_id}}/{made_from.COMPARED}",
+                f"{RESULTS}/experiments/{COMPARISON.experiment}/{{run_id}}/responses.json",
+            ),
+            config=known(
+                f"{RESULTS}/comparisons/{NAME}/{{run_id}}/{made_from.COMPARED}",
+                f"{RESULTS}/runs/{{run_id}}/config.yaml",
+            ),
+            visualization=known(
+                f"{RESULTS}/comparisons/{NAME}/{{run_id}}/{made_from.COMPARED}", VISUALIZATION
+            ),
+        output:
+            [
+                update(f"{RESULTS}/comparisons/{NAME}/{{run_id}}/{file}")
+                for file in (*OF_COMPARISON, made_from.COMPARED)
+            ],
+        log:
+            f"{RESULTS}/logs/compare/{NAME}/{{run_id}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/compare/{NAME}/{{run_id}}.tsv"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            runtime=lambda wildcards, attempt: 60 * attempt,
+        params:
+            name=NAME,
+            settings=lambda wildcards, name=NAME: PLAN.comparison(name, wildcards.run_id).model_dump_json(),
+        message:
+            f"compare {{wildcards.run_id}} with {NAME}"
+        shell:
+            "dynvision compare {wildcards.run_id:q} --name {params.name:q} --settings {params.settings:q}"
+            " --results {RESULTS:q} --visualization {input.visualization:q} 2>&1 | tee -i {log:q}"

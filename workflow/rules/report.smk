@@ -8,6 +8,7 @@ rule report:
             *expand(OF_TRAININGS, run_id=RUNS),
             *expand(f"{RESULTS}/experiments/{{experiment}}/config.yaml", experiment=EXPERIMENTS),
             *expand(OF_EXPERIMENTS, experiment=EXPERIMENTS, run_id=RUNS),
+            *expand(OF_COMPARISONS, comparison=COMPARISONS, run_id=RUNS),
             *FIGURES,
         ),
         visualization=known(REPORT, VISUALIZATION),
@@ -25,8 +26,10 @@ rule report:
     params:
         experiments=EXPERIMENTS,
         runs=RUNS,
+        comparisons=shlex.join(["--comparisons", *COMPARISONS] if COMPARISONS else []),
     message:
         "write {output.page}"
     shell:
         "dynvision report --results {RESULTS:q} {OF_STUDY} --experiments {params.experiments:q} --run-ids {params.runs:q}"
+        " {params.comparisons}"
         " --visualization {input.visualization:q} --output {output.page:q} 2>&1 | tee -i {log:q}"
