@@ -57,12 +57,12 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                 if name == "delay":
                     past.append(x if own is None else own)
                     heard[layer].append(x)
-                    x = heard[layer][t - delay] if t >= delay else None
+                    learned = model._modules.get(f"delay_{layer}")
+                    x = heard_after(heard[layer], t, delay if learned is None else learned)
                 elif module is None or name == "record":
                     continue
                 elif isinstance(module, (RecurrentConnectedConv2d, RecurrentConnection)):
-                    d = module.delay_steps
-                    r = past[t - d] if t >= d and not model.feedforward_only else None
+                    r = None if model.feedforward_only else heard_after(past, t, module)
                     since = t - model.idle_steps
                     if asked and r is not None and module.recurrence is not None:
                         seen["recurrent", layer, since] = module.recurrent_signal(r)
@@ -75,8 +75,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     backward = model.layer_names.index(module.source) >= model.layer_names.index(layer)
                     off = model.feedforward_only if backward else model.without_skip
                     source = heard[module.source]
-                    at = t - module.delay_steps
-                    r = source[at] if at >= 0 and not off else None
+                    r = None if off else heard_after(source, t, module)
                     gain = lesion(model, "feedback" if backward else "skip", module.source, layer, t)
                     if gain is None or r is None:
                         x = module(x, r)
@@ -108,6 +107,18 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     return torch.stack([zeros if o is None else o for o in kept], dim=1), {
         layer: past[model.idle_steps :] for layer, past in heard.items()
     }
+
+
+def heard_after(past, t, delay):
+    """What of the past is heard at step t, after a number of steps or the delay of a module."""
+    if not isinstance(delay, int) and delay.learned_delay is not None and delay.training:
+        steps = delay.learned_delay / delay.dt
+        k = int(steps.detach().add(1e-6).floor())
+        pair = [past[t - d] if t >= d else None for d in (k, k + 1)]
+        mixed = [w * r for w, r in zip((1 - (steps - k), steps - k), pair, strict=True) if r is not None]
+        return sum(mixed[1:], mixed[0]) if mixed else None
+    steps = delay if isinstance(delay, int) else delay.delay_steps
+    return past[t - steps] if t >= steps else None
 
 
 def lesion(model, kind, source, target, t):

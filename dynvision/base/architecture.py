@@ -20,7 +20,7 @@ from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forwa
 from dynvision.base.plan import Plan, frame_plan, make_plan
 from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError, unknown_name
-from dynvision.model_components.timing import Clocked
+from dynvision.model_components.timing import Clocked, Delayed, FeedforwardDelay
 from dynvision.units import ms_to_steps
 
 DEFAULT_OPERATIONS = (
@@ -209,6 +209,9 @@ class Architecture(PublishedWeights, nn.Module):
             InputError: a name that resolves to nothing.
         """
         layers, gain = self.chain, lesion_gain(self)
+        for module in self.modules():
+            if isinstance(module, Delayed):
+                module.keep_in_range()
         if not layers:
             raise InputError(
                 f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture(), or write a "
@@ -225,6 +228,7 @@ class Architecture(PublishedWeights, nn.Module):
                 self.feedforward_only if feedforward_only is None else feedforward_only,
                 self.without_skip,
                 None if gain is None else (self.lesion, gain),
+                {layer: delay for layer in layers if (delay := self._learned_delay(layer)) is not None},
             )
         if made.hooked:
             run = [operation.module for layer in made.layers for operation in layer.operations]
@@ -259,13 +263,20 @@ class Architecture(PublishedWeights, nn.Module):
         return (*own, *DEFAULT_OPERATIONS[1:]) if tuple(self.layer_operations) == DEFAULT_OPERATIONS else own
 
     def feedforward_delay_steps(self, layer: str) -> int:
-        """Delay from a layer to the next in steps."""
+        """Delay from a layer to the next in steps, rounded where it is learned."""
+        learned = self._learned_delay(layer)
+        if learned is not None:
+            return learned.nearest_steps
         delay = resolve_by_layer(self.t_feedforward, self.chain, 0.0, "t_feedforward")[layer]
         return ms_to_steps(
             float(delay),
             self.dt,
             f"t_feedforward.{layer}" if isinstance(self.t_feedforward, Mapping) else "t_feedforward",
         )
+
+    def _learned_delay(self, layer: str) -> FeedforwardDelay | None:
+        module = self._modules.get(f"delay_{layer}")
+        return module if isinstance(module, FeedforwardDelay) else None
 
     @property
     def n_residual_timesteps(self) -> int:

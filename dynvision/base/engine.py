@@ -30,7 +30,7 @@ from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.model_components.timing import ZeroStart
+from dynvision.model_components.timing import Delayed, ZeroStart
 
 
 def advance(
@@ -141,7 +141,7 @@ class _Block:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
                 self._keep(plan, self._stepwise(plan, piece) if plan.step else piece)
-        output = self._heard(plan.heard, plan.delay, self.first, self.end)
+        output = self._heard(plan.heard, plan.delay, self.first, self.end, plan.learned_delay)
         for operation in plan.output:
             output = self._folded(plan, operation, output, self.first, self.end)
         return output
@@ -152,7 +152,7 @@ class _Block:
         """One operation on the steps from ``first`` to ``end``, with time folded into the batch."""
         module: Any = operation.module
         if operation.kind == "connect":
-            h = self._heard(self.outputs[module.source], module.delay_steps, first, end)
+            h = self._heard(self.outputs[module.source], module.delay_steps, first, end, module)
             if operation.hooked:
                 return _each_step(module, x, h, first, end)
             transform = self.padding.transform(module) if self.padding else module.transform
@@ -164,9 +164,11 @@ class _Block:
                     f"layer {plan.name} has hooks and is called as a whole, so that its conv and recurrent signals "
                     "cannot be observed; remove the hooks, or the observer or loss of these signals"
                 )
-            return _each_step(module, x, self._heard(plan.name, module.delay_steps, first, end), first, end)
+            return _each_step(
+                module, x, self._heard(plan.name, module.delay_steps, first, end, module), first, end
+            )
         if operation.kind == "recur":
-            h = self._heard(plan.name, module.delay_steps, first, end)
+            h = self._heard(plan.name, module.delay_steps, first, end, module)
             if h is None:
                 return x
             h = self._apply(plan, operation, module.recurrent_signal, h)
@@ -307,10 +309,24 @@ class _Block:
         assert result is not None
         return result.values
 
-    def _heard(self, source: str, delay: int, first: int, end: int) -> Frames | None:
-        """What is heard from a layer after ``delay`` steps, at the steps from ``first`` to ``end``."""
+    def _heard(
+        self, source: str, delay: int, first: int, end: int, learned: Delayed | None = None
+    ) -> Frames | None:
+        """What is heard from a layer after ``delay`` steps, at the steps from ``first`` to ``end``.
+
+        A learned delay between two steps mixes what is heard after both of them.
+        """
         heard = self._trace(source).between(first - delay, end - delay)
-        return heard and heard.shifted(delay)
+        heard = heard and heard.shifted(delay)
+        if learned is None or not learned.interpolated:
+            return heard
+        fraction = learned.fraction()
+        older = self._heard(source, delay + 1, first, end)
+        return merge_frames(
+            heard and heard.apply(lambda r: (1 - fraction) * r),
+            older and older.apply(lambda r: fraction * r),
+            torch.add,
+        )
 
     def _trace(self, layer: str) -> Trace:
         return self.traces.get(layer, Trace())

@@ -35,7 +35,7 @@ from dynvision.model_components.elementwise import Bias
 from dynvision.model_components.recurrence import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
 from dynvision.model_components.solvers import Solver
-from dynvision.model_components.timing import StatefulOperation, TimedOperation, ZeroStart
+from dynvision.model_components.timing import Delayed, StatefulOperation, TimedOperation, ZeroStart
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class LayerPlan:
     lateral_delay: int | None
     drive_history: int
     gain: Gain | None = None  # of a lesioned feedforward connection to it
+    learned_delay: Delayed | None = None  # of its output
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -110,6 +111,7 @@ def make_plan(
     feedforward_only: bool = False,
     without_skip: bool = False,
     lesion: tuple[str, Gain] | None = None,
+    learned_delays: Mapping[str, Delayed] | None = None,
 ) -> Plan:
     """The plan of a model.
 
@@ -120,6 +122,7 @@ def make_plan(
         feedforward_only: leave out recurrence and feedback.
         without_skip: leave out skip connections.
         lesion: name and gain of a connection (:mod:`dynvision.base.lesion`).
+        learned_delays: those of layers whose output has one, in place of ``feedforward_delays``.
 
     Raises:
         InputError: a connection from a layer that does not exist, feedback without a delay, or an operation out of order.
@@ -148,7 +151,7 @@ def make_plan(
                     raise unknown_name(
                         "source layer", connection.source, names, key=f"{operation.name}_{layer}"
                     )
-                horizon[connection.source] = max(horizon[connection.source], connection.delay_steps)
+                horizon[connection.source] = max(horizon[connection.source], connection.reach)
                 if is_backward(model, connection, layer):
                     if connection.delay_steps < 1:
                         raise InputError(
@@ -159,12 +162,14 @@ def make_plan(
                     start = min(start, starts[connection.source] + connection.delay_steps)
         if any(isinstance(operation, Operation) and operation.kind == "begin" for operation in found):
             start = 0
-        delay = feedforward_delays[layer]
-        horizon[layer] = max(horizon[layer], delay)
+        learned = (learned_delays or {}).get(layer)
+        delay = feedforward_delays[layer] if learned is None else learned.delay_steps
         planned = _split(layer, _commute_additive(found), start, delay)
-        if planned.lateral_delay is not None:
-            horizon[layer] = max(horizon[layer], planned.lateral_delay)
-        layers.append(replace(planned, gain=lesion[1]) if lesion is not None and layer == scaled else planned)
+        horizon[layer] = max(
+            [horizon[layer], delay if learned is None else learned.reach, *_lateral_reach(planned)]
+        )
+        gain = lesion[1] if lesion is not None and layer == scaled else None
+        layers.append(replace(planned, gain=gain, learned_delay=learned))
         starts[layer] = start
         arrival = start + delay
     for planned in layers:
@@ -192,6 +197,11 @@ def frame_plan(model: nn.Module, layer: str, delay: int) -> Plan:
     )
     kept = max(1, delay)
     return Plan((one,), {layer: kept}, None, kept + 1, {layer: layer}, hooked=hooked)
+
+
+def _lateral_reach(layer: LayerPlan) -> list[int]:
+    """How far back a layer hears itself, in steps."""
+    return [o.module.reach for o in layer.lateral if o.kind in ("recur", "call")]  # type: ignore[misc]
 
 
 def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
@@ -330,7 +340,12 @@ def _plain_recurrence(module: Any) -> Recurrence | None:
     """An additive recurrence by one convolution into the drive; None for any other."""
     conv = module.recurrence
     plain = isinstance(conv, nn.Conv2d) and type(conv).forward is nn.Conv2d.forward
-    if not plain or module.recurrence_target != "output" or module.recurrence_merge != "additive":
+    if (
+        not plain
+        or module.interpolated
+        or module.recurrence_target != "output"
+        or module.recurrence_merge != "additive"
+    ):
         return None
     return Recurrence.of(conv, module.delay_steps)
 

@@ -50,7 +50,16 @@ RecurrenceTarget = Literal["output", "middle", "input"]
 Merge = Literal["additive", "multiplicative"]
 NonlinearityPosition = Literal["state", "drive"]
 Trained = Literal[
-    "tau", "tau.channel", "sigma", "sigma.channel", "normalization_gain", "normalization_gain.channel"
+    "tau",
+    "tau.channel",
+    "t_feedforward",
+    "t_recurrence",
+    "t_skip",
+    "t_feedback",
+    "sigma",
+    "sigma.channel",
+    "normalization_gain",
+    "normalization_gain.channel",
 ]
 UnitBias = Literal["none", "spatial", "feature", "scalar"]
 
@@ -289,7 +298,8 @@ class DyRCNNArgs(RecurrentArgs):
     normalization_size: int = key(0, "side of that neighbourhood, odd; 0 is the whole map", "px", ge=0)
     train: list[Trained] = key(
         [],
-        "numbers that are learned, one a layer: tau, sigma, normalization_gain; with .channel behind, one a channel",
+        "numbers that are learned, one a layer or connection: tau, delays (whole numbers of steps in a test), "
+        "sigma, normalization_gain; but delays with .channel behind, one a channel",
     )
     drive_noise: ByLayer = layer_key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)
 
@@ -311,7 +321,23 @@ class DyRCNNArgs(RecurrentArgs):
             raise InputError(
                 f"normalization_size={self.normalization_size} px must be odd, or 0 for the whole map"
             )
-        learned = [name for name in self.train if name.partition(".")[0] != "tau"]
-        if learned and not self.divisive_normalization:
-            raise InputError(f"train: {learned[0]} is of the normalisation; set divisive_normalization: true")
+        kinds = (
+            self.recurrence_type.values()
+            if isinstance(self.recurrence_type, dict)
+            else [self.recurrence_type]
+        )
+        missing = {
+            "sigma": (self.divisive_normalization, "the normalisation; set divisive_normalization: true"),
+            "normalization_gain": (
+                self.divisive_normalization,
+                "the normalisation; set divisive_normalization: true",
+            ),
+            "t_recurrence": (set(kinds) != {"none"}, "the recurrence; set recurrence_type, e.g. to full"),
+            "t_skip": (self.skip, "the skip connections; set skip: true"),
+            "t_feedback": (self.feedback != "none", "the feedback; set feedback, e.g. to additive"),
+        }
+        for name in self.train:
+            there, owner = missing.get(name.partition(".")[0], (True, ""))
+            if not there:
+                raise InputError(f"train: {name} is of {owner}, or leave {name} out of train")
         return self

@@ -23,7 +23,7 @@ from dynvision.model_components.solvers import (
     Solver,
     find_solver,
 )
-from dynvision.model_components.timing import StatefulOperation, TimedOperation, ZeroStart
+from dynvision.model_components.timing import FeedforwardDelay, StatefulOperation, TimedOperation, ZeroStart
 
 __all__ = [
     "SOLVERS",
@@ -36,6 +36,7 @@ __all__ = [
     "ExponentialEulerStep",
     "FeatureBias",
     "Feedback",
+    "FeedforwardDelay",
     "InputAdaptation",
     "IntrinsicSuppression",
     "LiquidStep",

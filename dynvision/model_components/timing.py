@@ -10,13 +10,14 @@ taken to be stateless and runs once over a block of time.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.units import ms_to_steps
+from dynvision.units import TOLERANCE, ms_to_steps
 
 ALONE_DT = 2.0  # ms, of a component that is part of no model and was given no dt
 
@@ -82,11 +83,20 @@ def check_time_constant(tau: float, dt: float, name: str) -> None:
 
 
 class Delayed(Clocked):
-    """A connection with a delay, a whole number of steps.
+    """A connection with a delay: a whole number of steps, or one that is learned.
+
+        h(t) = (1 - f) r(t - k dt) + f r(t - (k + 1) dt),      D = (k + f) dt,  0 <= f < 1
+
+    In training a learned delay D lies between two steps, and what is heard is interpolated linearly: a triangular kernel
+    over the history, one step wide to either side, whose gradient moves D. In eval mode D is the nearest whole number of
+    steps. It never gets below the shortest delay.
 
     Args:
-        delay: in ms.
+        delay: in ms; the starting value where it is learned.
         dt: as of :class:`Clocked`.
+
+    Source: Khalfaoui-Hassani, Pellegrini & Masquelier (2023), ICLR, and Hammouamri, Khalfaoui-Hassani & Masquelier (2024),
+    ICLR, arXiv 2306.17670: delays as positions of a kernel in time, rounded after training.
     """
 
     delay_name = "delay"  # the key, for errors
@@ -95,11 +105,48 @@ class Delayed(Clocked):
     def __init__(self, delay: float, dt: float | None = None) -> None:
         super().__init__(dt)
         self.delay = float(delay)
+        self.learned_delay: nn.Parameter | None = None  # in ms
+
+    def learn_delay(self) -> None:
+        """Let the delay be learned, from its value on."""
+        self.learned_delay = nn.Parameter(torch.tensor(self.delay))
+
+    @property
+    def interpolated(self) -> bool:
+        """Whether the delay lies between two steps: it is learned, and this is training."""
+        return self.learned_delay is not None and self.training
 
     @property
     def delay_steps(self) -> int:
-        """The delay in steps."""
-        return self._steps_of(self.dt)
+        """The delay in steps; k where it is interpolated."""
+        if self.learned_delay is not None and self.training:
+            return math.floor(float(self.learned_delay.detach()) / self.dt + TOLERANCE)
+        return self.nearest_steps
+
+    @property
+    def nearest_steps(self) -> int:
+        """The delay in steps, rounded where it is learned."""
+        if self.learned_delay is None:
+            return self._steps_of(self.dt)
+        steps = math.floor(float(self.learned_delay.detach()) / self.dt + 0.5)
+        return max(steps, int(self.shortest_delay_is_dt))
+
+    @property
+    def reach(self) -> int:
+        """Steps back to the oldest activity that is heard."""
+        return self.delay_steps + self.interpolated
+
+    def fraction(self) -> Tensor:
+        """f, of an interpolated delay."""
+        assert self.learned_delay is not None
+        return self.learned_delay / self.dt - self.delay_steps
+
+    @torch.no_grad()
+    def keep_in_range(self) -> None:
+        """Move a learned delay that is below the shortest one back to it."""
+        shortest = self.dt if self.shortest_delay_is_dt else 0.0
+        if self.learned_delay is not None and float(self.learned_delay) < shortest:
+            self.learned_delay.fill_(shortest)
 
     def check_dt(self, dt: float) -> None:
         self._steps_of(dt)
@@ -107,6 +154,16 @@ class Delayed(Clocked):
     def _steps_of(self, dt: float) -> int:
         shortest = dt if self.shortest_delay_is_dt else 0.0
         return ms_to_steps(self.delay, dt, self.delay_name, minimum_ms=shortest)
+
+
+class FeedforwardDelay(Delayed):
+    """The learned delay of a layer on the way to the next, the module ``delay_<layer>``."""
+
+    delay_name = "t_feedforward"
+
+    def __init__(self, delay: float, dt: float | None = None) -> None:
+        super().__init__(delay, dt)
+        self.learn_delay()
 
 
 class StatefulOperation(nn.Module):

@@ -22,6 +22,7 @@ from dynvision.model_components import (
     DivisiveNormalization,
     DriveNoise,
     Feedback,
+    FeedforwardDelay,
     InputAdaptation,
     IntrinsicSuppression,
     RecurrentConnectedConv2d,
@@ -165,7 +166,11 @@ class DyRCNN(ConfiguredModel):
             max_weight_init=args.max_weight_init,
             target_size=target_sizes.get(args.recurrence_target),
         )
+        if "t_recurrence" in args.train and layer.recurrence is not None:
+            layer.learn_delay()
         self.add_module(area.name, layer)
+        if "t_feedforward" in args.train:
+            self.add_module(f"delay_{area.name}", FeedforwardDelay(own["t_feedforward"], args.dt))
         solver = find_solver(args.dynamics_solver)
         learned = "channel" if "tau.channel" in args.train else args.train_tau or "tau" in args.train
         self.add_module(f"tstep_{area.name}", solver(args.dt, own["tau"], learned, area.channels))
@@ -208,6 +213,8 @@ class DyRCNN(ConfiguredModel):
     ) -> None:
         (source_channels, _), (channels, size) = shapes[source], shapes[target]
         connection = kind(source, source_channels, channels, size, delay, self.dt, merge)
+        if kind.delay_name in self.args.train:
+            connection.learn_delay()
         self.add_module(f"{operation}_{target}", connection)
 
 

@@ -59,7 +59,7 @@ def randomize(model: nn.Module, seed: int = 0, gain: float = 1.0) -> nn.Module:
     """Random weights of sd ``gain / sqrt(fan in)`` and biases of sd 0.1, so that every path matters."""
     generator = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
-        if "log_tau" in name:
+        if "log_tau" in name or "learned_delay" in name:
             continue
         sd = gain / (p[0].numel() ** 0.5) if p.dim() > 1 else 0.1
         p.copy_(sd * torch.randn(p.shape, generator=generator, dtype=torch.float64))

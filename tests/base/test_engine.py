@@ -44,7 +44,7 @@ def build(kind, seed=0, size=10, n_timesteps=7, **kwargs):
     model = kind(input_dims=(n_timesteps, 2, size, size), n_classes=3, dt=DT, **kwargs).double()
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if "log_tau" not in name:
+            if "log_tau" not in name and "learned_delay" not in name:
                 p.copy_(0.3 * torch.randn_like(p))
     return model
 
