@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dynvision.recordings.behaviour import compare_behaviour, read_trials
+from dynvision.recordings.bids import read_bids_derivatives
 from dynvision.recordings.compare import compare
-from dynvision.recordings.data import read_bids_derivatives, read_recording
-from dynvision.recordings.extract import extract_responses
-from dynvision.recordings.responses import (
-    labelled_responses,
-    open_responses,
+from dynvision.recordings.data import read_recording
+from dynvision.recordings.exports import (
     to_evoked,
     to_netcdf,
+    to_nwb,
+    to_rdms,
     to_temporal_dataset,
+    to_zarr,
 )
+from dynvision.recordings.extract import extract_responses
+from dynvision.recordings.responses import labelled_responses, open_responses
 
 __all__ = [
     "compare",
@@ -25,5 +28,8 @@ __all__ = [
     "read_trials",
     "to_evoked",
     "to_netcdf",
+    "to_nwb",
+    "to_rdms",
     "to_temporal_dataset",
+    "to_zarr",
 ]

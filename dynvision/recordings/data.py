@@ -5,7 +5,7 @@
 | ``*.nc`` ``*.zarr`` | an xarray Dataset with ``response`` (presentation, unit, time_ms), in any order of dimensions |
 | ``*.npz``       | ``response``, ``time_ms``, and coordinates by name; those named in ``UNIT_LABELS`` are of units   |
 | ``*.csv``       | long form: image, time_ms, response, and any of condition, repetition, area, subject, electrode   |
-| folder          | BIDS derivatives of intracranial recordings, in the layout of OpenNeuro ds004194 (Groen et al. 2022) |
+| folder          | BIDS derivatives of intracranial recordings (:mod:`dynvision.recordings.bids`)                    |
 
 Times are in ms from stimulus onset. Arrays of objects (pickles) are refused.
 """
@@ -13,9 +13,8 @@ Times are in ms from stimulus onset. Arrays of objects (pickles) are refused.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -42,6 +41,8 @@ def read_recording(path: str | Path) -> xarray.Dataset:
     if path.suffix == ".zarr" or path.suffix in (".nc", ".h5", ".netcdf"):
         return _checked(_read_xarray(path), path)
     if path.is_dir():
+        from dynvision.recordings.bids import read_bids_derivatives
+
         return read_bids_derivatives(path)
     if path.suffix == ".npz":
         return _checked(_read_npz(path), path)
@@ -50,29 +51,6 @@ def read_recording(path: str | Path) -> xarray.Dataset:
     raise InputError(
         f"{path} is not of a known format; give *.nc, *.zarr, *.npz, *.csv, or a folder of BIDS derivatives"
     )
-
-
-def read_bids_derivatives(folder: str | Path, image_column: str = "stim_file") -> xarray.Dataset:
-    """Read preprocessed intracranial recordings of several subjects.
-
-    The layout is that of OpenNeuro ds004194: below each ``sub-*``, for each run, ``*_events.tsv`` (onset, duration,
-    trial_name or ``stim_file``), ``*_electrodes.tsv`` or ``*_channels.tsv`` (name, and an area in a column named
-    ``area``, ``benson14_varea`` or ``wang15_mplbl``), and epochs as ``*_epochs.npz`` (``response`` (events,
-    electrodes, time), ``time_ms``), as one makes them of the broadband signal around each onset.
-
-    Args:
-        folder: the derivative's folder.
-        image_column: column of the events that names the image; ``trial_name`` is used where it is absent.
-
-    Raises:
-        InputError: no such files, or files that do not fit to each other.
-    """
-    folder = Path(folder)
-    files = sorted(folder.glob("sub-*/**/*_epochs.npz"))
-    if not files:
-        raise InputError(f"{folder} has no sub-*/**/*_epochs.npz; see docs/recordings.md for the layout")
-    parts = [_read_bids_run(path, image_column) for path in files]
-    return _join_runs(parts, folder)
 
 
 def average_repetitions(dataset: xarray.Dataset) -> xarray.Dataset:
@@ -175,7 +153,7 @@ def _read_xarray(path: Path) -> xarray.Dataset:
 
     try:
         if path.suffix == ".zarr":
-            return xarray.open_zarr(path)
+            return xarray.open_zarr(path, consolidated=False)
         return xarray.open_dataset(path, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
@@ -228,70 +206,3 @@ def _read_long(path: Path) -> xarray.Dataset:
         {name: presentation[name].to_numpy() for name in shown},
         {name: first[name].to_numpy() for name in units},
     )
-
-
-def _read_bids_run(path: Path, image_column: str) -> tuple[Mapping[str, Any], np.ndarray, np.ndarray]:
-    stem = path.name.removesuffix("_epochs.npz")
-    with np.load(path, allow_pickle=False) as file:
-        values, times = file["response"].astype(np.float32), file["time_ms"].astype(float)
-    events = _tsv(path.with_name(f"{stem}_events.tsv"))
-    electrodes = next(
-        (_tsv(p) for p in (*path.parent.glob("*_electrodes.tsv"), *path.parent.glob("*_channels.tsv"))), None
-    )
-    if electrodes is None:
-        raise InputError(f"{path.parent} has no *_electrodes.tsv or *_channels.tsv")
-    name = image_column if image_column in events else "trial_name"
-    if name not in events:
-        raise InputError(f"{stem}_events.tsv has neither a column {image_column!r} nor trial_name")
-    if (len(events), len(electrodes)) != values.shape[:2]:
-        raise InputError(
-            f"{path} has {values.shape[0]} events and {values.shape[1]} electrodes, "
-            f"but its tables have {len(events)} and {len(electrodes)}"
-        )
-    area = next((c for c in ("area", "benson14_varea", "wang15_mplbl") if c in electrodes), None)
-    labels = {
-        "image": events[name].astype(str).to_numpy(),
-        "electrode": electrodes["name"].astype(str).to_numpy(),
-        "area": electrodes[area].astype(str).to_numpy() if area else np.full(len(electrodes), "unknown"),
-        "subject": np.full(
-            len(electrodes), next(p for p in path.parts[::-1] if p[:4] == "sub-" and "_" not in p)
-        ),
-    }
-    return labels, values, times
-
-
-def _join_runs(parts: list[tuple[Mapping[str, Any], np.ndarray, np.ndarray]], folder: Path) -> xarray.Dataset:
-    """Electrodes of all subjects side by side, for the images that all of them saw; runs of a subject are averaged."""
-    times = parts[0][2]
-    if any(len(other) != len(times) or not np.allclose(other, times) for _, _, other in parts):
-        raise InputError(f"{folder}: runs have different times; resample them to one grid")
-    by_subject: dict[str, list[xarray.Dataset]] = {}
-    for labels, values, _ in parts:
-        unit = {name: labels[name] for name in ("subject", "electrode", "area")}
-        part = labelled_responses(values, times, {"image": labels["image"]}, unit)
-        by_subject.setdefault(str(labels["subject"][0]), []).append(part)
-    import xarray
-
-    means = [
-        average_repetitions(
-            xarray.concat(runs, "presentation", data_vars="minimal", coords="minimal", compat="override")
-        )
-        for runs in by_subject.values()
-    ]
-    common = sorted(set.intersection(*(set(mean["image"].values) for mean in means)))
-    if not common:
-        raise InputError(f"{folder}: no image was shown to all subjects")
-    aligned = [mean.isel(presentation=np.searchsorted(mean["image"].values, common)) for mean in means]
-    values = np.concatenate([one["response"].values for one in aligned], axis=1)
-    names = ("subject", "electrode", "area")
-    unit = {name: np.concatenate([one[name].values for one in aligned]) for name in names}
-    return labelled_responses(values, times, {"image": np.array(common)}, unit)
-
-
-def _tsv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, sep="\t")
-    except FileNotFoundError:
-        raise InputError(f"there is no {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from None

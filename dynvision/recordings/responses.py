@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.files import atomic_path
 
 if TYPE_CHECKING:
     import xarray
@@ -186,60 +185,6 @@ class UnitFile:
             column = self._file.read_row_group(group, columns=["units"])["units"].combine_chunks()
             self._open[group] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, size)
         return self._open[group]
-
-
-def to_netcdf(dataset: xarray.Dataset, path: str | Path) -> None:
-    """Write responses as NetCDF 4, whole or not at all.
-
-    Args:
-        dataset: responses.
-        path: the file, ``*.nc``.
-    """
-    with atomic_path(path) as temporary:
-        dataset.load().to_netcdf(temporary, engine="h5netcdf")
-
-
-def to_temporal_dataset(dataset: xarray.Dataset) -> Any:
-    """Return the responses as an rsatoolbox ``TemporalDataset``, (presentation, unit, time); it needs rsatoolbox."""
-    from rsatoolbox.data import TemporalDataset
-
-    return TemporalDataset(
-        dataset["response"].values.astype(float),
-        descriptors={name: str(value) for name, value in dataset.attrs.items()},
-        obs_descriptors=_descriptors(dataset, "presentation"),
-        channel_descriptors=_descriptors(dataset, "unit"),
-        time_descriptors={"time": dataset["time_ms"].values / 1000.0},
-    )
-
-
-def to_evoked(dataset: xarray.Dataset, by: str = "layer") -> Any:
-    """Return the mean over presentations as an MNE ``EvokedArray``, one channel for each value of a unit's label.
-
-    Args:
-        dataset: responses on an even grid of times.
-        by: coordinate of the units to average over, e.g. ``layer`` or ``area``.
-
-    Raises:
-        InputError: times that are not evenly spaced, or no such coordinate.
-    """
-    import mne
-
-    if by not in dataset.coords:
-        raise unknown_name("coordinate", by, [str(name) for name in dataset.coords], key="by")
-    steps = np.diff(dataset["time_ms"].values)
-    if len(steps) and np.ptp(steps) > 1e-6:
-        raise InputError("MNE needs evenly spaced times; select a part of the record that has one time step")
-    means = dataset["response"].mean("presentation").groupby(by).mean("unit")
-    info = mne.create_info([str(name) for name in means[by].values], 1000.0 / float(steps[0]), "misc")
-    values = means.transpose(by, "time_ms").values
-    return mne.EvokedArray(
-        values, info, tmin=float(dataset["time_ms"][0]) / 1000.0, nave=dataset.sizes["presentation"]
-    )
-
-
-def _descriptors(dataset: xarray.Dataset, dimension: str) -> dict[str, list[Any]]:
-    names = [name for name, values in dataset.coords.items() if values.dims == (dimension,)]
-    return {str(name): list(dataset[name].values) for name in names}
 
 
 def draw_units(layer: str, size: int, n_units: int | None, seed: int) -> np.ndarray:

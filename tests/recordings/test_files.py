@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray
 
 from dynvision.errors import InputError
-from dynvision.recordings import read_bids_derivatives, read_recording, to_netcdf
+from dynvision.recordings import read_recording, to_netcdf
 from dynvision.recordings.data import average_repetitions, repetitions
 from tests.recordings.made import network, recording
 
@@ -45,30 +44,6 @@ def test_netcdf_npz_and_csv_hold_the_same(brain: xarray.Dataset, tmp_path: Path)
         ]
         expected = expected[:, brain["electrode"].values == electrode]
         assert np.allclose(csv["response"].values[shown][:, unit], expected, atol=1e-6)
-
-
-def write_subject(folder: Path, name: str, images: list[str], areas: list[str], scale: float) -> None:
-    ieeg = folder / name / "ses-01" / "ieeg"
-    ieeg.mkdir(parents=True)
-    stem = f"{name}_ses-01_task-prf_run-01"
-    values = scale * np.arange(len(images) * len(areas) * 3, dtype=float).reshape(len(images), len(areas), 3)
-    np.savez(ieeg / f"{stem}_epochs.npz", response=values, time_ms=[0.0, 2.0, 4.0])
-    events = pd.DataFrame({"onset": range(len(images)), "duration": 0.5, "stim_file": images})
-    events.to_csv(ieeg / f"{stem}_events.tsv", sep="\t", index=False)
-    electrodes = pd.DataFrame({"name": [f"E{i}" for i in range(len(areas))], "benson14_varea": areas})
-    electrodes.to_csv(ieeg / f"{name}_ses-01_electrodes.tsv", sep="\t", index=False)
-
-
-def test_subjects_of_a_bids_derivative_stand_side_by_side_on_common_images(tmp_path: Path) -> None:
-    write_subject(tmp_path, "sub-p01", ["b", "a", "c"], ["V1", "V2"], 1)
-    write_subject(tmp_path, "sub-p02", ["c", "a"], ["V1"], 100)
-    data = read_bids_derivatives(tmp_path)
-    assert list(data["image"].values) == ["a", "c"]
-    assert list(data["subject"].values) == ["sub-p01", "sub-p01", "sub-p02"]
-    assert list(data["area"].values) == ["V1", "V2", "V1"]
-    assert list(data["response"].values[0, :, 0]) == [6, 9, 300]
-    assert list(data["response"].values[1, :, 0]) == [12, 15, 0]
-    assert read_recording(tmp_path).equals(data)
 
 
 def test_repetitions_are_averaged_and_separated(brain: xarray.Dataset) -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray
 
 from dynvision.errors import InputError
-from dynvision.recordings import labelled_responses, open_responses, to_evoked, to_netcdf, to_temporal_dataset
+from dynvision.recordings import labelled_responses, open_responses
 from dynvision.recordings.responses import UnitFile
-from tests.recordings.made import STEP_MS, network, write_units
+from tests.recordings.made import STEP_MS, write_units
 
 SHAPES = {"V1": (3, 4, 4), "IT": (5, 2, 2)}
 
@@ -82,30 +81,6 @@ def test_what_is_missing_or_damaged_is_one_sentence(
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="is not a file of units"):
         open_responses(path)
-
-
-def test_netcdf_is_read_back_by_xarray(tmp_path: Path) -> None:
-    model = network()
-    to_netcdf(model, tmp_path / "model.nc")
-    with xarray.open_dataset(tmp_path / "model.nc", engine="h5netcdf") as back:
-        xarray.testing.assert_equal(back.load(), model)
-
-
-def test_rsatoolbox_takes_the_responses() -> None:
-    model = network()
-    dataset = to_temporal_dataset(model)
-    assert np.array_equal(dataset.measurements, model["response"].values.astype(float))
-    assert list(dataset.obs_descriptors["image"]) == list(model["image"].values)
-    assert np.allclose(dataset.time_descriptors["time"], model["time_ms"].values / 1000)
-
-
-def test_mne_takes_the_mean_of_each_layer() -> None:
-    pytest.importorskip("mne")
-    model = network()
-    evoked = to_evoked(model)
-    assert evoked.ch_names == ["IT", "V1"] and np.allclose(evoked.times * 1000, model["time_ms"].values)
-    v1 = model["response"].values[:, model["layer"].values == "V1"].mean(axis=(0, 1))
-    assert np.allclose(evoked.data[1], v1)
 
 
 def test_labels_of_another_length_are_refused() -> None:
