@@ -21,7 +21,8 @@ from typing import Any, Literal, TypeVar
 from dynvision.analysis import registry as measures
 from dynvision.analysis.scorecard import targets as cortex
 from dynvision.config import measures as named_measures
-from dynvision.config.model import SOLVERS, DyRCNNArgs, RecurrentArgs, TemporalArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
+from dynvision.config.model import SOLVERS, RecurrentArgs, TemporalArgs
 from dynvision.config.models import OpenArgs
 from dynvision.config.models import register as register_model
 from dynvision.config.optimization import LOSSES as TERMS

@@ -33,6 +33,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     frames = [null] * model.idle_steps + list(video.unbind(1)) + [null] * residual
     history = {layer: [] for layer in model.layer_names}  # activity at every step, None before the start
     heard = {layer: [] for layer in model.layer_names}  # the same, as next layers and connections hear it
+    recorded = {layer: [] for layer in model.layer_names}  # the same, as recordings have it
     drives = {layer: [] for layer in model.layer_names}
     memory = {}  # states of stateful operations, begun in the order of layers and operations
     for layer in model.layer_names:
@@ -50,6 +51,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
             gain = lesion(model, "feedforward", below, layer, t)
             x = x if gain is None or x is None else x * gain
             below = layer
+            seen_by_recordings = None
             past, own = history[layer], None  # own: the state, where others hear something else
             delay = model.feedforward_delay_steps(layer)
             for name in model.layer_operations:
@@ -57,9 +59,12 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                 if name == "delay":
                     past.append(x if own is None else own)
                     heard[layer].append(x)
+                    recorded[layer].append(x if seen_by_recordings is None else seen_by_recordings)
                     learned = model._modules.get(f"delay_{layer}")
                     x = heard_after(heard[layer], t, delay if learned is None else learned)
-                elif module is None or name == "record":
+                elif name == "record":
+                    seen_by_recordings = x
+                elif module is None:
                     continue
                 elif isinstance(module, (RecurrentConnectedConv2d, RecurrentConnection)):
                     r = None if model.feedforward_only else heard_after(past, t, module)
@@ -105,7 +110,7 @@ def textbook_loop(model, video, n_residual=None, seen=None):
     kept = outputs[model.idle_steps :]
     zeros = torch.zeros_like(next(o for o in outputs if o is not None))
     return torch.stack([zeros if o is None else o for o in kept], dim=1), {
-        layer: past[model.idle_steps :] for layer, past in heard.items()
+        layer: past[model.idle_steps :] for layer, past in recorded.items()
     }
 
 

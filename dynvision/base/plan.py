@@ -249,6 +249,8 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
     if delayed_at is None and output and output[0].kind == "record":
         recorded = bool(output.pop(0))
     after_at = next((i for i, operation in enumerate(before) if _acts_on_output(operation)), len(before))
+    while after_at and before[after_at - 1].kind == "record":
+        after_at -= 1
     step_at = next((i for i, operation in enumerate(before) if _needs_last_activity(operation)), after_at)
     lateral_at = next(
         (i for i, operation in enumerate(before) if operation.kind in ("recur", "call")), step_at

@@ -11,8 +11,9 @@ from dynvision.registry import lazy_names
 
 if TYPE_CHECKING:
     from dynvision.config.data import DATASETS, DataConfig
+    from dynvision.config.dyrcnn import DyRCNNArgs
     from dynvision.config.experiment import ExperimentConfig
-    from dynvision.config.model import DyRCNNArgs, RecurrentArgs, TemporalArgs
+    from dynvision.config.model import RecurrentArgs, TemporalArgs
     from dynvision.config.models import MODELS, register
     from dynvision.config.optimization import LossConfig
     from dynvision.config.published_models import (

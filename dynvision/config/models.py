@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import ConfigDict
 
 from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
-from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, DyRCNNArgs, RecurrentArgs, TemporalArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
+from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, RecurrentArgs, TemporalArgs
 from dynvision.config.published_models import (
     AlexNetArgs,
     BLArgs,

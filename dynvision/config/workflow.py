@@ -12,6 +12,7 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validat
 from dynvision import plugins
 from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.data import DATASETS, DataConfig, dataset_facts
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.layers import (
     Layers,
@@ -24,7 +25,6 @@ from dynvision.config.layers import (
     resolve_block,
 )
 from dynvision.config.measures import ScorecardConfig
-from dynvision.config.model import DyRCNNArgs
 from dynvision.config.models import find_model
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import (

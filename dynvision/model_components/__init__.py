@@ -1,6 +1,6 @@
 """The parts that models are made of, usable alone in plain PyTorch."""
 
-from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSuppression
+from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSuppression, SynapticDepression
 from dynvision.model_components.connection import Connection, Feedback, Pathway, PointwiseConnection, Skip
 from dynvision.model_components.convolution import Conv2d, Retina, WeightNormConv2d, WeightNormLinear
 from dynvision.model_components.elementwise import (
@@ -55,6 +55,7 @@ __all__ = [
     "SpatialBias",
     "StatefulOperation",
     "SupraLinearity",
+    "SynapticDepression",
     "TimedOperation",
     "WeightNormConv2d",
     "WeightNormLinear",

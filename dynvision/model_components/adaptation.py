@@ -3,20 +3,32 @@
 Input adaptation, a gain that falls with the recent input:
 
     tau_a da/dt = -a + |x|          a(0) = 0, tau_a in ms
-    x'(t) = x(t) / (1 + w a(t - dt))                      w strength; w = 0 is the identity
+    x'(t) = x(t) / (1 + w max(a(t - dt) - o, 0))          w strength, o offset; w = 0 is the identity
 
 Source: ours; contrast gain control with the form of Carandini & Heeger (2012), Nature Reviews Neuroscience 13:51, eq. 10.
 
 Intrinsic suppression, a unit's own recent activity lowers its drive:
 
     s(t) = a s(t - dt) + (1 - a) r(t - dt),   a = 1 - dt / tau_s          s(0) = 0, tau_s in ms
-    z'(t) = z(t) - b s(t)                                                 b strength
+    z'(t) = z(t) - b max(s(t) - o, 0)                                     b strength, o offset
 
-Source: Vinken, Boix & Kreiman (2020), Science Advances 6:eabd4205, eqs. 1 and 2 (a about .96, b about .7).
+Source: Vinken, Boix & Kreiman (2020), Science Advances 6:eabd4205, eqs. 1 and 2 (a about .96, b about .7, no offset).
+
+Synaptic depression, resources that are used up and recover in two stages:
+
+    dR/dt = I / tau_rec - u y R,     dE/dt = -E / tau_in + u y R,     I = 1 - R - E          R(0) = 1, E(0) = 0
+    r(t) = R(t - dt) y(t)                        what next layers and connections hear
+
+R recovered, E effective, I inactive part of the resources; y >= 0 activity, u what an activity of 1 uses in a ms, tau_rec
+and tau_in in ms. For a constant activity R goes to 1 / (1 + u y (tau_rec + tau_in)).
+
+Source: Tsodyks & Markram (1997), PNAS 94:719, eqs. 1 and 2 (tau_in 3 ms, tau_rec 800 ms), with a rate in place of spikes as
+Tsodyks, Pawelzik & Markram (1998), Neural Computation 10:821.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dynvision.model_components.timing import Clocked, StatefulOperation, check_time_constant
@@ -29,14 +41,17 @@ class InputAdaptation(StatefulOperation, Clocked):
         weight: w, strength, >= 0.
         tau: tau_a in ms, >= dt.
         dt: as of :class:`Clocked`.
+        offset: o, >= 0, in units of the input.
 
     Raises:
         InputError: tau is shorter than dt.
     """
 
-    def __init__(self, weight: float, tau: float = 50.0, dt: float | None = None) -> None:
+    def __init__(
+        self, weight: float, tau: float = 50.0, dt: float | None = None, offset: float = 0.0
+    ) -> None:
         super().__init__(dt)
-        self.weight, self.tau = weight, float(tau)
+        self.weight, self.tau, self.offset = weight, float(tau), float(offset)
         if dt is not None:
             self.check_dt(self.dt)
 
@@ -51,7 +66,7 @@ class InputAdaptation(StatefulOperation, Clocked):
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
         if state is None:
             return x, self.rate * x.abs()
-        return x / (1.0 + self.weight * state), state + self.rate * (x.abs() - state)
+        return x / (1.0 + self.weight * above(state, self.offset)), state + self.rate * (x.abs() - state)
 
 
 class IntrinsicSuppression(StatefulOperation, Clocked):
@@ -61,6 +76,7 @@ class IntrinsicSuppression(StatefulOperation, Clocked):
         strength: b, >= 0.
         tau: tau_s in ms, >= dt.
         dt: as of :class:`Clocked`.
+        offset: o, >= 0, in units of activity.
 
     Raises:
         InputError: tau is shorter than dt.
@@ -68,9 +84,11 @@ class IntrinsicSuppression(StatefulOperation, Clocked):
 
     needs_activity = True
 
-    def __init__(self, strength: float, tau: float = 50.0, dt: float | None = None) -> None:
+    def __init__(
+        self, strength: float, tau: float = 50.0, dt: float | None = None, offset: float = 0.0
+    ) -> None:
         super().__init__(dt)
-        self.strength, self.tau = strength, float(tau)
+        self.strength, self.tau, self.offset = strength, float(tau), float(offset)
         if dt is not None:
             self.check_dt(self.dt)
 
@@ -86,4 +104,57 @@ class IntrinsicSuppression(StatefulOperation, Clocked):
         if r is None:
             return x, state
         state = self.rate * r if state is None else state + self.rate * (r - state)
-        return x - self.strength * state, state
+        return x - self.strength * above(state, self.offset), state
+
+
+class SynapticDepression(StatefulOperation, Clocked):
+    """Depression of a layer's output, by unit.
+
+    A step is implicit in what is used and inactivated, so that R, E and I stay between 0 and 1 and sum to 1 for every
+    activity; first order in dt.
+
+    Args:
+        use: u, >= 0, in 1/ms.
+        tau_recovery: tau_rec in ms, >= dt.
+        tau_inactivation: tau_in in ms, > 0.
+        dt: as of :class:`Clocked`.
+
+    Raises:
+        InputError: tau_recovery is shorter than dt.
+    """
+
+    on_output = True
+
+    def __init__(
+        self,
+        use: float,
+        tau_recovery: float = 800.0,
+        tau_inactivation: float = 3.0,
+        dt: float | None = None,
+    ) -> None:
+        super().__init__(dt)
+        self.use = float(use)
+        self.tau_recovery, self.tau_inactivation = float(tau_recovery), float(tau_inactivation)
+        if dt is not None:
+            self.check_dt(self.dt)
+
+    def check_dt(self, dt: float) -> None:
+        check_time_constant(self.tau_recovery, dt, "tau_recovery")
+
+    def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One step; the state is R and E, (B, 2, C, H, W)."""
+        y = x.clamp_min(0.0)
+        recovered, effective = (torch.ones_like(y), torch.zeros_like(y)) if state is None else state.unbind(1)
+        recovering = self.dt / self.tau_recovery * (1.0 - recovered - effective)
+        used = self.dt * self.use * y
+        left = (recovered + recovering) / (1.0 + used)
+        effective = (effective + used * left) / (1.0 + self.dt / self.tau_inactivation)
+        return recovered * y, torch.stack((left, effective), dim=1)
+
+    def extra_repr(self) -> str:
+        return f"use={self.use:g} per ms, tau={self.tau_recovery:g} and {self.tau_inactivation:g} ms"
+
+
+def above(state: Tensor, offset: float) -> Tensor:
+    """What a state exceeds an offset by; the state itself for an offset of 0."""
+    return (state - offset).clamp_min(0.0) if offset else state

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.model import DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.models import FEEDBACKS, FEEDBACKS_X2, SKIPS, SKIPS_X2
 from dynvision.model_components import (
     DivisiveNormalization,
@@ -29,13 +29,14 @@ from dynvision.model_components import (
     Retina,
     Skip,
     SupraLinearity,
+    SynapticDepression,
     create_bias,
     find_solver,
 )
 from dynvision.models import dynvision_0_1
 
 BEFORE_STEP = ("adapt", "retina", "layer", "addskip", "addfeedback", "addbias", "addnoise", "suppress")
-AFTER_STEP = ("norm", "record", "delay", "pool")
+AFTER_STEP = ("norm", "record", "depress", "delay", "pool")
 NONLINEAR = ("nonlin", "supralin")
 
 
@@ -68,7 +69,7 @@ class DyRCNN(ConfiguredModel):
 
     areas: Sequence[Area] = ()
     optional_operations = tuple(
-        name for name in (*BEFORE_STEP, "supralin", "norm", "pool") if name != "layer"
+        name for name in (*BEFORE_STEP, "supralin", "norm", "depress", "pool") if name != "layer"
     )
 
     schema = DyRCNNArgs
@@ -131,11 +132,7 @@ class DyRCNN(ConfiguredModel):
 
     def _define_input(self, first: str, channels: int) -> int:
         """What the image passes before the first layer; returns the channels that the layer sees."""
-        args = self.args
-        if args.input_adaptation:
-            adaptation = InputAdaptation(args.input_adaptation, args.tau_input_adaptation, args.dt)
-            self.add_module(f"adapt_{first}", adaptation)
-        if not args.retina:
+        if not self.args.retina:
             return channels
         retina = Retina(channels)
         self.add_module(f"retina_{first}", retina)
@@ -151,6 +148,12 @@ class DyRCNN(ConfiguredModel):
             "input": in_size,
             "middle": _shrink(in_size, area.kernel, area.stride, area.kernel // 2),
         }
+        everywhere = isinstance(args.input_adaptation, Mapping)  # one number is of the image
+        if own["input_adaptation"] and (everywhere or area is self.areas[0]):
+            adaptation = InputAdaptation(
+                own["input_adaptation"], own["tau_input_adaptation"], args.dt, own["input_adaptation_offset"]
+            )
+            self.add_module(f"adapt_{area.name}", adaptation)
         layer = RecurrentConnectedConv2d(
             in_channels,
             area.channels,
@@ -181,7 +184,10 @@ class DyRCNN(ConfiguredModel):
             self.add_module(f"addnoise_{area.name}", DriveNoise(own["drive_noise"]))
         if own["intrinsic_suppression"]:
             suppression = IntrinsicSuppression(
-                own["intrinsic_suppression"], own["tau_intrinsic_suppression"], args.dt
+                own["intrinsic_suppression"],
+                own["tau_intrinsic_suppression"],
+                args.dt,
+                own["intrinsic_suppression_offset"],
             )
             self.add_module(f"suppress_{area.name}", suppression)
         if own["supralinearity"] != 1:
@@ -200,6 +206,11 @@ class DyRCNN(ConfiguredModel):
                 area.channels,
             )
             self.add_module(f"norm_{area.name}", normalization)
+        if own["synaptic_depression"]:
+            depression = SynapticDepression(
+                own["synaptic_depression"], own["tau_recovery"], own["tau_inactivation"], args.dt
+            )
+            self.add_module(f"depress_{area.name}", depression)
 
     def _connect(
         self,

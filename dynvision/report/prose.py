@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.experiment import PARAMETER_UNITS
-from dynvision.config.model import DyRCNNArgs
 from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.report.content import count, listing, number, percent, span
 from dynvision.report.results import Compared, Measured, Results, Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dynvision.config.model import DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.models import MODELS
 from dynvision.config.published_models import OptionallyRecurrentArgs
 from dynvision.models import create, list_models

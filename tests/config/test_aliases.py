@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynvision.config.model import DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.training import TrainingConfig

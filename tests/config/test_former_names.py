@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dynvision.cli import main
-from dynvision.config.model import DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.run import resolve_model_args
 from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import TrainingConfig

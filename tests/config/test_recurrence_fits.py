@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES, DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs
+from dynvision.config.model import RECURRENCE_TARGETS, RECURRENCE_TYPES
 from dynvision.config.models import MODELS, register
 from dynvision.config.run import resolve_model_args
 from dynvision.errors import InputError

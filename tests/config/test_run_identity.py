@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.config.data import DataConfig, ImagesConfig
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.identity import SCHEMA_VERSION
-from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TYPES, DyRCNNArgs
+from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TYPES
 from dynvision.config.models import MODELS
 from dynvision.config.run import RunConfig, path_name, read_run_config, thaw
 from dynvision.config.section import key, validate

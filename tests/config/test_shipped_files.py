@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from dynvision.config.data import DataConfig
+from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.layers import CONFIG_FILES
-from dynvision.config.model import DyRCNNArgs, TemporalArgs
+from dynvision.config.model import TemporalArgs
 from dynvision.config.models import MODELS
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate

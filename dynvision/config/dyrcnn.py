@@ -1,0 +1,148 @@
+"""Arguments of the DyRCNN family: its connections, and what adapts and normalises its layers. Times are in ms."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from dynvision.config.model import RecurrentArgs
+from dynvision.config.section import ByLayer, key, layer_key, numbers_of
+from dynvision.errors import InputError
+
+Trained = Literal[
+    "tau",
+    "tau.channel",
+    "t_feedforward",
+    "t_recurrence",
+    "t_skip",
+    "t_feedback",
+    "sigma",
+    "sigma.channel",
+    "normalization_gain",
+    "normalization_gain.channel",
+]
+UnitBias = Literal["none", "spatial", "feature", "scalar"]
+
+
+class DyRCNNArgs(RecurrentArgs):
+    """Architecture and dynamics of the DyRCNN family."""
+
+    skip: bool = key(True, "skip connections from an earlier to a later layer")
+    without_skip: bool = key(False, "silence the skip connections of a model that has them")
+    t_skip: ByLayer = layer_key(0.0, "delay of the skip connections; by target layer", "ms", ge=0)
+    feedback: Literal["none", "additive", "multiplicative"] = key(
+        "none",
+        "feedback connections and their merge (true or add: additive; mul: multiplicative; false: none)",
+    )
+    t_feedback: ByLayer = layer_key(
+        30.0, "delay of the feedback connections, at least dt; by target layer", "ms", gt=0
+    )
+    bias: bool = key(True, "biases in convolutions")
+    unit_bias: UnitBias = key(
+        "none", "further additive bias on the drive: per unit, per feature or one per layer"
+    )
+    supralinearity: ByLayer = layer_key(
+        1.0, "exponent n of k sign(x) |x|^n after the nonlinearity; 1 switches it off", gt=0
+    )
+    supralinearity_gain: ByLayer = layer_key(0.8, "gain k of the supralinearity", gt=0)
+    retina: bool = key(
+        False, "retinal bottleneck of 18 channels before the first layer (Lindsey et al. 2019)"
+    )
+    input_adaptation: ByLayer = layer_key(
+        0.0,
+        "strength of the gain adaptation of an input; 0 switches it off; one number is of the image alone",
+        ge=0,
+        le=1,
+    )
+    tau_input_adaptation: ByLayer = layer_key(50.0, "time constant of input adaptation", "ms", gt=0)
+    input_adaptation_offset: ByLayer = layer_key(
+        0.0, "recent input below which it does not adapt", "a.u.", ge=0
+    )
+    intrinsic_suppression: ByLayer = layer_key(
+        0.0, "strength b of intrinsic suppression (Vinken et al. 2020); 0 switches it off", ge=0
+    )
+    tau_intrinsic_suppression: ByLayer = layer_key(50.0, "time constant of the suppression state", "ms", gt=0)
+    intrinsic_suppression_offset: ByLayer = layer_key(
+        0.0, "recent activity below which nothing is suppressed", "a.u.", ge=0
+    )
+    synaptic_depression: ByLayer = layer_key(
+        0.0,
+        "part of its synaptic resources that an activity of 1 uses in a ms (Tsodyks & Markram 1997); 0 switches it off",
+        "1/ms",
+        ge=0,
+    )
+    tau_recovery: ByLayer = layer_key(
+        800.0, "time constant with which inactive resources recover", "ms", gt=0
+    )
+    tau_inactivation: ByLayer = layer_key(
+        3.0, "time constant with which used resources become inactive", "ms", gt=0
+    )
+    divisive_normalization: bool = key(
+        False, "divide a layer's output by its own low-pass (delayed normalisation, Groen et al. 2022)"
+    )
+    tau_divisive_normalization: ByLayer = layer_key(
+        100.0, "time constant of the normalisation pool, tau_n", "ms", gt=0
+    )
+    sigma: ByLayer = layer_key(
+        1.0, "semi-saturation of the normalisation, in units of activity", "a.u.", gt=0
+    )
+    normalization_exponent: ByLayer = layer_key(1.0, "exponent n of the normalisation", ge=1)
+    normalization_gain: ByLayer = layer_key(
+        0.0, "gain of the normalisation; 0 is sigma^n, with which a silent pool changes nothing", ge=0
+    )
+    normalization_pool: Literal["unit", "channel", "layer"] = key(
+        "unit",
+        "what a unit is divided by: its own past, or the mean over a neighbourhood of its channel or all channels",
+    )
+    normalization_size: int = key(0, "side of that neighbourhood, odd; 0 is the whole map", "px", ge=0)
+    train: list[Trained] = key(
+        [],
+        "numbers that are learned, one a layer or connection: tau, delays (whole numbers of steps in a test), "
+        "sigma, normalization_gain; but delays with .channel behind, one a channel",
+    )
+    drive_noise: ByLayer = layer_key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)
+
+    @field_validator("feedback", mode="before")
+    @classmethod
+    def _feedback_forms(cls, value: Any) -> Any:
+        forms = {
+            "true": "additive", "add": "additive", "mul": "multiplicative", "false": "none", "null": "none"
+        }  # fmt: skip
+        return forms.get(str(value).lower(), "none" if value is None else value)
+
+    @model_validator(mode="after")
+    def _adaptation_is_possible(self) -> DyRCNNArgs:
+        for name in (
+            "tau_input_adaptation",
+            "tau_intrinsic_suppression",
+            "tau_recovery",
+            "tau_divisive_normalization",
+        ):
+            for layer, tau in numbers_of(getattr(self, name)):
+                if tau < self.dt:
+                    raise InputError(f"{name}{layer}={tau:g} ms must not be smaller than dt={self.dt:g} ms")
+        if self.normalization_size and self.normalization_size % 2 == 0:
+            raise InputError(
+                f"normalization_size={self.normalization_size} px must be odd, or 0 for the whole map"
+            )
+        kinds = (
+            self.recurrence_type.values()
+            if isinstance(self.recurrence_type, dict)
+            else [self.recurrence_type]
+        )
+        missing = {
+            "sigma": (self.divisive_normalization, "the normalisation; set divisive_normalization: true"),
+            "normalization_gain": (
+                self.divisive_normalization,
+                "the normalisation; set divisive_normalization: true",
+            ),
+            "t_recurrence": (set(kinds) != {"none"}, "the recurrence; set recurrence_type, e.g. to full"),
+            "t_skip": (self.skip, "the skip connections; set skip: true"),
+            "t_feedback": (self.feedback != "none", "the feedback; set feedback, e.g. to additive"),
+        }
+        for name in self.train:
+            there, owner = missing.get(name.partition(".")[0], (True, ""))
+            if not there:
+                raise InputError(f"train: {name} is of {owner}, or leave {name} out of train")
+        return self
