@@ -30,6 +30,7 @@ LAYERS = (
     ("dynamics",),
     ("visualization",),
     ("extend",),
+    ("search", "sharing"),
     ("report",),
     ("cluster",),
     ("cli",),

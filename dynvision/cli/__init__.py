@@ -29,6 +29,7 @@ from dynvision.former_names import warn_in_one_line
 COMMANDS: dict[str, str] = {
     "convert": "write a data set's splits as FFCV files, with a manifest",
     "train": "train one run",
+    "search": "search for parameters, each trial an ordinary run",
     "show-trial": "show what a network sees in a trial, and which labels count",
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",

@@ -11,7 +11,6 @@ are cancelled first, so that nothing runs twice at once; a training that is canc
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import shutil
@@ -31,6 +30,7 @@ from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.resources import CONFIG, IMAGE, LAUNCHER
 from dynvision.runs import CallFolder
+from dynvision.runs.calls import end_with_parent
 
 CLAIM = Path(".snakemake/head-job")
 
@@ -240,7 +240,7 @@ def _run_snakemake(
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
     # In a session of its own, so that only what is meant for it reaches it, and never longer alive than this process.
-    child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_end_with_parent)
+    child = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=end_with_parent)
     while (status := child.poll()) is None and not received:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)
@@ -254,12 +254,6 @@ def _run_snakemake(
         queue.cancel(_named(prefix))  # what it may still have submitted
         remove_locks()
     return child.returncode
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it is gone."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _stopped(number: int, job_id: str) -> int:

@@ -21,6 +21,7 @@ from dynvision.config.layers import DEFAULT, Layers, origin_of
 from dynvision.config.measures import MEASURES, ScorecardConfig
 from dynvision.config.models import MODELS, find_model
 from dynvision.config.optimization import LOSSES
+from dynvision.config.search import Range, SearchConfig
 from dynvision.config.section import OneOf, Section, validate
 from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import ExecutionConfig, TrainingConfig
@@ -140,6 +141,8 @@ def _readme() -> str:
         **{f"`stimulus` of type `{name}`": stimulus for name, stimulus in STIMULI.items()},
         "`noise` of an experiment": NoiseConfig,
         "A comparison (`comparisons.<name>`)": ComparisonConfig,
+        "`search`": SearchConfig,
+        "A range of numbers in `search.parameters`": Range,
         "`scorecard`": ScorecardConfig,
         "`visualization`": VisualizationConfig,
     }

@@ -26,6 +26,7 @@ from dynvision.config.layers import (
 )
 from dynvision.config.measures import ScorecardConfig
 from dynvision.config.models import find_model
+from dynvision.config.search import SearchConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import (
     MODEL_ALIASES,
@@ -84,6 +85,7 @@ class WorkflowConfig(Section):
         {}, "the comparisons with recordings, by name; those whose experiment is asked for are made"
     )
     execution: ExecutionConfig = key(ExecutionConfig(), "settings that cannot change a result")
+    search: SearchConfig = key(SearchConfig(), "what dynvision search varies, and what it looks for")
     scorecard: ScorecardConfig = key(ScorecardConfig(), "what networks are compared with")
     visualization: VisualizationConfig = key(VisualizationConfig(), "how figures look")
     results_dir: str = key("results", "folder for everything that is computed", min_length=1)

@@ -12,6 +12,7 @@ from tests.processes import run_program
 UNITS = {
     "convert": ("px",),
     "train": ("ms", "px"),
+    "search": ("ms",),
     "show-trial": ("ms",),
     "experiment": ("ms", "a.u."),
     "analyse": ("ms", "a.u."),
