@@ -15,7 +15,7 @@ from dynvision.cli import COMMANDS
 PACKAGE = Path(__file__).parents[1] / "dynvision"
 # From the bottom to the top; a part imports from parts below it, and from itself.
 LAYERS = (
-    ("errors", "former_names"),
+    ("errors", "former_names", "text"),
     ("registry",),
     ("units", "files", "gpus", "trained"),
     ("plugins",),

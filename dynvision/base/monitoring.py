@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dynvision.base.batches import unchanged
 from dynvision.base.frames import Frames
 from dynvision.errors import InputError, unknown_name
+from dynvision.text import first_few
 from dynvision.units import steps_to_ms
 
 METRICS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -110,7 +111,7 @@ def parameter_statistics(model: nn.Module, section: str, metrics: Sequence[str])
 def _tell(kind: str, problems: list[str], raise_error: bool) -> None:
     if not problems:
         return
-    listed = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+    listed = first_few(problems, 5, "; ")
     if raise_error:
         raise InputError(f"{kind}: {listed}")
     warnings.warn(f"{kind}: {listed}", stacklevel=3)

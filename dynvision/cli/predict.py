@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import InputError
+from dynvision.text import print_table
 
 if TYPE_CHECKING:
     from dynvision.inference import Prediction
@@ -118,13 +119,12 @@ def _print(rows: list[dict[str, Any]], form: str) -> None:
         writer.writeheader()
         writer.writerows(rows)
         return
-    width = max(len("image"), *(len(row["image"]) for row in rows))
-    names = max(len("class"), *(len(row["class"] or "-") for row in rows))
-    print(f"{'image':{width}}  {'class':{names}}  probability  decision (ms)")
+    table = [("image", "class", "probability", "decision (ms)")]
     for row in rows:
         probability = "-" if row["error"] else f"{row['probability']:.3f}"
         decision = "-" if row["decision_ms"] is None else f"{row['decision_ms']:g}"
-        print(f"{row['image']:{width}}  {row['class'] or '-':{names}}  {probability:>11}  {decision:>13}")
+        table.append((row["image"], row["class"] or "-", probability, decision))
+    print_table(table, right=(2, 3))
 
 
 def run_folder(given: str, results: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import InputError, unknown_name
+from dynvision.text import print_table
 
 if TYPE_CHECKING:
     from dynvision.runs import ResultPaths
@@ -114,8 +115,12 @@ def _list(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> N
         columns += [name for name in names if name not in differing]
     if arguments.output is not None:
         write_text(arguments.output, _csv(rows, columns))
+    elif sys.stdout.isatty():
+        print_table(
+            [columns, *(["" if row.get(n) is None else str(row[n]) for n in columns] for row in rows)]
+        )
     else:
-        sys.stdout.write(_aligned(rows, columns) if sys.stdout.isatty() else _csv(rows, columns))
+        sys.stdout.write(_csv(rows, columns))
 
 
 def _delete(run_id: str, paths: ResultPaths, is_dry: bool) -> None:
@@ -173,13 +178,3 @@ def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _aligned(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """The table for a terminal, its columns below each other."""
-    lines = [list(columns)] + [["" if row.get(n) is None else str(row[n]) for n in columns] for row in rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
-    return "".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
-        for line in lines
-    )

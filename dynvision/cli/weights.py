@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import InputError
+from dynvision.text import print_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +76,7 @@ def _import(source: Path, model: str, model_args: str, resolution: int, given: P
         raise InputError(f"--output {output} must end in .safetensors")
     if output.absolute() == source.absolute():
         raise InputError(f"--output would replace {source}; name another file")
-    from dynvision.models.weight_import import import_weights, save_imported, table
+    from dynvision.models.weight_import import import_weights, save_imported
 
     imported = import_weights(source, model, args, resolution)
     rows = [
@@ -83,7 +84,7 @@ def _import(source: Path, model: str, model_args: str, resolution: int, given: P
         for name, own, shape in imported.mapped
     ]
     rows += [(name, "(not a weight of the model)", "") for name in imported.left_out]
-    print("\n".join(table(("published", "here", "shape"), rows)))
+    print_table([("published", "here", "shape"), *rows])
     config = save_imported(imported, source, output)
     n_parameters = sum(parameter.numel() for parameter in imported.model.parameters())
     print(f"{model}: {n_parameters:,} parameters, {imported.model.n_classes} classes")

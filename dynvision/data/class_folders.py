@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dynvision.data.images import images_below, is_readable, sentences
 from dynvision.errors import InputError
+from dynvision.text import first_few
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -34,7 +35,6 @@ WORDS = {
     **{f"{word}set": split for split, words in SPELLINGS.items() for word in words},
     "evaluation": "test", "eval": "test", "holdout": "test", "unlabeled": "test", "unlabelled": "test",
 }  # fmt: skip
-NAMED = 3  # folders that a message names
 NO_FOLDERS = ("__MACOSX", "@eaDir")  # of archives and of network storage
 
 
@@ -141,9 +141,7 @@ def _holds_files(folder: Path) -> bool:
 
 
 def _listed(names: Iterable[str]) -> str:
-    listed = [repr(name) for name in names]
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return ", ".join(listed[:NAMED]) + more
+    return first_few(map(repr, names))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,8 +22,7 @@ from dynvision.errors import InputError
 from dynvision.files import atomic_path
 from dynvision.runs.image_folder import describe_folder
 from dynvision.runs.made_from import CONVERTED, made_from, of_images
-
-QUIET_S = 20.0  # without a line
+from dynvision.text import Progress
 
 
 def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName = "auto") -> Manifest:
@@ -122,13 +120,10 @@ def _say(sentences: Iterable[str]) -> None:
 
 
 def _with_progress(samples: Iterator[Sample], split: SplitName, n_images: int) -> Iterator[Sample]:
-    """Say now and then how far a long conversion is."""
-    said = time.monotonic()
-    for number, sample in enumerate(samples):
-        if time.monotonic() - said > QUIET_S:
-            said = time.monotonic()
-            print(f"{split}: {number:,} of {n_images:,} images", flush=True)
+    progress = Progress(split, n_images, "images")
+    for number, sample in enumerate(samples, start=1):
         yield sample
+        progress.at(number)
 
 
 def _with_copies(

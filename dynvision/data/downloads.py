@@ -84,6 +84,7 @@ def by_hand(downloads: tuple[Download, ...], folder: Path) -> str:
     return f"put {files} (from {sites}) into {folder} and run again"
 
 
+# By hand, since pooch has no limit to the size of what comes, resumes nothing either, and takes 150 ms to import.
 def _download(download: Download, path: Path) -> None:
     print(f"downloading {download.url} to {path}", flush=True)
     digest = hashlib.md5(usedforsecurity=False)
@@ -109,6 +110,8 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "reason", "") or error or type(error).__name__)
 
 
+# By hand, as are the locks of runs, calls and GPUs. filelock refuses file systems without locks, where whole files are
+# enough here; it has no lock that several share, none of many files at once, and keeps no text of who holds it.
 @contextlib.contextmanager
 def _only_one_process(folder: Path) -> Iterator[None]:
     """Let others that want the same files wait for them."""

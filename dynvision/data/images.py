@@ -26,11 +26,10 @@ from dynvision.config.data import GROUND
 from dynvision.errors import InputError
 from dynvision.files import what_it_is
 from dynvision.functional.pixels import scale_transparency, upright
+from dynvision.text import first_few
 
 NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")  # names of formats in Pillow
 PLUGINS = dict.fromkeys((".heic", ".heics", ".heif", ".heifs", ".hif"), "pillow-heif")
-
-NAMED = 3  # folders that a sentence names
 
 
 class FoundImages(NamedTuple):
@@ -142,10 +141,7 @@ def sentences(ignored: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}, in each"
+    return names[0] if len(names) == 1 else f"{first_few(names)}, in each"
 
 
 # Of a decoder, which raises whatever the damage leads it to, RuntimeError and KeyError among it.

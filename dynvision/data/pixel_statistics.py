@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.data.splits import SPLITS, SplitName
+from dynvision.text import first_few
 
 
 class PixelStatistics:
@@ -56,7 +57,6 @@ _VALUES = np.arange(256, dtype=np.int64)
 
 
 DIGEST_BYTES = 8  # a chance of one in ten million that two of a million images agree
-NAMED = 3  # pairs that a sentence names
 SETS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -115,11 +115,8 @@ class Copies:
         return np.frombuffer(bytes(self._digests), np.uint64)
 
     def _named(self, pairs: list[tuple[np.int64, np.int64]], name_of: Callable[[int], str]) -> str:
-        listed = [
-            " = ".join(name_of(self._indices[position]) for position in pair)
-            for pair in sorted(pairs)[:NAMED]
-        ]
-        return ", ".join(listed) + (", ..." if len(pairs) > NAMED else "")
+        listed = [" = ".join(name_of(self._indices[position]) for position in pair) for pair in sorted(pairs)]
+        return first_few(listed)
 
 
 def _count(number: int) -> str:

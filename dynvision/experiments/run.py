@@ -5,8 +5,6 @@ How far the job is stands in a line that moves on a terminal, and now and then i
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,47 +25,9 @@ from dynvision.experiments.writer import ExperimentWriter, TrialRecord, images_w
 from dynvision.files import remove_leftovers
 from dynvision.noise import PixelScale
 from dynvision.runs.made_from import file_hash, made_from, of_responses
+from dynvision.text import Progress
 from dynvision.trials import Trial
 from dynvision.trials.protocol import experiment_trial, times_ms
-
-QUIET_S = 20.0  # a log gets a line at most this often
-
-
-class Progress:
-    """Logs how many trials are done, and how long the others will take.
-
-    Args:
-        what: what is done.
-        n_trials: how many there are, one for each image and condition.
-        done: what is logged at the end.
-    """
-
-    def __init__(self, what: str, n_trials: int, done: str) -> None:
-        self.what, self.n_trials, self.done = what, n_trials, done
-        self._moves = sys.stdout.isatty()
-        self._began = self._said = time.monotonic()
-
-    def at(self, n_done: int) -> None:
-        """Log that so many trials are done."""
-        now = time.monotonic()
-        if n_done >= self.n_trials:
-            self._say(f"{self.done} in {now - self._began:.1f} s", last=True)
-        elif self._moves or now - self._said >= QUIET_S:
-            self._said = now
-            left = (now - self._began) * (self.n_trials - n_done) / n_done
-            self._say(f"{n_done / self.n_trials:4.0%} of {self.n_trials:,} trials, {duration(left)} left")
-
-    def _say(self, text: str, last: bool = False) -> None:
-        start, end = ("\r\x1b[K", "\n" if last else "") if self._moves else ("", "\n")
-        print(f"{start}{self.what}: {text}", end=end, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as one reads it: ``45 s``, ``3 min``, ``2 h 05 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 @dataclass(frozen=True)
@@ -132,7 +92,7 @@ def run_experiment(
     networks = network_settings(experiment)
     fixed = {"run_id": run.run_id, "experiment": name, "parameter": experiment.parameter}
     done = f"{n_images} of {n_images} images in {n_values} conditions"
-    progress = Progress(f"{run.run_id}: {name}", n_images * n_values, done)
+    progress = Progress(f"{run.run_id}: {name}", n_images * n_values, "trials", done)
     room = Room.on(device, execution.test_batch_size, data.input_shape[-2] * data.input_shape[-1])
     model = load_network(run, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from dynvision.files import write_text
 from dynvision.model_components import Solver
 from dynvision.models import create, model_class
 from dynvision.models.weights import read_checkpoint, save_weights
+from dynvision.text import aligned
 
 COUNTER = "num_batches_tracked"  # of batch normalisations; files from before 2018 do not have it, and it changes no output
 
@@ -184,17 +185,8 @@ def _check(
         if name in found and found[name].shape != tensor.shape
     ]
     if rows:
-        lines = table(("", "weight", "the model has", "the file has"), rows)
+        lines = aligned([("", "weight", "the model has", "the file has"), *rows])
         raise InputError(f"{path} does not fit {model_name}; nothing is written\n" + "\n".join(lines))
-
-
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of a table in columns."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
 
 
 def _shape(tensor: Tensor) -> str:

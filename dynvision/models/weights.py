@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dynvision.errors import InputError
 from dynvision.files import UNKNOWN_KIND, atomic_path, what_it_is
+from dynvision.text import first_few
 
 
 def save_weights(model: nn.Module, path: str | Path, metadata: Mapping[str, str]) -> None:
@@ -107,8 +108,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str | 
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if wrong:
-        listed = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-        raise InputError(f"weights {origin} are of another model: {listed}")
+        raise InputError(f"weights {origin} are of another model: {first_few(wrong, 5, '; ')}")
     model.load_state_dict(dict(tensors))
 
 

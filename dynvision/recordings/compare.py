@@ -29,6 +29,7 @@ from dynvision.recordings.data import (
 from dynvision.recordings.encoding import encode, pearson
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters
 from dynvision.recordings.similarity import CROSSED, gram_film, noise_ceiling, rdm_film
+from dynvision.text import first_few
 
 if TYPE_CHECKING:
     import xarray
@@ -188,8 +189,7 @@ def _common_images(model: xarray.Dataset, brain: xarray.Dataset) -> tuple[xarray
 
 
 def _some(keys: np.ndarray) -> str:
-    unique = np.unique(keys)
-    return ", ".join(unique[:3]) + (f" and {len(unique) - 3} more" if len(unique) > 3 else "")
+    return first_few(np.unique(keys))
 
 
 def _names(dataset: xarray.Dataset, label: str, wanted: Sequence[str]) -> list[str]:

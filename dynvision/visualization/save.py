@@ -20,6 +20,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
 from dynvision.files import atomic_path
+from dynvision.text import first_few
 from dynvision.visualization.style import Style
 
 OWN = ("DejaVu Sans",)  # the font of figures; it comes with matplotlib
@@ -64,9 +65,7 @@ def note(missing: Iterable[str], instead: str) -> None:
     if not new:
         return
     _noted.update(new)
-    shown = " ".join(new[:MOST_NAMED]) + (
-        f" and {len(new) - MOST_NAMED} more" if len(new) > MOST_NAMED else ""
-    )
+    shown = first_few(new, MOST_NAMED, " ")
     print(
         f"figures: no installed font has {shown}, so {instead}; install a font that has them, e.g. fonts-noto-cjk, and "
         "draw again",

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 
+from dynvision import text
 from dynvision.config.data import DataConfig
 from dynvision.data import conversion
 from dynvision.data.beton_check import check_betons
@@ -231,10 +232,12 @@ def test_a_long_conversion_says_how_far_it_is(
     config = folder_config(make_folder(cat=10, dog=8))
     convert_dataset(config, tmp_path / "data", "torch")
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr(conversion, "QUIET_S", 0.0)
+    monkeypatch.setattr(text, "QUIET_S", 0.0)
     convert_dataset(config, tmp_path / "data", "torch")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "train: 0 of 12 images" and lines[-1] == "test: 3 of 4 images"
+    assert lines[0].startswith("train:   8% of 12 images, ") and lines[-1].startswith(
+        "test:  75% of 4 images, "
+    )
 
 
 def test_output_that_is_a_file_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from dynvision.analysis import measure_responses
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.run import Progress, Session
+from dynvision.experiments.run import Session
 from dynvision.experiments.writer import ExperimentWriter
 from dynvision.noise import PixelScale
+from dynvision.text import Progress
 from dynvision.trials.protocol import experiment_trials, times_ms
 from tests.experiments.leaky_chain import TAU, LeakyChain
 
@@ -40,7 +41,7 @@ def tables(folder: Path, dt: float = 2.0, **config: Any) -> tuple[pd.DataFrame, 
     batch = Batch(images, torch.tensor([0, 1, 0]), np.array([*VALUES]))
     one = torch.ones((1, 1, 1, 1), dtype=torch.float64)
     shown = experiment_trials(experiment, dt)
-    session = Session(model, shown, PixelScale(0 * one, one), 0, Progress("", 10**6, ""), 0)
+    session = Session(model, shown, PixelScale(0 * one, one), 0, Progress("", 10**6, "trials"), 0)
     paths = [folder / f"{name}.parquet" for name in ("responses", "performance", "units")]
     fixed = {"run_id": "known", "experiment": "test", "parameter": experiment.parameter}
     with ExperimentWriter(*paths, fixed, {}) as results:

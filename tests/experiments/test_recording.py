@@ -13,11 +13,12 @@ from torch import Tensor
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.run import Progress, Session
+from dynvision.experiments.run import Session
 from dynvision.experiments.screen import BLOCK_BYTES, Screen
 from dynvision.experiments.trial import ResponseRecorder, run_trials
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
 from dynvision.noise import PixelScale
+from dynvision.text import Progress
 from dynvision.trials import IMAGE, Segment, Trial
 from dynvision.trials.protocol import experiment_trials
 from tests.textbook_loop import textbook_loop
@@ -213,7 +214,7 @@ def test_measures_are_copied_from_the_device_once(model: DyRCNN, monkeypatch: py
     shown = [Trial((Segment(2), Segment(9, IMAGE, c), Segment(9)), 2.0, c) for c in (0.25, 0.5, 0.75, 1.0)]
     pixels = torch.ones((1, 1, 1, 1))
     batch = Batch(torch.randn(2, 2, 9, 9), torch.tensor([0, 1]), np.arange(2))
-    session = Session(model, shown, PixelScale(0 * pixels, pixels), 0, Progress("", 10**6, ""), 0)
+    session = Session(model, shown, PixelScale(0 * pixels, pixels), 0, Progress("", 10**6, "trials"), 0)
     copies = []
     real = Tensor.cpu
     monkeypatch.setattr(Tensor, "cpu", lambda x: copies.append(x.shape) or real(x))

@@ -14,6 +14,7 @@ from dynvision.analysis.conditions import Condition
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS
 from dynvision.analysis.scorecard.targets import PROVENANCES
+from dynvision.text import aligned
 
 NO_VALUE = "-"
 
@@ -54,7 +55,7 @@ def _sign_lines(signs: pd.DataFrame) -> list[str]:
         whole = [text for layer, text in said.items() if " < " in layer]
         cells = whole or [said.get(layer, NO_VALUE) for layer in layers]
         table.append([SIGN_TESTS[str(name)].question, *cells])
-    return _aligned(table)
+    return aligned(table)
 
 
 def _number_lines(numbers: pd.DataFrame) -> list[str]:
@@ -68,7 +69,7 @@ def _number_lines(numbers: pd.DataFrame) -> list[str]:
             [f"{label} ({row['unit']})", at, row["layer"], row["area"], _number(row["model"]), interval,
              _number(row["cortex"]), mark, _number(row["distance"])]
         )  # fmt: skip
-    return _aligned(table)
+    return aligned(table)
 
 
 def _reasons(numbers: pd.DataFrame) -> list[str]:
@@ -82,18 +83,6 @@ def _reasons(numbers: pd.DataFrame) -> list[str]:
 
 def _number(value: float) -> str:
     return NO_VALUE if pd.isna(value) else f"{value:.3g}"
-
-
-def _aligned(table: list[list[str]]) -> list[str]:
-    n_columns = max(map(len, table))
-    widths = [
-        max(len(row[k]) for row in table if k < len(row) and (len(row) == n_columns or k == 0))
-        for k in range(n_columns)
-    ]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
-        for row in table
-    ]
 
 
 KEYS = ("kind", "protocol", "name", "layer", "area", "value", "unit", "cortex", "source")

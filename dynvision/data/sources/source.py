@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dynvision.config.data import FOLDER_PREFIX, ImagesConfig
 from dynvision.config.transforms import Classes
 from dynvision.errors import InputError, taken_name, unknown_name
+from dynvision.text import first_few
 
 
 class ImageSource(ABC):
@@ -120,9 +121,8 @@ def check_numbers(classes: Classes, class_names: tuple[str, ...], where: str) ->
 
 def taken_classes(chosen: NDArray[np.int64], class_names: tuple[str, ...]) -> str:
     """Return how many classes are chosen, and which, by index and name."""
-    listed = ", ".join(f"{index} {class_names[index]}" for index in chosen[:NAMED])
-    more = f" and {len(chosen) - NAMED} more" if len(chosen) > NAMED else ""
-    return f"{len(chosen)} of {len(class_names)} classes, by index and name: {listed}{more}"
+    listed = first_few((f"{index} {class_names[index]}" for index in chosen), NAMED)
+    return f"{len(chosen)} of {len(class_names)} classes, by index and name: {listed}"
 
 
 class SelectedClasses(ImageSource):
