@@ -94,12 +94,14 @@ def textbook_loop(model, video, n_residual=None, seen=None):
                     continue
                 elif isinstance(module, TimedOperation):
                     x = module.at(x, min(t - started.setdefault((layer, name), t), module.n_steps - 1))
-                elif isinstance(module, Solver):
+                elif isinstance(module, Solver) and not isinstance(module, StatefulOperation):
                     drives[layer].insert(0, x)
                     if asked:
                         seen["drive", layer, t - model.idle_steps] = x
                     x = module(drives[layer][: module.history + 1], past[-1] if past else None)
                 elif isinstance(module, StatefulOperation):
+                    if asked and isinstance(module, Solver):
+                        seen["drive", layer, t - model.idle_steps] = x
                     own = x if module.on_output and own is None else own
                     x, memory[layer, name] = module.step(x, memory[layer, name], past[-1] if past else None)
                 else:

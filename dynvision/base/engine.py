@@ -30,6 +30,7 @@ from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
 from dynvision.functional.recurrent_scan import recurrent_scan
+from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Delayed, ZeroStart
 
 
@@ -302,6 +303,8 @@ class _Block:
             return module(drives, r)
         if operation.kind == "stateful":
             key = (plan.name, operation.name)
+            if isinstance(module, Solver):
+                self._tell("drive", plan, Frames(t, 1, y))
             step = module if operation.hooked else module.step
             y, self.operations[key] = step(y, self.operations.get(key), r)
             return y

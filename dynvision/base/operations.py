@@ -97,10 +97,10 @@ def resolve_operations(
             backward = is_backward(model, module, layer)
             if not ((backward and feedforward_only) or (not backward and without_skip)):
                 found.append(Operation(name, "connect", module, listened))
+        elif isinstance(module, StatefulOperation):  # a solver with a state of its own among them
+            found.append(Operation(name, "stateful", module, listened))
         elif isinstance(module, Solver):
             found.append(Operation(name, "solve", module, listened))
-        elif isinstance(module, StatefulOperation):
-            found.append(Operation(name, "stateful", module, listened))
         elif isinstance(module, TimedOperation):
             found.append(Operation(name, "timed", module, listened))
         elif isinstance(module, ZeroStart):

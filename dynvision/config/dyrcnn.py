@@ -82,10 +82,16 @@ class DyRCNNArgs(RecurrentArgs):
         False, "divide a layer's output by its own low-pass (delayed normalisation, Groen et al. 2022)"
     )
     tau_divisive_normalization: ByLayer = layer_key(
-        100.0, "time constant of the normalisation pool, tau_n", "ms", gt=0
+        100.0,
+        "time constant of the normalisation pool, or of the normalising cells of organics, tau_n",
+        "ms",
+        gt=0,
     )
     sigma: ByLayer = layer_key(
-        1.0, "semi-saturation of the normalisation, in units of activity", "a.u.", gt=0
+        1.0,
+        "semi-saturation of the normalisation, in units of activity (of organics, of the drive)",
+        "a.u.",
+        gt=0,
     )
     normalization_exponent: ByLayer = layer_key(1.0, "exponent n of the normalisation", ge=1)
     normalization_gain: ByLayer = layer_key(
@@ -131,8 +137,12 @@ class DyRCNNArgs(RecurrentArgs):
             if isinstance(self.recurrence_type, dict)
             else [self.recurrence_type]
         )
+        organics = self.dynamics_solver == "organics"
         missing = {
-            "sigma": (self.divisive_normalization, "the normalisation; set divisive_normalization: true"),
+            "sigma": (
+                self.divisive_normalization or organics,
+                "the normalisation; set divisive_normalization: true or dynamics_solver: organics",
+            ),
             "normalization_gain": (
                 self.divisive_normalization,
                 "the normalisation; set divisive_normalization: true",

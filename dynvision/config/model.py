@@ -27,12 +27,13 @@ from dynvision.units import ms_to_steps
 
 SOLVERS: Registry[Any] = Registry("solver", key="model_args.dynamics_solver")
 for _name, _class in {
-    "euler": "EulerStep",
-    "exponential_euler": "ExponentialEulerStep",
-    "rk4": "RungeKuttaStep",
-    "liquid": "LiquidStep",
+    "euler": "solvers:EulerStep",
+    "exponential_euler": "solvers:ExponentialEulerStep",
+    "rk4": "solvers:RungeKuttaStep",
+    "liquid": "solvers:LiquidStep",
+    "organics": "organics:OrganicsStep",
 }.items():
-    SOLVERS.add(_name, f"dynvision.model_components.solvers:{_class}")
+    SOLVERS.add(_name, f"dynvision.model_components.{_class}")
 
 
 RecurrenceType = Literal[
@@ -193,7 +194,8 @@ class RecurrentArgs(TemporalArgs):
     train_tau: bool = key(False, "learn one positive time constant per layer")
     dynamics_solver: Annotated[str, OneOf(SOLVERS)] = key(
         "euler",
-        "how the leaky units are integrated; liquid: units whose time constant depends on their drive (Hasani et al. 2021)",
+        "how the units are integrated; liquid: units whose time constant depends on their drive (Hasani et al. 2021); "
+        "organics: units that normalise each other (Heeger & Mackey 2019)",
     )
     nonlinearity_position: NonlinearityPosition = key(
         "state", "state: r = Phi(step(h, z)), as DynVision 0.1; drive: r = step(h, Phi(z)), the rate equation"

@@ -12,6 +12,7 @@ from dynvision.model_components.elementwise import (
     create_bias,
 )
 from dynvision.model_components.normalization import BatchNormPerStep, DivisiveNormalization
+from dynvision.model_components.organics import OrganicsStep
 from dynvision.model_components.recurrence import LocalLateralConnection, RecurrentConnection, SelfConnection
 from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d
 from dynvision.model_components.solvers import (
@@ -41,6 +42,7 @@ __all__ = [
     "IntrinsicSuppression",
     "LiquidStep",
     "LocalLateralConnection",
+    "OrganicsStep",
     "Pathway",
     "PointwiseConnection",
     "RConv2d",

@@ -65,9 +65,11 @@ class DivisiveNormalization(StatefulOperation, Clocked):
         if dt is not None:
             self.check_dt(self.dt)
         self.fixed_sigma, self.fixed_gain = float(sigma), float(gain)
-        self.log_sigma = _learned("sigma", learned, float(sigma), n_channels)
+        self.log_sigma = learned_logarithm("sigma", learned, float(sigma), n_channels)
         # Relative to sigma^n, so that a learned gain and a learned sigma do not pull at each other.
-        self.log_gain = _learned("gain", learned, float(gain) / float(sigma) ** float(n) or 1.0, n_channels)
+        self.log_gain = learned_logarithm(
+            "gain", learned, float(gain) / float(sigma) ** float(n) or 1.0, n_channels
+        )
 
     def check_dt(self, dt: float) -> None:
         check_time_constant(self.tau, dt, "tau_divisive_normalization")
@@ -125,7 +127,9 @@ class DivisiveNormalization(StatefulOperation, Clocked):
         return f"n={self.n:g}, pool={self.pool}, size={self.size} px"
 
 
-def _learned(name: str, learned: Collection[str], start: float, n_channels: int) -> nn.Parameter | None:
+def learned_logarithm(
+    name: str, learned: Collection[str], start: float, n_channels: int
+) -> nn.Parameter | None:
     """The logarithm of what is learned, of one number or one for each channel; None where it is fixed."""
     if f"{name}.channel" in learned:
         return nn.Parameter(torch.full((n_channels, 1, 1), math.log(start)))

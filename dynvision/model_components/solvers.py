@@ -10,14 +10,16 @@ A scheme is a step of gain g towards an effective drive z~, a weighted mean of t
 | `exponential_euler` | 1 - exp(-a), exact for constant z  | z(t)                                   | 1     |
 | `rk4`               | a - a^2/2 + a^3/6 - a^4/24         | z at t, t - dt/2 (cubic), t - dt       | 4     |
 
-`liquid` units have a gain that depends on the drive, and a step of their own.
+`liquid` units have a gain that depends on the drive, and a step of their own; `organics` units
+(:mod:`dynvision.model_components.organics`) are normalised by others, and have a further state.
 Source: Dayan & Abbott (2001), Theoretical Neuroscience, eq. 7.7; the sources of the schemes are with them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +65,26 @@ class Solver(Clocked):
             # Until dt is known, above a floor of 0.
             floor = 0.0 if dt is None else self._tau_floor
             self.log_tau = nn.Parameter(torch.full(shape, math.log(tau - floor)))
+
+    @classmethod
+    def of_layer(
+        cls,
+        dt: float,
+        numbers: Mapping[str, Any],
+        train_tau: bool | str,
+        n_channels: int,
+        train: Collection[str] = (),
+    ) -> Solver:
+        """Return the solver of a layer.
+
+        Args:
+            dt: in ms.
+            numbers: those of the layer by key, e.g. ``tau``; a scheme takes those that it has.
+            train_tau: as of the class.
+            n_channels: channels of the layer.
+            train: names of the numbers that are learned.
+        """
+        return cls(dt, numbers["tau"], train_tau, n_channels)
 
     def check_dt(self, dt: float) -> None:
         if self.train_tau and self.tau_init <= self.tau_floor_in_dt * dt:

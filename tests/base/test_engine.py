@@ -91,7 +91,7 @@ ARGUMENTS = st.fixed_dictionaries(
         "t_feedback": st.sampled_from([2.0, 4.0, 10.0]),
         "skip": st.booleans(),
         "feedback": st.sampled_from(["none", "additive", "multiplicative"]),
-        "dynamics_solver": st.sampled_from(["euler", "exponential_euler", "rk4", "liquid"]),
+        "dynamics_solver": st.sampled_from(["euler", "exponential_euler", "rk4", "liquid", "organics"]),
         "nonlinearity_position": st.sampled_from(["state", "drive"]),
         "train_tau": st.booleans(),
         "unit_bias": st.sampled_from(["none", "spatial", "feature", "scalar"]),

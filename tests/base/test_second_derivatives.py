@@ -20,6 +20,7 @@ CASES = [
     {"dynamics_solver": "exponential_euler", "t_recurrence": 2.0},
     {"dynamics_solver": "rk4"},
     {"dynamics_solver": "liquid"},
+    {"dynamics_solver": "organics"},
     {"supralinearity": 1.4},
     {"divisive_normalization": True},
     {"divisive_normalization": True, "train": ["sigma"]},

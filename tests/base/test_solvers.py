@@ -10,7 +10,14 @@ import torch
 from scipy.optimize import brentq
 
 from dynvision.errors import InputError
-from dynvision.model_components import SOLVERS, EulerStep, ExponentialEulerStep, RungeKuttaStep, find_solver
+from dynvision.model_components import (
+    SOLVERS,
+    EulerStep,
+    ExponentialEulerStep,
+    RungeKuttaStep,
+    StatefulOperation,
+    find_solver,
+)
 from tests.schemes import euler_step, leak_rate, rk4_step
 
 TAU, W, D = 10.0, 1.7, 16.0  # ms, 1, ms
@@ -31,27 +38,37 @@ def solve(solver, dt, end=64.0):
     x = {k: math.exp(RATE * k * dt) for k in range(-delay - solver.history, 1)}
     for k in range(1, round(end / dt) + 1):
         drives = [tensor(W * x[k - j - delay]) for j in range(solver.history + 1)]
-        x[k] = solver(drives, tensor(x[k - 1])).item()
+        x[k] = one_step(solver, drives, tensor(x[k - 1])).item()
     return x[round(end / dt)]
 
 
 def leaky(name, dt):
-    """A solver of the leaky unit; liquid units are that without their conductance."""
+    """A solver of the leaky unit; liquid units are that without their conductance, organics without weights."""
     solver = find_solver(name)(dt, TAU).double()
     if name == "liquid":
         torch.nn.init.constant_(solver.log_strength, -math.inf)
+    if name == "organics":
+        torch.nn.init.constant_(solver.log_weights, -math.inf)
     return solver
 
 
+def one_step(solver, drives, h):
+    """A step of a unit; of a solver with a state of its own the first one."""
+    if not isinstance(solver, StatefulOperation):
+        return solver(drives, h)
+    shaped = [x.reshape(-1, 1, 1, 1) for x in (drives[0], h)]
+    return solver(shaped[0], None, shaped[1])[0].reshape(drives[0].shape)
+
+
 @pytest.mark.parametrize(
-    ("name", "order"), [("euler", 1), ("exponential_euler", 1), ("rk4", 4), ("liquid", 1)]
+    ("name", "order"), [("euler", 1), ("exponential_euler", 1), ("rk4", 4), ("liquid", 1), ("organics", 1)]
 )
 def test_measured_order_of_convergence(name, order):
     steps = [2.0, 1.0, 0.5, 0.25]
     errors = [abs(solve(leaky(name, dt), dt) - math.exp(RATE * 64.0)) for dt in steps]
     orders = [math.log2(coarse / fine) for coarse, fine in zip(errors, errors[1:], strict=False)]
     assert orders[-1] == pytest.approx(order, abs=0.2), (errors, orders)
-    assert len(SOLVERS) == 4  # a new solver needs its order here
+    assert len(SOLVERS) == 5  # a new solver needs its order here
 
 
 def test_exponential_euler_is_exact_for_a_constant_drive():
@@ -92,14 +109,14 @@ def test_learned_time_constant_is_positive_and_learns(name):
     solver = find_solver(name)(2.0, 5.0, train_tau=True).double()
     assert float(solver.tau.detach()) == pytest.approx(5.0)
     z, r = tensor(1.0), tensor(0.2)
-    fixed = find_solver(name)(2.0, 5.0)
-    torch.testing.assert_close(solver([z], r), fixed([z], r), rtol=1e-6, atol=0)
-    solver([z], r).sum().backward()
+    fixed = find_solver(name)(2.0, 5.0).double()
+    torch.testing.assert_close(one_step(solver, [z], r), one_step(fixed, [z], r), rtol=1e-6, atol=0)
+    one_step(solver, [z], r).sum().backward()
     assert solver.log_tau.grad.abs() > 0
     with torch.no_grad():
         solver.log_tau.fill_(-30.0)
     assert float(solver.tau.detach()) > 0
-    assert solver([z], r).isfinite().all()
+    assert one_step(solver, [z], r).isfinite().all()
 
 
 def test_euler_refuses_a_step_longer_than_tau():
