@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dynvision.base.frames import Frames, ModelState, Trace, in_pieces, join, merge_frames
+from dynvision.base.frames import Frames, ModelState, Once, Trace, in_pieces, join, merge_frames
 from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
 from dynvision.base.own_methods import answer_frames
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
-from dynvision.base.plan import LayerPlan, Plan, Scan, choose_block_steps, scan_of
+from dynvision.base.plan import LayerPlan, Plan, choose_block_steps
+from dynvision.base.scans import Scan, effective_drive, log_loops, runs_steps_at_once, scan_of, steps_of
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
 from dynvision.functional.recurrent_scan import recurrent_scan
@@ -50,6 +51,8 @@ def advance(
         The last layer's output, for the steps at which there is any (first step of ``frames`` is step 0 here), and
         the state after the last step.
     """
+    if frames.values.is_cuda and not torch.compiler.is_compiling():
+        log_loops(plan)
     outputs: list[Frames] = []
     once = Once()
     padding = PaddedChannels() if plan.padded else None
@@ -89,21 +92,6 @@ def _run_block(
     return signal, replace(state, age=age, traces=traces, drives=run.drives, operations=run.operations)
 
 
-class Once:
-    """What becomes of a signal that is the same at every step: computed for the first block, and kept for the others."""
-
-    def __init__(self) -> None:
-        self._known: dict[Hashable, tuple[Tensor, Tensor]] = {}
-
-    def apply(self, key: Hashable, function: Callable[[Tensor], Tensor], x: Frames) -> Frames:
-        """``function`` of a constant signal; ``key`` says whose function it is."""
-        heard, result = self._known.get(key, (None, None))
-        if heard is not x.values or result is None:
-            result = function(x.values)
-            self._known[key] = (x.values, result)
-        return Frames(x.first, x.n, result, constant=True)
-
-
 class _Block:
     """One block of time under way."""
 
@@ -141,7 +129,7 @@ class _Block:
                 for operation in plan.lateral:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
-                self._keep(plan, self._stepwise(plan, piece) if plan.step else piece)
+                self._keep(plan, self._steps(plan, piece) if plan.step else piece)
         output = self._heard(plan.heard, plan.delay, self.first, self.end, plan.learned_delay)
         for operation in plan.output:
             output = self._folded(plan, operation, output, self.first, self.end)
@@ -281,8 +269,23 @@ class _Block:
         )
         return Frames(z.first, z.n, r)
 
+    def _steps(self, plan: LayerPlan, z: Frames) -> Frames:
+        """The layer's state at the steps at which it is driven by ``z``."""
+        steps = steps_of(plan) if runs_steps_at_once(z.values) else None
+        if steps is None:
+            return self._stepwise(plan, z)
+        self._tell("drive", plan, z)
+        earlier = self.drives.get(plan.name, ())
+        drive = effective_drive(steps.solver, earlier, z)
+        if plan.drive_history:
+            newest = (*z.steps()[::-1], *earlier)
+            self.drives[plan.name] = newest[: plan.drive_history]
+        last = self._trace(plan.name).last()
+        gain, batch = steps.solver.gain(), z.batch
+        return Frames(z.first, z.n, recurrent_scan(drive, z.n, batch, last, gain, steps.rectified))
+
     def _stepwise(self, plan: LayerPlan, z: Frames) -> Frames:
-        """The layer's state from step to step, driven by ``z``."""
+        """The same from step to step."""
         r = self._trace(plan.name).last()
         results: list[Tensor] = []
         for k, signal in enumerate(z.steps()):

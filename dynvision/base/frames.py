@@ -7,7 +7,7 @@ computed once for the whole stretch. States are values: a step returns a new one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,6 +85,21 @@ class Frames:
             return [self.between(first, min(first + length, self.end)) for first in firsts]
         pieces = self.values.split(length * self.batch)
         return [Frames(f, p.shape[0] // self.batch, p) for f, p in zip(firsts, pieces, strict=True)]
+
+
+class Once:
+    """What becomes of a signal that is the same at every step: computed for the first block, and kept for the others."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[Tensor, Tensor]] = {}
+
+    def apply(self, key: Hashable, function: Callable[[Tensor], Tensor], x: Frames) -> Frames:
+        """``function`` of a constant signal; ``key`` says whose function it is."""
+        heard, result = self._known.get(key, (None, None))
+        if heard is not x.values or result is None:
+            result = function(x.values)
+            self._known[key] = (x.values, result)
+        return Frames(x.first, x.n, result, constant=True)
 
 
 def join(pieces: Sequence[Frames]) -> Frames:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
-from dynvision.base.plan import LayerPlan, Plan, scan_of
+from dynvision.base.plan import LayerPlan, Plan
+from dynvision.base.scans import scan_of
 from dynvision.functional.maps import is_transformed, resize_nearest
 from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.connection import PointwiseConnection

@@ -8,8 +8,8 @@ The operations of a layer fall into five stretches:
     after   between the state and what others hear of it, e.g. a normalisation: run over a whole piece of time
     output  after the state is kept, on the delayed activity: run once over a whole block of time
 
-A layer whose lateral and step parts are a leaky step, at most with a plain recurrence, runs as one operation in time: a
-:func:`~dynvision.functional.recurrent_scan.recurrent_scan`. The length of a block changes speed and memory, never results.
+What of a layer runs as one operation in time is in :mod:`dynvision.base.scans`. The length of a block changes speed and
+memory, never results.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -28,8 +27,6 @@ from dynvision.base.inputs import Origin
 from dynvision.base.lesion import Gain, with_lesion
 from dynvision.base.operations import Operation, is_backward, resolve_operations
 from dynvision.errors import InputError, unknown_name
-from dynvision.functional.leaky_steps import Rectified
-from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.elementwise import Bias
 from dynvision.model_components.recurrence import RecurrentConnection
@@ -295,61 +292,6 @@ def _needs_last_activity(operation: Operation) -> bool:
     return operation.kind == "solve" or (
         isinstance(operation.module, StatefulOperation) and operation.module.needs_activity
     )
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What makes up a layer whose whole temporal part can run as one operation."""
-
-    solver: Solver
-    rectified: Rectified
-    recurrence: Recurrence | None
-
-
-def scan_of(plan: LayerPlan) -> Scan | None:
-    """The scan of a layer with at most an additive convolutional recurrence, a leaky step and one rectification.
-
-    The rectification stands right before or right behind the step; before it, the step must not be learned.
-    """
-    parts = [*plan.lateral, *plan.step]
-    if any(operation.hooked for operation in parts):
-        return None
-    recurrence = None
-    if parts and parts[0].kind == "recur" and parts[0].gain is None:
-        recurrence = _plain_recurrence(parts.pop(0).module)
-        if recurrence is None:
-            return None
-    rectified: Rectified = "none"
-    if len(parts) == 2:
-        rectified = "drive" if _is_rectification(parts[0]) else "state"
-        rectification = parts.pop(0 if rectified == "drive" else 1)
-        if not _is_rectification(rectification):
-            return None
-    if len(parts) != 1:
-        return None
-    solver: Any = parts[0].module
-    plain = isinstance(solver, Solver) and type(solver).forward is Solver.forward and solver.history == 0
-    if not plain or (rectified == "drive" and solver.train_tau):
-        return None
-    return Scan(solver, rectified, recurrence)
-
-
-def _is_rectification(operation: Operation) -> bool:
-    return type(operation.module) is nn.ReLU
-
-
-def _plain_recurrence(module: Any) -> Recurrence | None:
-    """An additive recurrence by one convolution into the drive; None for any other."""
-    conv = module.recurrence
-    plain = isinstance(conv, nn.Conv2d) and type(conv).forward is nn.Conv2d.forward
-    if (
-        not plain
-        or module.interpolated
-        or module.recurrence_target != "output"
-        or module.recurrence_merge != "additive"
-    ):
-        return None
-    return Recurrence.of(conv, module.delay_steps)
 
 
 # Image positions (steps x images x height x width) in a block on a GPU: full kernels, and maps that stay within the reach

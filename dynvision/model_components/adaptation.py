@@ -31,6 +31,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dynvision.functional.maps import is_transformed
+from dynvision.functional.recurrent_scan import recurrent_scan
 from dynvision.model_components.timing import Clocked, StatefulOperation, check_time_constant
 
 
@@ -67,6 +69,19 @@ class InputAdaptation(StatefulOperation, Clocked):
         if state is None:
             return x, self.rate * x.abs()
         return x / (1.0 + self.weight * above(state, self.offset)), state + self.rate * (x.abs() - state)
+
+    def run(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As of the base; on a GPU all steps at once, by its kernel for leaky units."""
+        if n == 1 or not x.is_cuda or is_transformed():
+            return super().run(x, n, state)
+        return self.run_at_once(x, n, state)
+
+    def run_at_once(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All steps at once: the low-pass is a leaky unit, the rest needs no memory; equal but for rounding."""
+        batch = len(x) // n
+        a = recurrent_scan(x.abs(), n, batch, state, self.rate, "none")
+        first = torch.zeros_like(a[:batch]) if state is None else state
+        return x / (1.0 + self.weight * torch.cat([first, a[:-batch]])), a[-batch:]
 
 
 class IntrinsicSuppression(StatefulOperation, Clocked):
