@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.base.hooks import check_hooks
-from dynvision.base.inputs import Origin, check_classes, check_width, linear_outputs, unknown_classes
+from dynvision.base.inputs import Origin, check_width, linear_outputs, unknown_classes
 from dynvision.base.lesion import lesion_gain
 from dynvision.base.operations import check_operations
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
@@ -80,11 +80,14 @@ def parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:
     Raises:
         InputError: anything else.
     """
-    dims = tuple(int(size) for size in input_dims)
-    if len(dims) == 3:
-        dims = (1, *dims)
-    if len(dims) != 4 or min(dims) < 1:
-        raise InputError(f"input_dims={tuple(input_dims)} must be (T, C, H, W) or (C, H, W), all at least 1")
+    if len(input_dims) not in (3, 4):
+        raise InputError(f"input_dims={tuple(input_dims)} must be (T, C, H, W) or (C, H, W)")
+    names = ("T", "C", "H", "W")[-len(input_dims) :]
+    dims = tuple(
+        whole_number(f"input_dims={tuple(input_dims)}: {name}", size, 1)
+        for name, size in zip(names, input_dims, strict=True)
+    )
+    dims = dims if len(dims) == 4 else (1, *dims)
     return dims  # type: ignore[return-value]
 
 
@@ -174,7 +177,7 @@ class Architecture(PublishedWeights, nn.Module):
 
     @n_classes.setter
     def n_classes(self, n_classes: int) -> None:
-        self._n_classes = check_classes(n_classes)
+        self._n_classes = whole_number("n_classes", n_classes, 1)
 
     def _initialise(self) -> None:
         """Check what ``_define_architecture`` has built, let its components follow dt, and initialise what they learn."""

@@ -184,17 +184,6 @@ def _names(kinds: Collection[tuple[torch.dtype, torch.device]]) -> str:
     return " or ".join(sorted(f"{_name(dtype)} on {device}" for dtype, device in kinds))
 
 
-def check_classes(n_classes: int) -> int:
-    """A number of classes.
-
-    Raises:
-        InputError: it is below 1.
-    """
-    if int(n_classes) < 1:
-        raise InputError(f"n_classes={n_classes} must be at least 1")
-    return int(n_classes)
-
-
 def linear_outputs(classifier: nn.Module | None) -> int | None:
     """Outputs of a linear classifier; None where the classifier does not tell."""
     return classifier.out_features if isinstance(classifier, nn.Linear) else None

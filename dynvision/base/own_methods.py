@@ -113,12 +113,8 @@ def refuse_engine_within_frame(model: Any) -> None:
 
 
 def _marked(adopted: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
-    adopted.__doc__, adopted.__name__, adopted.__qualname__ = (
-        method.__doc__,
-        method.__name__,
-        method.__qualname__,
-    )
-    adopted.__module__ = method.__module__
+    """What a class adopts in place of its method: by its name and documentation, with the method at ``adopted``."""
+    functools.update_wrapper(adopted, method)
     adopted.adopted = method  # type: ignore[attr-defined]
     return adopted
 

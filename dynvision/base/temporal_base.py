@@ -23,12 +23,13 @@ from dynvision.base.architecture import (
     Architecture,
     parse_input_dims,
     reject_unknown_arguments,
+    whole_number,
 )
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
 from dynvision.base.hooks import computes_weights, is_hooked, weights_once
-from dynvision.base.inputs import as_video, check_classes, check_frames, check_state, check_width
+from dynvision.base.inputs import as_video, check_frames, check_state, check_width
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.own_methods import adopt_methods, own_forward, refuse_engine_within_frame
 from dynvision.base.padded_channels import can_pad, pads_here
@@ -102,9 +103,9 @@ class TemporalBase(Recordable, Architecture):
         self._defining, self._within_frame = False, False
         self._resetting: list[Any] = []
         steps, self.n_channels, self.height, self.width = parse_input_dims(input_dims)
-        self.n_timesteps = int(n_timesteps or steps)
+        self.n_timesteps = steps if n_timesteps is None else whole_number("n_timesteps", n_timesteps, 1)
         self.input_dims = (self.n_timesteps, self.n_channels, self.height, self.width)
-        self._n_classes = None if n_classes is None else check_classes(n_classes)
+        self._n_classes = None if n_classes is None else whole_number("n_classes", n_classes, 1)
         self.dt, self.tau = float(dt), tau
         self.t_feedforward, self.t_idle = t_feedforward, float(t_idle)
         self.feedforward_only, self.without_skip = feedforward_only, without_skip

@@ -174,8 +174,17 @@ def test_an_architecture_that_asks_for_classes_needs_them_and_another_tells_them
         _ = headless.n_classes
     headless.classifier = nn.Linear(10, 3)
     assert headless.n_classes == 3
-    with pytest.raises(InputError, match="n_classes=0 must be at least 1"):
-        Own(n_classes=0)
+    for given in (0, 10.7, True, "3"):
+        with pytest.raises(InputError, match=f"n_classes={given!r} must be a whole number, at least 1"):
+            Own(n_classes=given)
+    with pytest.raises(InputError, match="n_timesteps=2.5 must be a whole number"):
+        Own(n_classes=3, n_timesteps=2.5)
+    with pytest.raises(
+        InputError, match=r"input_dims=\(2, 3, 8.5, 8\): H=8.5 must be a whole number, at least 1"
+    ):
+        InRun(n_classes=3, input_dims=(2, 3, 8.5, 8))
+    with pytest.raises(InputError, match=r"input_dims=\(8, 8\) must be \(T, C, H, W\)"):
+        InRun(n_classes=3, input_dims=(8, 8))
 
 
 def test_the_read_out_has_as_many_outputs_as_there_are_classes():
