@@ -82,7 +82,7 @@ def test_what_snakemake_is_told_can_be_planned(page: str, command: str, tmp_path
 
 @pytest.mark.parametrize(("page", "command"), commands("dynvision"))
 def test_commands_of_the_package_can_be_parsed(page: str, command: str) -> None:
-    _, name, *rest = shlex.split(command)
+    _, name, *rest = shlex.split(command.partition(" > ")[0])
     parser = argparse.ArgumentParser(prog=f"{page}: {command}")
     command_module(name).add_arguments(parser)
     parser.parse_args(rest)

@@ -29,6 +29,7 @@ UNITS = {
     "weights": ("ms", "px", "a.u."),
     "config": ("ms", "px"),
     "doctor": ("s",),
+    "completion": (),
 }
 
 
@@ -73,9 +74,20 @@ def test_every_option_is_explained() -> None:
     ("arguments", "said"),
     [
         ((), "required: command"),
-        (("trian",), "invalid choice: 'trian' (choose from "),
+        (("trian",), "error: unknown command 'trian'; did you mean 'train'?\n"),
+        (
+            ("weights", "imprt"),
+            "error: unknown action 'imprt'; did you mean 'import'? allowed: distributions, import",
+        ),
+        (
+            ("predict", "r", "x.png", "--format", "jsonn"),
+            "error: argument --format: unknown value 'jsonn'; did you mean 'json'?",
+        ),
         (("train",), "required: --config, --data, --output"),
-        (("runs", "--resuls", "x"), "unrecognized arguments: --resuls"),
+        (
+            ("runs", "--resuls", "x"),
+            "dynvision runs: error: unknown option '--resuls'; did you mean '--results'?",
+        ),
     ],
 )
 def test_a_call_that_cannot_be_understood_shows_the_usage(arguments: tuple[str, ...], said: str) -> None:
