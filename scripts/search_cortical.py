@@ -150,7 +150,8 @@ def score(run: Any, execution: Any, data: Path, run_folder: Path, split: str, im
 
     workflow = load_workflow_config(Path(__file__).parent.parent / "config")
     tables = {}
-    for protocol, name in workflow.scorecard.experiments.items():
+    for protocol in ("contrast", "duration", "interval"):
+        name = workflow.scorecard.experiments[protocol]
         experiment = validate(
             ExperimentConfig, {**workflow.scorecard_experiments()[name].model_dump(), "n_images": images}, ""
         )
@@ -164,7 +165,7 @@ def score(run: Any, execution: Any, data: Path, run_folder: Path, split: str, im
         tables[protocol] = pd.read_parquet(files.responses)
         files.performance.unlink()
         files.responses.unlink()
-    card = score_run(tables, workflow.scorecard.areas_of(run.model.name))
+    card = score_run(tables, workflow.scorecard.areas_of(run.model.name), natural_images=False)
     card.to_csv(run_folder / f"scorecard_{split}.csv", index=False)
     signs = card[card["kind"] == "sign"]
     ms = card[

@@ -117,14 +117,28 @@ def resampled_means(
         (1 + N, ...): the mean itself first.
     """
     n_images = len(samples)
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=n_resamples)
-    weights = np.concatenate([np.ones((1, n_images)), drawn]) / n_images
+    weights = resampling_weights(n_images, n_resamples, seed)
     total = np.zeros((1 + n_resamples, int(np.prod(samples.shape[1:]))))
     for start in range(0, n_images, images_at_once):
         block = slice(start, start + images_at_once)
         total += weights[:, block] @ samples[block].reshape(len(samples[block]), -1).astype(np.float64)
     return total.reshape(1 + n_resamples, *samples.shape[1:])
+
+
+def resampling_weights(n_images: int, n_resamples: int, seed: int = SEED) -> np.ndarray:
+    """Weight of each image in a mean, 1 / I each, and in the means of images drawn with replacement.
+
+    Args:
+        n_images: I.
+        n_resamples: number of draws, N.
+        seed: fixes the draws.
+
+    Returns:
+        (1 + N, I); rows sum to 1.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=n_resamples)
+    return np.concatenate([np.ones((1, n_images)), drawn]) / n_images
 
 
 def percentile_interval(draws: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:

@@ -186,7 +186,8 @@ def speed_accuracy_range(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: 
     recorded, on = correct[..., after].astype(np.float64), stimulus_on[:, after]
     last = on.shape[-1] - 1 - on[:, ::-1].argmax(axis=-1)
     late = np.take_along_axis(recorded, last[:, None, None], axis=-1)[..., 0]
-    return np.where(on.any(axis=-1)[:, None], late - recorded[..., 0], np.nan)
+    shown = on.any(axis=-1).reshape(-1, 1)
+    return np.where(shown, late - recorded[..., 0], np.nan)
 
 
 def _first_time(met: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
@@ -198,7 +199,7 @@ def _first_time(met: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
 def _at_bound(evidence_ms: np.ndarray, time_ms: np.ndarray, bound_ms: float) -> np.ndarray:
     """Index of the first sample at which a bound is reached; the last one where it never is."""
     met = np.logical_and(evidence_ms >= bound_ms - ROUNDING_MS, after_onset(time_ms))
-    return np.where(met.any(axis=-1), met.argmax(axis=-1), len(time_ms) - 1)
+    return np.asarray(np.where(met.any(axis=-1), met.argmax(axis=-1), len(time_ms) - 1))
 
 
 @dataclass(frozen=True)
@@ -207,11 +208,13 @@ class Decisions:
 
     Attributes:
         rt_ms: when, (V, I); NaN where the bound is never reached.
-        correct: whether the winner is the label; where the bound is never reached, the leader at the end, (V, I) of bool.
+        choice: the class that wins; where the bound is never reached, the leader at the end, (V, I).
+        correct: whether that is the label, (V, I) of bool.
         confidence: lead of the winner over the second class at that time, as part of the winner's evidence, (V, I).
     """
 
     rt_ms: np.ndarray
+    choice: np.ndarray
     correct: np.ndarray
     confidence: np.ndarray
 
@@ -229,12 +232,11 @@ def decide(columns: Mapping[str, np.ndarray], time_ms: np.ndarray, bound_ms: flo
     held, lead = (np.take_along_axis(columns[name], at, axis=-1)[..., 0] for name in RACE)
     with np.errstate(divide="ignore", invalid="ignore"):
         confidence = np.where(held > 0, lead / held, np.nan)
-    race = (evidence, columns["evidence_guess"], columns["label"])
-    return Decisions(
-        reaction_time_accumulation_ms(evidence, time_ms, bound_ms),
-        accuracy_accumulation(*race, time_ms, bound_ms) > 0,
-        confidence,
+    choice, label = (
+        np.take_along_axis(columns[name], at, axis=-1)[..., 0] for name in ("evidence_guess", "label")
     )
+    rt_ms = reaction_time_accumulation_ms(evidence, time_ms, bound_ms)
+    return Decisions(rt_ms, choice, choice == label, confidence)
 
 
 def speed_accuracy(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dynvision.cli.execution import add_execution_arguments, execution_from
 from dynvision.cli.finished_run import add_run_arguments
 from dynvision.cli.look import add_look_argument, look_from
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
-        "Show trained runs the protocols of physiologists (contrast, duration and interval, in ms), and print what they do "
-        "beside what cortex does: sign tests first, numbers second. Protocols that have been shown already are not shown "
+        "Show trained runs the protocols of physiologists and psychophysicists, in ms, and print what they do beside what "
+        "cortex and people do: sign tests first, numbers second. Protocols that have been shown already are not shown "
         "again. Table, text and figure are written to scorecard/RUN below the results; runs that differ in their seed only "
         "are also averaged, with intervals over seeds."
     )
@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings",
         metavar="JSON",
         help="the section 'scorecard' instead; experiments are then taken as they were frozen with the results",
+    )
+    parser.add_argument(
+        "--protocols",
+        nargs="+",
+        metavar="NAME",
+        help="show and score only these (default: all of scorecard.experiments)",
     )
     add_look_argument(parser)
     add_execution_arguments(parser)
@@ -62,11 +68,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             "scorecard.experiments or scorecard.areas is empty; see config/config_scorecard.yaml"
         )
+    settings = _selected(settings, arguments.protocols)
     by_id = {finished.config.run_id: finished for finished in runs}
     cards = {}
     for run_id, finished in by_id.items():
         tables = {
-            protocol: _responses(finished, name, experiments[name], arguments.results, execution)
+            protocol: _shown(finished, name, experiments[name], arguments.results, execution)
             for protocol, name in settings.experiments.items()
         }
         cards[run_id] = _write(finished, tables, settings, arguments)
@@ -94,11 +101,26 @@ def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str,
     }
 
 
-def _responses(
+def _selected(settings: ScorecardConfig, protocols: Sequence[str] | None) -> ScorecardConfig:
+    """The settings with some of the protocols alone.
+
+    Raises:
+        InputError: one of them has no experiment.
+    """
+    if protocols is None:
+        return settings
+    for name in protocols:
+        if name not in settings.experiments:
+            raise unknown_name("protocol", name, settings.experiments, key="--protocols")
+    kept = {protocol: name for protocol, name in settings.experiments.items() if protocol in protocols}
+    return settings.model_copy(update={"experiments": kept})
+
+
+def _shown(
     finished: FinishedRun, name: str, experiment: ExperimentConfig, results: Path, execution: ExecutionConfig
-) -> pd.DataFrame:
-    """The responses of a run in an experiment, which is run if it has not been or has been another one."""
-    from dynvision.analysis import NamedExperiment, read_experiment, read_responses
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The responses and guesses of a run in an experiment, which is run if it has not been or has been another one."""
+    from dynvision.analysis import NamedExperiment, read_experiment, read_performance, read_responses
     from dynvision.config.yaml_text import to_yaml
     from dynvision.data.manifest import read_manifest
     from dynvision.files import write_text
@@ -113,23 +135,35 @@ def _responses(
         write_text(frozen, to_yaml({"name": name, **experiment.model_dump(mode="json")}))
     images = read_manifest(finished.data, finished.config.data.images).identity
     inputs = of_responses(experiment, finished.config.data.name, file_hash(finished.weights), images)
-    if not is_made_from(folder / RESPONSES, inputs, responses):
+    performance = folder / "performance.parquet"
+    if not is_made_from(folder / RESPONSES, inputs, responses) or not _has_race(performance):
         from dynvision.experiments.run import ExperimentFiles, run_experiment
 
-        files = ExperimentFiles(finished.weights, finished.data, responses, folder / "performance.parquet")
+        files = ExperimentFiles(finished.weights, finished.data, responses, performance)
         run_experiment(name, experiment, finished.config, execution, files)
-    return read_responses(responses, NamedExperiment(name, experiment))
+    named = NamedExperiment(name, experiment)
+    return read_responses(responses, named), read_performance(performance, named)
+
+
+def _has_race(performance: Path) -> bool:
+    """Whether a table of guesses is there and has what decisions need; tables of before have not."""
+    import pyarrow.parquet as pq
+
+    from dynvision.analysis.reaction_time import RACE
+
+    return performance.exists() and set(RACE) <= set(pq.read_schema(performance).names)
 
 
 def _write(
     finished: FinishedRun,
-    tables: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
     settings: ScorecardConfig,
     arguments: argparse.Namespace,
 ) -> pd.DataFrame:
     """Score one run, write table, text and figure, print the text."""
     from dynvision.analysis import write_table
     from dynvision.analysis.scorecard import score_run, scorecard_text
+    from dynvision.config.data import dataset_facts
     from dynvision.files import write_text
     from dynvision.runs import ResultPaths
     from dynvision.runs.made_from import (
@@ -144,7 +178,12 @@ def _write(
     from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
     from dynvision.visualization.style import Style
 
-    card = score_run(tables, settings.areas_of(finished.config.model.name))
+    card = score_run(
+        {protocol: responses for protocol, (responses, _) in tables.items()},
+        settings.areas_of(finished.config.model.name),
+        performance={protocol: guesses for protocol, (_, guesses) in tables.items()},
+        natural_images=dataset_facts(finished.config.data.name).natural,
+    )
     folder = arguments.results / "scorecard" / finished.config.run_id
     style = Style(look_from(arguments))
     look = look_identity(style.config, settings)

@@ -24,6 +24,7 @@ class DatasetFacts:
         mean: published mean of the training pixels in 0..1, per channel; none where there is none.
         sd: published standard deviation, likewise.
         margin: side of the stored images as a multiple of the resolution, unless told otherwise.
+        natural: whether they are photographs; some phenomena of cortex are known of these alone.
     """
 
     n_channels: int
@@ -31,15 +32,18 @@ class DatasetFacts:
     mean: tuple[float, ...] = ()
     sd: tuple[float, ...] = ()
     margin: float = 1.0
+    natural: bool = True
 
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _MARGIN = 256 / 224  # He et al. (2016), Deep Residual Learning for Image Recognition, sec. 3.4
 
 DATASETS: dict[str, DatasetFacts] = {
-    "digits": DatasetFacts(1, 32, (0.3052,), (0.3236,)),  # measured over its 1,797 images at 32 px
-    "mnist": DatasetFacts(1, 28, (0.1307,), (0.3081,)),
-    "fashionmnist": DatasetFacts(1, 28, (0.2860,), (0.3530,)),
+    "digits": DatasetFacts(
+        1, 32, (0.3052,), (0.3236,), natural=False
+    ),  # measured over its 1,797 images at 32 px
+    "mnist": DatasetFacts(1, 28, (0.1307,), (0.3081,), natural=False),
+    "fashionmnist": DatasetFacts(1, 28, (0.2860,), (0.3530,), natural=False),
     "cifar10": DatasetFacts(3, 32, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": DatasetFacts(3, 32, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     "imagenette": DatasetFacts(3, 224, *_IMAGENET, margin=_MARGIN),

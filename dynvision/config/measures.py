@@ -81,6 +81,14 @@ PROTOCOLS: dict[str, str] = {
     "contrast": "one pulse of about 500 ms whose contrast varies",
     "duration": "one pulse whose duration varies",
     "interval": "two pulses whose gap varies",
+    "long": "one pulse of 300 to 1500 ms whose duration varies",
+    "flicker": "a flicker whose frequency varies",
+    "noise": "an image in noise whose signal fraction varies",
+    "decision": "an image that lasts, in noise of a few signal fractions",
+    "repeats": "the same, in noise drawn anew",
+    "rsvp": "a row of images whose duration varies",
+    "masking": "an image and a mask, whose distance in time varies",
+    "occlusion": "an image of which a varying part is hidden",
 }
 
 Areas = dict[str, tuple[str, ...]]

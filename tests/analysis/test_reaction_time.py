@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -22,16 +21,7 @@ from dynvision.analysis.reaction_time import (
 from dynvision.errors import InputError
 from dynvision.experiments.tables import outcomes
 from tests.analysis.example_tables import example_tables
-
-TIME = np.arange(-1, 101) * 2.0  # -2 to 200 ms
-
-
-def raced(p: np.ndarray, labels: list[int], time_ms: np.ndarray = TIME) -> dict[str, np.ndarray]:
-    """Columns (1, I, T) of images whose classes have constant probabilities (I, K)."""
-    logits = torch.log(torch.tensor(p))[:, None].expand(-1, len(time_ms), -1)
-    made = outcomes(logits, torch.tensor(labels), list(time_ms))
-    made["label"] = np.broadcast_to(np.array(labels)[:, None], made["guess"].shape)
-    return {name: values[None] for name, values in made.items()}
+from tests.analysis.race_tables import TIME, guesses, raced
 
 
 def test_a_constant_probability_reaches_a_bound_after_the_bound_over_it():
@@ -81,15 +71,6 @@ def test_the_range_is_from_the_first_sample_to_the_last_with_the_stimulus_on():
     correct = np.stack([TIME > 60, TIME > 100, TIME < 50, TIME < 1000])[None]
     assert speed_accuracy_range(correct, TIME, on).tolist() == [[1, 0, -1, 0]]
     assert np.isnan(speed_accuracy_range(correct, TIME, np.zeros_like(on))).all()
-
-
-def guesses(columns: dict[str, np.ndarray], time_ms: np.ndarray = TIME) -> pd.DataFrame:
-    """The table of one run, of arrays (1, I, T)."""
-    n_images, n_times = columns["guess"].shape[1:]
-    fixed = {"run_id": "made", "experiment": "made", "parameter": "ssnr", "value": 0.5}
-    index = {"image": np.repeat(np.arange(n_images), n_times), "time_ms": np.tile(time_ms, n_images)}
-    on = (index["time_ms"] > 0) & (index["time_ms"] <= 100)
-    return pd.DataFrame({**fixed, **index, "stimulus_on": on, **{k: v.ravel() for k, v in columns.items()}})
 
 
 def test_speed_is_traded_for_accuracy_by_read_out_times_and_by_bounds():

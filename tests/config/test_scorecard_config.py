@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.config.measures import ScorecardConfig
+from dynvision.config.measures import PROTOCOLS, ScorecardConfig
 from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
@@ -21,7 +21,12 @@ def test_the_longest_name_that_fits_counts() -> None:
 
 def test_shipped_experiments_exist(config_dir: str) -> None:
     workflow = load_workflow_config(config_dir)
-    assert set(workflow.scorecard_experiments()) == {"contrast_ecog", "duration_ecog", "interval_ecog"}
+    assert (
+        set(workflow.scorecard_experiments())
+        == set(workflow.scorecard.experiments.values())
+        <= set(workflow.experiments)
+    )
+    assert set(workflow.scorecard.experiments) == set(PROTOCOLS)
 
 
 def test_unknown_protocols_and_experiments_are_named(config_dir: str) -> None:

@@ -22,7 +22,8 @@ from dynvision.trials.protocol import experiment_trial, times_ms
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardChain
 
-EXPERIMENTS = load_workflow_config(Path(__file__).parents[2] / "config").scorecard_experiments()
+WORKFLOW = load_workflow_config(Path(__file__).parents[2] / "config")
+EXPERIMENTS = {name: WORKFLOW.scorecard_experiments()[f"{name}_ecog"] for name in PROTOCOLS}
 HUMAN_AREAS = {"V1": ["V1", "V1-V3"], "V4": ["VOTC"], "IT": ["LOTC"]}
 OF_ONE_LAYER = (
     "latency_falls_with_contrast",
@@ -46,7 +47,7 @@ def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
             for case, recorder, logits in run_trials(model, batch.images, cases):
                 kept = TrialRecord(case, recorder, outcomes(logits, batch.labels, case.times_ms))
                 results.append(kept, batch, np.array(times_ms(experiment, model.dt)))
-        tables[name.removesuffix("_ecog")] = read_responses(paths[0])
+        tables[name] = read_responses(paths[0])
     return tables
 
 
@@ -154,7 +155,14 @@ def test_text_tells_signs_before_numbers(cortex):
     text = scorecard_text(cortex)
     assert text.index("Is summation subadditive?") < text.index("Numbers") < text.index("recovery (fraction)")
     line = next(line for line in text.splitlines() if line.startswith("recovery") and "interval 533" in line)
-    assert line.split()[-1] != "-" and "V1-V3" not in text[: text.index("Numbers")]
+    assert line.split()[-1] != "-"
+    known = next(
+        line
+        for line in text.splitlines()
+        if line.startswith("Is summation subadditive?  ") and "V1-V3" in line
+    )
+    assert known.split()[-3:] == ["[0.23,", "0.43]", "D"]
+    assert "After correction for" in text
     assert "R: read off a published figure" in text
 
 

@@ -7,10 +7,11 @@ import pytest
 from scipy.stats import kendalltau
 
 from dynvision.analysis.registry import MEASURES
-from dynvision.analysis.scorecard import SIGN_TESTS, agreement, read_targets
+from dynvision.analysis.scorecard import PHENOMENA, agreement, read_targets
 from dynvision.analysis.scorecard.card import distance_of, nearest
-from dynvision.analysis.scorecard.sign_tests import verdict
+from dynvision.analysis.scorecard.phenomena import verdict
 from dynvision.analysis.scorecard.targets import cortex_course
+from dynvision.config.measures import PROTOCOLS
 from dynvision.errors import InputError
 
 
@@ -106,12 +107,10 @@ def test_distances():
     assert distance_of(0, 200, "ms")[0] == np.inf
 
 
-@pytest.mark.parametrize("name", SIGN_TESTS)
+@pytest.mark.parametrize("name", PHENOMENA)
 def test_every_sign_test_asks_a_question_of_a_protocol(name):
-    test = SIGN_TESTS[name]
-    assert (
-        test.question.endswith("?") and test.source and test.protocol in ("contrast", "duration", "interval")
-    )
+    test = PHENOMENA[name]
+    assert test.question.endswith("?") and test.source and test.protocol in PROTOCOLS
 
 
 def test_a_measure_in_cortex_beside_that_of_an_experiment():

@@ -1,15 +1,17 @@
-"""One protocol on one run, ready to be measured: the mean response and its bootstrap over images, for each layer."""
+"""One protocol on one run, ready to be asked: mean responses of layers, or guesses, and resamples of the images."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.bootstrap import SEED, percentile_interval, resampled_means
+from dynvision.analysis.bootstrap import SEED, percentile_interval, resampled_means, resampling_weights
 from dynvision.analysis.metrics import MOST_LOST, response_cube
+from dynvision.analysis.reaction_time import RACE, Decisions, decide
 from dynvision.analysis.registry import MEASURES, Measure
-from dynvision.analysis.tables import Cube
-from dynvision.analysis.time_grid import sample_interval
+from dynvision.analysis.tables import Cube, to_cube
+from dynvision.analysis.time_grid import after_onset, sample_interval
+from dynvision.errors import InputError
 
 N_DRAWS = 200
 
@@ -27,6 +29,7 @@ class Protocol:
         layers: names of the layers, (L,).
         values: values of the parameter, ascending, (V,).
         dt: sampling interval in ms.
+        n_images: images that were shown.
     """
 
     def __init__(self, responses: pd.DataFrame, n_draws: int = N_DRAWS, seed: int = SEED) -> None:
@@ -70,6 +73,73 @@ class Protocol:
     def of_layer(self, name: str, layer: str) -> np.ndarray:
         """A measure of one layer, (1 + N, V) or (1 + N,)."""
         return self.measure(name)[..., self.layers.index(layer)]
+
+
+class Guesses:
+    """The guesses of one run in one experiment.
+
+    Args:
+        performance: table of guesses of one run.
+        n_draws: resamples of the images.
+        seed: fixes them.
+
+    Attributes:
+        experiment: its name.
+        values: values of the parameter, ascending, (V,).
+        time_ms: times in ms, (T,).
+        n_images: images that were shown.
+    """
+
+    def __init__(self, performance: pd.DataFrame, n_draws: int = N_DRAWS, seed: int = SEED) -> None:
+        self.experiment = str(performance["experiment"].iloc[0])
+        self._has = [
+            name for name in (*RACE, "evidence_guess", "confidence", "entropy_bits") if name in performance
+        ]
+        cube = to_cube(
+            performance, ("value", "image", "time_ms"), ("correct", "label", "stimulus_on", *self._has)
+        )
+        self.values, self.time_ms = cube.axes["value"], cube.axes["time_ms"]
+        self.n_images = len(cube.axes["image"])
+        self._data = {**cube.data, "stimulus_on": cube.data["stimulus_on"][:, 0]}
+        self._weights = resampling_weights(self.n_images, n_draws if self.n_images > 1 else 0, seed)
+        self._decisions: dict[float, Decisions] = {}
+
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean over images of (V, I), without NaN, and that of each resample: (1 + N, V)."""
+        known = ~np.isnan(x)
+        total = self._weights @ np.where(known, x, 0.0).T
+        part = self._weights @ known.T.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(part > 0, total / part, np.nan)
+
+    def measure(self, name: str) -> np.ndarray:
+        """A measure of guesses, as the mean over images, and of each resample: (1 + N, V)."""
+        data = {**self._data, "time_ms": self.time_ms, "value": self.values}
+        measure = MEASURES[name]
+        return self.mean(np.asarray(measure.function(**{need: data[need] for need in measure.needs})))
+
+    def peak_accuracy(self) -> np.ndarray:
+        """Return the highest accuracy after onset at any one time, of all images and of each resample: (1 + N, V)."""
+        recorded = self._data["correct"][..., after_onset(self.time_ms)].astype(np.float64)
+        return np.stack([(self._weights @ of_value).max(axis=-1) for of_value in recorded], axis=1)
+
+    def decisions(self, bound_ms: float) -> Decisions:
+        """Return what is decided at a bound of certainty.
+
+        Raises:
+            InputError: the table is of before, without the columns of the race.
+        """
+        if missing := [name for name in (*RACE, "evidence_guess") if name not in self._has]:
+            raise InputError(
+                f"the guesses of {self.experiment} lack the columns {', '.join(missing)}; run the experiment again"
+            )
+        if bound_ms not in self._decisions:
+            self._decisions[bound_ms] = decide(self._data, self.time_ms, bound_ms)
+        return self._decisions[bound_ms]
+
+    def choices(self, bound_ms: float) -> np.ndarray:
+        """Return the class that wins the race to a bound, (V, I); where none reaches it, the leader at the end."""
+        return self.decisions(bound_ms).choice
 
 
 def with_interval(draws: np.ndarray) -> tuple[float, float, float]:

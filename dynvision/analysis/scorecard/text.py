@@ -11,8 +11,9 @@ import pandas as pd
 
 from dynvision.analysis.bootstrap import seed_intervals
 from dynvision.analysis.conditions import Condition
+from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.analysis.registry import MEASURES
-from dynvision.analysis.scorecard.sign_tests import SIGN_TESTS
+from dynvision.analysis.scorecard.phenomena import LEVEL, PHENOMENA
 from dynvision.analysis.scorecard.targets import PROVENANCES
 from dynvision.text import aligned
 
@@ -26,48 +27,105 @@ def scorecard_text(card: pd.DataFrame) -> str:
         card: from :func:`dynvision.analysis.scorecard.score_run`.
     """
     signs, numbers = card[card["kind"] == "sign"], card[card["kind"] == "number"]
-    passed = (signs["verdict"] == "yes").sum()
-    lines = [
-        f"Scorecard of {card['run_id'].iloc[0]}",
-        "",
-        f"Signs: {passed} of {len(signs)} as in cortex",
-        "",
-    ]
-    lines += _sign_lines(signs)
-    lines += [
-        "",
-        "Numbers, with 95 % intervals over images; distance: difference of fractions, log2 of the ratio of times",
-        "",
-    ]
-    lines += _number_lines(numbers)
-    lines += _reasons(numbers)
-    used = [name for name in PROVENANCES if name in set(numbers["provenance"])]
-    lines += ["", "; ".join(f"{name}: {PROVENANCES[name]}" for name in used)]
+    behaves = signs["layer"] == CLASSIFIER_LAYER
+    lines = [f"Scorecard of {card['run_id'].iloc[0]}", ""]
+    for name, whose, of_part in (
+        ("Signs", "cortex", signs[~behaves]),
+        ("Behaviour", "people", signs[behaves]),
+    ):
+        if len(of_part):
+            lines += [f"{name}: {_count(of_part)} as in {whose}", "", *_sign_lines(of_part), ""]
+    if signs["q"].notna().any():
+        lines += [
+            f"After correction for {signs['q'].notna().sum()} questions (Benjamini-Hochberg, q <= {LEVEL:g}): "
+            f"{((signs['verdict'] == 'yes') & (signs['q'] <= LEVEL)).sum()} of {len(signs)}"
+        ]
+    lines += _not_asked(signs)
+    lines += ["", *_target_lines(signs[signs["cortex"].notna()])]
+    if len(numbers):
+        lines += [
+            "Numbers, with 95 % intervals over images; distance: difference of fractions, log2 of the ratio of times; "
+            f"= : the interval reaches the band of cortex, {within_band(numbers).sum()} of {len(numbers)}",
+            "",
+            *_number_lines(numbers),
+            *_reasons(numbers),
+            "",
+        ]
+    used = [name for name in PROVENANCES if name in set(card["provenance"])]
+    lines += ["; ".join(f"{name}: {PROVENANCES[name]}" for name in used)]
     lines += [f"{source}" for source in dict.fromkeys(card["source"]) if source]
     return "\n".join(lines) + "\n"
 
 
+def within_band(rows: pd.DataFrame) -> pd.Series:
+    """Return which rows have an interval (or, without one, a value) that reaches the band of cortex."""
+    low, high = (rows[end].fillna(rows["model"]) for end in ("ci_low", "ci_high"))
+    return (low <= rows["cortex_high"]) & (high >= rows["cortex_low"])
+
+
+def _count(signs: pd.DataFrame) -> str:
+    return f"{(signs['verdict'] == 'yes').sum()} of {len(signs)}"
+
+
 def _sign_lines(signs: pd.DataFrame) -> list[str]:
     layers = list(dict.fromkeys(signs.loc[~signs["layer"].str.contains(" < "), "layer"]))
-    table = [["", *layers]]
+    table = [["", *layers]] if layers != [CLASSIFIER_LAYER] else []
     for name, of_test in signs.groupby("name", sort=False):
         said = {row["layer"]: f"{row['verdict']} ({row['model']:+.2f})" for _, row in of_test.iterrows()}
         whole = [text for layer, text in said.items() if " < " in layer]
         cells = whole or [said.get(layer, NO_VALUE) for layer in layers]
-        table.append([SIGN_TESTS[str(name)].question, *cells])
+        table.append([PHENOMENA[str(name)].question, *cells])
     return aligned(table)
 
 
+def _not_asked(signs: pd.DataFrame) -> list[str]:
+    """Phenomena that are known of natural images alone, where what was shown is something else."""
+    shown, asked = set(signs["protocol"]), set(signs["name"])
+    hierarchy = signs.loc[signs["layer"] != CLASSIFIER_LAYER, "layer"].nunique() > 1
+    missing = [
+        one.question
+        for one in PHENOMENA.values()
+        if one.natural
+        and one.protocol in shown
+        and one.name not in asked
+        and (hierarchy or one.of == "layer")
+    ]
+    return [f"Not asked, since it is known of natural images alone: {question}" for question in missing]
+
+
+def _target_lines(signs: pd.DataFrame) -> list[str]:
+    """Statistics whose value is known, beside it."""
+    if signs.empty:
+        return []
+    table = [["statistic", "layer", "area", "model", "", "known", "band", "", ""]]
+    for (_, row), inside in zip(signs.iterrows(), within_band(signs), strict=True):
+        interval = "" if pd.isna(row["ci_low"]) else f"[{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
+        band = f"[{row['cortex_low']:.3g}, {row['cortex_high']:.3g}]"
+        mark = "" if row["provenance"] == "published" else row["provenance"]
+        known = (_number(row["cortex"]), band, mark, "=" if inside else "")
+        table.append(
+            [
+                PHENOMENA[row["name"]].question,
+                row["layer"],
+                row["area"],
+                _number(row["model"]),
+                interval,
+                *known,
+            ]
+        )
+    return [*aligned(table), ""]
+
+
 def _number_lines(numbers: pd.DataFrame) -> list[str]:
-    table = [["measure", "at", "layer", "area", "model", "", "cortex", "", "distance"]]
-    for _, row in numbers.iterrows():
+    table = [["measure", "at", "layer", "area", "model", "", "cortex", "", "distance", ""]]
+    for (_, row), inside in zip(numbers.iterrows(), within_band(numbers), strict=True):
         interval = "" if pd.isna(row["ci_low"]) else f"[{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
         label = MEASURES[row["name"]].label
         mark = "" if row["provenance"] == "published" else row["provenance"]
         at = "" if pd.isna(row["value"]) else f"{row['protocol']} {row['shown']:g}"
         table.append(
             [f"{label} ({row['unit']})", at, row["layer"], row["area"], _number(row["model"]), interval,
-             _number(row["cortex"]), mark, _number(row["distance"])]
+             _number(row["cortex"]), mark, _number(row["distance"]), "=" if inside else ""]
         )  # fmt: skip
     return aligned(table)
 

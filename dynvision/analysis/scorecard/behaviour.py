@@ -1,0 +1,190 @@
+"""Phenomena of behaviour: what people do when they decide what they see, asked of a network's decisions.
+
+A decision is the end of a race between classes that accumulate their probability (:mod:`dynvision.analysis.reaction_time`).
+Where speed counts the bound is low (`SPEED_MS` of certainty), where accuracy counts it is high (`ACCURACY_MS`). The six
+signatures of Rafiei et al. (2024) are of people who recognise digits in noise at two levels and under two instructions:
+decisions are stochastic, speed costs accuracy, hard images are slower and less accurate, reaction times are skewed to the
+right, errors are slower than correct decisions, and confidence in them is lower. They are asked of the protocols `decision`
+(levels of noise) and `repeats` (one image in noise drawn anew); the noise that changes in time takes the place of variable
+neurons. The bounds are ours, and so are ms of people and of the network not the same ms: signs are compared.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynvision.analysis.scorecard.phenomena import (
+    NOTICED,
+    NOTICED_MS,
+    Target,
+    agreement,
+    mean_of_known,
+    noticed,
+    phenomenon,
+    reversed_trend,
+)
+from dynvision.analysis.scorecard.protocol import Guesses
+
+SPEED_MS, ACCURACY_MS = 20.0, 100.0  # of certainty
+LEAST_ERRORS = 5  # images that are decided wrongly, below which errors have no mean
+PEOPLE = "human observers"
+RAFIEI = "Rafiei et al. (2024) Nat Hum Behav 8:1752"
+JANG = "Jang et al. (2021) PLOS Biol 19:e3001418"
+SUBRAMANIAN = "Subramanian et al. (2022) J Vision 22:4359"
+SORENSEN = "Sörensen et al. (2023) PLOS Comput Biol 19:e1011169"
+ROLLS = "Rolls et al. (1999) J Cogn Neurosci 11:300"
+RAJAEI = "Rajaei et al. (2019) PLOS Comput Biol 15:e1007001"
+
+
+def _hard_and_easy(guesses: Guesses) -> tuple[int, int]:
+    """Return the places of the lowest and the highest signal fraction."""
+    return int(np.argmin(guesses.values)), int(np.argmax(guesses.values))
+
+
+@phenomenon("accuracy_falls_with_noise", "Does noise cost accuracy?", "noise", "behaviour", JANG)
+def accuracy_falls_with_noise(guesses: Guesses) -> np.ndarray:
+    """Trend of the peak accuracy over signal fractions."""
+    return agreement(guesses.peak_accuracy(), NOTICED)
+
+
+@phenomenon(
+    "hard_images_cost_accuracy",
+    "Are images in more noise decided less well?",
+    "decision",
+    "behaviour",
+    RAFIEI,
+)
+def hard_images_cost_accuracy(guesses: Guesses) -> np.ndarray:
+    """Accuracy of decisions at the highest signal fraction, less that at the lowest."""
+    hard, easy = _hard_and_easy(guesses)
+    right = guesses.mean(guesses.decisions(ACCURACY_MS).correct.astype(float))
+    return noticed(right[:, easy] - right[:, hard])
+
+
+@phenomenon(
+    "hard_images_take_longer", "Are images in more noise decided later?", "decision", "behaviour", RAFIEI
+)
+def hard_images_take_longer(guesses: Guesses) -> np.ndarray:
+    """Mean reaction time at the lowest signal fraction, less that at the highest."""
+    hard, easy = _hard_and_easy(guesses)
+    times = guesses.mean(guesses.decisions(ACCURACY_MS).rt_ms)
+    return noticed(times[:, hard] - times[:, easy], NOTICED_MS)
+
+
+@phenomenon("speed_costs_accuracy", "Does speed cost accuracy?", "decision", "behaviour", RAFIEI)
+def speed_costs_accuracy(guesses: Guesses) -> np.ndarray:
+    """Accuracy with the high bound, less that with the low one, averaged over signal fractions."""
+    slow, fast = (
+        guesses.mean(guesses.decisions(bound).correct.astype(float)) for bound in (ACCURACY_MS, SPEED_MS)
+    )
+    return noticed((slow - fast).mean(axis=1))
+
+
+@phenomenon(
+    "times_are_skewed_to_the_right",
+    "Are reaction times skewed to the right?",
+    "decision",
+    "behaviour",
+    RAFIEI,
+)
+def times_are_skewed(guesses: Guesses) -> np.ndarray:
+    """Skewness of the reaction times, averaged over signal fractions."""
+    times = guesses.decisions(ACCURACY_MS).rt_ms
+    first, second, third = (guesses.mean(times**power) for power in (1, 2, 3))
+    variance = second - first**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skew = (third - 3 * first * second + 2 * first**3) / variance**1.5
+    return noticed(mean_of_known(np.where(variance > 1e-9 * first**2, skew, np.nan)))
+
+
+@phenomenon("errors_are_slower", "Are errors slower than correct decisions?", "decision", "behaviour", RAFIEI)
+def errors_are_slower(guesses: Guesses) -> np.ndarray:
+    """Mean reaction time of errors less that of correct decisions, averaged over signal fractions."""
+    made = guesses.decisions(ACCURACY_MS)
+    return noticed(_errors_less_correct(guesses, made.rt_ms, made.correct), NOTICED_MS)
+
+
+@phenomenon(
+    "errors_are_less_confident", "Is there less confidence in errors?", "decision", "behaviour", RAFIEI
+)
+def errors_are_less_confident(guesses: Guesses) -> np.ndarray:
+    """Confidence in correct decisions less that in errors, averaged over signal fractions."""
+    made = guesses.decisions(ACCURACY_MS)
+    return noticed(0.0 - _errors_less_correct(guesses, made.confidence, made.correct))
+
+
+def _errors_less_correct(guesses: Guesses, x: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Mean of errors less that of correct decisions, over the values at which there are enough of both, (1 + N,)."""
+    known = ~np.isnan(x)
+    wrong, right = (guesses.mean(np.where(which, x, np.nan)) for which in (~correct & known, correct & known))
+    enough = np.minimum((~correct & known).sum(axis=1), (correct & known).sum(axis=1)) >= LEAST_ERRORS
+    return mean_of_known(np.where(enough, wrong - right, np.nan))
+
+
+@phenomenon(
+    "decisions_are_stochastic",
+    "Is the same image decided differently at times?",
+    "repeats",
+    "behaviour",
+    RAFIEI,
+)
+def decisions_are_stochastic(guesses: Guesses) -> np.ndarray:
+    """Part of the pairs of repetitions of an image that are decided differently."""
+    chosen = guesses.choices(ACCURACY_MS)
+    first, second = np.triu_indices(len(chosen), 1)
+    differs = (
+        (chosen[first] != chosen[second]).mean(axis=0) if len(first) else np.full(chosen.shape[1], np.nan)
+    )
+    return noticed(guesses.mean(differs[None])[:, 0])
+
+
+@phenomenon(
+    "accuracy_grows_with_read_out_time",
+    "Does accuracy grow with the time to answer?",
+    "decision",
+    "behaviour",
+    SUBRAMANIAN,
+    Target(
+        0.51,
+        0.19,
+        0.61,
+        "published",
+        PEOPLE,
+        "range of accuracy between 200 and 1000 ms; .19 is that of the best network",
+    ),
+)
+def accuracy_grows_with_read_out_time(guesses: Guesses) -> np.ndarray:
+    """Accuracy when the stimulus ends, less that when it begins, averaged over signal fractions."""
+    return noticed(guesses.measure("speed_accuracy_range").mean(axis=1))
+
+
+@phenomenon(
+    "rsvp_needs_time",
+    "In a row of images, does accuracy grow with the time for each?",
+    "rsvp",
+    "behaviour",
+    SORENSEN,
+)
+def rsvp_needs_time(guesses: Guesses) -> np.ndarray:
+    """Trend of the peak accuracy over durations of an image."""
+    return agreement(guesses.peak_accuracy(), NOTICED)
+
+
+@phenomenon(
+    "masks_cost_accuracy", "Does a mask cost more, the earlier it comes?", "masking", "behaviour", ROLLS
+)
+def masks_cost_accuracy(guesses: Guesses) -> np.ndarray:
+    """Trend of the accuracy of decisions over the time from the onset of the image to that of the mask."""
+    return agreement(guesses.mean(guesses.decisions(ACCURACY_MS).correct.astype(float)), NOTICED)
+
+
+@phenomenon("occlusion_costs_accuracy", "Does occlusion cost accuracy?", "occlusion", "behaviour", RAJAEI)
+def occlusion_costs_accuracy(guesses: Guesses) -> np.ndarray:
+    """Trend of the peak accuracy over the part that is hidden, reversed."""
+    return reversed_trend(agreement(guesses.peak_accuracy(), NOTICED))
+
+
+@phenomenon("occlusion_costs_time", "Does occlusion cost time?", "occlusion", "behaviour", RAJAEI)
+def occlusion_costs_time(guesses: Guesses) -> np.ndarray:
+    """Trend over the part that is hidden of the mean reaction time, with the low bound."""
+    return agreement(guesses.mean(guesses.decisions(SPEED_MS).rt_ms), NOTICED_MS)

@@ -1,0 +1,198 @@
+"""Phenomena of behaviour on made races, the correction for the number of questions, bands, and what is not asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import skew
+
+from dynvision.analysis.scorecard import PHENOMENA, phenomenon, read_targets, score_run, scorecard_text
+from dynvision.analysis.scorecard.behaviour import ACCURACY_MS, SPEED_MS
+from dynvision.analysis.scorecard.phenomena import Target, corrected, p_of
+from dynvision.analysis.scorecard.text import within_band
+from dynvision.config.measures import PROTOCOLS as KNOWN
+from dynvision.config.workflow import load_workflow_config
+from dynvision.errors import InputError
+from dynvision.experiments.tables import outcomes
+from tests.analysis.race_tables import guesses, raced
+from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
+
+TIME = np.arange(-1, 301) * 2.0  # to 600 ms
+# Probability of the label; the other class has the rest. Hard images are decided later, and five of them wrongly.
+HARD = np.array([0.9, 0.8, 0.8, 0.7, 0.7, 0.6, 0.55, *[0.45] * 4, 0.4])
+EASY = np.array([*[0.95] * 6, 0.9, 0.8, *[0.45] * 5])[:12]
+
+
+def decision(hard: np.ndarray, easy: np.ndarray) -> pd.DataFrame:
+    """The table of one run at two signal fractions."""
+    parts = [
+        guesses(raced(np.stack([p, 1 - p], axis=1), [0] * len(p), TIME), TIME, value)
+        for value, p in ((0.2, hard), (0.3, easy))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def ms(p: np.ndarray, bound: float) -> np.ndarray:
+    """When a race is decided, on a grid of 2 ms."""
+    return np.ceil(bound / np.maximum(p, 1 - p) / 2 - 1e-6) * 2
+
+
+def signs(card: pd.DataFrame) -> pd.DataFrame:
+    return card[card["kind"] == "sign"].set_index("name")
+
+
+def test_the_signatures_of_decisions_are_those_of_the_races():
+    asked = signs(score_run({}, {}, performance={"decision": decision(HARD, EASY)}))
+    times = {"hard": ms(HARD, ACCURACY_MS), "easy": ms(EASY, ACCURACY_MS)}
+    model = asked["model"]
+    assert model["hard_images_take_longer"] == pytest.approx(times["hard"].mean() - times["easy"].mean())
+    assert model["hard_images_cost_accuracy"] == pytest.approx((EASY > 0.5).mean() - (HARD > 0.5).mean())
+    expected = np.mean([skew(one) for one in times.values()])
+    assert model["times_are_skewed_to_the_right"] == pytest.approx(expected)
+    slower = [
+        of_value[p < 0.5].mean() - of_value[p > 0.5].mean()
+        for p, of_value in ((HARD, times["hard"]), (EASY, times["easy"]))
+        if (p < 0.5).sum() >= 5
+    ]
+    assert len(slower) == 1 and model["errors_are_slower"] == pytest.approx(slower[0])
+    lead = 1 - (1 - np.maximum(HARD, 1 - HARD)) / np.maximum(HARD, 1 - HARD)
+    less = lead[HARD > 0.5].mean() - lead[HARD < 0.5].mean()
+    assert model["errors_are_less_confident"] == pytest.approx(less, rel=1e-5)
+    assert (
+        model["speed_costs_accuracy"] == 0 and asked["verdict"]["speed_costs_accuracy"] == "no"
+    )  # p is constant
+    assert (asked["layer"] == "classifier").all()
+
+
+def test_speed_costs_accuracy_where_evidence_comes_late():
+    """Class 1 leads for 60 ms, then the label is certain: wrong at the low bound, right at the high one."""
+    n = int((TIME <= 60).sum())
+    p = np.where((np.arange(len(TIME)) < n)[None, :, None], [0.4, 0.6], [1 - 1e-9, 1e-9])
+    made = outcomes(
+        torch.log(torch.tensor(p)).expand(8, -1, -1), torch.zeros(8, dtype=torch.int64), list(TIME)
+    )
+    columns = {
+        **{name: values[None] for name, values in made.items()},
+        "label": np.zeros((1, 8, len(TIME)), int),
+    }
+    table = guesses(columns, TIME, 0.2)
+    asked = signs(score_run({}, {}, performance={"decision": table}))
+    assert SPEED_MS < 0.6 * 60 < ACCURACY_MS
+    assert asked["model"]["speed_costs_accuracy"] == 1 and asked["verdict"]["speed_costs_accuracy"] == "yes"
+    assert asked["model"]["accuracy_grows_with_read_out_time"] == 1
+
+
+def test_a_network_that_is_certain_at_once_has_no_signature():
+    sure = np.full(12, 1 - 1e-9)
+    asked = signs(score_run({}, {}, performance={"decision": decision(sure, sure)}))
+    verdicts = asked["verdict"].to_dict()
+    no = ("hard_images_cost_accuracy", "hard_images_take_longer", "speed_costs_accuracy")
+    assert {verdicts[name] for name in no} == {"no"}
+    unknown = ("errors_are_slower", "errors_are_less_confident", "times_are_skewed_to_the_right")
+    assert {verdicts[name] for name in unknown} == {"not measured"}
+
+
+def test_decisions_on_one_image_differ_between_repetitions():
+    """Of four images, one is decided otherwise in one of three repetitions: 2 of its 3 pairs differ."""
+    parts = []
+    for seed in range(3):
+        p = np.array([0.9, 0.9, 0.9, 0.1 if seed == 2 else 0.9])
+        columns = raced(np.stack([p, 1 - p], axis=1), [0] * 4, TIME)
+        parts.append(guesses(columns, TIME, seed, "seed"))
+    asked = signs(score_run({}, {}, performance={"repeats": pd.concat(parts, ignore_index=True)}))
+    assert asked["model"]["decisions_are_stochastic"] == pytest.approx(2 / 3 / 4)
+
+
+def test_accuracy_of_people_stands_beside_that_of_the_network():
+    parts = [
+        guesses(raced(np.array([[0.9, 0.1]] * n + [[0.1, 0.9]] * (10 - n)), [0] * 10, TIME), TIME, value)
+        for value, n in ((0.1, 2), (0.25, 6), (0.5, 10))
+    ]
+    card = score_run({}, {}, performance={"noise": pd.concat(parts, ignore_index=True)})
+    people = card[card["kind"] == "number"].set_index("value")
+    assert people["model"].to_dict() == pytest.approx({0.1: 0.2, 0.25: 0.6, 0.5: 1.0})
+    assert people["cortex"].to_dict() == {0.1: 0.12, 0.25: 0.5, 0.5: 0.85}
+    assert set(people["area"]) == {"human observers"} and set(people["layer"]) == {"classifier"}
+    assert signs(card)["model"]["accuracy_falls_with_noise"] == 1
+    text = scorecard_text(card)
+    assert "Behaviour: 1 of 1 as in people" in text and "peak accuracy (fraction)" in text
+
+
+def test_guesses_of_before_are_refused_by_name():
+    table = decision(HARD, EASY).drop(columns="evidence_ms")
+    with pytest.raises(InputError, match="lack the columns evidence_ms; run the experiment again"):
+        score_run({}, {}, performance={"decision": table})
+
+
+def test_p_is_the_share_of_resamples_that_are_not_above_zero_and_q_is_corrected():
+    assert p_of(np.array([1.0, *[1.0] * 95, *[-1.0] * 3, 0.0])) == pytest.approx(5 / 100)
+    assert np.isnan(p_of(np.array([1.0]))) and np.isnan(p_of(np.array([np.nan, 1.0])))
+    p = np.array([0.04, np.nan, 0.001, 0.02, 0.5])
+    np.testing.assert_allclose(corrected(p), [0.04 * 4 / 3, np.nan, 0.004, 0.04, 0.5])  # p m / rank of m = 4
+    assert np.isnan(corrected(np.array([np.nan]))).all()
+
+
+def test_every_target_has_a_band_around_it(tmp_path):
+    targets = read_targets().dropna(subset=["target"])
+    assert ((targets["low"] < targets["target"]) & (targets["target"] < targets["high"])).all()
+    head = "area,protocol,measure,value,unit,target,provenance,source,note"
+    rows = ["V1,duration,fwhm_ms,17,ms,100,published,me,", "V1,interval,recovery,17,fraction,.5,R,me,"]
+    (tmp_path / "mine.csv").write_text("\n".join([head, *rows, "V1,contrast,c50,,contrast,.3,M,me,"]) + "\n")
+    made = read_targets(tmp_path)
+    np.testing.assert_allclose(made["high"], [115, 0.61, 0.3 * 1.15**2])
+    np.testing.assert_allclose(made["low"], [100 / 1.15, 0.39, 0.3 / 1.15**2])
+    (tmp_path / "mine.csv").write_text(f"{head},low,high\n{rows[0]},90,130\n")
+    assert read_targets(tmp_path)[["low", "high"]].to_numpy().tolist() == [[90, 130]]
+
+
+def test_a_number_is_within_the_band_where_its_interval_reaches_it():
+    rows = pd.DataFrame({"model": [1.0, 1.0, 1.0, np.nan], "ci_low": [0.9, 0.9, np.nan, np.nan]})
+    rows = rows.assign(
+        ci_high=[1.1, 1.1, np.nan, np.nan], cortex_low=[1.05, 1.2, 0.9, 0.9], cortex_high=[1.5, 1.5, 1.1, 1.1]
+    )
+    assert within_band(rows).tolist() == [True, False, True, False]
+
+
+def test_a_target_stands_beside_layers_of_its_area_alone():
+    tables = {"duration": response_table("duration", {"V1": HUMAN["V1"], "IT": HUMAN["IT"]}, n_images=2)}
+    card = score_run(tables, {"V1": ["V1", "V1-V3"], "IT": ["LOTC"]})
+    asked = card[card["name"] == "summation_is_subadditive"].set_index("layer")
+    assert asked["cortex"]["V1"] == 0.33 and asked["area"]["V1"] == "V1-V3"
+    assert np.isnan(asked["cortex"]["IT"]) and asked["area"]["IT"] == ""
+    assert asked["distance"]["V1"] == pytest.approx(abs(asked["model"]["V1"] - 0.33))
+
+
+def test_recovery_along_the_hierarchy_is_asked_of_natural_images_alone():
+    tables = {"interval": response_table("interval", HUMAN, n_images=2)}
+    areas = {"V1": ["V1"], "V4": ["VOTC"], "IT": ["LOTC"]}
+    natural, digits = (score_run(tables, areas, natural_images=given) for given in (True, False))
+    assert "recovery_falls_along_hierarchy" in set(natural["name"])
+    assert "recovery_falls_along_hierarchy" not in set(digits["name"])
+    said = "Not asked, since it is known of natural images alone: Do later layers recover less from a first pulse?"
+    assert said in scorecard_text(digits) and "Not asked" not in scorecard_text(natural)
+
+
+def test_twenty_phenomena_have_sources_and_eight_are_of_behaviour():
+    shipped = load_workflow_config(Path(__file__).parents[2] / "config").scorecard.experiments
+    assert len(PHENOMENA) >= 20
+    assert sum(one.of == "behaviour" for one in PHENOMENA.values()) >= 8
+    for one in PHENOMENA.values():
+        assert (
+            one.question.endswith("?")
+            and one.protocol in shipped
+            and any(char.isdigit() for char in one.source)
+        )
+    assert set(shipped) == set(KNOWN) and set(PROTOCOLS) < set(KNOWN)
+
+
+def test_a_phenomenon_that_cannot_be_is_refused():
+    with pytest.raises(InputError, match="unknown protocol 'contrst'.*did you mean 'contrast'"):
+        phenomenon("mine", "Is it?", "contrst", "layer", "me (2026)")
+    with pytest.raises(InputError, match="the band from 1 to 2 does not hold 3"):
+        phenomenon("mine", "Is it?", "contrast", "layer", "me (2026)", Target(3, 1, 2, "M", "V1"))
+    with pytest.raises(InputError, match="summation_is_subadditive.*taken"):
+        phenomenon("summation_is_subadditive", "Is it?", "contrast", "layer", "me (2026)")(lambda p, layer: 0)
