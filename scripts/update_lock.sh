@@ -16,7 +16,7 @@ python3 -m venv "$work/venv"
 printf '%s\n' numba opencv-python-headless pillow pytorch-pfn-extras setuptools tqdm >"$work/ffcv.in"
 
 cp requirements.lock "$work/lock"
-"$work/venv/bin/uv" pip compile pyproject.toml "$work/ffcv.in" --extra dev --extra doc --extra export --extra nwb --extra recordings --extra search --extra share --extra video --universal --python-version 3.11 \
+"$work/venv/bin/uv" pip compile pyproject.toml "$work/ffcv.in" --extra dev --extra doc --extra export --extra fast --extra nwb --extra recordings --extra search --extra share --extra video --universal --python-version 3.11 \
     --no-annotate --no-header --quiet --output-file "$work/lock" "$@"
 
 {

@@ -7,6 +7,7 @@ ember_ml.core.base vs ember_ml.nn.modules.base_module"; what it imports from ``e
 
 from dynvision.neurons.cell import ACTIVATIONS, BaseModule, Linear, Module, ModuleCell, Parameter
 from dynvision.neurons.cfc_cell import CfCCell, WiredCfCCell
+from dynvision.neurons.layers import LTC, CfC
 from dynvision.neurons.ltc_cell import LTCCell
 from dynvision.neurons.ltc_neuron import LTCChain, LTCNeuron
 from dynvision.neurons.neuron import BaseChain, BaseNeuron
@@ -18,6 +19,7 @@ from dynvision.neurons.wirings import NCP, AutoNCP, FullyConnected, Random, Wiri
 __all__ = [
     "ACTIVATIONS",
     "LSTM",
+    "LTC",
     "NCP",
     "RNN",
     "AutoNCP",
@@ -25,6 +27,7 @@ __all__ = [
     "BaseModule",
     "BaseNeuron",
     "CTRNNCell",
+    "CfC",
     "CfCCell",
     "FullyConnected",
     "LSTMCell",

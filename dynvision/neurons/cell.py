@@ -15,7 +15,7 @@ published code of CfC; of the feature map, the authors' package of LTC cells, nc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -177,6 +177,24 @@ class MaskedLinear(nn.Linear):
         return nn.functional.linear(input, weight, self.bias)
 
 
+def run_steps(
+    cell: Callable[..., tuple[Tensor, Any]],
+    inputs: Tensor,
+    state: Any,
+    times: Sequence[ElapsedTime] | None,
+    training: bool | None,
+) -> tuple[Tensor, Any]:
+    """A cell step by step; arguments and result as of :meth:`ModuleCell.steps`."""
+    given: dict[str, Any] = {} if training is None else {"training": training}
+    outputs = []
+    for t, x in enumerate(inputs.unbind(1)):
+        if times is not None:
+            given["elapsed_time"] = times[t]
+        output, state = cell(x, state, **given)
+        outputs.append(output)
+    return torch.stack(outputs, dim=1), state
+
+
 class ModuleCell(Module):
     """What all cells share; a subclass has a `forward`.
 
@@ -219,6 +237,26 @@ class ModuleCell(Module):
             Output (B, `output_size`) and the new state.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def steps(
+        self,
+        inputs: Tensor,
+        state: Any = None,
+        times: Sequence[ElapsedTime] | None = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Any]:
+        """All steps of a sequence, one after the other.
+
+        Args:
+            inputs: (B, T, F).
+            state: before the first step; None for that before the first input.
+            times: elapsed time of every step, as :func:`of_each_step` gives it; None for the cell's default.
+            training: as of `forward`; None for the module's own mode.
+
+        Returns:
+            Outputs, (B, T, O), and the state after the last step.
+        """
+        return run_steps(self, inputs, state, times, training)
 
     def reset_state(self, batch_size: int = 1) -> Tensor:
         """The state before the first input, zeros of (B, N), where the parameters are."""

@@ -199,7 +199,11 @@ class WiredCfCCell(ModuleCell):
         return self.wiring.output_dim
 
     def forward(  # type: ignore[override]
-        self, inputs: Tensor, state: Tensor | None = None, elapsed_time: ElapsedTime = 1.0
+        self,
+        inputs: Tensor,
+        state: Tensor | None = None,
+        elapsed_time: ElapsedTime = 1.0,
+        training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One step.
 
@@ -207,6 +211,7 @@ class WiredCfCCell(ModuleCell):
             inputs: (B, F).
             state: what the last step returned, (B, N); None before the first.
             elapsed_time: of the step, in ms, a number or (B,).
+            training: has no effect, since nothing differs in training.
 
         Returns:
             Output (B, `output_size`), the first units, and the new state (B, N).

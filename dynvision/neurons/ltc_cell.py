@@ -16,6 +16,10 @@ as it is, and that implicit constraints start from the same values as explicit o
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,9 +30,20 @@ from dynvision.functional.liquid import fused_step
 from dynvision.neurons.cell import ElapsedTime, FeatureMap, Module, ModuleCell, Parameter, one_each
 from dynvision.neurons.wirings import Wiring, built
 
+logger = logging.getLogger(__name__)
 
-class SynapseValues(NamedTuple):
-    """Each (from, to): sigma, -sigma mu, w M, w M E."""
+
+@functools.cache
+def has_numba() -> bool:
+    """Whether numba is installed; if not, it is logged once what that costs."""
+    if importlib.util.find_spec("numba") is not None:
+        return True
+    logger.info("numba is not installed; LTC cells are about 5 times slower without it: pip install numba")
+    return False
+
+
+class Values(NamedTuple):
+    """Of each synapse: sigma, -sigma mu, w, w E."""
 
     slope: Tensor
     offset: Tensor
@@ -36,39 +51,66 @@ class SynapseValues(NamedTuple):
     pulling: Tensor
 
 
-def conductance_and_pull(v: Tensor, synapses: SynapseValues) -> tuple[Tensor, Tensor]:
-    """Conductance and pull on each unit, (B, to), for v (B, from)."""
-    opened = torch.sigmoid(torch.addcmul(synapses.offset, synapses.slope, v.unsqueeze(-1)))  # (B, from, to)
-    return (opened * synapses.strength).sum(1), (opened * synapses.pulling).sum(1)
-
-
 class Synapses(Module):
-    """All synapses from one group of units to another.
+    """All synapses from one group of units to another; their parameters are one number for each, ordered by target.
 
     Args:
         signs: (from, to), -1 inhibitory, 0 absent, 1 excitatory; E starts there.
         implicit: keep w positive by a softplus; otherwise :meth:`constrain` after every step of an optimizer does.
+
+    Attributes:
+        source, target: units from and to which each synapse goes, (synapses,).
     """
 
-    mask: Tensor
+    source: Tensor
+    target: Tensor
 
     def __init__(self, signs: Tensor, implicit: bool) -> None:
         super().__init__()
-        shape, self.implicit = signs.shape, implicit
+        self.n_from, self.n_to = signs.shape
+        self.implicit = implicit
+        target, source = signs.T.nonzero().unbind(1)
+        self.register_buffer("source", source.contiguous())
+        self.register_buffer("target", target.contiguous())
+        shape = source.shape
         self.w = Parameter(unpositive(uniform(shape, 0.001, 1.0), implicit))
         self.mu = Parameter(uniform(shape, 0.3, 0.8))
         self.sigma = Parameter(uniform(shape, 3.0, 8.0))
-        self.erev = Parameter(signs.clone())
-        self.register_buffer("mask", signs.abs())
+        self.erev = Parameter(signs[source, target])
 
-    def values(self) -> SynapseValues:
-        """What the parameters say, for as many evaluations as they stay the same."""
-        strength = positive(self.w, self.implicit) * self.mask
-        return SynapseValues(self.sigma, -self.sigma * self.mu, strength, strength * self.erev)
+    @property
+    def is_dense(self) -> bool:
+        """Whether there is a synapse from each to each."""
+        return len(self.source) == self.n_from * self.n_to
 
-    def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
+    def values(self) -> Values:
+        """What the parameters mean, for as many evaluations as they stay the same."""
+        strength = positive(self.w, self.implicit)
+        return Values(self.sigma, -self.sigma * self.mu, strength, strength * self.erev)
+
+    def forward(self, v: Tensor, values: Values | None = None) -> tuple[Tensor, Tensor]:
         """Conductance and pull on each unit, (B, to), for v (B, from)."""
-        return conductance_and_pull(v, self.values())
+        slope, offset, strength, pulling = values or self.values()
+        if self.is_dense:
+            shape = (self.n_to, self.n_from)
+            opened = torch.sigmoid(torch.addcmul(offset.view(shape), slope.view(shape), v.unsqueeze(1)))
+            return (opened * strength.view(shape)).sum(2), (opened * pulling.view(shape)).sum(2)
+        opened = torch.sigmoid(torch.addcmul(offset, slope, v[:, self.source]))
+        zeros = v.new_zeros(len(v), self.n_to)
+        conductance = zeros.index_add(1, self.target, opened * strength)
+        return conductance, zeros.index_add(1, self.target, opened * pulling)
+
+    def by_target(self) -> tuple[Tensor, ...]:
+        """Where the synapses on each unit begin, and the end, (to + 1,); source and values of each synapse."""
+        counts = torch.bincount(self.target, minlength=self.n_to)
+        return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), self.source, *self.values()
+
+    def as_matrix(self, name: str) -> Tensor:
+        """A parameter as a matrix (from, to), 0 where there is no synapse."""
+        values = self.get_parameter(name).detach()
+        matrix = values.new_zeros(self.n_from, self.n_to)
+        matrix[self.source, self.target] = values
+        return matrix
 
     @torch.no_grad()
     def constrain(self) -> None:
@@ -77,8 +119,7 @@ class Synapses(Module):
             self.w.clamp_(min=0.0)
 
     def extra_repr(self) -> str:
-        n_from, n_to = self.mask.shape
-        return f"{n_from}, {n_to}, synapses={int(self.mask.sum())}"
+        return f"{self.n_from}, {self.n_to}, synapses={len(self.source)}"
 
 
 def uniform(shape: torch.Size | tuple[int, ...], low: float, high: float) -> Tensor:
@@ -108,6 +149,10 @@ class LTCCell(ModuleCell):
         implicit_param_constraints: keep capacitances and conductances positive by a softplus. Otherwise call
             :meth:`apply_weight_constraints` after every step of an optimizer.
 
+    Attributes:
+        fused: compute sequences on a CPU by :mod:`dynvision.neurons.fused_ltc`, where numba is installed; False for second
+            derivatives, and for the transformations of torch.func.
+
     Raises:
         InputError: an argument is not possible, or the wiring does not fit.
     """
@@ -127,6 +172,7 @@ class LTCCell(ModuleCell):
         if ode_unfolds < 1 or epsilon < 0:
             raise InputError(f"ode_unfolds={ode_unfolds}, epsilon={epsilon:g}: at least 1, and not negative")
         self.wiring, self.ode_unfolds, self.epsilon = wiring, ode_unfolds, epsilon
+        self.fused = True
         self.implicit_param_constraints = implicit_param_constraints
         self.gleak = Parameter(self._get_init_value(0.001, 1.0))
         self.cm = Parameter(self._get_init_value(0.4, 0.6))
@@ -144,7 +190,11 @@ class LTCCell(ModuleCell):
         return self.wiring.output_dim
 
     def forward(  # type: ignore[override]
-        self, inputs: Tensor, states: Tensor | None = None, elapsed_time: ElapsedTime = 1.0
+        self,
+        inputs: Tensor,
+        states: Tensor | None = None,
+        elapsed_time: ElapsedTime = 1.0,
+        training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One step.
 
@@ -152,6 +202,7 @@ class LTCCell(ModuleCell):
             inputs: (B, F), held during the step.
             states: what the last step returned, (B, N); None before the first.
             elapsed_time: of the step, in ms, a number or (B,).
+            training: has no effect, since nothing differs in training.
 
         Returns:
             Output (B, `output_size`), a map of the first units, and the new state (B, N).
@@ -163,12 +214,53 @@ class LTCCell(ModuleCell):
         state = self._ode_solver(self.input_map(inputs), state, one_each(elapsed_time, inputs))
         return self.output_map(state[:, : self.output_size]), state
 
+    def steps(
+        self,
+        inputs: Tensor,
+        state: Tensor | None = None,
+        times: Sequence[ElapsedTime] | None = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """All steps of a sequence, as of :meth:`ModuleCell.steps`; fused where that is possible."""
+        own = self.start(inputs[:, 0], state)
+        if not self._is_fusible(inputs, own):
+            return super().steps(inputs, own, times, training)
+        from dynvision.neurons.fused_ltc import LiquidSteps, SynapseSums
+
+        mapped = self.input_map(inputs).transpose(0, 1)  # (T, B, F)
+        conductance, pull = SynapseSums.apply(mapped.flatten(0, 1), *self.sensory.by_target())
+        gleak = positive(self.gleak, self.implicit_param_constraints)
+        shape = (*mapped.shape[:2], self.state_size)
+        states = LiquidSteps.apply(
+            own,
+            _durations(times, inputs) / self.ode_unfolds,
+            conductance.view(shape) + (gleak + self.epsilon),
+            pull.view(shape) + gleak * self.vleak,
+            1 / positive(self.cm, self.implicit_param_constraints),
+            self.ode_unfolds,
+            *self.recurrent.by_target(),
+        ).transpose(0, 1)
+        return self.output_map(states[..., : self.output_size]), states[:, -1]
+
+    def _is_fusible(self, inputs: Tensor, state: Tensor) -> bool:
+        """Whether a sequence can be computed by compiled code, which gives the same to rounding."""
+        return (
+            self.fused
+            and {inputs.device.type, state.device.type} == {"cpu"}
+            and inputs.dtype in (torch.float32, torch.float64)
+            and inputs.dtype == state.dtype == self.gleak.dtype
+            and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
+            and type(self).forward is LTCCell.forward  # a subclass, or hooks, expect a call for every step
+            and not (self._forward_hooks or self._forward_pre_hooks)
+            and has_numba()
+        )
+
     def _ode_solver(self, inputs: Tensor, state: Tensor, elapsed_time: ElapsedTime) -> Tensor:
         a = elapsed_time / (self.ode_unfolds * positive(self.cm, self.implicit_param_constraints))
         held, held_pull = self._held(inputs)
         recurrent = self.recurrent.values()
         for _ in range(self.ode_unfolds):
-            conductance, pull = conductance_and_pull(state, recurrent)
+            conductance, pull = self.recurrent(state, recurrent)
             state = fused_step(state, pull + held_pull, conductance + held, a)
         return state
 
@@ -204,3 +296,11 @@ class LTCCell(ModuleCell):
 
     def extra_repr(self) -> str:
         return f"{self.wiring!r}, ode_unfolds={self.ode_unfolds}"
+
+
+def _durations(times: Sequence[ElapsedTime] | None, inputs: Tensor) -> Tensor:
+    """Elapsed time of every step, (T, B), of a sequence (B, T, F)."""
+    n_batch, n_steps, _ = inputs.shape
+    each = [1.0] * n_steps if times is None else [one_each(time, inputs[:, 0]) for time in times]
+    rows = [torch.as_tensor(time).to(inputs).reshape(-1).expand(n_batch) for time in each]
+    return torch.stack(rows)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, of_each_step, one_each
+from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, of_each_step, one_each, run_steps
 
 
 class RNN(Module):
@@ -39,7 +39,11 @@ class RNN(Module):
         self.cell, self.return_sequences = cell, return_sequences
 
     def forward(
-        self, inputs: Tensor, state: Any = None, elapsed_time: ElapsedTime | None = None
+        self,
+        inputs: Tensor,
+        state: Any = None,
+        elapsed_time: ElapsedTime | None = None,
+        training: bool | None = None,
     ) -> tuple[Tensor, Any]:
         """All steps of a sequence.
 
@@ -47,6 +51,7 @@ class RNN(Module):
             inputs: (B, T, F).
             state: what the call before returned, to go on from there; None at the beginning.
             elapsed_time: in ms: one number, (T,) or (B, T); None for what the cell has as default.
+            training: whether dropout is active; None as the module's own mode says.
 
         Returns:
             Output, (B, T, O) or that of the last step, (B, O), and the state after it.
@@ -55,14 +60,8 @@ class RNN(Module):
             InputError: an argument has another shape, or a time is no duration.
         """
         check_sequence(inputs)
-        times = of_each_step(elapsed_time, inputs)
-        outputs = []
-        for t, x in enumerate(inputs.unbind(1)):
-            output, state = (
-                self.cell(x, state) if times is None else self.cell(x, state, elapsed_time=times[t])
-            )
-            outputs.append(output)
-        return (torch.stack(outputs, dim=1) if self.return_sequences else outputs[-1]), state
+        outputs, state = self.cell.steps(inputs, state, of_each_step(elapsed_time, inputs), training)
+        return (outputs if self.return_sequences else outputs[:, -1]), state
 
 
 def check_sequence(inputs: Tensor) -> None:
@@ -100,18 +99,23 @@ class LSTMCell(nn.LSTMCell):
 
     def reset_state(self, batch_size: int = 1) -> tuple[Tensor, Tensor]:
         """The state before the first input, zeros."""
-        zeros = self.weight_hh.new_zeros(batch_size, self.hidden_size)
-        return zeros, zeros
+        zeros = self.weight_hh.new_zeros(2, batch_size, self.hidden_size)
+        return zeros[0].clone(), zeros[1].clone()
 
     def forward(  # type: ignore[override]
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None, elapsed_time: None = None
+        self,
+        inputs: Tensor,
+        state: tuple[Tensor, Tensor] | None = None,
+        elapsed_time: None = None,
+        training: bool | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step.
 
         Args:
-            input: (B, F).
-            hx: the state (h, c) that the last step returned, each (B, N); None before the first.
+            inputs: (B, F).
+            state: the state (h, c) that the last step returned, each (B, N); None before the first.
             elapsed_time: refused.
+            training: has no effect, since nothing differs in training.
 
         Raises:
             InputError: a time was given.
@@ -120,8 +124,18 @@ class LSTMCell(nn.LSTMCell):
             raise InputError(
                 "an LSTM counts steps and cannot use elapsed_time; give it as a feature of the input, or take CfCCell"
             )
-        h, c = super().forward(input, hx)
+        h, c = super().forward(inputs, state)
         return h, (h, c)
+
+    def steps(
+        self,
+        inputs: Tensor,
+        state: tuple[Tensor, Tensor] | None = None,
+        times: Sequence[ElapsedTime] | None = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """All steps of a sequence, as of :meth:`ModuleCell.steps`."""
+        return run_steps(self, inputs, state, times, training)
 
 
 class CTRNNCell(ModuleCell):
@@ -173,7 +187,11 @@ class CTRNNCell(ModuleCell):
         return self.log_tau.exp()
 
     def forward(  # type: ignore[override]
-        self, inputs: Tensor, state: Tensor | None = None, elapsed_time: ElapsedTime = 1.0
+        self,
+        inputs: Tensor,
+        state: Tensor | None = None,
+        elapsed_time: ElapsedTime = 1.0,
+        training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One step.
 
@@ -181,6 +199,7 @@ class CTRNNCell(ModuleCell):
             inputs: (B, F), held during the step.
             state: activity after the last step, (B, N); None before the first.
             elapsed_time: of the step, in ms, a number or (B,).
+            training: has no effect, since nothing differs in training.
 
         Returns:
             The new activity (B, N), as output and as state.

@@ -25,8 +25,7 @@ def dense(layer, x):
 
 @pytest.mark.parametrize("name", ["cfc", "cfc_no_gate", "cfc_pure"])
 def test_a_step_is_the_closed_form(name):
-    """The equations of ncps 1.0.1 (Lechner & Hasani), `ncps.torch.CfCCell`; measured against it once, see
-    docs/neurons.md."""
+    """The equations of ncps 1.0.1 (Lechner & Hasani), `ncps.torch.CfCCell`; against it: test_ncps.py."""
     cell = make(name)
     inputs, state, times = rows(5, F), rows(5, 4), torch.rand(5, dtype=torch.float64) * 5
     found, new = cell(inputs, state, times)

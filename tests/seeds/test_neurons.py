@@ -67,7 +67,13 @@ def test_signatures():
         "implicit_param_constraints": False,
     }
     # The page gives `states` no default; here None is the state before the first input, as of the other cells.
-    assert signature(LTCCell.forward) == {"inputs": EMPTY, "states": None, "elapsed_time": 1.0}
+    # `training` is what the page says of ModuleCell.forward.
+    assert signature(LTCCell.forward) == {
+        "inputs": EMPTY,
+        "states": None,
+        "elapsed_time": 1.0,
+        "training": None,
+    }
     assert list(signature(ModuleCell.forward)) == ["inputs", "state"]
     with pytest.raises(TypeError):
         LTCCell(FullyConnected(3), 2, wire=1)
