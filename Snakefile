@@ -4,6 +4,7 @@
 #
 # The configuration in config/ and the values of --config are checked here, before any job is planned.
 
+import atexit
 import os
 import logging
 import shlex
@@ -22,6 +23,7 @@ from dynvision.files import remove_abandoned
 from dynvision.former_names import ChangedMeaning, warn_in_one_line
 from dynvision.plugins import VARIABLE as PLUGINS
 from dynvision.resources import Requests, commands_folder, config_folder
+from dynvision.runs.forecast import forecast, forecast_text, planned_jobs
 from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
 from dynvision.runs.freshness import OF_COMPARISON
 
@@ -139,6 +141,19 @@ rule all:
         f"{SHOWN}/runs.csv",
     message:
         "all done"
+
+
+def print_forecast():
+    """Print what the planned jobs will need, as the last of a dry run."""
+    if workflow.dryrun and workflow._dag is not None:
+        jobs = planned_jobs(workflow.dag.needrun_jobs(exclude_finished=False))
+        if jobs:
+            n_runs = len({job.wildcards["run_id"] for job in jobs if "run_id" in job.wildcards})
+            print(forecast_text(forecast(jobs, PLAN), n_runs), flush=True)
+
+
+if workflow.is_main_process:
+    atexit.register(print_forecast)
 
 
 onstart:

@@ -58,7 +58,7 @@ def training_request(run: RunConfig, execution: ExecutionConfig) -> Request:
     """What the training of a run asks for."""
     shown = _shown(run) * run.training.batch_size
     one = LIBRARIES_MB + shown * KEPT_BYTES / 1e6
-    minutes = 4 * 60 * _relative_work(run) * max(1.0, run.training.epochs / 100)
+    minutes = 4 * 60 * relative_work(run) * max(1.0, run.training.epochs / 100)
     return Request(
         _round_up(one * execution.devices),
         _bounded(minutes),
@@ -71,7 +71,7 @@ def experiment_request(run: RunConfig, execution: ExecutionConfig) -> Request:
     shown = _shown(run) * execution.test_batch_size
     return Request(
         _round_up(LIBRARIES_MB + shown * SHOWN_BYTES / 1e6),
-        _bounded(60 * _relative_work(run)),
+        _bounded(60 * relative_work(run)),
         _gpus(execution, 1),
     )
 
@@ -156,9 +156,16 @@ def _steps(run: RunConfig) -> int:
     return int(run.model.args.get("n_timesteps", default))
 
 
-def _relative_work(run: RunConfig) -> float:
+def relative_work(run: RunConfig, n_steps: float | None = None) -> float:
+    """Return the work of one trial of a run, against 20 steps of DyRCNNx4 at 64 px.
+
+    Args:
+        run: the run.
+        n_steps: steps of the trial; None takes those of the training.
+    """
     size = SIZES.get(run.model.name, LARGE)
-    return size * _shown(run) / (20 * 64**2)
+    steps = _steps(run) if n_steps is None else n_steps
+    return float(size * steps * run.data.resolution**2 / (20 * 64**2))
 
 
 def _gpus(execution: ExecutionConfig, n: int) -> int | None:
