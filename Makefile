@@ -9,7 +9,7 @@ CHECKS := check-lint check-format check-types check-snakefiles check-workflow ch
 PARALLEL := -n auto --maxprocesses 8 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs gallery lock clean
+.PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs gallery notebooks lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,10 @@ docs: install ## build the documentation into site/
 gallery: install ## draw the gallery of the documentation from the results of make demo
 	@echo "gallery: drawing figures into docs/figures/gallery"
 	@$(BIN)/python scripts/gallery.py
+
+notebooks: install ## execute the notebooks of the tutorials and keep their outputs
+	@echo "notebooks: executing the tutorials"
+	@$(BIN)/python scripts/notebooks.py
 
 lock: ## rewrite requirements.lock after a change of the requirements in pyproject.toml
 	@echo "lock: resolving the requirements"

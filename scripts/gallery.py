@@ -1,7 +1,7 @@
 """Draw the gallery of the documentation from finished results: ``make gallery``, after ``make demo``.
 
 Each figure is drawn by the command that stands below it on the page. What the results do not have is listed at the end
-of the page, with the command that computes it.
+of the page, with the command that computes it. The pictures of the network that ships are drawn from its table.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ import shlex
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from dynvision.cli import main as dynvision
 from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.files import atomic_path, write_text
+from dynvision.trained import shipped_runs
+from dynvision.visualization.save import Drawn, save_figure
+from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
+from dynvision.visualization.style import Style
 
 FOLDER = Path("figures") / "gallery"
 COMPUTED_BY = {
@@ -48,6 +53,19 @@ def draw(command: str, name: str, results: Path, docs: Path) -> str | None:
         with atomic_path(docs / FOLDER / drawn.name) as temporary:
             temporary.write_bytes(drawn.read_bytes())
     return caption
+
+
+def draw_shipped(docs: Path) -> None:
+    """Draw the scorecard of the network that ships, and its curves beside cortex alone, from the table that ships."""
+    card, style = pd.read_csv(shipped_runs()["cortical"] / "scorecard.csv"), Style()
+    numbers = card[card["kind"] == "number"]
+    is_curve = numbers.groupby(["protocol", "name"])["value"].transform("nunique") > 1
+    for name, drawn in {"cortical": card, "beside-cortex": numbers[is_curve]}.items():
+        with tempfile.TemporaryDirectory() as folder, style.context():
+            figure = Drawn(name, scorecard_figure(drawn, style), drawn, scorecard_caption(card))
+            picture = save_figure(figure, folder, style)[0].read_bytes()
+        with atomic_path(docs / "figures" / f"{name}.png") as temporary:
+            temporary.write_bytes(picture)
 
 
 def page(experiment: str, captions: dict[str, str | None]) -> str:
@@ -87,6 +105,7 @@ def main() -> None:
         for name, command in commands(given.experiment).items()
     }
     write_text(given.docs / "gallery.md", page(given.experiment, captions))
+    draw_shipped(given.docs)
     print(
         f"gallery: {sum(caption is not None for caption in captions.values())} figures in {given.docs / FOLDER}"
     )

@@ -1,4 +1,4 @@
-"""What the build of the documentation makes: MathJax's file, the pages of commands and keys, diagrams.
+"""What the build of the documentation makes: MathJax's file, pages of commands and keys, diagrams, outputs of notebooks.
 
 The first two pages are written from what the program itself reads, the parsers of `dynvision.cli` and the schemas of
 `dynvision.config`, so that they cannot differ from it. MathJax comes from the package index and is served by the site.
@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from notebooks import FENCE
 from site_diagrams import diagrams
 
 ROOT = Path(__file__).parent.parent
@@ -39,9 +43,40 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Replace ``[[other names of PACKAGE]]`` by the public names of a package that no page of the reference names."""
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Replace ``[[other names of PACKAGE]]`` by the public names of a package that no page of the reference names.
+
+    Below each block of a tutorial stands what its notebook prints and draws.
+    """
+    notebook = ROOT / "docs" / Path(page.file.src_uri).with_suffix(".ipynb")
+    if notebook.is_file():
+        markdown = with_outputs(markdown, notebook)
     return re.sub(r"^\[\[other names of ([\w.]+)\]\]$", _other_names, markdown, flags=re.MULTILINE)
+
+
+def with_outputs(markdown: str, notebook: Path) -> str:
+    """Return a page with the outputs of its notebook, and a link to it.
+
+    Args:
+        markdown: text of the page; its blocks are the code cells of the notebook, in their order.
+        notebook: as `scripts/notebooks.py` makes it.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = iter([cell.outputs for cell in cells if cell.cell_type == "code"])
+    title, rest = markdown.split("\n", 1)
+    link = f"*This page is also a [notebook]({notebook.name}).*"
+    return f"{title}\n\n{link}\n" + FENCE.sub(lambda fence: fence[0] + _shown(next(outputs)), rest)
+
+
+def _shown(outputs: list[dict[str, Any]]) -> str:
+    """Outputs of a cell in Markdown."""
+    parts = []
+    for output in outputs:
+        if output["output_type"] == "stream":
+            parts.append(f"```text\n{output['text'].rstrip()}\n```")
+        elif picture := output["data"].get("image/png"):
+            parts.append(f"![Output of the block above](data:image/png;base64,{''.join(picture.split())})")
+    return "".join(f"\n\n{part}" for part in parts)
 
 
 def _other_names(found: re.Match[str]) -> str:

@@ -42,6 +42,7 @@ X_LABELS = {
     "noise": "signal fraction",
 }
 UNCORRECTED = "°"  # a yes that does not survive the correction for the number of questions
+AREA_MARKS = (*MARKERS[1:], "X", "*", "h", "<", ">", "p", "8", "d")  # the circle is the network's
 
 
 def draw_signs(axes: Axes, signs: pd.DataFrame, layers: Sequence[str], style: Style) -> None:
@@ -149,6 +150,8 @@ def draw_ratios(
             y, *np.clip([low, high], RATIOS[0], RATIOS[-1]), color=colours[row["layer"]], linewidth=0.9
         )
         axes.plot([shown], [y], marker=mark, color=colours[row["layer"]], markersize=4.5, clip_on=False)
+        if not np.isfinite(ratio):
+            axes.text(RATIOS[0], y, " no value", ha="left", va="center", color=MUTED, fontsize=6)
         approximate = " ≈" if row["provenance"] == "M" else ""
         labels.append(
             f"{MEASURES[row['name']].label}, {style.name(row['layer'])} as {row['area']}{approximate}"
@@ -176,10 +179,11 @@ def scorecard_figure(card: pd.DataFrame, style: Style) -> Figure:
     """
     signs, numbers = card[card["kind"] == "sign"], card[card["kind"] == "number"]
     single = signs.loc[~signs["layer"].str.contains(" < ") & (signs["layer"] != CLASSIFIER_LAYER), "layer"]
-    layers = list(dict.fromkeys(single))
+    of_numbers = [layer for layer in numbers["layer"] if layer != CLASSIFIER_LAYER]
+    layers = list(dict.fromkeys([*single, *of_numbers]))
     colours = {**style.depths(layers), CLASSIFIER_LAYER: INK}
     areas = list(dict.fromkeys(numbers["area"]))
-    marks = {area: (*MARKERS[1:], "P", "X", "*", "h")[n % 9] for n, area in enumerate(areas)}
+    marks = {area: AREA_MARKS[n % len(AREA_MARKS)] for n, area in enumerate(areas)}
     sizes = numbers.groupby(["protocol", "name"], sort=False)["value"].nunique()
     curves = list(sizes[sizes > 1].index)
     is_curve = pd.MultiIndex.from_frame(numbers[["protocol", "name"]]).isin(curves)
@@ -248,5 +252,6 @@ def scorecard_caption(card: pd.DataFrame) -> str:
         "Middle: measures of the mean response over images (filled, with 95 % intervals over images) and of cortex (open, "
         "dashed, in the colour of the layer that it is compared with, and the band within which it is known). Bottom: "
         "single numbers as network over cortex, grey the band of cortex; arrows are beyond the axis, ≈ marks values quoted "
-        f"from memory. Sources: {sources}."
+        "from memory. No value: the network does not have the measure. DN: delayed normalization. "
+        f"Sources: {sources}."
     )

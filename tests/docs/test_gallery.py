@@ -8,12 +8,15 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dynvision.cli import plot
 from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
+from dynvision.visualization.scorecard import scorecard_figure
+from dynvision.visualization.style import Style
 
 ROOT = Path(__file__).parents[2]
 ALL = {*EXPERIMENT_FIGURES, *SWEEP_FIGURES, *RUN_FIGURES, *DYNAMICS_FIGURES}
@@ -56,6 +59,12 @@ def test_what_is_there_is_drawn_and_the_rest_is_listed(
         assert f"(figures/gallery/{name}.png)" in text and f"Caption of {name}." in text
         assert (tmp_path / "figures" / "gallery" / f"{name}.png").exists()
         assert f"    {gallery.commands('contrast')[name]}\n" in text
+    for name in ("cortical", "beside-cortex"):
+        with (
+            Image.open(tmp_path / "figures" / f"{name}.png") as picture,
+            Image.open(ROOT / "docs" / "figures" / f"{name}.png") as kept,
+        ):
+            assert picture.size == kept.size and picture.info["Description"] == kept.info["Description"]
     for name in DYNAMICS_FIGURES:
         assert f"| `{name}` | {DYNAMICS_FIGURES[name]} | `snakemake dynamics` |" in text
         assert not (tmp_path / "figures" / "gallery" / f"{name}.png").exists()
@@ -78,3 +87,16 @@ def test_the_gallery_of_the_site_has_figures_that_are_drawn(gallery: ModuleType)
     assert {*gallery.commands("contrast")} == ALL
     for name in shown:
         assert (ROOT / "docs" / "figures" / "gallery" / f"{name}.png").exists()
+
+
+def test_each_area_of_cortex_has_a_mark_of_its_own() -> None:
+    """Of the thirteen areas with data, the card that ships compares with seven; rows without a value are named."""
+    card = pd.read_csv(ROOT / "dynvision" / "trained" / "cortical" / "scorecard.csv")
+    figure = scorecard_figure(card, Style())
+    [legend] = figure.legends
+    handles = [line for line in legend.get_lines() if "cortex" in str(line.get_label())]
+    marks = [line.get_marker() for line in handles]
+    assert len({*marks}) == len(marks) == card["area"].nunique() == 7 and "o" not in marks
+    single = card[(card["kind"] == "number") & card["model"].isna() & card["value"].isna()]
+    written = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert written.count(" no value") == len(single) > 0
