@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from dynvision.analysis.scorecard import SCORECARD_COLUMNS
 from dynvision.cli import main as dynvision
 from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.files import atomic_path, write_text
@@ -55,9 +56,15 @@ def draw(command: str, name: str, results: Path, docs: Path) -> str | None:
     return caption
 
 
+def shipped_scorecard() -> pd.DataFrame:
+    """Return the scorecard of the network that ships; columns that came after it was made are empty."""
+    card = pd.read_csv(shipped_runs()["cortical"] / "scorecard.csv")
+    return card.reindex(columns=list(dict.fromkeys([*card, *SCORECARD_COLUMNS])))
+
+
 def draw_shipped(docs: Path) -> None:
     """Draw the scorecard of the network that ships, and its curves beside cortex alone, from the table that ships."""
-    card, style = pd.read_csv(shipped_runs()["cortical"] / "scorecard.csv"), Style()
+    card, style = shipped_scorecard(), Style()
     numbers = card[card["kind"] == "number"]
     is_curve = numbers.groupby(["protocol", "name"])["value"].transform("nunique") > 1
     for name, drawn in {"cortical": card, "beside-cortex": numbers[is_curve]}.items():

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-import pandas as pd
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -89,9 +88,9 @@ def test_the_gallery_of_the_site_has_figures_that_are_drawn(gallery: ModuleType)
         assert (ROOT / "docs" / "figures" / "gallery" / f"{name}.png").exists()
 
 
-def test_each_area_of_cortex_has_a_mark_of_its_own() -> None:
+def test_each_area_of_cortex_has_a_mark_of_its_own(gallery: ModuleType) -> None:
     """Of the thirteen areas with data, the card that ships compares with seven; rows without a value are named."""
-    card = pd.read_csv(ROOT / "dynvision" / "trained" / "cortical" / "scorecard.csv")
+    card = gallery.shipped_scorecard()
     figure = scorecard_figure(card, Style())
     [legend] = figure.legends
     handles = [line for line in legend.get_lines() if "cortex" in str(line.get_label())]
