@@ -59,11 +59,8 @@ def test_what_is_there_is_drawn_and_the_rest_is_listed(
         assert (tmp_path / "figures" / "gallery" / f"{name}.png").exists()
         assert f"    {gallery.commands('contrast')[name]}\n" in text
     for name in ("cortical", "beside-cortex"):
-        with (
-            Image.open(tmp_path / "figures" / f"{name}.png") as picture,
-            Image.open(ROOT / "docs" / "figures" / f"{name}.png") as kept,
-        ):
-            assert picture.size == kept.size and picture.info["Description"] == kept.info["Description"]
+        with Image.open(tmp_path / "figures" / f"{name}.png") as picture:
+            assert picture.info["Description"].startswith("Scorecard of DyRCNNx4_digits_s1_")
     for name in DYNAMICS_FIGURES:
         assert f"| `{name}` | {DYNAMICS_FIGURES[name]} | `snakemake dynamics` |" in text
         assert not (tmp_path / "figures" / "gallery" / f"{name}.png").exists()
