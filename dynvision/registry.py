@@ -15,11 +15,13 @@ at the first look-up and at no other time. A definition that is costly to import
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from dynvision.errors import taken_name, unknown_name
@@ -46,18 +48,23 @@ def from_outside(plugin: str) -> Iterator[None]:
         _PLUGINS.pop()
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a package that imports its names when they are first used.
+def lazy_names(package: str) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` for a package that imports names when they are first used.
 
-    Args:
-        package: its ``__name__``.
-        homes: the module of the package that defines each name.
+    Which names there are, and where each is defined, is what the package imports below ``if TYPE_CHECKING:``.
     """
 
+    @cache
+    def homes() -> dict[str, str]:
+        source = importlib.import_module(package).__loader__.get_source(package)  # type: ignore[union-attr]
+        blocks = [part.body for part in ast.parse(source).body if isinstance(part, ast.If)]
+        found = [line for block in blocks for line in block if isinstance(line, ast.ImportFrom)]
+        return {alias.name: str(line.module) for line in found for alias in line.names}
+
     def find(name: str) -> Any:
-        if name not in homes:
+        if name.startswith("__") or name not in homes():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        return getattr(importlib.import_module(homes()[name]), name)
 
     return find
 

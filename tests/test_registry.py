@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
+import dynvision
 from dynvision.errors import InputError
 from dynvision.registry import Registry
+
+PACKAGE = Path(dynvision.__file__).parent
 
 
 def test_definitions_are_found_by_name_and_alias_in_the_order_of_registration() -> None:
@@ -59,3 +63,17 @@ def test_a_definition_registered_by_its_place_is_imported_when_it_is_looked_up()
     numbers: Registry[float] = Registry("number")
     numbers.add("pi", "math:pi")
     assert 3.14 < numbers["pi"] < 3.15
+
+
+LAZY = [
+    path.parent.name for path in sorted(PACKAGE.glob("*/__init__.py")) if "lazy_names" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_names_of_a_package_that_are_imported_late_are_there(name: str) -> None:
+    package = importlib.import_module(f"dynvision.{name}")
+    for offered in package.__all__:
+        assert getattr(package, offered) is not None
+    with pytest.raises(AttributeError, match=rf"module 'dynvision.{name}' has no attribute 'Absent'"):
+        package.Absent  # noqa: B018

@@ -34,38 +34,6 @@ if TYPE_CHECKING:
     from dynvision.config.yaml_text import to_yaml
     from dynvision.stimuli.stimulus import Stimulus
 
-_HOMES = {
-    "AlexNetArgs": "published_models",
-    "BLArgs": "published_models",
-    "BLTArgs": "published_models",
-    "CORnetArgs": "published_models",
-    "CORnetRArgs": "published_models",
-    "CORnetRTArgs": "published_models",
-    "CifarResNetArgs": "published_models",
-    "CordsNetArgs": "published_models",
-    "DATASETS": "data",
-    "DataConfig": "data",
-    "DyRCNNArgs": "model",
-    "ExecutionConfig": "training",
-    "ExperimentConfig": "experiment",
-    "LossConfig": "optimization",
-    "MODELS": "models",
-    "ModelConfig": "run",
-    "RecurrentArgs": "model",
-    "ResNetArgs": "published_models",
-    "RunConfig": "run",
-    "Stimulus": "experiment",
-    "TemporalArgs": "model",
-    "TrainingConfig": "training",
-    "VisualizationConfig": "visualization",
-    "WorkflowConfig": "workflow",
-    "load_workflow_config": "workflow",
-    "read_run_config": "run",
-    "register": "models",
-    "resolve_model_args": "run",
-    "to_yaml": "yaml_text",
-}
-
 __all__ = [
     "AlexNetArgs",
     "BLArgs",
@@ -98,4 +66,4 @@ __all__ = [
     "to_yaml",
 ]
 
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__ = lazy_names(__name__)

@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from dynvision.data.manifest import Manifest, read_manifest
     from dynvision.data.sources import SOURCES, ImageSource, open_source, register
 
-_HOMES = {
-    "DataModule": "datamodule",
-    "ImageSource": "sources",
-    "Manifest": "manifest",
-    "SOURCES": "sources",
-    "convert_dataset": "conversion",
-    "get_dataset": "dataset",
-    "open_source": "sources",
-    "read_manifest": "manifest",
-    "register": "sources",
-}
-
 __all__ = [
     "SOURCES",
     "DataModule",
@@ -40,4 +28,4 @@ __all__ = [
     "register",
 ]
 
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__ = lazy_names(__name__)

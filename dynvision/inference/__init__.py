@@ -25,24 +25,6 @@ if TYPE_CHECKING:
     from dynvision.inference.predictor import Predictor
     from dynvision.inference.run_model import RunModel
 
-_HOMES = {
-    "BaseModel": "base_model",
-    "BatchConfig": "config",
-    "DeviceConfig": "config",
-    "Film": "inputs",
-    "InferenceConfig": "config",
-    "ModelInferenceError": "prediction",
-    "ModelLoadError": "prediction",
-    "ModelManager": "model_manager",
-    "ModelMetadata": "prediction",
-    "OptimizationConfig": "config",
-    "PerformanceConfig": "config",
-    "Prediction": "prediction",
-    "Predictor": "predictor",
-    "RunModel": "run_model",
-    "get_model_manager": "model_manager",
-}
-
 __all__ = [
     "BaseModel",
     "BatchConfig",
@@ -61,4 +43,4 @@ __all__ = [
     "get_model_manager",
 ]
 
-__getattr__ = lazy_names(__name__, _HOMES)
+__getattr__ = lazy_names(__name__)
