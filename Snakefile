@@ -25,7 +25,6 @@ from dynvision.plugins import VARIABLE as PLUGINS
 from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs.forecast import forecast, forecast_text, planned_jobs
 from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
-from dynvision.runs.freshness import OF_COMPARISON
 
 min_version("9.0")
 
@@ -66,7 +65,10 @@ METRICS = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.json"
 REPORT = f"{SHOWN}/report.json"
 COMPARISONS = list(PLAN.comparisons)
 OF_COMPARISONS = [
-    f"{RESULTS}/comparisons/{{comparison}}/{{run_id}}/{file}" for file in (*OF_COMPARISON, made_from.COMPARED)
+    f"{RESULTS}/comparisons/{name}/{run_id}/{file}"
+    for name, comparison in PLAN.comparisons.items()
+    for run_id in RUNS
+    for file in (*made_from.files_of(comparison), made_from.COMPARED)
 ]
 FORMATS = ["png", "svg", "csv"]
 VISUALIZATION = f"{SHOWN}/visualization.yaml"
@@ -134,7 +136,7 @@ rule all:
         known(REPORT),
         expand(OF_TRAININGS, run_id=RUNS),
         expand(OF_EXPERIMENTS, experiment=EXPERIMENTS, run_id=RUNS),
-        expand(OF_COMPARISONS, comparison=COMPARISONS, run_id=RUNS),
+        OF_COMPARISONS,
         FIGURES,
         f"{SHOWN}/report.html",
         REPORT,

@@ -1,20 +1,24 @@
-"""``dynvision compare``: a network's responses in time beside a recording in time."""
+"""``dynvision compare``: a network's responses beside a recording in time, or its decisions beside those of observers."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.cli.look import add_look_argument, style_from
-from dynvision.config.comparison import METHODS, ComparisonConfig
+from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, ComparisonConfig
 from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
 
 if TYPE_CHECKING:
-    from dynvision.recordings.compare import Comparison
+    import pandas as pd
+
+    from dynvision.inference.finished_run import FinishedRun
     from dynvision.visualization.style import Style
 
 # Options that are keys of a comparison, by key.
@@ -29,22 +33,35 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "value": {"type": float, "metavar": "X", "help": "value of the experiment's parameter to compare"},
     "n_units": {"type": int, "metavar": "N", "help": "units of each layer, drawn at random (default: all)"},
     "bin_ms": {"type": float, "metavar": "MS", "help": "average both in bins of time (default: none)"},
+    "images": {
+        "metavar": "KIND",
+        "help": "images in the data are named by index, path, name or stem (default: index)",
+    },
+    "decision": {"metavar": "RULE", "help": f"behaviour: {', '.join(DECISIONS)} (default: confidence)"},
+    "bound": {
+        "type": float,
+        "metavar": "X",
+        "help": "behaviour: bound of the decision (default: that of the rule)",
+    },
     "n_permutations": {"type": int, "metavar": "N", "help": "shuffles of the images (default: 200)"},
     "seed": {"type": int, "help": "of the units, folds and shuffles (default: 0)"},
 }
-TABLES = ("scores.parquet", "lags.csv")
+COMPARED_BY = (
+    "method", "distance", "score", "layers", "areas", "pairs", "value", "bin_ms", "n_permutations", "seed",
+)  # fmt: skip
 FORMER = {"n_units": "--units", "n_permutations": "--permutations"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
-        "Compare a network's responses with a recording at every pair of times. The network's are the units of an "
-        "experiment with save_responses: unit; the recording has the same images. Times are in ms from stimulus onset. "
+        "Compare a network's responses with a recording at every pair of times, or its decisions with those of observers "
+        "(--method behaviour, a CSV with image, response, rt_ms, observer). The responses are the units of an experiment "
+        "with save_responses: unit; the recording has the same images. Times are in ms from stimulus onset. "
         "Written: scores.parquet (layer, area, model_ms, brain_ms, score, noise ceiling, significance), lags.csv (by how "
         "much the recording follows each layer), a map of each layer and area, and courses with their ceilings."
     )
-    parser.add_argument("run", help="a run's id, or a file units.parquet")
+    parser.add_argument("run", help="a run's id, or a file units.parquet (of behaviour: performance.parquet)")
     for name, options in OPTIONS.items():
         about = options.get("help") or str(ComparisonConfig.model_fields[name].description)
         flags = [f"--{name.replace('_', '-')}", *([FORMER[name]] if name in FORMER else [])]
@@ -82,6 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.runs.made_from import (
         COMPARED,
         file_hash,
+        files_of,
         identity_of,
         look_identity,
         made_from,
@@ -92,69 +110,166 @@ def run(arguments: argparse.Namespace) -> None:
 
     config = _settings(arguments)
     style = style_from(arguments)
-    run_id, units = _units(arguments, config.experiment)
+    table = "performance.parquet" if config.method == BEHAVIOUR else "units.parquet"
+    run_id, path = _table(arguments, config.experiment, table)
     if not Path(config.data).exists():
         raise InputError(f"there is no recording {config.data}")
     folder = arguments.output or ResultPaths(arguments.results).comparison(
         arguments.name or Path(config.data).stem, run_id
     )
-    responses = (
-        identity_of(units.with_name("responses.json")) or (units.exists() and file_hash(units)) or None
-    )
+    responses = identity_of(path.with_name("responses.json")) or (file_hash(path) if path.exists() else None)
     look = look_identity(style.config, style.scorecard)
     inputs = of_comparison(config, recording_identity(Path(config.data)), responses, look)
     kept = (read_record(folder / COMPARED) or {}).get("made_from", {})
-    if {**kept, "look": look} == inputs and all((folder / name).exists() for name in TABLES):
-        found = _read(folder)
+    tables = [folder / name for name in files_of(config) if not name.endswith((".png", ".svg"))]
+    again = {**kept, "look": look} != inputs or not all(map(Path.exists, tables))
+    if not again:
         print(f"{run_id}: was compared already; scores are kept, figures are drawn again")
-    else:
-        found = _compared(units, config)
+    make = _behaviour if config.method == BEHAVIOUR else _responses
+    # What fails before the result is whole leaves what was there.
+    written = make(config, path, folder if not again else None, arguments)
     with made_from(folder / COMPARED, inputs) as facts:
         facts["comparison"] = config.model_dump(mode="json")
-        _write(found, config, folder, style)
-    print(found.lags.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
+        _write(written, folder, style)
+    print(written.summary.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
     print(f"tables and figures are in {folder}")
 
 
-def _units(arguments: argparse.Namespace, experiment: str) -> tuple[str, Path]:
-    """The run's id, and the file of its units."""
+@dataclass(frozen=True)
+class _Found:
+    """Tables by file name, figures by name (table, caption, what draws it), and the table that is printed."""
+
+    tables: dict[str, pd.DataFrame]
+    figures: dict[str, tuple[pd.DataFrame, str, Callable[..., Any]]]
+    summary: pd.DataFrame
+
+
+def _table(arguments: argparse.Namespace, experiment: str, name: str) -> tuple[str, Path]:
+    """The run's id, and the file of its units or guesses."""
     if arguments.run.endswith(".parquet"):
         return Path(arguments.run).resolve().parent.name, Path(arguments.run)
     paths = ResultPaths(arguments.results)
     run_id = arguments.run
     if not paths.experiment(experiment, run_id).is_dir() and (arguments.results / "runs").is_dir():
-        from dynvision.inference.finished_run import find_run
-
-        run_id = find_run(arguments.run, arguments.results, needs_data=False).config.run_id
-    return run_id, paths.experiment(experiment, run_id) / "units.parquet"
+        run_id = _run(arguments).config.run_id
+    return run_id, paths.experiment(experiment, run_id) / name
 
 
-def _compared(units: Path, config: ComparisonConfig) -> Comparison:
-    from dynvision.recordings import compare, open_responses, read_recording
+def _run(arguments: argparse.Namespace) -> FinishedRun:
+    from dynvision.inference.finished_run import find_run
 
-    brain = read_recording(config.data)
-    model = open_responses(units, "", config.layers or None, config.n_units or None, config.seed)
-    keys = (
-        "method",
-        "distance",
-        "score",
-        "layers",
-        "areas",
-        "pairs",
-        "value",
-        "bin_ms",
-        "n_permutations",
-        "seed",
+    return find_run(arguments.run, arguments.results, needs_data=False)
+
+
+def _image_names(config: ComparisonConfig, arguments: argparse.Namespace) -> Callable[[int], str] | None:
+    """What names an image by its index; None where the index itself does."""
+    if config.images == "index":
+        return None
+    from dynvision.data.sources import open_source
+    from dynvision.data.sources.files import FileSource
+
+    images = _run(arguments).config.data.images
+    source = open_source(images)
+    if not isinstance(getattr(source, "_source", source), FileSource):
+        raise InputError(
+            f"images={config.images}: the images of {images.name} are not files; use images: index"
+        )
+    shorten: dict[str, Callable[[str], str]] = {
+        "path": str,
+        "name": lambda path: Path(path).name,
+        "stem": lambda path: Path(path).stem,
+    }
+    return lambda index: shorten[config.images](source.image_name(int(index)))
+
+
+def _named_classes(made: pd.DataFrame, trials: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
+    """Decisions with the names of classes, where observers gave names and not indices."""
+    if trials["response"].str.fullmatch(r"-?\d+").all():
+        return made
+    from dynvision.data.manifest import read_manifest
+
+    names = dict(enumerate(read_manifest(_run(arguments).data).class_names))
+    return made.assign(
+        label=made["label"].map(names), response=made["response"].map(names).fillna("no guess")
     )
-    return compare(model, brain, **{name: getattr(config, name) for name in keys})
 
 
-def _read(folder: Path) -> Comparison:
+def _responses(
+    config: ComparisonConfig, path: Path, kept: Path | None, arguments: argparse.Namespace
+) -> _Found:
+    """A network's units beside a recording; the tables in ``kept`` are read instead where it is given."""
     import pandas as pd
 
+    from dynvision.recordings import compare, open_responses, read_recording
     from dynvision.recordings.compare import Comparison
+    from dynvision.runs.made_from import OF_RECORDING
+    from dynvision.visualization.time_maps import (
+        courses_caption,
+        courses_figure,
+        time_maps_caption,
+        time_maps_figure,
+    )
 
-    return Comparison(pd.read_parquet(folder / TABLES[0]), pd.read_csv(folder / TABLES[1]))
+    scores, lags = OF_RECORDING
+    if kept is not None:
+        found = Comparison(pd.read_parquet(kept / scores), pd.read_csv(kept / lags))
+    else:
+        brain = read_recording(config.data)
+        model = open_responses(path, "", config.layers or None, config.n_units or None, config.seed)
+        names = _image_names(config, arguments)
+        if names is not None:
+            model = model.assign_coords(image=("presentation", [names(i) for i in model["image"].values]))
+        found = compare(model, brain, **{name: getattr(config, name) for name in COMPARED_BY})
+    maps = found.scores.merge(found.lags[["layer", "area", "lag_ms"]], on=["layer", "area"], sort=False)
+    maps, courses = (table.assign(method=config.method) for table in (maps, found.courses()))
+    figures = {
+        "time_maps": (maps, time_maps_caption(maps), time_maps_figure),
+        "courses": (courses, courses_caption(courses), courses_figure),
+    }
+    return _Found({scores: found.scores, lags: found.lags}, figures, found.lags)
+
+
+def _behaviour(
+    config: ComparisonConfig, path: Path, kept: Path | None, arguments: argparse.Namespace
+) -> _Found:
+    """A network's decisions beside trials of observers, likewise."""
+    import pandas as pd
+
+    from dynvision.recordings.behaviour import (
+        compare_behaviour,
+        join_decisions,
+        network_decisions,
+        read_trials,
+        speed_accuracy,
+    )
+    from dynvision.runs.made_from import OF_BEHAVIOUR
+    from dynvision.visualization.behaviour import behaviour_caption, behaviour_figure
+
+    if kept is not None:
+        measures, decisions, curves = (pd.read_csv(kept / name) for name in OF_BEHAVIOUR)
+    else:
+        if not path.exists():
+            raise InputError(f"there are no decisions in {path}; run the experiment, and name it here")
+        made = network_decisions(pd.read_parquet(path), config.decision, config.bound)
+        names = _image_names(config, arguments)
+        if names is not None:
+            made = made.assign(image=[names(int(i)) for i in made["image"]])
+        trials = read_trials(config.data)
+        made = _named_classes(made, trials, arguments)
+        measures = compare_behaviour(made, trials, config.value, seed=config.seed)
+        network, human = join_decisions(made, trials, config.value)
+        by_image = human.groupby(["image", "condition"], as_index=False).agg(
+            observers_correct=("correct", "mean"),
+            observers_rt_ms=("rt_ms", "mean"),
+            n_trials=("correct", "size"),
+        )
+        decisions = network.merge(by_image, on=["image", "condition"])
+        curves = pd.concat(
+            [speed_accuracy(side).assign(of=of) for of, side in (("network", network), ("observers", human))]
+        )
+    drawn = pd.concat([measures.assign(panel="measures"), curves.assign(panel="speed_accuracy")])
+    figures = {BEHAVIOUR: (drawn, behaviour_caption(drawn), behaviour_figure)}
+    return _Found(dict(zip(OF_BEHAVIOUR, (measures, decisions, curves), strict=True)), figures, measures)
 
 
 def _settings(arguments: argparse.Namespace) -> ComparisonConfig:
@@ -172,9 +287,8 @@ def _settings(arguments: argparse.Namespace) -> ComparisonConfig:
     if config.pairs != "scorecard":
         return config
     from dynvision.config.workflow import load_workflow_config
-    from dynvision.inference.finished_run import find_run
 
-    model = find_run(arguments.run, arguments.results, needs_data=False).config.model.name
+    model = _run(arguments).config.model.name
     return config.committed(model, load_workflow_config(arguments.config_dir).scorecard)
 
 
@@ -185,26 +299,17 @@ def _json(text: str, option: str) -> Any:
         raise InputError(f"{option} is not valid JSON: {error}") from None
 
 
-def _write(found: Comparison, config: ComparisonConfig, folder: Path, style: Style) -> None:
+def _write(found: _Found, folder: Path, style: Style) -> None:
     from dynvision.analysis import write_table
     from dynvision.files import write_text
     from dynvision.visualization.save import Drawn, save_figure
-    from dynvision.visualization.time_maps import (
-        courses_caption,
-        courses_figure,
-        time_maps_caption,
-        time_maps_figure,
-    )
 
-    write_table(found.scores, folder / TABLES[0])
-    write_text(folder / TABLES[1], found.lags.to_csv(index=False))
-    lags = found.lags[["layer", "area", "lag_ms"]]
-    maps = found.scores.merge(lags, on=["layer", "area"], sort=False).assign(method=config.method)
-    courses = found.courses().assign(method=config.method)
-    for name, table, draw, describe in (
-        ("time_maps", maps, time_maps_figure, time_maps_caption),
-        ("courses", courses, courses_figure, courses_caption),
-    ):
+    for name, table in found.tables.items():
+        if name.endswith(".parquet"):
+            write_table(table, folder / name)
+        else:
+            write_text(folder / name, table.to_csv(index=False))
+    for name, (table, caption, draw) in found.figures.items():
         with style.context():
             figure = draw(table, style)
-        save_figure(Drawn(name, figure, table, describe(table)), folder, style)
+        save_figure(Drawn(name, figure, table, caption), folder, style)

@@ -1,4 +1,4 @@
-"""What a network is compared with: recordings in time, by name in ``comparisons``.
+"""What a network is compared with: recordings in time and trials of observers, by name in ``comparisons``.
 
     comparisons:
       ecog:
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from dynvision.config.measures import ScorecardConfig
 from dynvision.config.section import OneOf, Section, key
@@ -26,6 +26,13 @@ METHODS: dict[str, str] = {
     "rsa": "correlation of the dissimilarities between images",
     "encoding": "correlation of the recording and its prediction by ridge regression, on images that were left out",
     "cka": "linear centred kernel alignment",
+    "behaviour": "decisions of the network and of human observers, image by image",
+}
+# When a network decides: the bound by default, the column of the table of guesses that reaches it, and that of the answer.
+DECISIONS: dict[str, tuple[float, str, str]] = {
+    "confidence": (0.5, "confidence", "guess"),
+    "entropy": (1.0, "entropy_bits", "guess"),
+    "accumulation": (20.0, "evidence_ms", "evidence_guess"),
 }
 # What computes them; imported when it is looked up, so that planning imports nothing of it.
 DISTANCES: Registry[Any] = Registry("distance", key="distance")
@@ -38,18 +45,27 @@ for _name, _place in {
     "cosine": "plain_unit",
 }.items():
     SCORES.add(_name, f"dynvision.recordings.similarity:{_place}")
-ALL, SCORECARD = "all", "scorecard"
+ALL, SCORECARD, BEHAVIOUR = "all", "scorecard", "behaviour"
+FEWEST_PERMUTATIONS = 20
+ONLY_OF_BEHAVIOUR = ("decision", "bound")
+NOT_OF_BEHAVIOUR = (
+    "distance", "score", "layers", "areas", "pairs", "n_units", "bin_ms", "n_permutations",
+)  # fmt: skip
 
-Method = Literal["rsa", "encoding", "cka"]
+Method = Literal["rsa", "encoding", "cka", "behaviour"]
 Pairs = Literal["all", "scorecard"] | dict[str, tuple[str, ...]]
 
 
 class ComparisonConfig(Section):
     """One comparison of a network's responses with a recording, at every pair of times."""
 
-    experiment: str = key(..., "experiment whose units are compared; its block has save_responses: unit")
+    experiment: str = key(
+        ..., "experiment that is compared; its block has save_responses: unit, except for behaviour"
+    )
     data: str = key(
-        ..., "recording: *.nc, *.zarr, *.npz, *.csv, or a folder of BIDS derivatives", min_length=1
+        ...,
+        "recording: *.nc, *.zarr, *.npz, *.csv, or a folder of BIDS derivatives; of behaviour a *.csv of trials",
+        min_length=1,
     )
     method: Method = key("rsa", "; ".join(f"{name}: {about}" for name, about in METHODS.items()))
     distance: Annotated[str, OneOf(DISTANCES)] = key(
@@ -72,7 +88,18 @@ class ComparisonConfig(Section):
     n_permutations: int = key(
         200, "shuffles of the images for the inference over clusters; 0 does without", ge=0
     )
-    seed: int = key(0, "of units, folds and shuffles", ge=0)
+    seed: int = key(0, "of units, folds, shuffles and halves", ge=0)
+    images: Literal["index", "path", "name", "stem"] = key(
+        "index",
+        "what names an image in data: its index in the data set, or of image files the path below their folder, the name, "
+        "or the name without its ending",
+    )
+    decision: Literal["confidence", "entropy", "accumulation"] = key(
+        "confidence", "when the network decides, for behaviour"
+    )
+    bound: float | None = key(
+        None, "of the decision: a probability (.5), bits (1) or ms of certainty (20); null takes these"
+    )
 
     @field_validator("layers", "areas", mode="before")
     @classmethod
@@ -98,6 +125,13 @@ class ComparisonConfig(Section):
             )
         return value
 
+    @model_validator(mode="after")
+    def _keys_belong_to_the_method(self) -> ComparisonConfig:
+        for name in NOT_OF_BEHAVIOUR if self.method == BEHAVIOUR else ONLY_OF_BEHAVIOUR:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise InputError(f"{name} means nothing for method: {self.method}; remove it")
+        return self
+
     def committed(self, model: str, scorecard: ScorecardConfig) -> ComparisonConfig:
         """Return the comparison with its pairs written out, where they are those of the scorecard.
 
@@ -116,6 +150,3 @@ class ComparisonConfig(Section):
                 f"pairs={SCORECARD}: scorecard.areas and scorecard.models have no layer of {model}"
             )
         return self.model_copy(update={"pairs": areas})
-
-
-FEWEST_PERMUTATIONS = 20

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from dynvision import plugins
-from dynvision.config.comparison import ComparisonConfig
+from dynvision.config.comparison import BEHAVIOUR, ComparisonConfig
 from dynvision.config.data import DATASETS, DataConfig, dataset_facts
 from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.experiment import ExperimentConfig
@@ -253,7 +253,11 @@ class WorkflowConfig(Section):
             if not known:
                 where = f"comparisons.{name}.experiment"
                 raise unknown_name("experiment", comparison.experiment, self.experiments, key=where)
-            if self._selected(comparison.experiment).save_responses == "none":
+            units = (
+                comparison.method == BEHAVIOUR
+                or self._selected(comparison.experiment).save_responses == "unit"
+            )
+            if not units:
                 raise InputError(
                     f"comparisons.{name} needs the units of experiments.{comparison.experiment}, which keeps none; set "
                     f"experiments.{comparison.experiment}.save_responses: unit"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynvision.recordings.behaviour import compare_behaviour, read_trials
+from dynvision.recordings.behaviour import compare_behaviour, network_decisions, read_trials
 from dynvision.recordings.bids import read_bids_derivatives
 from dynvision.recordings.compare import compare
 from dynvision.recordings.data import read_recording
@@ -22,6 +22,7 @@ __all__ = [
     "compare_behaviour",
     "extract_responses",
     "labelled_responses",
+    "network_decisions",
     "open_responses",
     "read_bids_derivatives",
     "read_recording",

@@ -2,16 +2,28 @@
 
 A file of trials has the columns image, condition, response, rt_ms and observer, and label where the right answer is known.
 
-| measure            | of network and observers                                                                     |
-|--------------------|----------------------------------------------------------------------------------------------|
-| accuracy           | fraction correct, by condition                                                                |
-| image_accuracy     | Spearman correlation over images: fraction of observers correct, confidence in the label       |
-| image_rt           | Spearman correlation over images of mean reaction times, of correct trials                    |
-| confusion          | Pearson correlation of off-diagonal confusion rates                                            |
-| ceiling            | the same between each observer and the mean of the others                                     |
+| measure         | of network and observers                                                                            |
+|-----------------|-----------------------------------------------------------------------------------------------------|
+| accuracy        | fraction correct; its ceiling is the range over observers                                           |
+| image_accuracy  | Spearman correlation over images: probability of the label, fraction of observers who are correct   |
+| image_rt        | Spearman correlation over images of reaction times, of correct trials, standardized by observer     |
+| confusion       | Pearson correlation of confusion rates off the diagonal                                             |
+| speed_accuracy  | Spearman correlation over trials of reaction time and being correct; range over observers           |
 
-Source: Rajalingham et al. (2018), J Neurosci 38:7255 (image-level consistency); Spoerer et al. (2020), PLoS Comput Biol
-16:e1008215 (reaction times).
+The three correlations are means over random halves of the observers, so that their ceiling is that of the score: the lower
+bound is the correlation of the two halves, the upper one that of a half with all observers.
+
+**Decisions** of a network: the first time at which a bound is reached, and the guess at that time; where it never is, the
+last guess, without a time.
+
+| rule         | reached when                                                                     | bound by default |
+|--------------|----------------------------------------------------------------------------------|------------------|
+| confidence   | the most probable class has this probability                                     | .5               |
+| entropy      | the entropy of the class probabilities is no larger, in bits                     | 1                |
+| accumulation | the accumulated probability of one class is this, in ms (Rafiei et al. 2024)     | 20               |
+
+Source: Rajalingham et al. (2018), J Neurosci 38:7255 (image-level consistency, halves); Spoerer et al. (2020), PLoS Comput
+Biol 16:e1008215 (reaction times); Geirhos et al. (2018), NeurIPS (confusions).
 """
 
 from __future__ import annotations
@@ -22,10 +34,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError
+from dynvision.config.comparison import DECISIONS
+from dynvision.errors import InputError, unknown_name
 
 TRIAL_COLUMNS = ("image", "condition", "response", "rt_ms", "observer")
 DECISION_COLUMNS = ("image", "condition", "label", "response", "rt_ms", "confidence")
+ROUNDING = 1e-3  # of values that are stored in single precision
+N_SPLITS = 20
+FEWEST_IMAGES = 3  # of a correlation
 
 
 def read_trials(path: str | Path) -> pd.DataFrame:
@@ -34,11 +50,10 @@ def read_trials(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing or damaged, lacks a column, or has times that are not positive numbers.
     """
+    names = ("image", "response", "observer", "condition", "label")
     try:
-        table = pd.read_csv(
-            path, dtype={"image": str, "response": str, "observer": str, "condition": str, "label": str}
-        )
-    except FileNotFoundError:
+        table = pd.read_csv(path, dtype=dict.fromkeys(names, str))
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"there is no file of trials {path}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
@@ -49,6 +64,10 @@ def read_trials(path: str | Path) -> pd.DataFrame:
         raise InputError(
             f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
         )
+    for name in ("image", "response", "observer"):
+        if table[name].isna().any():
+            row = int(np.flatnonzero(table[name].isna())[0])
+            raise InputError(f"{path}: {name} is empty in row {row + 2}; fill it or remove the row")
     times = pd.to_numeric(table["rt_ms"], errors="coerce")
     wrong = table["rt_ms"].notna() & ~(times > 0)
     if wrong.any():
@@ -57,39 +76,114 @@ def read_trials(path: str | Path) -> pd.DataFrame:
     return table.assign(rt_ms=times)
 
 
-def compare_behaviour(decisions: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+def network_decisions(
+    performance: pd.DataFrame, rule: str = "confidence", bound: float | None = None
+) -> pd.DataFrame:
+    """Return a network's decisions from its guesses over time.
+
+    Args:
+        performance: the table ``performance.parquet`` of one run and experiment.
+        rule: ``confidence``, ``entropy`` or ``accumulation``.
+        bound: of the rule; None takes its default.
+
+    Returns:
+        A row for each image and value of the parameter, with the columns `DECISION_COLUMNS`; ``condition`` is the value,
+        and ``rt_ms`` not-a-number where the bound is never reached.
+
+    Raises:
+        InputError: an unknown rule, or a table without its column.
+    """
+    if rule not in DECISIONS:
+        raise unknown_name("decision", rule, DECISIONS, key="decision")
+    default, column, guess = DECISIONS[rule]
+    for name in (column, guess):
+        if name not in performance:
+            raise InputError(f"the table of guesses has no column {name!r}; run the experiment again")
+    after = performance[performance["time_ms"] > 0].sort_values("time_ms", kind="stable")
+    limit = default if bound is None else bound
+    reached = after[column] <= limit + ROUNDING if rule == "entropy" else after[column] >= limit - ROUNDING
+    keys = ["value", "image"]
+    first = after[reached].drop_duplicates(keys, keep="first")
+    last = after.drop_duplicates(keys, keep="last").assign(time_ms=np.nan)
+    decided = pd.concat([first, last]).drop_duplicates(keys, keep="first").sort_values(keys)
+    return pd.DataFrame(
+        {
+            "image": decided["image"].astype(str),
+            "condition": decided["value"].astype(float),
+            "label": decided["label"],
+            "response": decided[guess],
+            "rt_ms": decided["time_ms"],
+            "confidence": decided["label_confidence"].astype(float),
+        }
+    ).reset_index(drop=True)
+
+
+def compare_behaviour(
+    decisions: pd.DataFrame,
+    trials: pd.DataFrame,
+    value: float | None = None,
+    n_splits: int = N_SPLITS,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Compare a network's decisions with human trials.
 
     Args:
-        decisions: one row for each image and condition: image, condition, label, response, rt_ms (not-a-number where it
-            never decided) and confidence, the probability of the label.
+        decisions: as :func:`network_decisions` gives them.
         trials: as :func:`read_trials` gives them; without a column ``label`` that of the network's images is used.
+        value: the condition that is compared, where the network or the observers have several and the other has not.
+        n_splits: random halves of the observers.
+        seed: of the halves.
 
     Returns:
-        A row for each condition and measure: condition, measure, network, observers, ceiling, n_images.
+        A row for each condition and measure: condition, measure, network, observers (the mean of their accuracies, or of
+        their speed-accuracy correlations), ceiling_low, ceiling_high, n_images, n_observers.
 
     Raises:
-        InputError: no image in common.
+        InputError: no image in common, or several conditions on one side alone.
     """
-    decisions = decisions.astype({"image": str, "condition": str, "label": str, "response": str})
-    if "label" not in trials:
-        labels = decisions[["image", "label"]].drop_duplicates("image")
-        trials = trials.merge(labels, on="image", how="inner")
-    joined = trials.merge(decisions[["image", "condition"]], on=["image", "condition"], how="inner")
+    network, human = join_decisions(decisions, trials, value)
+    rows = []
+    for condition, of_humans in human.groupby("condition", sort=False):
+        own = network[network["condition"] == condition].set_index("image")
+        n = {"n_images": own.index.nunique(), "n_observers": of_humans["observer"].nunique()}
+        for measure, found in _measures(own, of_humans, n_splits, seed).items():
+            named = dict(zip(("network", "observers", "ceiling_low", "ceiling_high"), found, strict=True))
+            rows.append({"condition": condition, "measure": measure, **named, **n})
+    return pd.DataFrame(rows)
+
+
+def join_decisions(
+    decisions: pd.DataFrame, trials: pd.DataFrame, value: float | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return decisions and trials of the images and conditions that both have, with a column ``correct``.
+
+    Raises:
+        InputError: no image in common, or several conditions on one side alone.
+    """
+    network = decisions.astype({"image": str, "label": str, "response": str})
+    human = trials.astype({"image": str, "response": str})
+    network, human = _one_condition(network, human, value)
+    if "label" not in human:
+        human = human.merge(network[["image", "label"]].drop_duplicates("image"), on="image", how="inner")
+    keys = ["image", "condition"]
+    joined = human.merge(network[keys].drop_duplicates(), on=keys, how="inner")
     if joined.empty:
         raise InputError(
             "the trials and the network have no image and condition in common; the network has "
-            f"{', '.join(decisions['image'].unique()[:3])} in {', '.join(decisions['condition'].unique()[:3])}"
+            f"{', '.join(network['image'].unique()[:3])} in {', '.join(network['condition'].unique()[:3])}, the trials "
+            f"{', '.join(human['image'].unique()[:3])} in {', '.join(human['condition'].unique()[:3])}"
         )
-    joined = joined.assign(correct=joined["response"] == joined["label"])
-    rows = []
-    for condition, human in joined.groupby("condition"):
-        keys = human["image"].unique()
-        network = decisions[(decisions["condition"] == condition) & decisions["image"].isin(keys)]
-        network = network.assign(correct=network["response"] == network["label"]).set_index("image")
-        for measure, values in _measures(network, human).items():
-            rows.append({"condition": condition, "measure": measure, **values, "n_images": len(keys)})
-    return pd.DataFrame(rows)
+    unknown = (
+        set(joined["response"]) - set(joined["label"]) - set(network["label"]) - set(network["response"])
+    )
+    if unknown == set(joined["response"]):
+        raise InputError(
+            f"no response of the observers is a class of the network: they gave {', '.join(sorted(unknown)[:3])}, and the "
+            f"network's labels are {', '.join(sorted(set(network['label']))[:3])}"
+        )
+    shown = network.merge(joined[keys].drop_duplicates(), on=keys, how="inner")
+    sides = [side.assign(correct=side["response"] == side["label"].astype(str)) for side in (shown, joined)]
+    return sides[0], sides[1]
 
 
 def speed_accuracy(trials: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
@@ -103,62 +197,125 @@ def speed_accuracy(trials: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
         correct=lambda t: t["response"].astype(str) == t["label"].astype(str)
     )
     rows = []
-    for condition, part in timed.groupby("condition"):
+    for condition, part in timed.groupby("condition", sort=False):
         bins = pd.qcut(part["rt_ms"].rank(method="first"), min(n_bins, len(part)), labels=False)
         for _, one in part.groupby(bins):
             values = {"rt_ms": one["rt_ms"].mean(), "accuracy": one["correct"].mean(), "n": len(one)}
             rows.append({"condition": condition, **values})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["condition", "rt_ms", "accuracy", "n"])
 
 
-def _measures(network: pd.DataFrame, human: pd.DataFrame) -> dict[str, dict[str, float]]:
-    by_image = human.groupby("image")["correct"].mean()
-    right = human[human["correct"]].groupby("image")["rt_ms"].mean()
-    network_right = network[network["correct"]]["rt_ms"]
-    classes = sorted({*network["label"], *human["label"]})
+def _one_condition(
+    network: pd.DataFrame, human: pd.DataFrame, value: float | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both sides with conditions as text: the same ones, or one that is called ``all``."""
+    sides = [side.assign(condition=side["condition"].map(_text)) for side in (network, human)]
+    names = ("network", "file of trials")
+    known = [list(side["condition"].unique()) for side in sides]
+    if value is not None:
+        for n, (side, conditions) in enumerate(zip(sides, known, strict=True)):
+            if len(conditions) > 1:
+                if _text(value) not in conditions:
+                    raise InputError(
+                        f"value={value:g} is none of the conditions of the {names[n]}: {', '.join(conditions)}"
+                    )
+                sides[n] = side[side["condition"] == _text(value)]
+        return sides[0].assign(condition=_text(value)), sides[1].assign(condition=_text(value))
+    if all(len(conditions) > 1 for conditions in known):
+        return sides[0], sides[1]
+    for n, conditions in enumerate(known):
+        if len(conditions) > 1:
+            raise InputError(
+                f"the {names[n]} has {len(conditions)} conditions ({', '.join(conditions)}) and the {names[1 - n]} has "
+                "not; choose one with value"
+            )
+    return sides[0].assign(condition="all"), sides[1].assign(condition="all")
+
+
+def _text(condition: object) -> str:
+    """A condition as text; a number is written in one way."""
+    try:
+        return f"{float(str(condition)):g}"
+    except ValueError:
+        return str(condition)
+
+
+def _measures(
+    network: pd.DataFrame, human: pd.DataFrame, n_splits: int, seed: int
+) -> dict[str, tuple[float, float, float, float]]:
+    """Network, observers, and the ceiling, by measure."""
+    by_observer = human.groupby("observer")
+    spread = human["rt_ms"] - by_observer["rt_ms"].transform("mean")
+    deviation = by_observer["rt_ms"].transform("std")
+    human = human.assign(speed=spread / deviation.where(deviation > 0, 1.0))
+    classes = sorted({*network["label"], *human["label"].astype(str)})
+    accuracies = by_observer["correct"].mean()
+    own_speed = _spearman(network["rt_ms"], network["correct"])
+    speeds = pd.Series([_spearman(one["rt_ms"], one["correct"]) for _, one in by_observer]).dropna()
+    none = float("nan")
+    several = len(accuracies) > 1
+    spread_of = lambda found: (found.min(), found.max()) if several and len(found) else (none, none)  # noqa: E731
+    right = network[network["correct"]]
+    consistencies: dict[str, tuple[pd.Series, Callable[[pd.DataFrame], pd.Series], Score]] = {
+        "image_accuracy": (network["confidence"], lambda t: t.groupby("image")["correct"].mean(), _spearman),
+        "image_rt": (
+            right["rt_ms"],
+            lambda t: t[t["correct"]].groupby("image")["speed"].mean(),
+            _spearman,
+        ),
+        "confusion": (_confusion(network, classes), lambda t: _confusion(t, classes), _pearson),
+    }
     return {
-        "accuracy": {
-            "network": float(network["correct"].mean()),
-            "observers": float(human["correct"].mean()),
-            "ceiling": np.nan,
+        "accuracy": (float(network["correct"].mean()), float(accuracies.mean()), *spread_of(accuracies)),
+        **{
+            name: _consistency(own, human, summary, score, n_splits, seed)
+            for name, (own, summary, score) in consistencies.items()
         },
-        "image_accuracy": {
-            "network": _spearman(network["confidence"], by_image),
-            "observers": np.nan,
-            "ceiling": _ceiling(human, lambda t: t.groupby("image")["correct"].mean(), _spearman),
-        },
-        "image_rt": {
-            "network": _spearman(network_right, right),
-            "observers": np.nan,
-            "ceiling": _ceiling(human, lambda t: t[t["correct"]].groupby("image")["rt_ms"].mean(), _spearman),
-        },
-        "confusion": {
-            "network": _pearson(_confusion(network, classes), _confusion(human, classes)),
-            "observers": np.nan,
-            "ceiling": _ceiling(human, lambda t: _confusion(t, classes), _pearson),
-        },
+        "speed_accuracy": (own_speed, float(speeds.mean()) if len(speeds) else none, *spread_of(speeds)),
     }
 
 
-def _ceiling(
+Score = Callable[[pd.Series, pd.Series], float]
+
+
+def _consistency(
+    own: pd.Series,
     human: pd.DataFrame,
     summary: Callable[[pd.DataFrame], pd.Series],
-    score: Callable[[pd.Series, pd.Series], float],
-) -> float:
-    """Mean score of each observer with the others; not-a-number for one observer."""
+    score: Score,
+    n_splits: int,
+    seed: int,
+) -> tuple[float, float, float, float]:
+    """Mean score of the network with halves of the observers, and the ceiling of the halves."""
     observers = human["observer"].unique()
+    whole = summary(human)
     if len(observers) < 2:
-        return float("nan")
-    scores = [
-        score(summary(human[human["observer"] == one]), summary(human[human["observer"] != one]))
-        for one in observers
-    ]
-    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
+        return score(own, whole), float("nan"), float("nan"), float("nan")
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(n_splits):
+        first = random.permutation(observers)[: len(observers) // 2]
+        inside = human["observer"].isin(first)
+        halves = [summary(human[inside]), summary(human[~inside])]
+        found.append(
+            (
+                np.mean([score(own, half) for half in halves]),
+                score(*halves),
+                np.mean([score(whole, half) for half in halves]),
+            )
+        )
+    network, low, high = _means(np.array(found))
+    return network, float("nan"), low, high
+
+
+def _means(found: np.ndarray) -> list[float]:
+    """Means over splits, of those that have a score."""
+    return [float(np.nanmean(column)) if np.isfinite(column).any() else float("nan") for column in found.T]
 
 
 def _confusion(trials: pd.DataFrame, classes: list[str]) -> pd.Series:
     """Rates of wrong responses by label and response, off the diagonal."""
-    counts = pd.crosstab(trials["label"], trials["response"]).reindex(
+    counts = pd.crosstab(trials["label"].astype(str), trials["response"]).reindex(
         index=classes, columns=classes, fill_value=0
     )
     rates = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
@@ -167,7 +324,7 @@ def _confusion(trials: pd.DataFrame, classes: list[str]) -> pd.Series:
 
 
 def _paired(a: pd.Series, b: pd.Series) -> pd.DataFrame:
-    return pd.concat([a.rename("a"), b.rename("b")], axis=1, join="inner").dropna()
+    return pd.concat([a.rename("a"), b.rename("b")], axis=1, join="inner").dropna().astype(float)
 
 
 def _spearman(a: pd.Series, b: pd.Series) -> float:
@@ -177,6 +334,6 @@ def _spearman(a: pd.Series, b: pd.Series) -> float:
 
 def _pearson(a: pd.Series, b: pd.Series) -> float:
     both = _paired(a, b)
-    if len(both) < 3 or both["a"].nunique() < 2 or both["b"].nunique() < 2:
+    if len(both) < FEWEST_IMAGES or both["a"].nunique() < 2 or both["b"].nunique() < 2:
         return float("nan")
     return float(np.corrcoef(both["a"], both["b"])[0, 1])

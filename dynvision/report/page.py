@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dynvision.analysis import read_experiment
+from dynvision.config.comparison import BEHAVIOUR
 from dynvision.config.run import read_run_config
 from dynvision.config.visualization import SWEEP_FIGURES, VisualizationConfig
 from dynvision.files import write_text
@@ -24,6 +25,7 @@ from dynvision.report.plates import (
 from dynvision.report.provenance import code_state, report_date, run_time_tables, software_versions
 from dynvision.report.results import CONFIG, Compared, Measured, Results, read_results
 from dynvision.report.tables import (
+    behaviour_table,
     condition_table,
     lag_table,
     measure_tables,
@@ -32,6 +34,7 @@ from dynvision.report.tables import (
     run_table,
     summary_table,
 )
+from dynvision.runs.made_from import TIME_FIGURES
 from dynvision.trained import CORTICAL, SHIPPED_FIGURES, shipped_runs
 from dynvision.visualization.comparison import MOST_TOGETHER
 from dynvision.visualization.names import swept_label
@@ -159,7 +162,8 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
 
 
 def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
-    """The runs beside a recording: lags of all, maps and courses of the first run of each condition that is told of."""
+    """The runs beside a recording or observers: a table of all, figures of the first run of each condition told of."""
+    is_behaviour = compared.config.method == BEHAVIOUR
     told = set(_told(results)) or set(results.comparison.labels[:1])
     conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
     plates = [
@@ -170,14 +174,15 @@ def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
             compared.folders[condition.run_ids[0]],
             results.paths.root,
             f"comparison-{n}-{condition.run_ids[0]}",
+            (BEHAVIOUR,) if is_behaviour else TIME_FIGURES,
         )
     ]
     return Chapter(
         f"comparison-{n}",
-        f"Beside a recording: {results.names.name(compared.name)}",
+        f"Beside {'observers' if is_behaviour else 'a recording'}: {results.names.name(compared.name)}",
         (prose.comparison(compared, results.names),),
         plates=tuple(plates),
-        tables=(lag_table(results, compared),),
+        tables=((behaviour_table if is_behaviour else lag_table)(results, compared),),
     )
 
 

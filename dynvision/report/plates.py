@@ -63,9 +63,9 @@ def scorecard_plates(root: Path, run_ids: Sequence[str]) -> list[Plate]:
     ]
 
 
-def comparison_plates(folder: Path, root: Path, chapter: str) -> list[Plate]:
-    """The figures of a comparison of a run with a recording."""
-    return [figure_plate(folder, root, f"{chapter}-{name}", name) for name in ("time_maps", "courses")]
+def comparison_plates(folder: Path, root: Path, chapter: str, figures: Sequence[str]) -> list[Plate]:
+    """The figures of a comparison of a run with a recording or with observers."""
+    return [figure_plate(folder, root, f"{chapter}-{name}", name) for name in figures]
 
 
 def figure_plate(folder: Path, root: Path, identity: str, name: str) -> Plate:

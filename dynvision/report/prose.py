@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
+from dynvision.config.comparison import BEHAVIOUR, DECISIONS
 from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.experiment import PARAMETER_UNITS
 from dynvision.config.sweep import MODEL_ALIASES
@@ -73,6 +74,16 @@ def what_was_run(results: Results) -> list[str]:
 def comparison(compared: Compared, names: Names) -> str:
     """What was compared with a recording, and how."""
     config = compared.config
+    if config.method == BEHAVIOUR:
+        default, column, _ = DECISIONS[config.decision]
+        bound = default if config.bound is None else config.bound
+        at = "" if config.value is None else f" at the value {config.value:g}"
+        return (
+            f"Decisions in the experiment {names.name(config.experiment)}{at} beside the trials of "
+            f"{Path(config.data).name}, image by image. The network decides at the first time at which "
+            f"{names.name(column)} reaches {number(bound)}; "
+            "where it never does, its last guess counts, without a time."
+        )
     how = {
         "rsa": f"representational similarity ({config.distance} distances, scored by {config.score})",
         "encoding": "cross-validated ridge regression from units to channels",

@@ -18,13 +18,13 @@ from dynvision.analysis import (
     read_summary,
     read_training,
 )
-from dynvision.config.comparison import ComparisonConfig
+from dynvision.config.comparison import BEHAVIOUR, ComparisonConfig
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.config.section import validate
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
-from dynvision.runs.made_from import COMPARED, read_record
+from dynvision.runs.made_from import COMPARED, OF_BEHAVIOUR, OF_RECORDING, read_record
 from dynvision.visualization.comparison import Comparison, compare
 from dynvision.visualization.names import Names
 
@@ -52,11 +52,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Compared:
-    """A comparison of the runs with a recording: its settings, its lags and scores by run, and its folder by run."""
+    """A comparison of the runs: its settings, its table by run (lags, or measures of behaviour), and its folders."""
 
     name: str
     config: ComparisonConfig
-    lags: pd.DataFrame
+    table: pd.DataFrame
     folders: dict[str, Path]
 
 
@@ -120,27 +120,36 @@ def read_results(
 
 
 def _read_compared(paths: ResultPaths, name: str, runs: Sequence[Run]) -> Compared:
-    """A comparison of all runs, the lags with the noise ceiling at the time of the best score."""
+    """A comparison of all runs."""
     folders = {run.config.run_id: paths.comparison(name, run.config.run_id) for run in runs}
-    lags, config = [], None
+    tables, config = [], None
     for run_id, folder in folders.items():
-        record = read_record(folder / COMPARED)
+        record = read_record(folder / COMPARED) or {}
+        if "comparison" in record:
+            config = validate(ComparisonConfig, record["comparison"], f"comparisons.{name}")
         try:
-            table, scores = pd.read_csv(folder / "lags.csv"), pd.read_parquet(folder / "scores.parquet")
+            table = _compared_table(folder, config)
         except (OSError, ValueError):  # those of pandas and pyarrow are such
-            record = None
-        if record is None or "comparison" not in record:
             raise InputError(
                 f"{folder} holds no whole comparison; compare {run_id} again with dynvision compare"
-            )
-        config = validate(ComparisonConfig, record["comparison"], f"comparisons.{name}")
-        ceilings = scores[["layer", "area", "brain_ms", "ceiling_low", "ceiling_high"]].drop_duplicates()
-        ceilings = ceilings.rename(columns={"brain_ms": "best_brain_ms"})
-        joined = table.merge(ceilings, on=["layer", "area", "best_brain_ms"], how="left", sort=False)
-        lags.append(joined.assign(run_id=run_id))
+            ) from None
+        tables.append(table.assign(run_id=run_id))
     if config is None:
         raise InputError(f"comparison {name}: no run is reported")
-    return Compared(name, config, pd.concat(lags, ignore_index=True), folders)
+    return Compared(name, config, pd.concat(tables, ignore_index=True), folders)
+
+
+def _compared_table(folder: Path, config: ComparisonConfig | None) -> pd.DataFrame:
+    """Measures of behaviour; or lags, with the noise ceiling at the time of the best score."""
+    if config is None:
+        raise ValueError
+    if config.method == BEHAVIOUR:
+        return pd.read_csv(folder / OF_BEHAVIOUR[0])
+    scores, lags = OF_RECORDING
+    ceilings = pd.read_parquet(folder / scores)[["layer", "area", "brain_ms", "ceiling_low", "ceiling_high"]]
+    ceilings = ceilings.drop_duplicates().rename(columns={"brain_ms": "best_brain_ms"})
+    keys = ["layer", "area", "best_brain_ms"]
+    return pd.read_csv(folder / lags).merge(ceilings, on=keys, how="left", sort=False)
 
 
 def _read_run(paths: ResultPaths, run_id: str) -> Run:

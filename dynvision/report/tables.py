@@ -180,7 +180,7 @@ def lag_table(results: Results, compared: Compared) -> Table:
     """The lags and best scores of a comparison with a recording, a row for each run, layer and area."""
     several = len(results.runs) > 1
     rows = []
-    for _, found in compared.lags.iterrows():
+    for _, found in compared.table.iterrows():
         head = [Cell(found["run_id"])] if several else []
         ceiling = [number(found[f"ceiling_{end}"]) for end in ("low", "high")]
         note = "" if set(ceiling) == {NOT_A_NUMBER} else f"ceiling {span(*ceiling)}"
@@ -202,6 +202,39 @@ def lag_table(results: Results, compared: Compared) -> Table:
     return Table(
         "By how much the recording follows the network, and the best score of all pairs of times, with the noise ceiling "
         "at that time. A layer without a cluster above chance has no lag.",
+        tuple(columns),
+        tuple(columns.values()),
+        tuple(rows),
+    )
+
+
+def behaviour_table(results: Results, compared: Compared) -> Table:
+    """The measures of a comparison with observers, a row for each run, condition and measure."""
+    several = len(results.runs) > 1
+    conditions = compared.table["condition"].nunique() > 1
+    rows = []
+    for _, found in compared.table.iterrows():
+        head = [Cell(found["run_id"])] if several else []
+        head += [Cell(str(found["condition"]))] if conditions else []
+        ceiling = [number(found[f"ceiling_{end}"]) for end in ("low", "high")]
+        numbers = [Cell(number(found[name]), key=float(found[name])) for name in ("network", "observers")]
+        rows.append(
+            (
+                *head,
+                Cell(str(found["measure"]).replace("_", " ")),
+                *numbers,
+                Cell(span(*ceiling), key=float(found["ceiling_high"])),
+                _count(int(found["n_images"])),
+                _count(int(found["n_observers"])),
+            )
+        )
+    columns = ({"run": False} if several else {}) | ({"condition": False} if conditions else {})
+    columns |= {"measure": False, "network": True, "mean observer": True, "ceiling": True}
+    columns |= {"images": True, "observers": True}
+    return Table(
+        "The network beside observers. Accuracies are fractions, the others are correlations: over images of accuracy and "
+        "of reaction time, of confusion rates, and over trials of reaction time and being right. Ceilings are of halves of "
+        "the observers; of accuracy and speed-accuracy they are the range over observers.",
         tuple(columns),
         tuple(columns.values()),
         tuple(rows),

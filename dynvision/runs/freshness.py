@@ -21,10 +21,6 @@ from dynvision.runs import made_from as made
 from dynvision.runs.image_folder import has_changed
 from dynvision.runs.plan import WorkflowPlan
 
-# What a comparison with a recording writes beside its record.
-OF_COMPARISON = ("scores.parquet", "lags.csv") + tuple(
-    f"{figure}.{suffix}" for figure in ("time_maps", "courses") for suffix in ("png", "svg", "csv")
-)
 DYNAMICS_TABLES = ("spectrum", "timescales", "autocorrelation", "trajectories", "unrolling")
 FORMATS = ("png", "svg", "csv")
 
@@ -173,7 +169,7 @@ class Freshness:
             of_run = responses[comparison.experiment][run_id]
             inputs = made.of_comparison(comparison, recording, of_run, self.look_now) if of_run else None
             folder = self.paths.comparison(name, run_id)
-            results = (folder / file for file in OF_COMPARISON)
+            results = (folder / file for file in made.files_of(comparison))
             found[run_id] = self._check(folder / made.COMPARED, inputs, *results)
         return found
 

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.comparison import DISTANCES, SCORES, ComparisonConfig
+from dynvision.config.comparison import BEHAVIOUR, DISTANCES, SCORES, ComparisonConfig
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.identity import plugins_of_experiment, source_hash
@@ -36,6 +36,8 @@ CONVERTED = "converted.json"
 TRAINED, WEIGHTS, RESPONSES, METRICS = "trained.json", "weights.json", "responses.json", "metrics.json"
 DYNAMICS, SCORECARD, FIGURES, REPORT = "dynamics.json", "scorecard.json", "figures.json", "report.json"
 COMPARED = "comparison.json"
+OF_RECORDING, TIME_FIGURES = ("scores.parquet", "lags.csv"), ("time_maps", "courses")
+OF_BEHAVIOUR = ("measures.csv", "decisions.csv", "speed_accuracy.csv")
 OF_TRAINING = ("model.safetensors", "training.csv", "test.json")  # what a training writes beside its record
 MOST_READ = 256 * 2**20  # bytes of a folder that are read to know it
 # What an experiment measures, and what is drawn of it first, is not shown to a network.
@@ -202,6 +204,13 @@ def of_report(
         "look": look,
         **compared,
     }
+
+
+def files_of(comparison: ComparisonConfig) -> tuple[str, ...]:
+    """Return the names of the files that a comparison writes beside its record: its tables, then its figures."""
+    tables = OF_BEHAVIOUR if comparison.method == BEHAVIOUR else OF_RECORDING
+    figures = (BEHAVIOUR,) if comparison.method == BEHAVIOUR else TIME_FIGURES
+    return (*tables, *(f"{figure}.{suffix}" for figure in figures for suffix in ("png", "svg", "csv")))
 
 
 def of_comparison(

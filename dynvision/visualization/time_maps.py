@@ -71,7 +71,7 @@ def time_maps_figure(table: pd.DataFrame, style: Style) -> Figure:
     figure.supylabel("time of the network (ms)", fontsize=7.5)
     bar = figure.colorbar(ScalarMappable(norm, MAP), ax=panels, shrink=0.8)
     bar.set_label(LABELS[str(table["method"].iloc[0])])
-    return _laid_out(figure)
+    return fixed_layout(figure)
 
 
 def draw_courses(axes: Axes, table: pd.DataFrame, colours: dict[str, str], style: Style) -> None:
@@ -126,11 +126,11 @@ def courses_figure(table: pd.DataFrame, style: Style) -> Figure:
         axes.set_xlabel("time of the recording (ms)")
         axes.legend(title="layer (lag)", loc="best", handlelength=1.2)
     panels[0].set_ylabel(LABELS[str(table["method"].iloc[0])])
-    return _laid_out(figure)
+    return fixed_layout(figure)
 
 
-def _laid_out(figure: Figure) -> Figure:
-    """The figure with its layout fixed, so that its outline is known before it is saved."""
+def fixed_layout(figure: Figure) -> Figure:
+    """Return a figure with its layout fixed, so that its outline is known before it is saved."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure

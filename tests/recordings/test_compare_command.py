@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dynvision.cli import main
+from dynvision.config import to_yaml
+from dynvision.data.conversion import convert_dataset
 from dynvision.recordings import labelled_responses, open_responses, to_netcdf
+from dynvision.runs import run_config
 from tests.recordings.made import write_units
 
 SHAPES = {"V1": (3, 3, 3), "IT": (8, 2, 2)}
@@ -74,3 +79,83 @@ def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
     assert not (laboratory / "results" / "comparisons").exists()
+
+
+@pytest.fixture
+def observed(tmp_path: Path) -> list[str]:
+    """Guesses of a run on images of a folder, and observers who named them, by their files."""
+    images = tmp_path / "animals"
+    config = run_config("DyRCNNx2", {}, f"folder:{images}", {"resolution": 8}, {"epochs": 1}, 1)
+    files = []
+    for label, name in enumerate(("cat", "dog")):
+        (images / name).mkdir(parents=True)
+        for number in range(10):
+            Image.fromarray(np.full((8, 8), 20 * number, np.uint8)).save(
+                images / name / f"{name}{number}.png"
+            )
+            files.append((f"{name}{number}", label))
+    results = tmp_path / "results"
+    run, data = results / "runs" / config.run_id, results / "data" / config.data_id
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(to_yaml(config))
+    (run / "model.safetensors").touch()
+    convert_dataset(config.data.images, data, "memory")
+    folder = results / "experiments" / "contrast" / config.run_id
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    hard = random.uniform(0, 1, len(files))
+    guesses = [
+        {
+            "value": 1.0, "image": image, "label": label, "time_ms": float(time),
+            "guess": label if hard[image] < 0.7 else 1 - label, "confidence": min(1.0, time / (20 + 60 * hard[image])),
+            "label_confidence": 1 - hard[image],
+        }
+        for image, (_, label) in enumerate(files)
+        for time in range(0, 80, 2)
+    ]  # fmt: skip
+    pd.DataFrame(guesses).to_parquet(folder / "performance.parquet")
+    trials = [
+        {
+            "image": stem, "observer": f"o{observer}", "rt_ms": 300 + 200 * hard[image] + random.normal(0, 10),
+            "response": ("cat", "dog")[label if random.uniform() > 0.6 * hard[image] else 1 - label],
+        }
+        for image, (stem, label) in enumerate(files)
+        for observer in range(6)
+    ]  # fmt: skip
+    pd.DataFrame(trials).to_csv(tmp_path / "trials.csv", index=False)
+    arguments = ["compare", config.run_id, "--experiment", "contrast", "--data", str(tmp_path / "trials.csv")]
+    return [*arguments, "--results", str(results), "--method", "behaviour"]
+
+
+def test_decisions_are_compared_with_those_of_observers(
+    observed: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(observed) == 2
+    assert "no image and condition in common; the network has 0, 1, 2" in capsys.readouterr().err.replace(
+        "10", "2"
+    )
+    assert main([*observed, "--images", "stem"]) == 0
+    (folder,) = (tmp_path / "results" / "comparisons" / "trials").iterdir()
+    measures = pd.read_csv(folder / "measures.csv").set_index("measure")
+    assert measures.loc["image_rt", "network"] > 0.9 and measures.loc["image_accuracy", "network"] > 0.3
+    assert (measures["n_images"] == 20).all() and (measures["n_observers"] == 6).all()
+    decisions = pd.read_csv(folder / "decisions.csv")
+    assert decisions["label"].tolist() == ["cat"] * 10 + ["dog"] * 10 and (decisions["n_trials"] == 6).all()
+    assert (folder / "behaviour.png").stat().st_size > 10_000
+    assert main([*observed, "--images", "stem"]) == 0
+    assert "scores are kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--layers", "V1"], "layers means nothing for method: behaviour"),
+        (["--decision", "confidant"], "did you mean 'confidence'"),
+        (["--images", "file"], "'file' .key images.; allowed: index, name, path, stem"),
+    ],
+)
+def test_a_wrong_comparison_with_observers_is_one_sentence(
+    observed: list[str], change: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*observed, *change]) == 2
+    assert re.search(sentence, capsys.readouterr().err)

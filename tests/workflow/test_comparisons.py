@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def plan(**values: object) -> object:
         ({"n_permutations": 5}, "n_permutations=5 is too few"),
         ({"data": "nowhere.nc"}, "comparisons.ecog.data: there is no recording nowhere.nc"),
         ({"bin_ms": -1}, "comparisons.ecog.bin_ms=-1"),
+        ({"method": "behaviour", "n_units": 5}, "n_units means nothing for method: behaviour"),
+        ({"decision": "entropy"}, "decision means nothing for method: rsa"),
     ],
 )
 def test_a_wrong_block_is_one_sentence_before_anything_runs(
@@ -69,6 +72,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workflow
     (run_id,) = workflow.runs
     units = workflow.results / "experiments" / "contrast" / run_id / "units.parquet"
     write_recording(units, workflow.root / "ecog.csv")
+    write_trials(units.with_name("performance.parquet"), workflow.root / "trials.csv")
     outcome = workflow.snakemake(**ASKED, **WITH)
     assert outcome.status == 0, outcome.said
     assert "compare_ecog" in outcome.said and "experiment" not in outcome.said.partition("Job stats")[2][:200]
@@ -76,8 +80,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workflow
 
 
 WITH = {
-    "comparisons": "{ecog: {experiment: contrast, data: ecog.csv, distance: euclidean, n_permutations: 20, n_units: 40, "
-    "pairs: {layer2: LOTC, layer1: LOTC}}}"
+    "comparisons": "{people: {experiment: contrast, method: behaviour, data: trials.csv}, ecog: {experiment: contrast, "
+    "data: ecog.csv, distance: euclidean, n_permutations: 20, n_units: 40, pairs: {layer2: LOTC, layer1: LOTC}}}"
 }
 
 
@@ -94,6 +98,14 @@ def write_recording(units: Path, path: Path, lag_ms: float = 4.0) -> None:
     table.to_csv(path, index=False)
 
 
+def write_trials(performance: Path, path: Path) -> None:
+    """Two observers who name the classes, as the labels are."""
+    shown = pd.read_parquet(performance, columns=["image", "label"]).drop_duplicates()
+    names = "digit " + shown["label"].astype(str)
+    trials = [shown.assign(response=names, rt_ms=400 + shown["image"], observer=o) for o in ("a", "b")]
+    pd.concat(trials).drop(columns="label").to_csv(path, index=False)
+
+
 def test_a_comparison_is_made_and_reported(compared: Workflow) -> None:
     (run_id,) = compared.runs
     folder = compared.results / "comparisons" / "ecog" / run_id
@@ -105,7 +117,14 @@ def test_a_comparison_is_made_and_reported(compared: Workflow) -> None:
             assert (folder / f"{figure}.{suffix}").stat().st_size > 500
     page = (compared.results / "report.html").read_text()
     assert "Beside a recording: ecog" in page and "beside ecog.csv" in page
-    assert f'id="comparison-1-{run_id}-time_maps"' in page and f'id="comparison-1-{run_id}-courses"' in page
+    assert "Beside observers: people" in page and f'id="comparison-1-{run_id}-behaviour"' in page
+    measures = pd.read_csv(folder.parents[1] / "people" / run_id / "measures.csv").set_index("measure")
+    test = json.loads((compared.results / "runs" / run_id / "test.json").read_text())
+    assert (
+        measures.loc["accuracy", "observers"] == 1
+        and measures.loc["accuracy", "n_images"] == test["n_images"]
+    )
+    assert f'id="comparison-2-{run_id}-time_maps"' in page and f'id="comparison-2-{run_id}-courses"' in page
 
 
 def test_what_changes_a_comparison_makes_it_again_and_nothing_else(compared: Workflow) -> None:

@@ -140,7 +140,7 @@ for NAME, COMPARISON in PLAN.comparisons.items():
         output:
             [
                 update(f"{RESULTS}/comparisons/{NAME}/{{run_id}}/{file}")
-                for file in (*OF_COMPARISON, made_from.COMPARED)
+                for file in (*made_from.files_of(COMPARISON), made_from.COMPARED)
             ],
         log:
             f"{RESULTS}/logs/compare/{NAME}/{{run_id}}.log",

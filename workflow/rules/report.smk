@@ -8,7 +8,7 @@ rule report:
             *expand(OF_TRAININGS, run_id=RUNS),
             *expand(f"{RESULTS}/experiments/{{experiment}}/config.yaml", experiment=EXPERIMENTS),
             *expand(OF_EXPERIMENTS, experiment=EXPERIMENTS, run_id=RUNS),
-            *expand(OF_COMPARISONS, comparison=COMPARISONS, run_id=RUNS),
+            *OF_COMPARISONS,
             *FIGURES,
         ),
         visualization=known(REPORT, VISUALIZATION),
