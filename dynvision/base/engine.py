@@ -130,7 +130,7 @@ class _Block:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
                 self._keep(plan, self._steps(plan, piece) if plan.step else piece)
-        output = self._heard(plan.heard, plan.delay, self.first, self.end, plan.learned_delay)
+        output = self._heard(plan.heard, plan.delay, self.first, self.end, plan.interpolated)
         for operation in plan.output:
             output = self._folded(plan, operation, output, self.first, self.end)
         return output
@@ -141,7 +141,7 @@ class _Block:
         """One operation on the steps from ``first`` to ``end``, with time folded into the batch."""
         module: Any = operation.module
         if operation.kind == "connect":
-            h = self._heard(self.outputs[module.source], module.delay_steps, first, end, module)
+            h = self._heard(self.outputs[module.source], operation.delay, first, end, operation.interpolated)
             if operation.hooked:
                 return _each_step(module, x, h, first, end)
             transform = self.padding.transform(module) if self.padding else module.transform
@@ -153,11 +153,10 @@ class _Block:
                     f"layer {plan.name} has hooks and is called as a whole, so that its conv and recurrent signals "
                     "cannot be observed; remove the hooks, or the observer or loss of these signals"
                 )
-            return _each_step(
-                module, x, self._heard(plan.name, module.delay_steps, first, end, module), first, end
-            )
+            h = self._heard(plan.name, operation.delay, first, end, operation.interpolated)
+            return _each_step(module, x, h, first, end)
         if operation.kind == "recur":
-            h = self._heard(plan.name, module.delay_steps, first, end, module)
+            h = self._heard(plan.name, operation.delay, first, end, operation.interpolated)
             if h is None:
                 return x
             h = self._apply(plan, operation, module.recurrent_signal, h)
@@ -316,7 +315,7 @@ class _Block:
         return result.values
 
     def _heard(
-        self, source: str, delay: int, first: int, end: int, learned: Delayed | None = None
+        self, source: str, delay: int, first: int, end: int, interpolated: Delayed | None = None
     ) -> Frames | None:
         """What is heard from a layer after ``delay`` steps, at the steps from ``first`` to ``end``.
 
@@ -324,9 +323,9 @@ class _Block:
         """
         heard = self._trace(source).between(first - delay, end - delay)
         heard = heard and heard.shifted(delay)
-        if learned is None or not learned.interpolated:
+        if interpolated is None:
             return heard
-        fraction = learned.fraction()
+        fraction = interpolated.fraction(delay)
         older = self._heard(source, delay + 1, first, end)
         return merge_frames(
             heard and heard.apply(lambda r: (1 - fraction) * r),

@@ -7,7 +7,7 @@ For a layer ``V1`` the operation ``nonlin`` is the module ``nonlin_V1``, else ``
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from torch import nn
@@ -18,7 +18,7 @@ from dynvision.model_components.connection import Connection
 from dynvision.model_components.recurrence import RecurrentConnection
 from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
 from dynvision.model_components.solvers import Solver
-from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, ZeroStart
+from dynvision.model_components.timing import Clocked, Delayed, StatefulOperation, TimedOperation, ZeroStart
 
 if TYPE_CHECKING:
     from dynvision.base.lesion import Gain
@@ -43,13 +43,30 @@ NEED_TIME = (Connection, RecurrentConnection, Solver, StatefulOperation, TimedOp
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of one layer: its name, what the engine does with it, the module, whether that has hooks, its gain."""
+    """One operation of one layer.
+
+    Attributes:
+        name: it.
+        kind: what the engine does with it.
+        module: the module.
+        hooked: whether that has hooks.
+        gain: of a lesioned connection.
+        delay: of a connection, in steps.
+        interpolated: the module, where its learned delay lies between ``delay`` and the step after it.
+    """
 
     name: str
     kind: Kind
     module: nn.Module
     hooked: bool = False
-    gain: Gain | None = None  # of a lesioned connection
+    gain: Gain | None = None
+    delay: int = 0
+    interpolated: Delayed | None = None
+
+    @property
+    def reach(self) -> int:
+        """Steps back to the oldest activity that is heard."""
+        return self.delay + (self.interpolated is not None)
 
 
 def resolve_operations(
@@ -113,6 +130,15 @@ def resolve_operations(
                 )
             found.append(Operation(name, "apply", module, listened))
     return found
+
+
+def with_delay(operation: Operation | str) -> Operation | str:
+    """An operation with the delay that its module has now."""
+    if isinstance(operation, str) or operation.kind not in ("connect", "recur", "call"):
+        return operation
+    module = operation.module
+    assert isinstance(module, Delayed)
+    return replace(operation, delay=module.delay_steps, interpolated=module if module.interpolated else None)
 
 
 def temporal_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:

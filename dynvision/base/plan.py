@@ -25,7 +25,7 @@ from dynvision.base.frames import Frames, ModelState
 from dynvision.base.hooks import hooked_modules
 from dynvision.base.inputs import Origin
 from dynvision.base.lesion import Gain, with_lesion
-from dynvision.base.operations import Operation, is_backward, resolve_operations
+from dynvision.base.operations import Operation, is_backward, resolve_operations, with_delay
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.elementwise import Bias
@@ -51,7 +51,7 @@ class LayerPlan:
     lateral_delay: int | None
     drive_history: int
     gain: Gain | None = None  # of a lesioned feedforward connection to it
-    learned_delay: Delayed | None = None  # of its output
+    interpolated: Delayed | None = None  # the delay of its output, where it lies between two steps
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -86,7 +86,14 @@ class Plan:
                 layer.name,
                 tuple(
                     tuple(
-                        (operation.name, operation.kind, id(operation.module), operation.gain)
+                        (
+                            operation.name,
+                            operation.kind,
+                            id(operation.module),
+                            operation.gain,
+                            operation.delay,
+                            operation.interpolated is not None,
+                        )
                         for operation in part
                     )
                     for part in (layer.block, layer.lateral, layer.step, layer.after, layer.output)
@@ -95,6 +102,7 @@ class Plan:
                 layer.start,
                 layer.delay,
                 layer.gain,
+                layer.interpolated is not None,
             )
             for layer in self.layers
         )
@@ -138,7 +146,8 @@ def make_plan(
     scaled: str | None = None
     if lesion is not None:
         resolved, scaled = with_lesion(model, resolved, *lesion)
-    for layer, found in resolved.items():
+    for layer, operations_of_layer in resolved.items():
+        found = [with_delay(operation) for operation in operations_of_layer]
         start = arrival
         for operation in found:
             if isinstance(operation, Operation) and operation.kind == "connect":
@@ -148,25 +157,25 @@ def make_plan(
                     raise unknown_name(
                         "source layer", connection.source, names, key=f"{operation.name}_{layer}"
                     )
-                horizon[connection.source] = max(horizon[connection.source], connection.reach)
+                horizon[connection.source] = max(horizon[connection.source], operation.reach)
                 if is_backward(model, connection, layer):
-                    if connection.delay_steps < 1:
+                    if operation.delay < 1:
                         raise InputError(
                             f"{operation.name}_{layer} hears a later layer and needs a delay of at least dt"
                         )
-                    longest = min(longest or connection.delay_steps, connection.delay_steps)
+                    longest = min(longest or operation.delay, operation.delay)
                 else:
-                    start = min(start, starts[connection.source] + connection.delay_steps)
+                    start = min(start, starts[connection.source] + operation.delay)
         if any(isinstance(operation, Operation) and operation.kind == "begin" for operation in found):
             start = 0
         learned = (learned_delays or {}).get(layer)
         delay = feedforward_delays[layer] if learned is None else learned.delay_steps
         planned = _split(layer, _commute_additive(found), start, delay)
-        horizon[layer] = max(
-            [horizon[layer], delay if learned is None else learned.reach, *_lateral_reach(planned)]
-        )
+        interpolated = learned if learned is not None and learned.interpolated else None
+        lateral = [operation.reach for operation in planned.lateral if operation.kind in ("recur", "call")]
+        horizon[layer] = max([horizon[layer], delay + (interpolated is not None), *lateral])
         gain = lesion[1] if lesion is not None and layer == scaled else None
-        layers.append(replace(planned, gain=gain, learned_delay=learned))
+        layers.append(replace(planned, gain=gain, interpolated=interpolated))
         starts[layer] = start
         arrival = start + delay
     for planned in layers:
@@ -194,11 +203,6 @@ def frame_plan(model: nn.Module, layer: str, delay: int) -> Plan:
     )
     kept = max(1, delay)
     return Plan((one,), {layer: kept}, None, kept + 1, {layer: layer}, hooked=hooked)
-
-
-def _lateral_reach(layer: LayerPlan) -> list[int]:
-    """How far back a layer hears itself, in steps."""
-    return [o.module.reach for o in layer.lateral if o.kind in ("recur", "call")]  # type: ignore[misc]
 
 
 def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
@@ -258,7 +262,7 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
         raise InputError(
             f"layer {layer}: a normalisation of the output must come after 'tstep' in layer_operations"
         )
-    lateral_delays = [o.module.delay_steps for o in before if o.kind in ("recur", "call")]
+    lateral_delays = [o.delay for o in before if o.kind in ("recur", "call")]
     solvers = [o.module for o in before if isinstance(o.module, Solver)]
     return LayerPlan(
         name=layer,

@@ -48,7 +48,7 @@ def scan_of(plan: LayerPlan) -> Scan | None:
         return None
     recurrence = None
     if parts and parts[0].kind == "recur" and parts[0].gain is None:
-        recurrence = _plain_recurrence(parts.pop(0).module)
+        recurrence = _plain_recurrence(parts.pop(0))
         if recurrence is None:
             return None
     rectified: Rectified = "none"
@@ -139,18 +139,19 @@ def _is_rectification(operation: Operation) -> bool:
     return type(operation.module) is nn.ReLU
 
 
-def _plain_recurrence(module: Any) -> Recurrence | None:
+def _plain_recurrence(operation: Operation) -> Recurrence | None:
     """An additive recurrence by one convolution into the drive; None for any other."""
+    module: Any = operation.module
     conv = module.recurrence
     plain = isinstance(conv, nn.Conv2d) and type(conv).forward is nn.Conv2d.forward
     if (
         not plain
-        or module.interpolated
+        or operation.interpolated is not None
         or module.recurrence_target != "output"
         or module.recurrence_merge != "additive"
     ):
         return None
-    return Recurrence.of(conv, module.delay_steps)
+    return Recurrence.of(conv, operation.delay)
 
 
 def runs_steps_at_once(z: Tensor) -> bool:

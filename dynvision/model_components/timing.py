@@ -131,15 +131,10 @@ class Delayed(Clocked):
         steps = math.floor(float(self.learned_delay.detach()) / self.dt + 0.5)
         return max(steps, int(self.shortest_delay_is_dt))
 
-    @property
-    def reach(self) -> int:
-        """Steps back to the oldest activity that is heard."""
-        return self.delay_steps + self.interpolated
-
-    def fraction(self) -> Tensor:
-        """f, of an interpolated delay."""
+    def fraction(self, steps: int) -> Tensor:
+        """f of an interpolated delay whose k is ``steps``, from the parameter without a look at its value."""
         assert self.learned_delay is not None
-        return self.learned_delay / self.dt - self.delay_steps
+        return self.learned_delay / self.dt - steps
 
     @torch.no_grad()
     def keep_in_range(self) -> None:

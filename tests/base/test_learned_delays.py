@@ -78,7 +78,7 @@ def test_the_gradient_of_a_delay_is_that_of_finite_differences() -> None:
                 parameter.copy_(start)
         # Of a delay on the grid the gradient is that towards the longer one.
         if abs(float(start) / 2 - round(float(start) / 2)) < 1e-6:
-            values[1], expected = float(model(video).square().sum()), 1e-5
+            values[1], expected = float(model(video).detach().square().sum()), 1e-5
         else:
             expected = 2e-5
         assert float(parameter.grad) == pytest.approx(
@@ -132,6 +132,23 @@ def test_a_delay_is_learned_by_layer_and_connection_and_is_in_the_checkpoint() -
         for name in ("delay_V1", "delay_V2", "delay_V4", "delay_IT", "addskip_V4", "addskip_IT")
     ]
     assert isinstance(model.delay_V1, FeedforwardDelay) and isinstance(model.addskip_V4, Skip)
+
+
+def test_another_delay_is_another_key_of_a_graph() -> None:
+    """A captured trial holds the steps, and the part between them is read from the parameter at every replay."""
+    model = build(Small, **FULL, train=LEARNED)
+    keys = [model.plan().key]
+    for word, value in (
+        ("addskip", 4.4),
+        ("addskip", 5.9),
+        ("addskip", 6.1),
+        ("addfeedback", 7.0),
+        ("V2", 6.0),
+    ):
+        set_delays(model, **{word: value})
+        keys.append(model.plan().key)
+    assert keys[1] == keys[2] and len(set(keys)) == len(keys) - 1
+    assert model.eval().plan().key not in keys
 
 
 @pytest.mark.parametrize(

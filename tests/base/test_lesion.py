@@ -95,7 +95,7 @@ def test_the_window_is_in_ms_from_stimulus_onset() -> None:
 
     def observe(layer: str, frames: Any) -> None:
         if layer == "B":
-            heard.update({frames.first + k: float(step) for k, step in enumerate(frames.steps())})
+            heard.update({frames.first + k: float(step.detach()) for k, step in enumerate(frames.steps())})
 
     model(torch.ones(1, 1, 1, 1), observer=observe)
     # A is 1 from step 0 on, and B hears it from step 2 on; steps 3, 4 and 5 are [6, 12) ms.

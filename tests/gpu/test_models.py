@@ -54,6 +54,13 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "normalization by a layer": {"divisive_normalization": True, "normalization_pool": "layer"},
     "unit bias": {"unit_bias": "spatial"},
     "learned numbers": {"train": ["tau.channel"]},
+    "learned delays": {
+        "train": ["t_skip", "t_recurrence", "t_feedforward"],
+        "t_skip": 2.0,
+        "t_feedforward": 2.0,
+    },
+    "lesion": {"lesion": "V2->V2", "lesion_gain": 0.3, "t_lesion_start": 4.0},
+    "synaptic depression": {"synaptic_depression": 0.1},
     "drive": {"nonlinearity_position": "drive"},
     "segments": {"checkpoint_segments": 2},
     "truncated gradient": {"truncated_bptt_timesteps": 2},
