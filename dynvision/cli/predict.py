@@ -76,8 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: the run has not been trained, or, without ``--keep-going``, an image cannot be answered.
     """
     from dynvision.inference import InferenceConfig, RunModel
+    from dynvision.inference.predictor import run_path
 
-    folder = run_folder(arguments.run, arguments.results)
+    folder = run_path(arguments.run, arguments.results)
     output = arguments.output
     if output is not None and output.suffix not in (".csv", ".json"):
         raise InputError(f"--output {output} must end in .csv or .json")
@@ -125,15 +126,6 @@ def _print(rows: list[dict[str, Any]], form: str) -> None:
         decision = "-" if row["decision_ms"] is None else f"{row['decision_ms']:g}"
         table.append((row["image"], row["class"] or "-", probability, decision))
     print_table(table, right=(2, 3))
-
-
-def run_folder(given: str, results: Path) -> Path:
-    """The folder of a run: the one that is named, or that of an id among the results."""
-    if (Path(given) / "config.yaml").is_file():
-        return Path(given)
-    from dynvision.inference.finished_run import find_run
-
-    return find_run(given, results, needs_data=False).weights.parent
 
 
 def _write(images: list[Path], answers: list[Any], output: Path) -> None:

@@ -21,6 +21,8 @@ from dynvision.base.observers import shifted
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.finished_run import find_run
+from dynvision.inference.hub import KIND as HUB
+from dynvision.inference.hub import pull
 from dynvision.inference.inputs import Film, is_film
 from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
 from dynvision.inference.run_model import CONFIG, RunModel
@@ -42,8 +44,9 @@ def load(
     """A trained network that answers.
 
     Args:
-        source: a run: its folder, its ``model.safetensors``, its id or the beginning of it, or a network that ships
-            trained; or another network as ``source:name``, e.g. ``torchvision:resnet18``.
+        source: a run: its folder, its ``model.safetensors``, its id or the beginning of it, a network that ships trained,
+            or ``hub:user/name`` of the Hugging Face hub; or another network as ``source:name``, e.g.
+            ``torchvision:resnet18``.
         device: auto, cpu or cuda.
         data: folder of the run's data; only weights that do not say how their images are shown need it.
         decision_threshold: probability of one class at which the network has decided.
@@ -81,13 +84,28 @@ def load_run(
     results: str | Path = "results",
 ) -> Predictor:
     """A run that answers; arguments and errors as of :func:`load`, of a run alone."""
-    path = Path(source)
-    if not (path / CONFIG).is_file() and path.suffix != ".safetensors":
-        path = find_run(str(source), Path(results), needs_data=False).weights
+    path = run_path(source, results)
     predictor = Predictor(config, data, decision_threshold)
     predictor.load_model(path)
     predictor.optimize_for_inference()
     return predictor
+
+
+def run_path(source: str | Path, results: str | Path = "results") -> Path:
+    """Return the folder of a run or its weights, whichever says what it is; a run of the hub is pulled.
+
+    Args:
+        source: a run, as :func:`load` takes it.
+        results: folder in which runs are looked for by their id.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    kind, _, name = str(source).partition(":")
+    path = pull(name) if kind == HUB and name else Path(source)
+    if (path / CONFIG).is_file() or path.suffix == ".safetensors":
+        return path
+    return find_run(str(source), Path(results), needs_data=False).weights.parent
 
 
 class Predictor(RunModel):

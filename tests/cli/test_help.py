@@ -20,6 +20,7 @@ UNITS = {
     "predict": ("ms", "px"),
     "serve": ("ms", "s"),
     "export": ("ms",),
+    "share": ("ms",),
     "dynamics": ("ms",),
     "scorecard": ("ms",),
     "plot": ("ms", "a.u."),

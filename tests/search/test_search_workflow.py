@@ -35,7 +35,7 @@ def test_a_search_is_killed_resumed_and_its_runs_are_ordinary(tmp_path: Path, di
     run_folders = workflow.results / "runs"
     with open(tmp_path / "said", "w") as said:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=said, stderr=said)
-        wait_for(lambda: any(run_folders.glob("*/training.csv")), process.pid)
+        wait_for(lambda: any(run_folders.glob("*/checkpoints/last.ckpt")), process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
     (run,) = (path.name for path in run_folders.iterdir())

@@ -1,0 +1,238 @@
+"""A trained run as one folder for a colleague, and its model card.
+
+    model.safetensors, config.yaml    the network; ``dynvision.load(FOLDER)`` answers images with it
+    config.json                       what it is in a few words, for programs that look for this name
+    README.md                         the model card: data, accuracy, scorecard, how to use and cite it
+    test.json, scorecard.csv          what is known of it, where it is
+    trial.*, step.*, about.json       programs for ``torch.export`` and ONNX, which need no DynVision
+
+The folder is read back and answers as the run does before its card is written: a folder without a card is not finished.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import dynvision
+from dynvision.config.yaml_text import to_yaml
+from dynvision.errors import InputError
+from dynvision.files import atomic_path, write_text
+from dynvision.inference.config import InferenceConfig
+from dynvision.inference.export import PARTS, SUFFIXES, Exported, export_run
+from dynvision.inference.predictor import Predictor, load_run
+
+CARD, WEIGHTS, CONFIG = "README.md", "model.safetensors", "config.yaml"
+TITLE = "DynVision: recurrent convolutional networks with cortical time constants and delays"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A folder that was written.
+
+    Attributes:
+        folder: the folder.
+        programs: programs that give the network's outputs.
+        left_out: why others are not there, a sentence each.
+    """
+
+    folder: Path
+    programs: tuple[Exported, ...]
+    left_out: tuple[str, ...]
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a folder was written to its end by :func:`export_folder`."""
+    return all((folder / name).is_file() for name in (CARD, CONFIG, WEIGHTS, "config.json"))
+
+
+def export_folder(
+    predictor: Predictor,
+    weights: Path,
+    folder: Path,
+    scorecard: Path | None = None,
+    license: str = "",
+    forms: Sequence[str] = tuple(SUFFIXES),
+) -> Shared:
+    """Write the folder of a run.
+
+    Args:
+        predictor: the run, loaded on the CPU.
+        weights: its ``model.safetensors``; ``test.json`` is taken from beside it.
+        folder: receives everything; files of an earlier export are replaced.
+        scorecard: its ``scorecard.csv``, where there is one.
+        license: of the weights, e.g. ``mit``; empty says nothing of it.
+        forms: kinds of programs.
+
+    Raises:
+        InputError: the folder is that of the run itself, or does not answer as the run does.
+    """
+    if folder.absolute() == weights.parent.absolute():
+        raise InputError(f"{folder} is the folder of the run; choose another one with --output")
+    (folder / CARD).unlink(missing_ok=True)
+    _copy(weights, folder / WEIGHTS)
+    write_text(folder / CONFIG, to_yaml(predictor.run))
+    tested = _test_of(weights)
+    write_text(folder / "config.json", json.dumps(_in_short(predictor), indent=2, ensure_ascii=False) + "\n")
+    if tested:
+        _copy(weights.parent / "test.json", folder / "test.json")
+    if scorecard is not None:
+        _copy(scorecard, folder / "scorecard.csv")
+    programs, left_out = [], []
+    for form in forms:
+        for part in PARTS:
+            try:
+                programs.append(export_run(predictor, folder, form, part))
+            except InputError as error:
+                left_out.append(str(error))
+    _check_answers(predictor, folder)
+    card = model_card(predictor, tested, scorecard, programs, license, folder.name)
+    write_text(folder / CARD, card)
+    return Shared(folder, tuple(programs), tuple(left_out))
+
+
+def model_card(
+    predictor: Predictor,
+    tested: dict[str, Any],
+    scorecard: Path | None,
+    programs: Sequence[Exported],
+    license: str,
+    name: str,
+) -> str:
+    """Return the model card: Markdown with a head in YAML, as the Hugging Face hub reads it.
+
+    Args:
+        predictor: the run.
+        tested: its ``test.json``; empty if it was not tested.
+        scorecard: its ``scorecard.csv``, if there is one.
+        programs: those in the folder.
+        license: of the weights; may be empty.
+        name: of the folder, as a user will write it.
+    """
+    run, images = predictor.run, predictor._loaded_images()
+    dataset = images.source.removeprefix("folder:").rstrip("/").rpartition("/")[2] or images.source
+    head: dict[str, Any] = {
+        **({"license": license} if license else {}),
+        "library_name": "dynvision",
+        "pipeline_tag": "image-classification",
+        "tags": ["dynvision", "recurrent", "neuroscience", run.model.name],
+        "datasets": [dataset],
+    }
+    if tested:
+        metric = {"type": "accuracy", "name": "test accuracy", "value": tested["test_accuracy"]}
+        task = {"type": "image-classification"}
+        of = {"type": dataset, "name": dataset, "split": "test"}
+        head["model-index"] = [
+            {"name": run.run_id, "results": [{"task": task, "dataset": of, "metrics": [metric]}]}
+        ]
+    channels, height, width = images.input_shape
+    lines = [
+        "---",
+        to_yaml(head).rstrip(),
+        "---",
+        f"# {run.run_id}",
+        "",
+        f"{run.model.name}, a recurrent convolutional network in time, with steps of {run.model.args['dt']:g} ms, trained "
+        f"on {dataset} with seed {run.seed}. All settings are in `{CONFIG}`.",
+        "",
+        "## Data",
+        "",
+        f"{images.n_classes} classes, {width} x {height} px, {channels} channels: {_listed(images.class_names)}.",
+        "",
+        "## Accuracy",
+        "",
+        _accuracy(tested),
+        *([f"\n{scorecard_sentence(scorecard)} The whole table is `scorecard.csv`."] if scorecard else []),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import dynvision",
+        "",
+        f'network = dynvision.load("{name}")  # the path of this folder',
+        'answer = network.predict("image.png")',
+        "print(answer.class_name, answer.decision_ms)",
+        "```",
+        "",
+        *_programs(programs),
+        "It knows the images that it was trained on, and says nothing reliable about others.",
+        "",
+        "## Cite",
+        "",
+        f"The DynVision developers. *{TITLE}*. Version {dynvision.__version__}. Run {run.run_id}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def scorecard_sentence(path: Path) -> str:
+    """Return a sentence about the signs and times in a scorecard."""
+    card = pd.read_csv(path)
+    signs = card[card["kind"] == "sign"]
+    times = card.loc[card["unit"] == "ms", "distance"].dropna()
+    text = f"Scorecard: {(signs['verdict'] == 'yes').sum()} of {len(signs)} sign tests as in cortex"
+    if len(times):
+        text += f"; times differ by {times.median():.2f} octaves in the median ({len(times)} times)"
+    return text + "."
+
+
+def _accuracy(tested: dict[str, Any]) -> str:
+    if not tested:
+        return "It was not tested."
+    return f"{100 * tested['test_accuracy']:.1f} % of {tested['n_images']} test images."
+
+
+def _programs(programs: Sequence[Exported]) -> list[str]:
+    if not programs:
+        return []
+    names = ", ".join(f"`{made.path.name}`" for made in programs)
+    return [
+        f"Without DynVision: {names} are programs for torch.export and ONNX. They take normalised images; `about.json` "
+        "says how to normalise, when outputs come and what the classes are called. A step takes and returns the state, "
+        "which begins as `start.safetensors`.",
+        "",
+    ]
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _in_short(predictor: Predictor) -> dict[str, Any]:
+    images = predictor._loaded_images()
+    return {
+        "library_name": "dynvision",
+        "dynvision": dynvision.__version__,
+        "model_type": predictor.run.model.name,
+        "run_id": predictor.run.run_id,
+        "input_shape": list(images.input_shape),
+        "class_names": list(images.class_names),
+    }
+
+
+def _test_of(weights: Path) -> dict[str, Any]:
+    path = weights.parent / "test.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _check_answers(predictor: Predictor, folder: Path) -> None:
+    """Read the folder back, and compare its answer to an image with that of the run."""
+    again = load_run(folder, InferenceConfig(device={"device_type": "cpu"}))
+    channels, height, width = predictor._loaded_images().input_shape
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    one, other = (np.asarray(network.predict(image).probabilities) for network in (predictor, again))
+    if one.shape != other.shape or not np.array_equal(one, other):
+        raise InputError(f"{folder} does not answer as {predictor.run.run_id} does; its card is not written")
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
