@@ -23,7 +23,7 @@ from dynvision.files import remove_abandoned
 from dynvision.former_names import ChangedMeaning, warn_in_one_line
 from dynvision.plugins import VARIABLE as PLUGINS
 from dynvision.resources import Requests, commands_folder, config_folder
-from dynvision.runs.forecast import forecast, forecast_text, planned_jobs
+from dynvision.runs.forecast import print_forecast
 from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
 
 min_version("9.0")
@@ -145,17 +145,8 @@ rule all:
         "all done"
 
 
-def print_forecast():
-    """Print what the planned jobs will need, as the last of a dry run."""
-    if workflow.dryrun and workflow._dag is not None:
-        jobs = planned_jobs(workflow.dag.needrun_jobs(exclude_finished=False))
-        if jobs:
-            n_runs = len({job.wildcards["run_id"] for job in jobs if "run_id" in job.wildcards})
-            print(forecast_text(forecast(jobs, PLAN), n_runs), flush=True)
-
-
 if workflow.is_main_process:
-    atexit.register(print_forecast)
+    atexit.register(print_forecast, workflow, PLAN)
 
 
 onstart:

@@ -112,6 +112,21 @@ def planned_jobs(jobs: Iterable[Any]) -> list[Planned]:
     ]
 
 
+def print_forecast(snakemake: Any, plan: WorkflowPlan) -> None:
+    """Print what the jobs of a dry run will need; nothing after any other call, or where there is nothing to do.
+
+    Args:
+        snakemake: Snakemake's workflow, after its call.
+        plan: what it was made from.
+    """
+    if not snakemake.dryrun or snakemake._dag is None:
+        return
+    jobs = planned_jobs(snakemake.dag.needrun_jobs(exclude_finished=False))
+    if jobs:
+        n_runs = len({job.wildcards["run_id"] for job in jobs if "run_id" in job.wildcards})
+        print(forecast_text(forecast(jobs, plan), n_runs), flush=True)
+
+
 def forecast_text(rows: Sequence[Forecast], n_runs: int) -> str:
     """Return forecasts as a table, with their sums below."""
     known = [row.seconds for row in rows if row.seconds is not None]
