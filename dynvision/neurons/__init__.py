@@ -9,7 +9,7 @@ from dynvision.neurons.cell import ACTIVATIONS, BaseModule, Linear, Module, Modu
 from dynvision.neurons.cfc_cell import CfCCell, WiredCfCCell
 from dynvision.neurons.layers import LTC, CfC
 from dynvision.neurons.ltc_cell import LTCCell
-from dynvision.neurons.ltc_neuron import LTCChain, LTCNeuron
+from dynvision.neurons.ltc_neuron import LiquidNeuron, LTCChain, LTCNeuron
 from dynvision.neurons.neuron import BaseChain, BaseNeuron
 from dynvision.neurons.responses import Response, impulse_response, step_response
 from dynvision.neurons.rnn import LSTM, RNN, CTRNNCell, LSTMCell
@@ -35,6 +35,7 @@ __all__ = [
     "LTCChain",
     "LTCNeuron",
     "Linear",
+    "LiquidNeuron",
     "Module",
     "ModuleCell",
     "Parameter",

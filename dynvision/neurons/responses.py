@@ -58,9 +58,10 @@ def _steps(unit: BaseNeuron | BaseChain, duration_ms: float) -> int:
 
 def _run(unit: BaseNeuron | BaseChain, signals: list[float]) -> Response:
     at_rest = unit.at_rest()
+    at_rest.history_size = 0  # all states are kept here
     if isinstance(at_rest, BaseChain):
         silent = [0.0] * (at_rest.num_neurons - 1)
-        states = [at_rest.update([signal, *silent]).numpy() for signal in signals]
+        states = [np.asarray(at_rest.update([signal, *silent])) for signal in signals]
     else:
         states = [np.asarray(at_rest.update(signal)) for signal in signals]
     return Response(unit.dt * np.arange(1, len(signals) + 1), np.stack(states))

@@ -10,12 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+from torch import Tensor
 
 from dynvision.errors import InputError
-from dynvision.neurons import LTCChain, LTCNeuron, impulse_response, step_response
+from dynvision.neurons import LiquidNeuron, LTCChain, LTCNeuron, impulse_response, step_response
 from tests.schemes import euler_step, leak_rate
 
 CONSTANTS = {"tau": 20.0, "gleak": 0.03, "cm": 0.8}
+CONSTANTS_OF_FIVE = {"gleak": 0.03, "cm": 0.8}
 TIME_CONSTANT = 0.8 * 20.0 / (1 + 0.03 * 20.0)  # 10 ms
 GAIN = 1 / (1 + 0.03 * 20.0)  # 0.625
 
@@ -115,7 +118,7 @@ def test_a_chain_is_a_loop_over_its_neurons():
             last = copy.update(given_as)
             np.testing.assert_allclose(last, h, rtol=1e-12)
         chain.update(signals)
-    assert torch.stack(chain.state_history).shape == (15, 4)
+    assert np.stack([np.asarray(s) for s in chain.state_history]).shape == (15, 4)
     assert chain.neurons[2].history[-1] == pytest.approx(h[2])
 
 
@@ -137,6 +140,112 @@ def test_neurons_on_their_own_in_a_chain():
         states = chain.update([0.1, 0.2, 0.3, 0.4, 0.5])
         expected = [neuron.update(0.1 * (i + 1)) for i, neuron in enumerate(alone)]
         np.testing.assert_allclose(states, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [None, 0, 3])
+def test_histories_are_bounded_and_keep_no_graph(size):
+    """The memory of a long run is that of the states that were asked for."""
+    neuron, chain = LTCNeuron(0, history_size=size), LTCChain(2, history_size=size)
+    unbounded = LTCNeuron(0)
+    signal = torch.ones(2, requires_grad=True)
+    for _ in range(7):
+        state, states = neuron.update(signal), chain.update(signal)
+        unbounded.update(signal)
+    kept = 7 if size is None else size
+    assert len(neuron.history) == len(chain.state_history) == len(chain.neurons[1].history) == kept
+    for found, expected in zip(neuron.history, unbounded.history[7 - kept :], strict=True):
+        assert torch.equal(found, expected) and not found.requires_grad
+    assert not any(kept.requires_grad for kept in chain.state_history)
+    (gradient,) = torch.autograd.grad(state.sum() + states.sum(), signal)
+    assert gradient.all()  # those of the present state pass
+    other = LTCChain(2, history_size=size)
+    other.load_state(chain.save_state())
+    other.update(signal)
+    assert len(other.state_history) == (8 if size is None else size)
+    chain.history_size = 1
+    assert len(chain.state_history) == len(chain.neurons[0].history) == min(kept, 1)
+    neuron.reset()
+    neuron.update(1.0)
+    assert len(neuron.history) == (1 if size is None else min(size, 1))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: LTCNeuron(0, 5.0, 0.5, **CONSTANTS_OF_FIVE), lambda: LiquidNeuron(0, 5.0, 0.5, recurrent=0.3)],
+)
+def test_numpy_and_torch_alike(make):
+    """The same numbers in arrays of the library that the inputs are of."""
+    signals = np.random.default_rng(0).normal(size=(6, 3))
+    by_number = [make() for _ in range(3)]
+    of_numpy, of_torch = make(), make()
+    for row in signals:
+        expected = [neuron.update(float(x)) for neuron, x in zip(by_number, row, strict=True)]
+        found, other = of_numpy.update(row), of_torch.update(torch.tensor(row))
+        assert isinstance(found, np.ndarray) and isinstance(other, Tensor)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        np.testing.assert_allclose(other, expected, rtol=1e-12)
+        assert all(type(x) is float for x in expected)
+
+
+def test_a_chain_of_arrays_is_of_their_library():
+    chains = [LTCChain(2, 5.0, 0.5) for _ in range(3)]
+    first, second = np.arange(3.0), np.ones(3)
+    found = chains[0].update([first, second])
+    assert isinstance(found, np.ndarray) and found.shape == (2, 3)
+    other = chains[1].update([torch.tensor(first), torch.tensor(second)])
+    assert isinstance(other, Tensor)
+    np.testing.assert_array_equal(found, other)
+    np.testing.assert_array_equal(chains[2].update(np.stack([first, second]).astype(int)), found)
+    mixed = LTCChain(2, 5.0, 0.5).update([1.0, np.ones(3)])
+    np.testing.assert_array_equal(mixed, LTCChain(2, 5.0, 0.5).update([np.ones(3), np.ones(3)]))
+    with pytest.raises(InputError, match="give all of one library"):
+        LTCChain(2).update([np.ones(3), torch.ones(3)])
+
+
+def test_a_liquid_neuron_is_the_liquid_equation():
+    """Fused steps against an adaptive solver, and the end and the time constant of a constant input."""
+    neuron = LiquidNeuron(0, tau=8.0, dt=0.01, weight=0.4, slope=3.0, threshold=0.2, reversal=-2.0)
+    neuron.recurrent = 0.7
+
+    def rate(t, x):
+        f = 0.4 / (1 + np.exp(-3.0 * (0.9 + 0.7 * x - 0.2)))
+        return -(1 / 8.0 + f) * x + f * -2.0
+
+    exact = solve_ivp(rate, (0, 10.0), [0.0], rtol=1e-10, atol=1e-12).y[0, -1]
+    for _ in range(1000):
+        neuron.update(0.9)
+    assert neuron.state == pytest.approx(exact, rel=2e-3)
+    neuron = LiquidNeuron(0, tau=8.0, dt=0.01, weight=0.4, slope=3.0, threshold=0.2, reversal=-2.0)
+    f = 0.4 / (1 + math.exp(-3.0 * 0.7))
+    assert neuron.time_constant(0.9) == pytest.approx(8.0 / (1 + 8.0 * f))
+    states = step_response(neuron, 100.0, amplitude=0.9).states
+    end = f * -2.0 / (1 / 8.0 + f)
+    assert states[-1] == pytest.approx(end)
+    half = 0.01 * (1 + int(np.argmax(states / end > 0.5)))
+    assert half == pytest.approx(math.log(2) * neuron.time_constant(0.9), rel=0.01)
+    assert neuron.time_constant(5.0) < neuron.time_constant(0.9) < neuron.time_constant(-5.0) <= 8.0
+    saved = json.loads(json.dumps(neuron.save_state()))
+    other = LiquidNeuron(1)
+    other.load_state(saved)
+    assert other.update(0.9) == neuron.update(0.9)
+
+
+def test_a_chain_is_loaded_whole_or_not_at_all():
+    chain = LTCChain(3, 5.0, 0.5)
+    chain.update([1.0, 0.0, 0.0])
+    before, saved = chain.save_state(), LTCChain(3, 7.0, 0.5).save_state()
+    saved["neuron_states"][2] = saved["neuron_states"][2] | {"dt": 100.0}
+    for wrong, message in (
+        (saved, "longer than the time constant"),
+        (before | {"weights": [1.0]}, "1 values"),
+        (before | {"weights": ["a", "b"]}, "list of numbers"),
+        (before | {"base_tau": -1.0}, "base_tau=-1"),
+        (before | {"neuron_states": before["neuron_states"][:2]}, "2 states"),
+    ):
+        with pytest.raises(InputError, match=message):
+            chain.load_state(wrong)
+        after = chain.save_state()
+        assert after["neuron_states"] == before["neuron_states"] and after["base_tau"] == 5.0
 
 
 def test_a_saved_neuron_goes_on_where_it_was():
@@ -185,6 +294,11 @@ def test_a_saved_chain_goes_on_where_it_was():
         (lambda: LTCNeuron(0).load_state({"state": 1.0}), "lacks cm, dt, gleak"),
         (lambda: LTCNeuron(0).load_state(LTCNeuron(0).save_state() | {"dt": 3.0}), "longer than"),
         (lambda: LTCNeuron(0).load_state(LTCNeuron(0).save_state() | {"v": 3.0}), "has v, which it does"),
+        (lambda: LTCNeuron(0, history_size=-1), "history_size=-1"),
+        (lambda: LTCChain(2, history_size=2.5), "history_size=2.5"),
+        (lambda: LiquidNeuron(0, weight=-1.0), "weight=-1"),
+        (lambda: LiquidNeuron(0, slope=math.nan), "slope=nan"),
+        (lambda: LiquidNeuron(0).update(1.0, gleak=1.0), "'gleak'"),
         (lambda: LTCChain(0), "at least one"),
         (lambda: LTCChain(3, tau_ratio=0.0), "tau_ratio=0"),
         (lambda: LTCChain(3, weights=[1.0]), "1 values; a chain of 3 neurons has 2"),

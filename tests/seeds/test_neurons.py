@@ -32,7 +32,7 @@ def signature(function):
     return {
         name: p.default
         for name, p in inspect.signature(function).parameters.items()
-        if name not in ("self", "kwargs")
+        if name not in ("self", "kwargs") and p.kind != inspect.Parameter.KEYWORD_ONLY  # which are ours
     }
 
 
