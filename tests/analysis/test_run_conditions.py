@@ -36,6 +36,20 @@ def test_parameters_that_vary_together_are_all_named():
     assert set(by_loss[1].differing) == {"training.loss"}
 
 
+def test_a_number_by_layer_is_one_parameter():
+    """Around a base with one value, a rule and a mapping are levels of the same factor."""
+    taus = (5.0, {"first": 5.0, "last": 20.0}, {"V1": 8.0, "IT": 30.0})
+    conditions = group_runs([make_run(tau=tau) for tau in taus] + [make_run(recurrence_type={"V1": "none"})])
+    assert [condition.differing["model.args.tau"] for condition in conditions] == [
+        5.0,
+        "5 to 20",
+        "V1 8, IT 30",
+        5.0,
+    ]
+    assert conditions[3].differing["model.args.recurrence_type"] == "V1 none"
+    assert set(conditions[0].differing) == {"model.args.tau", "model.args.recurrence_type"}
+
+
 def test_average_of_seeds_by_hand():
     table = pd.DataFrame(
         {

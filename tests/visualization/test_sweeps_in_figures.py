@@ -65,6 +65,13 @@ def test_a_large_product_stands_in_a_row_for_each_value_of_its_first_parameter(r
         assert list(row.titles.values()) == ["recurrence: none", "recurrence: self", "recurrence: full"]
 
 
+def test_a_rule_along_the_hierarchy_is_a_level_beside_one_value(run, style):
+    taus = [{}, {"tau": {"first": 5.0, "last": 20.0}}, {"tau": {"V1": 8.0, "IT": 30.0}}]
+    comparison = compare(group_runs([run(**changes) for changes in taus]), style)
+    assert set(comparison.labels) == {"τ = 5 ms", "τ: 5 to 20", "τ: V1 8, IT 30"}
+    assert len(set(condition_colours(comparison, style, comparison.rows[0]).values())) == 3
+
+
 def test_a_small_sweep_stands_in_one_row(run, style):
     comparison = compare(group_runs([run(), run(tau=9.0), run(recurrence_type="self")]), style)
     (row,) = comparison.rows
