@@ -21,6 +21,7 @@ UNITS = {
     "serve": ("ms", "s"),
     "export": ("ms",),
     "share": ("ms",),
+    "crate": ("ms",),
     "dynamics": ("ms",),
     "scorecard": ("ms",),
     "plot": ("ms", "a.u."),
