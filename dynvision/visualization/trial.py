@@ -162,7 +162,7 @@ def _periods(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Period]:
 
 SIDE = 0.62  # inches, of a picture
 GAP = (0.07, 0.34)  # inches, between columns and rows
-LEFT, TOP = 0.62, 0.3  # inches, for values and their title
+LEFT, TOP, BOTTOM = 0.62, 0.3, 0.14  # inches, for values, their title, and the label of times
 MOST_PICTURES = 12  # in a row
 
 
@@ -225,8 +225,9 @@ def _some(pictures: Sequence[Picture]) -> list[Picture]:
 def _figure(parameter: str, rows: Sequence[tuple[float, Sequence[Picture]]]) -> Figure:
     n_columns = max(len(pictures) for _, pictures in rows)
     width = LEFT + n_columns * (SIDE + GAP[0])
-    height = TOP + len(rows) * (SIDE + GAP[1])
+    height = TOP + len(rows) * (SIDE + GAP[1]) + BOTTOM
     figure = Figure(figsize=(width, height))
+    figure.text(LEFT / width, 0.04 / height, TIME_LABEL, fontsize="small", color=MUTED)
     figure.text(0.02 / width, 1 - 0.12 / height, parameter, va="center", fontsize="medium")
     for row, (value, pictures) in enumerate(rows):
         top = height - TOP - row * (SIDE + GAP[1])
