@@ -1,4 +1,4 @@
-"""Errors that a user can mend, said in one sentence."""
+"""Errors that a user can fix, stated in one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LISTED_BESIDE_A_GUESS = 12  # a longer list of names would hide the nearest one
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used: the message says what was given, what is allowed and what to change."""
+    """What the user gave cannot be used: the message states what was given, what is allowed and what to change."""
 
 
 def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | None = None) -> InputError:
@@ -24,7 +24,7 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | No
     names = sorted(str(name) for name in allowed)
     folded = {name.lower(): name for name in names}
     text = str(given).lower()
-    # What goes on as it was begun is nearer than what merely looks alike: of 16, 16-mixed and not 64.
+    # What continues as it was begun is nearer than what merely looks alike: of 16, 16-mixed and not 64.
     begun = [name for name in folded if len(text) > 1 and name.startswith(text)]
     nearest = begun or difflib.get_close_matches(text, list(folded), n=1, cutoff=0.5)
     parts = [f"did you mean {folded[nearest[0]]!r}?"] if nearest else []

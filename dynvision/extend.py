@@ -78,7 +78,7 @@ def measure(
 
     Args:
         name: the name in ``measures``.
-        label, unit, definition: what axes and captions say.
+        label, unit, definition: what axes and captions state.
         varies: the parameter that must vary, and how many of its values must be above 0; None asks for nothing.
         facts: further attributes of `dynvision.analysis.registry.Measure`, such as ``scope``.
 

@@ -2,7 +2,7 @@
 
     .{stem}.{machine}{system}-{process}-{random}{suffix}
 
-A temporary name tells who writes. One whose process is gone, on this machine, is removed by the next writer of the same
+A temporary name names its writer. One whose process is gone, on this machine, is removed by the next writer of the same
 file, and by the workflow when it starts jobs. Those of other machines are left to whoever knows that nobody is writing.
 """
 
@@ -143,7 +143,7 @@ START_BYTES = 512
 
 
 def what_it_is(path: str | Path) -> str:
-    """Return what a file is by its first bytes, to be told where another kind of file was expected.
+    """Return what a file is by its first bytes, to be named where another kind of file was expected.
 
     Reads no more than `START_BYTES`, however large the file is.
     """

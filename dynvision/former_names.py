@@ -10,7 +10,7 @@ import sys
 import warnings
 from typing import Any
 
-STEP_MS = 2.0  # dt of DynVision 0.1 unless told otherwise
+STEP_MS = 2.0  # dt of DynVision 0.1 by default
 
 
 class ChangedMeaning(UserWarning):
@@ -82,7 +82,7 @@ CHANGED: dict[str, str] = {
 
 
 def answer(name: str, value: Any) -> str | None:
-    """Return what to say of a key that is not known, if it is one of DynVision 0.1."""
+    """Return what to state of a key that is not known, if it is one of DynVision 0.1."""
     if name not in FORMER:
         return None
     meant, write = FORMER[name]

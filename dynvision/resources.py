@@ -5,7 +5,7 @@
 
 `bytes` is what a training keeps for the backward pass: 346 to 746 B were measured for each image, step and pixel of
 DyRCNNx2, x4 and x8 at 32 and 64 px in 32 bits (forward and backward, peak resident memory). Times are guesses: what
-they cost if they are wrong is a second attempt, which asks for more of both, and a training goes on where it was.
+they cost if they are wrong is a second attempt, which asks for more of both, and a training resumes where it was.
 
 Nothing here knows what runs the jobs. `DYNVISION_LAUNCHER`, where it is set, names the program that starts the
 processes of a training which has several, e.g. srun; otherwise Lightning starts them, on one machine. `DYNVISION_IMAGE`
@@ -124,7 +124,7 @@ class Requests:
 
     @property
     def tasks_per_node(self) -> int | None:
-        """Processes on each of these machines, where they are several; one each is said by `tasks`."""
+        """Processes on each of these machines, where they are several; one each is stated by `tasks`."""
         return self.execution.devices if self.launcher and self.execution.devices > 1 else None
 
     @property

@@ -2,7 +2,7 @@
 
 On a terminal a table is drawn by rich, which folds cells that the window has no room for. It is imported there alone (65
 ms); files, pipes and logs get plain lines. Progress is a line of our own there too: rich draws it from a thread and hides
-the cursor until it is told to stop, which a process that is killed does not do.
+the cursor until it is asked to stop, which a process that is killed does not do.
 """
 
 from __future__ import annotations

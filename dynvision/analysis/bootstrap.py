@@ -4,7 +4,7 @@
 
 The percentile bootstrap; of a median, whose interval is that of the medians, likewise. All columns are resampled with the
 same images, in one matrix product with the counts of how often each image was drawn. The same over seeds (runs that
-differ in nothing else) says how far a mean would move with other trainings; the two intervals answer different questions
+differ in nothing else) shows how far a mean would move with other trainings; the two intervals answer different questions
 and are never added up.
 
 Averages over seeds are one line a condition, whatever the number of its runs. With one run, the band is the run's own
@@ -204,7 +204,7 @@ def _each_once(reasons: pd.Series) -> str:
 
 
 def seed_intervals(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Sequence[str]) -> pd.DataFrame:
-    """Means over seeds with two intervals, told apart: over images, and over seeds.
+    """Means over seeds with two intervals, distinguished: over images, and over seeds.
 
     Args:
         table: columns `run_id`, the keys, `mean`, `ci_low`, `ci_high` and `n_images`.

@@ -5,10 +5,10 @@
     Naka-Rushton:  peak(c) = Rmax c^n / (c^n + c50^n),   .2 < n < 10,  .001 < c50 < 100, least squares
 
 Contrasts are fractions: 1 is the image itself. A response that is above half at the lowest contrast has no c50 within
-the data. The fit extrapolates: a c50 above 1 says that the response does not saturate. Where it ends on a bound, nothing
-that was shown tells its parameters, and it has none: of a response that grows linearly only Rmax / c50 is known.
+the data. The fit extrapolates: a c50 above 1 means that the response does not saturate. Where it ends on a bound, nothing
+that was shown determines its parameters, and it has none: of a response that grows linearly only Rmax / c50 is known.
 
-Source: Naka & Rushton (1966), J Physiol 185:536. Bounds are ours, wide enough to be ends of what can be told.
+Source: Naka & Rushton (1966), J Physiol 185:536. Bounds are ours, wide enough to be ends of what can be given.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def fit_naka_rushton(contrast: np.ndarray, height: np.ndarray) -> NakaRushton:
 
 
 def on_a_bound(p: np.ndarray, low: np.ndarray, high: np.ndarray, names: Sequence[str]) -> str:
-    """Say which parameters of a fit ended on a bound; empty where none did.
+    """State which parameters of a fit ended on a bound; empty where none did.
 
     Args:
         p: logarithms of the parameters, (K,).

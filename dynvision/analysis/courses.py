@@ -33,7 +33,7 @@ class StimulusPeriods:
 
 
 def with_mask(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with `mask_on`: whether `shown` says mask, or another image of a row; never without that column."""
+    """Return a table with `mask_on`: whether `shown` states mask, or another image of a row; never without that column."""
     return table.assign(mask_on=table["shown"].isin(("mask", "other")) if "shown" in table else False)
 
 
@@ -66,7 +66,7 @@ def stimulus_periods(table: pd.DataFrame, column: str = "stimulus_on") -> pd.Dat
 
     Args:
         table: any table with the columns `value`, `time_ms` and `stimulus_on`, of one time grid.
-        column: says whether it is on, in place of `stimulus_on`.
+        column: states whether it is on, in place of `stimulus_on`.
 
     Returns:
         Columns `value, start_ms, end_ms`, ascending. A value without a stimulus has no row.

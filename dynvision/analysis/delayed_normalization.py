@@ -9,7 +9,7 @@ recursion twice. A layer of two leaky stages and `DivisiveNormalization` compute
 
 The fit is least squares over all conditions of an experiment at once; latency is a parameter (between samples, linearly),
 and the scale follows from the others. It starts from the best points of a grid. Where it ends on a bound, nothing that
-was shown tells its parameters, and it has none: a response that does not adapt has no tau2 and no sigma.
+was shown determines its parameters, and it has none: a response that does not adapt has no tau2 and no sigma.
 
 Source: Zhou et al. (2019), PLOS Comput Biol 15:e1007484, eqs. 1 to 4; Groen et al. (2022), J Neurosci 42:7562.
 """

@@ -12,7 +12,7 @@ thus shows the delays on the way to it, and the delay with which its units reach
 
 **Rise.** The maximum is that over the time in which no second image shows in the response, whose latency is that to the
 first. For a response that overshoots it is a little before its time to peak. For one that rises to a plateau, whose maximum
-can be anywhere on it, it still says how fast it got there.
+can be anywhere on it, it still shows how fast it got there.
 
 **Peak.** A peak is a maximum while the first image is on, from which the response falls again while it is on, by more than
 a twentieth of its height (above the mean before onset, or above what it rises from, if that is lower) and by more than six

@@ -90,7 +90,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
 
     Returns:
         Columns `run_id, experiment, parameter, layer, measure, mean, ci_low, ci_high, n_images, fraction, reason`, where
-        `mean` is the measure of the mean response and `reason` says why there is none; no rows if there is no such measure.
+        `mean` is the measure of the mean response and `reason` why there is none; no rows if there is no such measure.
         The goodness of a fit follows its parameters.
 
     Raises:
@@ -115,7 +115,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
 
 
 def with_goodness(measures: Sequence[Measure]) -> list[Measure]:
-    """Return measures with the goodness of each fit behind the last of its parameters."""
+    """Return measures with the goodness of each fit after the last of its parameters."""
     found = list(dict.fromkeys(measures))
     for name in dict.fromkeys(measure.goodness for measure in found if measure.goodness):
         if MEASURES[name] not in found:

@@ -11,8 +11,8 @@ length, whose second half counts as the second pulse.
 
 The peak ratio is that of DynVision 0.1. Its peaks are samples that are no lower than their neighbours and above 0, edges
 included; the first is the highest of them, the second the highest at least 10 ms away from it, else simply the next
-highest. Every sample of a plateau counts as a peak. DynVision 0.1 says 5 steps, at its dt of 2 ms. For two
-pulses the ratio says how far the response has recovered (1 is fully), for one long pulse how far it has adapted.
+highest. Every sample of a plateau counts as a peak. DynVision 0.1 states 5 steps, at its dt of 2 ms. For two
+pulses the ratio shows how far the response has recovered (1 is fully), for one long pulse how far it has adapted.
 
 Sources: Groen et al. (2022), J Neurosci 42:7562; Brands et al. (2024), PLOS Comput Biol. Response at rest after the longest
 gap: ours, they have trials with one pulse. `peak_ratio`: DynVision 0.1, ``utils/visualization_utils.py``.

@@ -58,7 +58,7 @@ class Measure:
 
     Attributes:
         name: the name in configurations and tables.
-        label: what a figure's axis says, without the unit.
+        label: what a figure's axis states, without the unit.
         unit: unit of the result; ``"a.u."`` is the model's own unit of activity.
         definition: what exactly is computed, as the end of a sentence.
         function: computes it from what its arguments name; returns (V, ...), or (...) for an ``experiment``.
@@ -68,7 +68,7 @@ class Measure:
         n_draws: resamples of the images for the interval, where the measure is of the mean response.
         on_request: whether it is computed only where an experiment lists it.
         average: what is taken over images, of a measure of single trials.
-        goodness: the measure that says how well a fit fits, which is always given with it; empty where nothing is fitted.
+        goodness: the measure that states how well a fit fits, which is always given with it; empty where nothing is fitted.
         absent: why there may be no number, for a measure of all values whose function gives no ``reason``.
     """
 
@@ -134,7 +134,7 @@ def register(
 def register_fit(
     what: str, n_draws: int, goodness: tuple[str, str], **parameters: tuple[str, str, str, str]
 ) -> Callable[[MeasureFunction], MeasureFunction]:
-    """Make a function known as the measures that a fit has: its parameters, and the explained variance behind them.
+    """Make a function known as the measures that a fit has: its parameters, and the explained variance after them.
 
     Args:
         what: what is fitted to what, to follow "tau1" in definitions.

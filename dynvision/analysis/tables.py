@@ -49,7 +49,7 @@ METRIC_COLUMNS: dict[str, Kind] = {
     "n_images": "number",
 }  # fmt: skip
 SUMMARY_COLUMNS: dict[str, Kind] = {name: kind for name, kind in METRIC_COLUMNS.items() if name != "value"}
-# Part of the images that have a value; tables of before do not say.
+# Part of the images that have a value; tables of before do not state.
 FRACTION_COLUMNS: dict[str, Kind] = {"fraction": "number"}
 TRAINING_COLUMNS = (
     "epoch",
@@ -293,7 +293,7 @@ def chance_level(performance: pd.DataFrame) -> float:
 
     Args:
         performance: table of guesses of one run, with the column `n_classes`. Tables of before lack it: the network then
-            has as many classes as the highest number of a class that occurs tells, which may be too few.
+            has as many classes as the highest number of a class that occurs, which may be too few.
     """
     if "n_classes" in performance and performance["n_classes"].notna().any():
         return 1.0 / int(performance["n_classes"].max())

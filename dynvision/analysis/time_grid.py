@@ -70,7 +70,7 @@ def first_image(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     start = np.where(shown, stimulus_on.argmax(axis=-1), n)
     step = np.arange(n)
     off = ~stimulus_on & (step > start[:, None])
-    end = np.where(off.any(axis=-1), off.argmax(axis=-1), n)  # the first sample behind it
+    end = np.where(off.any(axis=-1), off.argmax(axis=-1), n)  # the first sample after it
     again = stimulus_on & (step > end[:, None])
     return np.where(shown, end - 1, -1), np.where(again.any(axis=-1), again.argmax(axis=-1), n)
 

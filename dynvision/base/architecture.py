@@ -94,7 +94,7 @@ def parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:
 class PublishedWeights:
     """A model whose weights may come from a published checkpoint.
 
-    A class of a published network says in ``published_names`` how it was laid out: pairs of a regular expression for a
+    A class of a published network states in ``published_names`` how it was laid out: pairs of a regular expression for a
     whole published name and its replacement, the first that matches counting. What matches none keeps its name, so that a
     strict load refuses it if the model does not know it.
     """
@@ -166,7 +166,7 @@ class Architecture(PublishedWeights, nn.Module):
         """Number of classes, K: as given, else the outputs of a linear classifier.
 
         Raises:
-            InputError: neither says it.
+            InputError: neither has it.
         """
         if self._n_classes is not None:
             return self._n_classes
@@ -283,7 +283,7 @@ class Architecture(PublishedWeights, nn.Module):
 
     @property
     def n_residual_timesteps(self) -> int:
-        """R: steps after a frame until the classifier has heard of it along the whole chain of layers."""
+        """R: steps after a frame until the classifier has received of it along the whole chain of layers."""
         if self._residual_override is not None:
             return self._residual_override
         return sum(self.feedforward_delay_steps(layer) for layer in self.chain)

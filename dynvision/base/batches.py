@@ -153,7 +153,7 @@ def check_batch_of_one(model: Any, last: LastBatch | None) -> None:
 
 @contextlib.contextmanager
 def explained_normalisation(last: LastBatch | None = None) -> Iterator[None]:
-    """Say in one sentence that batch normalisation cannot train on a batch of one image.
+    """State in one sentence that batch normalisation cannot train on a batch of one image.
 
     Args:
         last: the last batch of an epoch, where it is known to be the one.

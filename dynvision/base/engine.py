@@ -113,7 +113,7 @@ class _Block:
         self.operations = dict(state.operations)
 
     def layer(self, plan: LayerPlan, signal: Frames | None) -> Frames | None:
-        """All operations of one layer over the block; returns what the next layer hears."""
+        """All operations of one layer over the block; returns what the next layer receives."""
         if plan.gain is not None and signal is not None:
             signal = plan.gain.scale(signal)
         for operation in plan.block:
@@ -204,7 +204,7 @@ class _Block:
     ) -> Frames:
         """A stateless function of maps, the one of ``step``: once for a constant signal, else for all steps at once.
 
-        Batch normalisation in training hears one step at a time, so that a step's result does not depend on the block.
+        Batch normalisation in training receives one step at a time, so that a step's result does not depend on the block.
         """
         if operation.hooked:
             return Frames(x.first, x.n, _stack([function(step) for step in x.steps()]))
@@ -228,7 +228,7 @@ class _Block:
         return join(pieces)
 
     def _begin(self, module: ZeroStart, x: Frames | None, first: int, end: int) -> Frames:
-        """Zeros where the layer does not hear its input yet, and the input from there on."""
+        """Zeros where the layer does not receive its input yet, and the input from there on."""
         opens = min(max(module.n_steps, first, end if x is None else x.first), end)
         if opens == first and x is not None:
             return x
@@ -317,9 +317,9 @@ class _Block:
     def _heard(
         self, source: str, delay: int, first: int, end: int, interpolated: Delayed | None = None
     ) -> Frames | None:
-        """What is heard from a layer after ``delay`` steps, at the steps from ``first`` to ``end``.
+        """What is received from a layer after ``delay`` steps, at the steps from ``first`` to ``end``.
 
-        A learned delay between two steps mixes what is heard after both of them.
+        A learned delay between two steps mixes what is received after both of them.
         """
         heard = self._trace(source).between(first - delay, end - delay)
         heard = heard and heard.shifted(delay)

@@ -94,7 +94,7 @@ class Once:
         self._known: dict[Hashable, tuple[Tensor, Tensor]] = {}
 
     def apply(self, key: Hashable, function: Callable[[Tensor], Tensor], x: Frames) -> Frames:
-        """``function`` of a constant signal; ``key`` says whose function it is."""
+        """``function`` of a constant signal; ``key`` states whose function it is."""
         heard, result = self._known.get(key, (None, None))
         if heard is not x.values or result is None:
             result = function(x.values)
@@ -224,7 +224,7 @@ class ModelState:
         traces: recent activity by layer.
         drives: recent drives by layer, newest first, for solvers that use them.
         operations: states of stateful operations, by (layer, operation).
-        origin: of the plan that it began with; a plan of another origin cannot go on from it.
+        origin: of the plan that it began with; a plan of another origin cannot resume from it.
     """
 
     age: int
@@ -287,7 +287,7 @@ def stretches(x: Tensor, null: Tensor, trial: Trial, cuts: Collection[int]) -> I
     Args:
         x: videos (B, T, C, H, W), or images (B, 1, C, H, W) that stand still.
         null: the null input, (B, C, H, W).
-        trial: its segments say where the input is on; elsewhere the null input is.
+        trial: its segments state where the input is on; elsewhere the null input is.
         cuts: steps before which a stretch ends, besides those at which the input goes on or off.
 
     Yields:
@@ -321,7 +321,7 @@ def gather_logits(
         outputs: the last layer's activity at the steps at which there is any, in their order.
         frames: the input of n steps that they answer to, from step 0 on.
         read_out: maps (n B, C, H, W) to (n B, K).
-        n_classes: gives K, where there is no activity to say so.
+        n_classes: gives K, where there is no activity to state this.
 
     Returns:
         (B, n, K).

@@ -3,12 +3,12 @@
     forward hook on a layer     (module, (x, r), output):  x and output (B, C, H, W) at one step; of a recurrent convolution
                                 r is the layer's activity t_recurrence ago, None before there was any, and the output the
                                 drive with recurrence; of a plain convolution the input is (x,) and the output its own
-    hooks on other modules      as their ``forward`` says, at every step at which they have an input, idle steps included
+    hooks on other modules      as in their ``forward``, at every step at which they have an input, idle steps included
                                 (one image, no gradient)
 
-Pre-hooks, full backward hooks and hooks for every module of torch are heard alike. Without hooks the engine takes
+Pre-hooks, full backward hooks and hooks for every module of torch are called alike. Without hooks the engine takes
 components apart and runs whole blocks of time; with them the layers that have some go step by step. Observers
-(:mod:`dynvision.base.observers`) hear whole blocks of time without that cost, and change nothing.
+(:mod:`dynvision.base.observers`) receive whole blocks of time without that cost, and change nothing.
 
 Weights that hooks of torch compute before every call (``weight_norm``, ``spectral_norm`` and ``prune`` in
 ``torch.nn.utils``) are computed once a stretch of input, as parametrised weights are, whatever the length of a block.

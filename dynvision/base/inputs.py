@@ -26,7 +26,7 @@ AUTOCAST_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class Origin:
-    """What decides whether a state fits: two models of equal origin can go on from each other's states.
+    """What decides whether a state fits: two models of equal origin can resume from each other's states.
 
     Attributes:
         dt: integration step in ms.
@@ -86,7 +86,7 @@ def check_frames(frames: Frames, model: nn.Module, image: tuple[int, int, int]) 
 
 
 def check_state(frames: Frames, state: ModelState, plan: Plan, model: nn.Module) -> None:
-    """Check that a state is one that a plan can go on from with these frames.
+    """Check that a state is one that a plan can resume from with these frames.
 
     Raises:
         InputError: it is of another batch, model, plan, type or device.

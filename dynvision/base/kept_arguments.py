@@ -1,7 +1,7 @@
 """The arguments of a model: kept in its checkpoints, from which it can be built again, and told to loggers.
 
     model.hparams              the arguments of the constructor, given or by default: what a checkpoint holds
-    model.hparams_initial      every argument of every base, too: what loggers are told
+    model.hparams_initial      every argument of every base, too: what loggers are given
 
 A checkpoint holds plain values: numbers, text, None, and lists, tuples and mappings of them.
 """
@@ -73,7 +73,7 @@ class KeptArguments(pl.LightningModule):
             InputError: the checkpoint lacks arguments that were not given again.
         """
         super().on_load_checkpoint(checkpoint)
-        if self._trainer is not None:  # a training goes on with a model that has been built already
+        if self._trainer is not None:  # a training resumes with a model that has been built already
             return
         if not checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY) and not self._given:
             raise InputError(
@@ -102,7 +102,7 @@ def _bound(
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         bound = signature.bind(None, *args, **kwargs)
-    except TypeError:  # the constructor itself says so
+    except TypeError:  # the constructor itself reports it
         return {}, frozenset()
     given = frozenset(_by_name(signature, bound))
     bound.apply_defaults()

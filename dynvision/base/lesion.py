@@ -2,7 +2,7 @@
 
     h'(t) = g h(t)      for start <= t < end,      h'(t) = h(t) otherwise          g gain from 0 to 1
 
-h is what the connection adds to its target: of a recurrence, skip or feedback behind its operator, bias included; of a
+h is what the connection adds to its target: of a recurrence, skip or feedback after its operator, bias included; of a
 feedforward connection the input of the target's first operation. Times are from stimulus onset. A recurrence, skip or
 feedback whose gain is 0 throughout is absent, and so does not start its target either. A target without feedforward
 input starts as it would and computes from its biases and its other connections.
@@ -92,7 +92,7 @@ def with_lesion(
         The operations, and the layer whose input is scaled, if the connection is a feedforward one.
 
     Raises:
-        InputError: the model has no such connection, or it has hooks, which hear it as it is.
+        InputError: the model has no such connection, or it has hooks, which receive it as it is.
     """
     layers = list(found)
     known = feedforward_connections(layers)

@@ -150,7 +150,7 @@ class LightningBase(KeptArguments):
         self._batches_checked = False
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
-        if not self._batches_checked:  # here callbacks have said which normalisations are trained
+        if not self._batches_checked:  # here callbacks have stated which normalisations are trained
             check_batch_of_one(self, last_batch(self.trainer, self.epoch))
             self._batches_checked = True
         return super().on_train_batch_start(batch, batch_idx)
@@ -224,7 +224,7 @@ class LightningBase(KeptArguments):
             The loss, a scalar.
 
         Raises:
-            InputError: the training loss is not finite; it says where that began.
+            InputError: the training loss is not finite; it states where that began.
         """
         batch = check_pair(batch)
         with explained_normalisation():
@@ -315,7 +315,7 @@ class LightningBase(KeptArguments):
 
         Args:
             batch, shuffle: as for :meth:`presentation`.
-            observer: hears the activity of every layer, as in :meth:`TemporalBase.forward`.
+            observer: receives the activity of every layer, as in :meth:`TemporalBase.forward`.
         """
         x, labels = batch
         model: Any = self
@@ -337,7 +337,7 @@ class LightningBase(KeptArguments):
         """The optimiser with its parameter groups, and the schedule, in Lightning's form.
 
         Without a trainer, or with data of unknown length, the schedule moves once an epoch instead of after every
-        update; ``interval`` says which.
+        update; ``interval`` states which.
 
         Raises:
             InputError: an optimiser or schedule that torch does not have, an argument that it does not take, or a schedule

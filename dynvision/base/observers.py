@@ -35,7 +35,7 @@ INSIDE_SCAN = frozenset({"drive", "recurrent"})  # never there as a whole where 
 
 
 def all_of(observers: Sequence[Observer]) -> Observer:
-    """One observer that tells several."""
+    """One observer that informs several."""
 
     def tell(layer: str, frames: Frames) -> None:
         for observer in observers:
@@ -89,7 +89,7 @@ class CostObserver:
         self.criterion = criterion
         self.layers = criterion.layers or tuple(chain)
         self.costs: dict[str, Tensor] = {}
-        # The last step of each piece by the step behind it: a piece may be computed a second time, for the gradient.
+        # The last step of each piece by the step after it: a piece may be computed a second time, for the gradient.
         self._ends: dict[tuple[str, int], Tensor] = {}
 
     def __call__(self, layer: str, frames: Frames) -> None:
@@ -200,7 +200,7 @@ class Recording:
 
     Attributes:
         n_images, n_bytes: what is kept.
-        said_full: whether it was said that images are left out.
+        said_full: whether it was reported that images are left out.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ class Recording:
         self._labels.append(labels)
 
     def say_full(self) -> None:
-        """Say once that images are left out from now on."""
+        """State once that images are left out from now on."""
         if not self.said_full:
             self.said_full = True
             warnings.warn(

@@ -65,7 +65,7 @@ class Operation:
 
     @property
     def reach(self) -> int:
-        """Steps back to the oldest activity that is heard."""
+        """Steps back to the oldest activity that is received."""
         return self.delay + (self.interpolated is not None)
 
 
@@ -196,7 +196,7 @@ def check_operations(
 
 
 def is_backward(model: nn.Module, connection: Connection, layer: str) -> bool:
-    """Whether a layer hears one that comes after it, or itself."""
+    """Whether a layer receives one that comes after it, or itself."""
     names = list(model.layer_names)  # type: ignore[arg-type]
     return connection.source in names and names.index(connection.source) >= names.index(layer)
 

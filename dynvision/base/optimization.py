@@ -209,7 +209,7 @@ def in_updates(
     Args:
         schedule: what its arguments mean.
         arguments: counted in epochs.
-        n_updates: updates that the schedule has if nothing else is said.
+        n_updates: updates that the schedule has by default.
         updates_per_epoch: updates of an epoch.
     """
     given = dict(arguments)

@@ -5,7 +5,7 @@ The operations of a layer fall into five stretches:
     block   need nothing of the layer's own activity: run once over a whole block of time
     lateral from the recurrent merge on: run over sub-blocks no longer than the recurrent delay
     step    from the solver to where the state is kept: run step by step
-    after   between the state and what others hear of it, e.g. a normalisation: run over a whole piece of time
+    after   between the state and what others receive of it, e.g. a normalisation: run over a whole piece of time
     output  after the state is kept, on the delayed activity: run once over a whole block of time
 
 What of a layer runs as one operation in time is in :mod:`dynvision.base.scans`. The length of a block changes speed and
@@ -60,7 +60,7 @@ class LayerPlan:
 
     @property
     def heard(self) -> str:
-        """The trace that next layers, connections and recordings hear; the layer itself hears that of its name."""
+        """The trace that next layers, connections and recordings receive; the layer itself receives that of its name."""
         return f"{self.name}.output" if self.after else self.name
 
 
@@ -72,10 +72,10 @@ class Plan:
     horizon: dict[str, int]  # how far back each layer's activity is read, in steps
     longest_block: int | None  # bound by the shortest feedback delay
     settled: int  # age after which every signal has arrived everywhere
-    outputs: dict[str, str]  # the trace that others hear, by layer
+    outputs: dict[str, str]  # the trace that others receive, by layer
     padded: bool = False  # whether maps have channels of zeros beside theirs
     owner: int = 0  # id of the model that made it
-    origin: Origin | None = None  # which states it can go on from
+    origin: Origin | None = None  # which states it can resume from
     hooked: frozenset[int] = frozenset()  # ids of modules with hooks
 
     @property

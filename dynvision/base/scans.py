@@ -41,7 +41,7 @@ class Scan:
 def scan_of(plan: LayerPlan) -> Scan | None:
     """The scan of a layer with at most an additive convolutional recurrence, a leaky step and one rectification.
 
-    The rectification stands right before or right behind the step; before it, the step must not be learned.
+    The rectification stands right before or right after the step; before it, the step must not be learned.
     """
     parts = [*plan.lateral, *plan.step]
     if any(operation.hooked for operation in parts):

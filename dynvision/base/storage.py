@@ -25,7 +25,7 @@ class StorageBuffer(Recordable):
     """Keeps responses of the first images that a model is shown. What the model computes stays the same.
 
     Every call of the model is recorded until ``store_responses`` images or ``max_stored_bytes`` are reached; a warning
-    then says once that no more is kept. With ``store_responses=0`` only calls with ``store_responses=True`` are recorded.
+    then states once that no more is kept. With ``store_responses=0`` only calls with ``store_responses=True`` are recorded.
 
     Args:
         store_responses: number of images whose responses are kept; True keeps 64.

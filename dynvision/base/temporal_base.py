@@ -71,7 +71,7 @@ class TemporalBase(Recordable, Architecture):
         InputError: an argument that no class of the model knows, or a value that is not possible.
     """
 
-    call_super_init = True  # so that mixins behind nn.Module in the resolution order are constructed too
+    call_super_init = True  # so that mixins after nn.Module in the resolution order are constructed too
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -145,7 +145,7 @@ class TemporalBase(Recordable, Architecture):
             shown: whether the input is on at each of the T steps; elsewhere the null input is shown.
             truncate_steps: cut the gradient every so many steps; 0 never does.
             observer: called with a layer's name and its recorded activity, step 0 being the first of the presentation.
-            watch: further observers by the quantity that they are told of: ``state`` as above, ``drive``, ``recurrent`` or
+            watch: further observers by the quantity that they receive: ``state`` as above, ``drive``, ``recurrent`` or
                 ``conv`` (see :mod:`dynvision.base.observers`).
 
         Returns:
@@ -214,7 +214,7 @@ class TemporalBase(Recordable, Architecture):
         observer: Observer | None = None,
         watch: Watch | None = None,
     ) -> tuple[Tensor, ModelState]:
-        """Go on from a state with a stretch of input.
+        """Resume from a state with a stretch of input.
 
         Args:
             frames: input for n steps, from step 0 on.
@@ -312,7 +312,7 @@ class TemporalBase(Recordable, Architecture):
     def read_out(self, signal: Tensor) -> Tensor:
         """Outputs from the last layer's signal.
 
-        A linear classifier hears the mean over space; what has more axes afterwards is flattened. Outputs of a ``forward``
+        A linear classifier receives the mean over space; what has more axes then is flattened. Outputs of a ``forward``
         of one's own are outputs already.
 
         Args:

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console command.
 
     Returns:
-        The exit status: 0; 2 for an input or a place that the user can mend; 3 where a part of what was asked could not
+        The exit status: 0; 2 for an input or a place that the user can fix; 3 where a part of what was asked could not
         be answered; 130 after Ctrl-C and 143 after SIGTERM.
     """
     # Threads that wait sleep soon instead of spinning: as fast alone, several times faster beside other programs.
@@ -116,7 +116,7 @@ class _CommandList(argparse.HelpFormatter):
 
 
 # argparse, since the import of typer takes 80 ms and that of cyclopts 130 ms, where all of `dynvision --help` takes 50 ms.
-# Neither says more: the nearest names are ours in any case, and shtab makes the scripts for completion.
+# Neither adds more: the nearest names are ours in any case, and shtab makes the scripts for completion.
 class _Parser(argparse.ArgumentParser):
     """Names what is nearest to a command, an option or a choice that does not exist."""
 
@@ -174,7 +174,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
 
 
 def _explain(error: BaseException, received: list[int]) -> tuple[str, int]:
-    """What to say about an error, and the exit status; an error that is no one's but ours is raised again."""
+    """What to print about an error, and the exit status; an error that is no one's but ours is raised again."""
     if received:  # whatever it became on its way: some libraries make an ImportError of Ctrl-C
         return "interrupted; run the same command again to continue", 128 + received[0]
     if isinstance(error, InputError):

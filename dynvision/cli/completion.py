@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _name_what_completes(parser: argparse.ArgumentParser, files: Any) -> None:
-    """Say of each argument that takes a path or a run what stands in its place."""
+    """Declare for each argument that takes a path or a run what stands in its place."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for inner in action.choices.values():

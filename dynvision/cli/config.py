@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the action says."""
+    """Do what the action names."""
     if arguments.action == "show":
         from dynvision.config.generated import show_configuration
         from dynvision.config.layers import read_layers

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Convert, and say what was written."""
+    """Convert, and state what was written."""
     from dynvision.config.run import read_run_config
     from dynvision.data.conversion import convert_dataset
 

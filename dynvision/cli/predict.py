@@ -1,4 +1,4 @@
-"""``dynvision predict RUN IMAGE ...``: what a trained run says about images, and when."""
+"""``dynvision predict RUN IMAGE ...``: the answers of a trained run to images, and when."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--output {output} must end in .csv or .json")
     model = RunModel(InferenceConfig(device={"device_type": arguments.device}), arguments.data)
     model.load_model(folder)
-    logging.getLogger("dynvision.inference").setLevel(logging.ERROR)  # what is not answered is said here
+    logging.getLogger("dynvision.inference").setLevel(logging.ERROR)  # what is not answered is stated here
     answers = model.predict_batch(arguments.images, keep_going=arguments.keep_going)
     if output is not None:
         _write(arguments.images, answers, output)

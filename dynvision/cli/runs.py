@@ -59,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the action says.
+    """Do what the action names.
 
     Raises:
-        InputError: a run or a parameter is not known, or nothing says which runs are to be deleted or done again.
+        InputError: a run or a parameter is not known, or nothing states which runs are to be deleted or done again.
     """
     from dynvision.runs import ResultPaths
     from dynvision.runs.listing import Condition, chosen, list_runs

@@ -1,4 +1,4 @@
-"""``dynvision serve RUN``: a trained run behind HTTP, with a page to drop images on."""
+"""``dynvision serve RUN``: a trained run over HTTP, with a page to drop images on."""
 
 from __future__ import annotations
 

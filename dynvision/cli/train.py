@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train."""
-    # What torch warns of below Python, e.g. of time that DDP could save, nobody here can mend.
+    # What torch warns of below Python, e.g. of time that DDP could save, nobody here can fix.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from dynvision.config.run import read_run_config
 

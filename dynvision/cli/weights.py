@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the action says."""
+    """Do what the action names."""
     if arguments.action == "import":
         _import(
             arguments.checkpoint,

@@ -2,8 +2,8 @@
 
     python -m dynvision.cluster.head <arguments of snakemake>
 
-One head job works in a folder at a time: a file says which, and no two jobs can hold it at once. It is put in place by
-linking, which fails if there is one, also on network file systems. The queue says whether its holder is still there; the
+One head job works in a folder at a time: a file names it, and no two jobs can hold it at once. It is put in place by
+linking, which fails if there is one, also on network file systems. The queue shows whether its holder is still there; the
 file of one that is not is renamed away by the first that finds it. Jobs of a killed head job, known by their names,
 are cancelled first, so that nothing runs twice at once; a training that is cancelled resumes from its last checkpoint.
 """
@@ -147,7 +147,7 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
         **os.environ,
         LAUNCHER: "srun",
         CONFIG: str(copy_configuration()),
-        "SBATCH_OPEN_MODE": "append",  # a job that is queued again keeps what it has said
+        "SBATCH_OPEN_MODE": "append",  # a job that is queued again keeps what it has printed
         **_image(site),
     }
     if interrupted:
@@ -215,7 +215,7 @@ def _image(site: SiteConfig) -> dict[str, str]:
 def copy_configuration() -> Path:
     """Copy the configuration, so that editing it changes nothing for jobs that are submitted later."""
     for path in Path("config").rglob("*.yaml"):
-        read_yaml(path)  # what cannot be read is said with the name that the user knows
+        read_yaml(path)  # what cannot be read is stated with the name that the user knows
     shutil.rmtree(CONFIGURATION, ignore_errors=True)
     shutil.copytree("config", CONFIGURATION)
     return CONFIGURATION

@@ -1,6 +1,6 @@
 """Checks of this machine, and what a compute node answers: interpreter, packages, accelerators, configuration and folders.
 
-Each check returns what it found, or raises an InputError that says what to do.
+Each check returns what it found, or raises an InputError that states what to do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is asked of SLURM, each function one call of one of its commands; and why it ended a job, as the job's log says."""
+"""What is asked of SLURM, each function one call of one of its commands; and why it ended a job, as the job's log shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Job:
 
 
 def ask(*command: str) -> str:
-    """What a command of SLURM says.
+    """What a command of SLURM prints.
 
     Raises:
         InputError: it is not installed, does not answer or fails.

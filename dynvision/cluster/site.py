@@ -1,6 +1,6 @@
 """A cluster: SLURM, what the site file names, and a small job that looks around on a compute node.
 
-Each check returns what it found, or raises an InputError that says what to do.
+Each check returns what it found, or raises an InputError that states what to do.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ class DatasetFacts:
 
     Attributes:
         n_channels: its native channels.
-        resolution: height and width in px that it is shown at unless told otherwise.
+        resolution: height and width in px that it is shown at by default.
         mean: published mean of the training pixels in 0..1, per channel; none where there is none.
         sd: published standard deviation, likewise.
-        margin: side of the stored images as a multiple of the resolution, unless told otherwise.
+        margin: side of the stored images as a multiple of the resolution, by default.
         natural: whether they are photographs; some phenomena of cortex are known of these alone.
     """
 
@@ -59,7 +59,7 @@ GROUND = 0.5  # mean grey
 
 
 def dataset_facts(data_name: str, key: str = "data_name") -> DatasetFacts:
-    """Facts of a data set by name, or of ``folder:<path>``; ``key`` is what an error says to change.
+    """Facts of a data set by name, or of ``folder:<path>``; ``key`` is what an error states to change.
 
     Raises:
         InputError: the name is not known.

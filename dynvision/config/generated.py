@@ -47,7 +47,7 @@ def write_generated(folder: Path) -> None:
 
 
 def check_generated(folder: Path) -> None:
-    """Check that the generated files are what the schemas say.
+    """Check that the generated files are what the schemas state.
 
     Raises:
         InputError: naming the files that are not.
@@ -302,7 +302,7 @@ def resolved(workflow: WorkflowConfig, model: str, data_name: str) -> dict[str, 
         "data_defaults",
         "model_defaults",
         "categories",
-    }  # what they say is in the sections that they act on
+    }  # what they state is in the sections that they act on
     return workflow.model_dump(mode="json", exclude=elsewhere) | {
         "model_name": model,
         "model_args": defaults | sections["model_args"],
@@ -332,7 +332,7 @@ def annotated(values: Mapping[str, Any], origin: Origin, path: tuple[str, ...] =
 
     Args:
         values: keys and values.
-        origin: tells the origin.
+        origin: whether origins are shown.
         path: keys that lead to the values.
     """
     lines = []

@@ -183,7 +183,7 @@ def _imported(text: bytes, module: str, path: Path) -> list[str]:
     """The modules that a file imports; of ``from a import b`` both a and a.b."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # the import says so
+    except (SyntaxError, ValueError):  # the import reports it
         return []
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: list[str] = []

@@ -94,7 +94,7 @@ DEFAULT, DERIVED = "default", "follows from the rest"
 
 @dataclass(frozen=True)
 class Layer:
-    """What one place says, in the names of the schema.
+    """What one place states, in the names of the schema.
 
     Attributes:
         origin: the place.
@@ -198,7 +198,7 @@ def mode_names(value: Any) -> tuple[str, ...]:
 
 
 def merge_layers(layers: Iterable[Layer]) -> dict[str, Any]:
-    """What layers say together."""
+    """What layers state together."""
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = merge(merged, layer.values)
@@ -221,7 +221,7 @@ def origin_of(path: tuple[str, ...], value: Any, layers: Iterable[Layer]) -> str
 
 
 def _find(values: Mapping[str, Any], path: tuple[str, ...]) -> tuple[bool, Any]:
-    """Whether a layer says something of a path, and what; a value that is no dictionary replaces all that it could hold."""
+    """Whether a layer sets a path, and its value; a value that is no dictionary replaces all that it could hold."""
     given: Any = values
     for name in path:
         if not isinstance(given, Mapping):

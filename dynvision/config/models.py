@@ -87,7 +87,7 @@ def register(
     """Make a model known by name.
 
     Args:
-        name: what ``model_name`` says.
+        name: what ``model_name`` states.
         target: ``package.module:Class``.
         args: schema of its arguments.
         stages: convolutions in each layer, if all have as many and the first one changes the number of channels.

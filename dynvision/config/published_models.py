@@ -63,7 +63,7 @@ class CORnetArgs(TemporalArgs):
 
 
 class CORnetRArgs(CORnetArgs):
-    """CORnet-R: areas that add their own last output, and hear the area below in the same step."""
+    """CORnet-R: areas that add their own last output, and receive the area below in the same step."""
 
     n_timesteps: int = key(5, "length of a presentation in steps of dt", "steps", ge=1)
     t_recurrence: ByLayer = layer_key(2.0, "delay of an area's own output, at least dt", "ms", gt=0)

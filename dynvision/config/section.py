@@ -43,7 +43,7 @@ class Section(BaseModel):
     """A group of configuration keys. Unknown keys are errors; values cannot change after validation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
-    identifying: ClassVar[tuple[str, ...]] = ()  # keys that say what the section is, at their default too
+    identifying: ClassVar[tuple[str, ...]] = ()  # keys that state what the section is, at their default too
 
     @field_validator("*", mode="before")
     @classmethod

@@ -176,7 +176,7 @@ CROSS_ENTROPY_KEYS = {
     "time_weighting": "loss_time_weighting",
     "discount": "loss_discount",
 }
-WITHOUT_END = 10**9  # epochs of a training whose length is said elsewhere
+WITHOUT_END = 10**9  # epochs of a training whose length is stated elsewhere
 
 
 def training_arguments(**arguments: Any) -> TrainingConfig:

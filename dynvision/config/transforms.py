@@ -125,7 +125,7 @@ AUTO = "auto"  # the preset of the data set for the context, or none
 
 
 class OperationArgs(Section):
-    """What an operation can be told. ``main`` is the key that a bare value sets: ``translate: 4``."""
+    """What an operation can be given. ``main`` is the key that a bare value sets: ``translate: 4``."""
 
     main: ClassVar[str | None] = None
     random: ClassVar[bool] = True  # differs from epoch to epoch, and is therefore for training only

@@ -15,7 +15,7 @@ from dynvision.config.section import Section, key
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry
 
-# Of an experiment; a visualization's `figures` says which experiment gets which.
+# Of an experiment; a visualization's `figures` states which experiment gets which.
 EXPERIMENT_FIGURES: dict[str, str] = {
     "dynamics": "the layers, one layer at every value, and its main measure",
     "responses": "responses of the layers over time",

@@ -48,7 +48,7 @@ DATA_SECTIONS = ("model_args", "data", "training")  # what a data set can have d
 
 
 class WorkflowConfig(Section):
-    """Everything that a call of Snakemake is told. Lists are sweeps: their product is run."""
+    """Everything that a call of Snakemake is given. Lists are sweeps: their product is run."""
 
     mode: tuple[str, ...] = key(
         (), "overlays by name, of config/modes: debug, local, large_dataset, distributed, cortical"

@@ -169,7 +169,7 @@ class _Reader:
         return {**merged, **own}
 
     def _merged(self, node: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-        """Yield the mappings behind ``<<``, of which the first one wins (https://yaml.org/type/merge.html)."""
+        """Yield the mappings after ``<<``, of which the first one wins (https://yaml.org/type/merge.html)."""
         parts = self.value(node, path)
         for part in parts if isinstance(parts, list) else [parts]:
             if not isinstance(part, dict):

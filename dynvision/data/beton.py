@@ -2,7 +2,7 @@
 
 FFCV's own writer starts worker processes and waits for ever if one of them fails, be it on a bad image or a full disk.
 Here its parts run in one loop, so that an error is an error; reading and decoding ahead is left to the caller.
-Needs FFCV: import this file only where `use_ffcv` says so.
+Needs FFCV: import this file only where `use_ffcv` is true.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def file_sha256(path: Path) -> str:
 
 
 def check_betons(folder: str | Path, manifest: Manifest) -> None:
-    """Make sure that the FFCV files of a data folder are those that its manifest tells of.
+    """Make sure that the FFCV files of a data folder are those that its manifest lists.
 
     Raises:
         InputError: one is missing, empty, truncated, changed, or was never written.

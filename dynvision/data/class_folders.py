@@ -5,7 +5,7 @@
 
 A folder of split folders has ``train`` and ``test``, and perhaps ``val``, in one of their spellings in any case, with the
 same class folders in each. Every other folder of folders is one set, whose folders are the classes. What can mean two
-things is an error that says what to rename.
+things is an error that states what to rename.
 """
 
 from __future__ import annotations
@@ -166,11 +166,11 @@ class ClassFolders:
 
 
 def list_class_folders(root: str | Path) -> ClassFolders:
-    """List a folder of class folders. Files that are no images are ignored, and `notes` says which.
+    """List a folder of class folders. Files that are no images are ignored, and `notes` states which.
 
     Raises:
         InputError: the folder is missing or empty, has no class folders, has only one, one of them has no images, or what
-            its folders stand for cannot be told.
+            its folders stand for cannot be given.
     """
     root = Path(root).expanduser()
     if not root.is_dir():

@@ -94,7 +94,7 @@ class DataModule(pl.LightningDataModule):
         return self._split_loader("val")
 
     def test_dataloader(self, classes: Classes = ()) -> ImageLoader:
-        """Test images, round robin over the classes; ``image_indices`` of the loader tells which image is which.
+        """Test images, round robin over the classes; ``image_indices`` of the loader states which image is which.
 
         Args:
             classes: of these classes only, by name or by index in the data set; labels stay those of the training.

@@ -55,7 +55,7 @@ def fetch(downloads: tuple[Download, ...], folder: Path) -> tuple[Path, ...]:
     """The files of a data set, each downloaded if it is not there. A file appears only when it is whole.
 
     Raises:
-        InputError: a file is not there and cannot be downloaded; the message says which files to put where.
+        InputError: a file is not there and cannot be downloaded; the message states which files to put where.
     """
     paths = tuple(folder / download.file for download in downloads)
     if all(path.is_file() for path in paths):

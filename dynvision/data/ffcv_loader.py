@@ -1,4 +1,4 @@
-"""Loading with FFCV. Needs FFCV: import this file only where `use_ffcv` says so.
+"""Loading with FFCV. Needs FFCV: import this file only where `use_ffcv` is true.
 
 One thread decodes: raw pixels are copied at the speed of memory, and with one thread numba needs no threading layer
 (its workqueue aborts the process when two loaders are alive).

@@ -131,7 +131,7 @@ def sentences(ignored: Iterable[tuple[str, str]]) -> list[str]:
     """Return what was ignored in each class folder; those in which the same was ignored share a sentence.
 
     Args:
-        ignored: names of folders, and what was ignored there; nothing is said where the text is empty.
+        ignored: names of folders, and what was ignored there; nothing is stated where the text is empty.
     """
     folders: dict[str, list[str]] = {}
     for folder, text in ignored:
@@ -164,7 +164,7 @@ def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Ima
         ground: grey on which transparent images are laid, 0..1.
 
     Raises:
-        InputError: the file cannot be read as an image; the message names it and says what it is.
+        InputError: the file cannot be read as an image; the message names it and states what it is.
     """
     place = Path(path)
     if not os.path.lexists(place):

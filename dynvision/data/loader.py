@@ -67,8 +67,8 @@ class ImageLoader(ABC):
     """Batches of one split: images float32 (B, C, H, W), normalised, and class indices int64 (B,).
 
     Training images come in another order in each epoch, a function of seed and epoch only, unless the configuration
-    says otherwise; validation images in the order of their indices; test images round robin over the classes. No image
-    is ever left out, so the last batch may be smaller. Each pass advances the epoch by one unless `set_epoch` says
+    states otherwise; validation images in the order of their indices; test images round robin over the classes. No image
+    is ever left out, so the last batch may be smaller. Each pass advances the epoch by one unless `set_epoch` states
     otherwise. Validation and test images are shown alike in each pass, whole to each process.
 
     Attributes:
@@ -76,7 +76,7 @@ class ImageLoader(ABC):
         split: ``train``, ``val`` or ``test``.
         batch_size: images per batch.
         sampler: the order of the images; Lightning sets its epoch.
-        batch_sampler: none, which Lightning wants to be told.
+        batch_sampler: none, which Lightning wants to be given.
     """
 
     batch_sampler = None
@@ -154,7 +154,7 @@ class ImageLoader(ABC):
         return {"epoch": self._epoch_shown, "n_shown": self._n_shown}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on in the middle of an epoch: its next pass leaves out the batches that were shown."""
+        """Continue in the middle of an epoch: its next pass leaves out the batches that were shown."""
         self._resume = {"epoch": int(state["epoch"]), "n_shown": int(state["n_shown"])}
         self.set_epoch(self._resume["epoch"])
 

@@ -26,7 +26,7 @@ from dynvision.files import write_text
 from dynvision.runs.made_from import data_identity
 
 HEADER_KEY = "images"
-OWN = ("class_names", "mean", "sd")  # what the configuration of a run does not say
+OWN = ("class_names", "mean", "sd")  # what the configuration of a run does not state
 
 
 class ShownImages(Section):
@@ -65,7 +65,7 @@ class ShownImages(Section):
 
 
 def in_header(header: Mapping[str, str], config: ImagesConfig) -> ShownImages | None:
-    """What the header of weights says of their images; None for weights that say nothing.
+    """What the header of weights states of their images; None for weights that state nothing.
 
     Args:
         header: of a run's weights.

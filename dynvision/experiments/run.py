@@ -96,7 +96,7 @@ def run_experiment(
     room = Room.on(device, execution.test_batch_size, data.input_shape[-2] * data.input_shape[-1])
     model = load_network(run, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)
-    # An experiment over checkpoints reads those beside the weights, which a training that goes on has not written yet.
+    # An experiment over checkpoints reads those beside the weights, which a training that resumes has not written yet.
     weights = file_hash(files.weights) if files.weights.exists() else ""
     inputs = of_responses(experiment, run.data.name, weights, data.manifest.identity)
     with (

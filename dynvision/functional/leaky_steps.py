@@ -32,7 +32,7 @@ def forward(
     active: Tensor | None = None,
     bias: Tensor | None = None,
 ) -> None:
-    """``r(t)`` of all steps into ``r``: u = z + h, then (1 - g) r(t - 1) + g u, rectified where ``rectified`` says.
+    """``r(t)`` of all steps into ``r``: u = z + h, then (1 - g) r(t - 1) + g u, rectified where ``rectified`` states.
 
     Args:
         z: drive, (n B, ...), or (B, ...) for the same at every step.

@@ -1,6 +1,6 @@
 """A layer of leaky units with a delayed convolutional recurrence, over a stretch of time, as one operation.
 
-    u(t) = z(t) + (R * r)(t - D)                    R the recurrent convolution, heard from D steps after the start on
+    u(t) = z(t) + (R * r)(t - D)                    R the recurrent convolution, received from D steps after the start on
     y(t) = (1 - g) r(t - 1) + g u(t)                g the gain of a step (dt / tau for Euler)
     r(t) = max(y(t), 0)                             rectified: state
 
@@ -30,7 +30,7 @@ from dynvision.functional.leaky_steps import Rectified, channel_sums
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A recurrent convolution, stride 1 and zero padding, heard after ``delay`` steps."""
+    """A recurrent convolution, stride 1 and zero padding, received after ``delay`` steps."""
 
     weight: Tensor
     bias: Tensor | None
@@ -174,7 +174,7 @@ class _RecurrentScan(torch.autograd.Function):
         carried: Tensor | None = None
         later: dict[
             int, Tensor
-        ] = {}  # by step: gradient at r through the recurrence that hears it from that step on
+        ] = {}  # by step: gradient at r through the recurrence that receives it from that step on
         for first, end, source in reversed(list(_stretches(s, r, history, weight is not None))):
             at = s.rows(first, end)
             above = None if active is None else active[at]
@@ -185,7 +185,7 @@ class _RecurrentScan(torch.autograd.Function):
             if source is None or (first < s.delay and grad_history is None):
                 continue
             grad_source = _conv_backward(grad_z[at], source, weight, s, (True, False, False))[0]
-            if first < s.delay:  # of the history, each step of which is heard once
+            if first < s.delay:  # of the history, each step of which is received once
                 offset = grad_history.shape[0] // s.batch - s.delay  # type: ignore[union-attr]
                 grad_history[s.rows(first + offset, end + offset)].copy_(grad_source)  # type: ignore[index]
             else:
@@ -277,7 +277,7 @@ def _differentiable_gradients(ctx: Any, grad: Tensor) -> Any:
 def _stretches(
     s: _Settings, r: Tensor, history: Tensor | None, recurrent: bool
 ) -> list[tuple[int, int, Tensor | None]]:
-    """Steps that can be computed together, with the activity that they hear: (first, end, source).
+    """Steps that can be computed together, with the activity that they receive: (first, end, source).
 
     ``r`` and ``history`` may as well be gradients, whose parts are then written to.
     """
@@ -300,7 +300,7 @@ def _stretches(
 
 
 def _gathered(later: dict[int, Tensor], first: int, end: int, s: _Settings) -> Tensor | None:
-    """The gradient that the steps from ``first`` to ``end`` get through the recurrence; zero where nothing hears them."""
+    """The gradient that the steps from ``first`` to ``end`` get through the recurrence; zero where none does."""
     found = [(at, part) for at, part in later.items() if at < end and at + part.shape[0] // s.batch > first]
     if not found:
         return None
@@ -328,7 +328,7 @@ def _last_step(start: Tensor | None, history: Tensor | None, s: _Settings) -> Te
 def _recurrent_gradients(
     ctx: Any, r: Tensor, history: Tensor | None, weight: Tensor, grad_z: Tensor, s: _Settings
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of the recurrent weight and bias: one convolution over all steps that hear the stretch itself."""
+    """Gradients of the recurrent weight and bias: one convolution over all steps that receive the stretch itself."""
     parts = []
     if s.n > s.delay:
         parts.append((grad_z[s.rows(s.delay, s.n)], r[s.rows(0, s.n - s.delay)]))

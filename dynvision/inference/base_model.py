@@ -2,7 +2,7 @@
 
     answer = postprocess(forward(preprocess(input)))
 
-A subclass loads a network and says what the three do; everything else is here. Not to be confused with
+A subclass loads a network and states what the three do; everything else is here. Not to be confused with
 ``dynvision.base.BaseModel``, the trainable network.
 """
 
@@ -54,7 +54,7 @@ class BaseModel(TunedModel):
         self._profile: dict[str, float] = {}
         self._frame = frozenset(vars(self)) | {"_frame"}
 
-    # --- what a subclass says ---------------------------------------------------------------------------------------
+    # --- what a subclass states ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def load_model(self, model_path: str | Path) -> None:
@@ -137,7 +137,7 @@ class BaseModel(TunedModel):
                 )
             return self._asynchronous.ask(inputs, most, batch.timeout_ms / 1000)
 
-    # --- what is told -----------------------------------------------------------------------------------------------
+    # --- what is given -----------------------------------------------------------------------------------------------
 
     def get_performance_stats(self) -> dict[str, Any]:
         """Times in s (and memory in MB, on a GPU): count, mean, min, max and p95 of each; and ``error_counts``."""
@@ -364,7 +364,7 @@ def optimal_batch_size(sample_bytes: int, memory_bytes: int, largest: int) -> in
 
 
 def by_shape(tensors: Mapping[int, Tensor]) -> list[list[int]]:
-    """Numbers of tensors that can share a batch: of equal type and shape behind the first axis, in order."""
+    """Numbers of tensors that can share a batch: of equal type and shape after the first axis, in order."""
     groups: dict[tuple[torch.dtype, tuple[int, ...]], list[int]] = {}
     for number, tensor in tensors.items():
         groups.setdefault((tensor.dtype, tuple(tensor.shape[1:])), []).append(number)

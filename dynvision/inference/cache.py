@@ -31,7 +31,7 @@ class ContentCache:
     """Results by the hash of what they were made from. Each caller gets a copy, so that nobody changes another's.
 
     Args:
-        entries: tells how many results are kept at most; 0 keeps none.
+        entries: states how many results are kept at most; 0 keeps none.
     """
 
     def __init__(self, entries: Callable[[], int]) -> None:

@@ -139,7 +139,7 @@ class BatchConfig(OpenSection):
 
 
 class PerformanceConfig(OpenSection):
-    """Warm-up, caches and what is told of speed."""
+    """Warm-up, caches and what is measured of speed."""
 
     where: ClassVar[str] = "performance"
     warmup_iterations: int = key(1, "forward passes of a warm-up", ge=0)

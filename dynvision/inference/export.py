@@ -3,8 +3,8 @@
     trial    images (B, C, H, W), normalised              ->  logits (B, T, K)
     step     frame (B, C, H, W), normalised, and state    ->  logits (B, K), and state
 
-The state of a step is a list of tensors with the batch first, which begins as ``start.safetensors`` says; ``about.json``
-beside the programs says how images are normalised, when outputs come and what the classes are called. B is any number from
+The state of a step is a list of tensors with the batch first, which begins as ``start.safetensors`` states; ``about.json``
+beside the programs states the normalisation of images, the times of outputs and the names of classes. B is any number from
 1. Each program is read back, run with several batches and compared with the network before it is kept.
 
 A step is a fixed program, so that it needs a network in which all layers have begun: ``t_idle`` must be long enough.

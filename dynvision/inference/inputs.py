@@ -118,7 +118,7 @@ def _checked(image: Image.Image, n_channels: int, ground: float) -> Image.Image:
 
 
 def _values(inputs: NDArray[Any] | Tensor) -> NDArray[Any]:
-    """An array or tensor as an array (H, W) or (H, W, C), if it is as large as its axes say.
+    """An array or tensor as an array (H, W) or (H, W, C), if its shape has these axes.
 
     Raises:
         InputError: its values are not all there, or it is no image.

@@ -1,4 +1,4 @@
-"""What makes a loaded model faster; each function says what it has done, for ``model_info``.
+"""What makes a loaded model faster; each function states what it has done, for ``model_info``.
 
 Fused batch normalisation: (W x - m) / sqrt(v + eps) g + b is one convolution with W g / sqrt(v + eps). Which convolution
 a normalisation follows is read from the trace of a forward pass, never from the order in which modules are held.
@@ -177,7 +177,7 @@ def set_threads(number: int) -> str:
 
 
 class CompiledNetwork:
-    """A compiled network that goes on uncompiled, and says so once, where the compiler does not manage.
+    """A compiled network that continues uncompiled, and states this once, where the compiler does not manage.
 
     torch compiles at the first call, so that is where it fails: without a C++ compiler or Triton, or for code that it does
     not understand. Every other error is the network's own and is raised.

@@ -1,4 +1,4 @@
-"""What a network says about one image, over time; what is known of the model beside its answers; and the errors of both."""
+"""What a network answers to one image, over time; what is known of the model beside its answers; and the errors of both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynvision.errors import InputError
 
 
 class ModelLoadError(InputError):
-    """A model cannot be loaded: the message says what was given and what to do."""
+    """A model cannot be loaded: the message states what was given and what to do."""
 
 
 class ModelInferenceError(RuntimeError):

@@ -48,7 +48,7 @@ def load(
             or ``hub:user/name`` of the Hugging Face hub; or another network as ``source:name``, e.g.
             ``torchvision:resnet18``.
         device: auto, cpu or cuda.
-        data: folder of the run's data; only weights that do not say how their images are shown need it.
+        data: folder of the run's data; only weights that do not state how their images are shown need it.
         decision_threshold: probability of one class at which the network has decided.
         results: folder in which runs are looked for by their id.
         config: everything else about how it runs; then without `device`.
@@ -92,7 +92,7 @@ def load_run(
 
 
 def run_path(source: str | Path, results: str | Path = "results") -> Path:
-    """Return the folder of a run or its weights, whichever says what it is; a run of the hub is pulled.
+    """Return the folder of a run or its weights, whichever states what it is; a run of the hub is pulled.
 
     Args:
         source: a run, as :func:`load` takes it.
@@ -224,7 +224,7 @@ def _probabilities(logits: Tensor) -> NDArray[np.float64]:
 
 
 class _Collected:
-    """Hears the activity of some layers of one image and keeps it."""
+    """Receives the activity of some layers of one image and keeps it."""
 
     def __init__(self, layers: Sequence[str]) -> None:
         self._pieces: dict[str, list[tuple[int, NDArray[np.float32]]]] = {layer: [] for layer in layers}
@@ -252,7 +252,7 @@ class _Collected:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """What a stream says after a step.
+    """What a stream answers after a step.
 
     Attributes:
         time_ms: end of the step, from the first one on.

@@ -70,7 +70,7 @@ class RunModel(BaseModel):
 
     Args:
         config: where and how to run; the default is a GPU if there is one.
-        data: folder of the run's data; only weights that do not say how their images are shown need it.
+        data: folder of the run's data; only weights that do not state how their images are shown need it.
         decision_threshold: probability of one class at which the network has decided.
 
     Attributes:
@@ -161,7 +161,7 @@ class RunModel(BaseModel):
         config = self._loaded_images().config
         pixels = fit_image(to_image(image, config.n_channels, config.transparent_ground), config.stored_size)
         storage = Storage.of(config)
-        # Of a part of the images only, no one can say whether this one is in it.
+        # Of a part of the images only, no one can know whether this one is in it.
         return storage.stored(pixels, 0) if storage.probability == 1 else pixels
 
     def _show(self, pixels: list[NDArray[np.uint8]]) -> Tensor:
@@ -211,7 +211,7 @@ class RunModel(BaseModel):
         raise ModelInferenceError(f"outputs are not finite{since}")
 
     def postprocess(self, outputs: Tensor) -> Prediction:
-        """What the outputs of one image, (1, T, K), say."""
+        """What the outputs of one image, (1, T, K), state."""
         images = self._loaded_images()
         probabilities = outputs[0].double().softmax(dim=-1).cpu().numpy()
         time_ms, final = self._time_ms, self._final
@@ -281,7 +281,7 @@ def find_run_files(path: str | Path, data: str | Path | None = None) -> RunFiles
 
     Args:
         path: the run's folder, or its weights, in whose header is the configuration.
-        data: folder of its data; by default the header of the weights says what must be known of them.
+        data: folder of its data; by default the header of the weights states what must be known of them.
 
     Raises:
         ModelLoadError: something is missing, damaged or of another run.

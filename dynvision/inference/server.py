@@ -1,4 +1,4 @@
-"""A trained run behind HTTP, by the standard library: POST an image or a film, get the answer as JSON.
+"""A trained run over HTTP, by the standard library: POST an image or a film, get the answer as JSON.
 
     POST /predict    body: the bytes of an image, or of a film; ?early_exit=1&decision_threshold=0.6&frame_rate=25&film=1
     GET  /health     whether it answers
@@ -54,7 +54,7 @@ class Limits:
         max_pixels: of an image, or of a frame.
         receive_s: until a request must have arrived, in s.
         answer_s: until it must have been answered, in s.
-        max_requests: at once; further ones are told to come again.
+        max_requests: at once; further ones are asked to come again.
     """
 
     max_bytes: int = 16 * 2**20

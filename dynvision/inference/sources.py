@@ -6,7 +6,7 @@ the preprocessing that came with it. Each source of downloads is a function in t
 ``url``           a file, with its SHA-256, kept in ``data/models/{sha256}/`` (or below ``DYNVISION_DATA``)
 ``torchvision``   a published network, where torchvision is installed
 ``huggingface``   a classifier of images, where transformers is installed; safetensors only, and no code of the repository
-``pytorch_hub``   ``repository/model``: runs the repository's own code, so that ``trust_repo=True`` must say that it may
+``pytorch_hub``   ``repository/model``: runs the repository's own code, so that ``trust_repo=True`` must state that it may
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class NetworkModel(BaseModel):
     Args:
         config: where and how to run.
         network: takes a batch (B, ...) and returns a tensor with a row for each of its rows.
-        metadata: what is told of it.
+        metadata: what is recorded of it.
         preprocess: makes of a picture (RGB) what the network takes, (C, H, W) or (1, C, H, W); without it the network is
             given tensors as it takes them, without the batch.
         class_names: where the outputs are those of classes, by class index.

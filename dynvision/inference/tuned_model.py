@@ -40,7 +40,7 @@ class TunedModel(ABC):
     Attributes:
         device: where the network is.
         model: the network; None until it is loaded.
-        metadata: what is told of it; None where nothing is.
+        metadata: what is recorded of it; None where nothing is.
         optimizations: what `optimize_for_inference` has done, in words.
 
     Raises:
@@ -170,13 +170,13 @@ class TunedModel(ABC):
             self.compile_model()
 
     def compile_model(self) -> None:
-        """Compile with ``torch.compile``, at the first call. Where that fails, one warning, and ``model_info`` says why."""
+        """Compile with ``torch.compile``, at the first call. A failure warns once; ``model_info`` has its cause."""
         self._compiled = CompiledNetwork(self._network(), self.config.device.compile_mode)
 
     def warmup(self, num_iterations: int | None = None) -> None:
         """Answer made-up inputs, so that what happens once has happened; the statistics do not count it.
 
-        A network that does not take the made-up input is not warm, and a warning says so.
+        A network that does not take the made-up input is not warm, and a warning states this.
 
         Args:
             num_iterations: how often; by default ``performance.warmup_iterations``.
@@ -190,7 +190,7 @@ class TunedModel(ABC):
             for _ in range(n):
                 with self._lock, self._get_inference_context():
                     self.forward(inputs)
-        except (RuntimeError, ValueError, AssertionError) as error:  # what torch says of a shape
+        except (RuntimeError, ValueError, AssertionError) as error:  # torch's message about a shape
             logger.warning("no warm-up: the network does not take %s: %s", tuple(inputs.shape), error)
 
     def _optimize_gpu_compute(self) -> None:
@@ -246,7 +246,7 @@ class TunedModel(ABC):
         """Take over what `save_optimized_state` wrote of such a model, into the network that is loaded.
 
         Returns:
-            Whether they were loaded; if not, a warning says why and the model is as it was.
+            Whether they were loaded; if not, a warning states why and the model is as it was.
 
         Raises:
             InputError: the network is quantised.
@@ -332,7 +332,7 @@ class TunedModel(ABC):
         return self.model
 
     def _create_dummy_input(self) -> Tensor:
-        """Zeros that the network takes, told by its first layer."""
+        """Zeros that the network takes, given by its first layer."""
         network = self._network()
         return self._get_cached_tensor(dummy_shape(network), floating_type(network))
 

@@ -59,7 +59,7 @@ class BaseLoss(nn.Module):
 
 
 class MonitoringLoss(BaseLoss):
-    """A mean cost over images, layers and steps; a subclass says what costs how much.
+    """A mean cost over images, layers and steps; a subclass states what costs how much.
 
     Args:
         monitor: the quantity: ``state``, ``drive``, ``recurrent`` or ``conv`` (see :mod:`dynvision.base.observers`).

@@ -1,4 +1,4 @@
-"""Adaptation: what a unit has heard or done lowers what it does next.
+"""Adaptation: what a unit has received or done lowers what it does next.
 
 Input adaptation, a gain that falls with the recent input:
 
@@ -17,7 +17,7 @@ Source: Vinken, Boix & Kreiman (2020), Science Advances 6:eabd4205, eqs. 1 and 2
 Synaptic depression, resources that are used up and recover in two stages:
 
     dR/dt = I / tau_rec - u y R,     dE/dt = -E / tau_in + u y R,     I = 1 - R - E          R(0) = 1, E(0) = 0
-    r(t) = R(t - dt) y(t)                        what next layers and connections hear
+    r(t) = R(t - dt) y(t)                        what next layers and connections receive
 
 R recovered, E effective, I inactive part of the resources; y >= 0 activity, u what an activity of 1 uses in a ms, tau_rec
 and tau_in in ms. For a constant activity R goes to 1 / (1 + u y (tau_rec + tau_in)).

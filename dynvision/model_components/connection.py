@@ -39,7 +39,7 @@ class Connection(Delayed):
             self.check_dt(self.dt)
 
     def transform(self, r: Tensor) -> Tensor:
-        """The source's activity (B, C_source, H, W) as the target hears it, (B, C, H', W')."""
+        """The source's activity (B, C_source, H, W) as the target receives it, (B, C, H', W')."""
         raise NotImplementedError
 
     def forward(self, x: Tensor | None, r: Tensor | None) -> Tensor | None:
@@ -91,7 +91,7 @@ class PointwiseConnection(Connection):
                 nn.init.zeros_(self.conv.bias)
 
     def transform(self, r: Tensor) -> Tensor:
-        """The source's activity (B, C_in, H_s, W_s) as the target hears it, (B, C_out, *size)."""
+        """The source's activity (B, C_in, H_s, W_s) as the target receives it, (B, C_out, *size)."""
         shrinks = self.size[0] * self.size[1] < r.shape[-2] * r.shape[-1]
         if shrinks:
             r = resize_nearest(r, self.size)
@@ -101,7 +101,7 @@ class PointwiseConnection(Connection):
 
 
 class Skip(PointwiseConnection):
-    """From an earlier to a later layer; a delay of 0 hears this step's activity."""
+    """From an earlier to a later layer; a delay of 0 receives this step's activity."""
 
     delay_name = "t_skip"
 

@@ -2,9 +2,9 @@
 
 Delayed divisive normalisation of a layer's output:
 
-    y(t)   the layer's leaky, rectified state: what its leak and its own recurrence hear
+    y(t)   the layer's leaky, rectified state: what its leak and its own recurrence receive
     p(t)   tau_n dp/dt = -p + pool(y),  p(0) = 0         p(t) = p(t - dt) + (dt / tau_n) (pool(y(t)) - p(t - dt))
-    r(t) = g y(t)^n / (sigma^n + p(t)^n)                 what next layers, connections and recordings hear
+    r(t) = g y(t)^n / (sigma^n + p(t)^n)                 what next layers, connections and recordings receive
 
 tau_n in ms; sigma > 0 in units of activity; pool(y): the unit itself, or the mean over a neighbourhood of its channel or
 of all channels. The gain g is sigma^n unless it is given: a silent pool then changes nothing, and a network starts to learn
@@ -39,7 +39,7 @@ class DivisiveNormalization(StatefulOperation, Clocked):
         gain: g; 0 is sigma^n.
         pool: ``unit``, ``channel`` or ``layer``.
         size: side of the neighbourhood in px, odd; 0 is the whole map.
-        learned: which of ``sigma`` and ``gain`` are learned, one number each; with ``.channel`` behind, one a channel.
+        learned: which of ``sigma`` and ``gain`` are learned, one number each; with ``.channel`` after, one a channel.
         n_channels: channels of the layer.
 
     Raises:

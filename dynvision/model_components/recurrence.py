@@ -131,7 +131,7 @@ class RecurrentConnection(Delayed):
 
         h = R(r(t - t_recurrence))      merges into the signal at the place where it stands in ``layer_operations``
 
-    Behind a layer's last convolution that is its drive (target output), before the layer its input. The module is a pure
+    After a layer's last convolution that is its drive (target output), before the layer its input. The module is a pure
     function of its inputs: the engine keeps the activity.
 
     Args:

@@ -1,4 +1,4 @@
-"""A convolution whose layer also hears its own delayed activity.
+"""A convolution whose layer also receives its own delayed activity.
 
     one stage    z = W * x + b
     two stages   z = W_b * Phi(norm(W_a * x + b_a)) + b_b

@@ -100,7 +100,7 @@ def build_stage(
 
     Args:
         block: what the stage is made of.
-        in_channels: channels of what the stage hears.
+        in_channels: channels of what the stage receives.
         width: channels inside a block; it puts out ``width * block.expansion``.
         n_blocks: how many, at least 1.
         stride: of the first block, in px.

@@ -87,7 +87,7 @@ class Delayed(Clocked):
 
         h(t) = (1 - f) r(t - k dt) + f r(t - (k + 1) dt),      D = (k + f) dt,  0 <= f < 1
 
-    In training a learned delay D lies between two steps, and what is heard is interpolated linearly: a triangular kernel
+    In training a learned delay D lies between two steps, and what is received is interpolated linearly: a triangular kernel
     over the history, one step wide to either side, whose gradient moves D. In eval mode D is the nearest whole number of
     steps. It never gets below the shortest delay.
 
@@ -165,9 +165,7 @@ class StatefulOperation(nn.Module):
     """An operation that carries a state from step to step. The engine keeps the state."""
 
     needs_activity = False  # whether step() wants the layer's own activity one step ago
-    on_output = (
-        False  # whether it acts on what others hear of the layer, and not on what the layer itself remembers
-    )
+    on_output = False  # whether it acts on what others receive of the layer, and not on what the layer itself remembers
 
     def start(self) -> Any:
         """The state before the first step of a trial; called once per layer, in the order of the layers."""
@@ -187,7 +185,7 @@ class StatefulOperation(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, state: Any, r: Tensor | None) -> tuple[Tensor, Any]:
-        """:meth:`step`, as hooks hear it."""
+        """:meth:`step`, as hooks receive it."""
         return self.step(x, state, r)
 
     def run(self, x: Tensor, n: int, state: Any) -> tuple[Tensor, Any]:
@@ -226,7 +224,7 @@ class TimedOperation(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, step: int) -> Tensor:
-        """:meth:`at`, as hooks hear it."""
+        """:meth:`at`, as hooks receive it."""
         return self.at(x, step)
 
 
@@ -234,11 +232,11 @@ class ZeroStart(nn.Module):
     """Zeros in place of the signal during the first steps, and wherever there is no signal yet.
 
     x'(t) = 0 for t < n_steps and x(t) afterwards, t steps since the trial began. Without it a layer is silent until its
-    first input arrives, and not even its bias is heard.
+    first input arrives, and not even its bias is received.
 
     Args:
         shape: (C, H, W) of the signal.
-        n_steps: steps, from the first of the trial, at which the signal is not heard even if it is there.
+        n_steps: steps, from the first of the trial, at which the signal is not received even if it is there.
     """
 
     def __init__(self, shape: tuple[int, int, int], n_steps: int = 0) -> None:
@@ -250,7 +248,7 @@ class ZeroStart(nn.Module):
         return like.new_zeros((batch, *self.shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The signal as it goes on, as hooks hear it."""
+        """The signal as it continues, as hooks receive it."""
         return x
 
     def extra_repr(self) -> str:

@@ -9,7 +9,7 @@ b_l is a bias per unit (C, H, W). V, W, R, S and W_out have normalised weights. 
 settles during 100 steps (200 ms) without input, computed for one image; then the image is shown for 100 steps.
 Source: Soo, Battista, Radmard & Wang (2024), NeurIPS; public weights ``cordsnetr8``. The numbers are those of the
 published network, whose logits are those of the last step. What differs: r is never negative, so that the
-rectification of what an area hears is left out; the delays of one step are durations; images may have any size, which
+rectification of what an area receives is left out; the delays of one step are durations; images may have any size, which
 b_l follows.
 """
 
@@ -92,7 +92,7 @@ class CordsNetR8(ConfiguredModel):
         self.set_residual_timesteps(0)
 
     def _define_area(self, k: int, channels: list[int], in_size: tuple[int, int]) -> tuple[int, int]:
-        """Area k with what it hears; returns the size of its maps."""
+        """Area k with what it receives; returns the size of its maps."""
         args, name = self.args, f"layer{k}"
         own = self.numbers_of_layer(name)
         size = size_after(in_size, 3, STRIDES[k - 1], 1)
@@ -112,7 +112,7 @@ class CordsNetR8(ConfiguredModel):
 
     @staticmethod
     def _skip(k: int, channels: list[int]) -> nn.Module:
-        """What leads from area k - 2 to what area k hears of area k - 1."""
+        """What leads from area k - 2 to what area k receives of area k - 1."""
         if k == 2:
             return WeightNormConv2d(channels[0], channels[1], 3, padding=1, bias=False)
         if k % 2:

@@ -8,10 +8,10 @@ CORnet-R and -RT, areas that add their own last output to their input, in two un
 
     i_l(t) = Phi( GN( U_l * x_l(t) + b_l ) )              x_1(t) the image frame at t;   i_l(0) = 0 for l > 1
     r_l(t) = Phi( GN( W_l * (i_l(t) + r_l(t - 1)) ) )     GN group normalisation, r_l(-1) = 0
-    RT     x_l(t) = r_{l-1}(t - 1)                        an area hears the last step of the area below
-    R      x_l(t) = r_{l-1}(t)                            it hears the same step, from step 1 on
+    RT     x_l(t) = r_{l-1}(t - 1)                        an area receives the last step of the area below
+    R      x_l(t) = r_{l-1}(t)                            it receives the same step, from step 1 on
 
-At step 0 the areas above V1 hear zeros, and so answer with what their second normalisation's bias gives.
+At step 0 the areas above V1 receive zeros, and so answer with what their second normalisation's bias gives.
 
 CORnet-S, bottleneck areas that repeat themselves, 2 times in V2, 4 times in V4 and 2 times in IT:
 

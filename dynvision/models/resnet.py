@@ -13,9 +13,9 @@ ResNet-20, -32, -44, -56 and -110, of 6 n + 2 layers:
     readout            mean over space, linear
 
 A stage is a layer in time: its z is that of its last block, and its activity is rectified after recurrence and leak. The
-target `middle` is before the last block. The stem belongs to layer1, whose target `input` is behind it. Where the channels
+target `middle` is before the last block. The stem belongs to layer1, whose target `input` is after it. Where the channels
 of the smaller networks change, the shortcut is the identity with zeros for the channels that are missing, half of them
-before and half behind (option A, without parameters).
+before and half after (option A, without parameters).
 
 Source: He, Zhang, Ren & Sun (2016), CVPR, table 1 and section 4.2, with the layout, the names of the weights and the
 initialisation of torchvision's ``resnet18`` to ``resnet152``: their state dicts load as they are. What differs: images of

@@ -101,7 +101,7 @@ def _assumed(args: TemporalArgs, known: Mapping[str, Any], chosen: Mapping[str, 
 
     Args:
         args: all arguments.
-        known: those that the file tells or the caller has chosen.
+        known: those that the file states or the caller has chosen.
         chosen: those that the caller has chosen.
     """
     values = args.model_dump(mode="json")
@@ -136,7 +136,7 @@ def save_imported(imported: ImportedWeights, source: Path, output: Path) -> Path
 def _sizes(probe: nn.Module, tensors: Mapping[str, Tensor], made_for: int) -> tuple[int, int]:
     """Channels of the images and number of classes, from the first convolution and the last matrix of a model.
 
-    Without a matrix that fits, it is the number of classes that the model was made for; what does not fit is told then.
+    Without a matrix that fits, it is the number of classes that the model was made for; what does not fit is reported then.
     """
     parameters = list(probe.named_parameters())
     gains = ".original0"  # of normalised weights, one a channel

@@ -49,7 +49,7 @@ class GatedHead(Module):
 
 
 class UngatedHead(GatedHead):
-    """One state, and another on top of it as time goes on; arguments as of :class:`GatedHead`."""
+    """One state, and another on top of it as time continues; arguments as of :class:`GatedHead`."""
 
     def forward(self, y: Tensor, elapsed_time: ElapsedTime) -> Tensor:
         s = torch.sigmoid(self.a(y) * elapsed_time + self.b(y))
@@ -146,7 +146,7 @@ class CfCCell(ModuleCell):
             inputs: (B, F).
             state: what the last step returned, (B, N); None before the first.
             elapsed_time: of the step, in ms, a number or (B,).
-            training: whether features are left out; None as the module's own mode says.
+            training: whether features are left out; None as the module's own mode.
 
         Returns:
             The new state (B, N), as output and as state.
@@ -165,7 +165,7 @@ class CfCCell(ModuleCell):
 
 
 class WiredCfCCell(ModuleCell):
-    """Closed-form layers that are connected as a wiring says.
+    """Closed-form layers that are connected as a wiring states.
 
     Args:
         wiring: the synapses, and which units are the output.

@@ -141,7 +141,7 @@ class LTCCell(ModuleCell):
     """A liquid time-constant cell.
 
     Args:
-        wiring: which unit hears which, and which of them are the output.
+        wiring: which unit receives which, and which of them are the output.
         in_features: inputs, F; None where the wiring is built.
         input_mapping, output_mapping: gain and offset of every input and output: ``affine``, ``linear`` or ``none``.
         ode_unfolds: fused steps in each step.

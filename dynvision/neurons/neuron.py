@@ -143,7 +143,7 @@ class BaseNeuron(ABC):
         return {name: _copied(getattr(self, name)) for name in self.saved}
 
     def load_state(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where the neuron stopped that `state_dict` is of, with its constants.
+        """Continue where the neuron stopped that `state_dict` is of, with its constants.
 
         Raises:
             InputError: `state_dict` is not of such a neuron; nothing is changed then.
@@ -279,7 +279,7 @@ class BaseChain(ABC):
         return kept | {"neuron_states": [neuron.save_state() for neuron in self.neurons]}
 
     def load_state(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where the chain stopped that `state_dict` is of, with its constants.
+        """Continue where the chain stopped that `state_dict` is of, with its constants.
 
         Raises:
             InputError: `state_dict` is not of such a chain, or of one with more or fewer neurons; nothing is changed then.

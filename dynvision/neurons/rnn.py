@@ -49,9 +49,9 @@ class RNN(Module):
 
         Args:
             inputs: (B, T, F).
-            state: what the call before returned, to go on from there; None at the beginning.
+            state: what the call before returned, to resume from there; None at the beginning.
             elapsed_time: in ms: one number, (T,) or (B, T); None for what the cell has as default.
-            training: whether dropout is active; None as the module's own mode says.
+            training: whether dropout is active; None as the module's own mode.
 
         Returns:
             Output, (B, T, O) or that of the last step, (B, O), and the state after it.

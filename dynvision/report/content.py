@@ -11,7 +11,7 @@ LONGEST_LINE = 36  # characters that a cell keeps on one line
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, a finer print behind it, and what it is sorted by (its text if None)."""
+    """A cell of a table: its text, a finer print after it, and what it is sorted by (its text if None)."""
 
     text: str
     note: str = ""
@@ -48,7 +48,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Listing:
-    """A text to show as it is, behind a heading that opens it."""
+    """A text to show as it is, after a heading that opens it."""
 
     title: str
     text: str

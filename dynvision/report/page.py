@@ -187,7 +187,7 @@ def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
 
 
 def _told(results: Results) -> tuple[str, ...]:
-    """The conditions that are told of in sentences: all of a few, the base of many, or none."""
+    """The conditions that are described in sentences: all of a few, the base of many, or none."""
     labels, base = results.comparison.labels, results.comparison.base
     if len(labels) <= MOST_TOGETHER:
         return labels

@@ -28,7 +28,7 @@ from dynvision.visualization.names import (
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SEEN = 0.02  # of the largest value: a smaller change is none
-PLAIN_NUMBERS = ("fraction", "ratio", "contrast")  # units that are not said behind a number
+PLAIN_NUMBERS = ("fraction", "ratio", "contrast")  # units that are not stated after a number
 
 
 def title(results: Results) -> str:
@@ -246,7 +246,7 @@ def turning_points(series: np.ndarray) -> list[Stretch]:
     """The stretches in which a series rises or falls, by turns; none where it stays as it is.
 
     Args:
-        series: finite numbers, (V,). A stretch goes on until the series turns by more than `SEEN` of the largest of them.
+        series: finite numbers, (V,). A stretch continues until the series turns by more than `SEEN` of the largest of them.
     """
     least = SEEN * float(np.abs(series).max())
     stretches: list[Stretch] = []

@@ -19,7 +19,7 @@ OVER_TIME = "test_accuracy_over_time"  # of test.json
 
 
 def run_table(results: Results) -> Table:
-    """The runs: what tells them apart, how they trained, what they can do."""
+    """The runs: what distinguishes them, how they trained, what they can do."""
     compared = len(results.comparison.labels) > 1
     over_time = any(run.test and OVER_TIME in run.test for run in results.runs)
     columns = {"condition": False} if compared else {}

@@ -154,7 +154,7 @@ class CallFolder:
 def interrupt_once() -> None:
     """Have Ctrl-C interrupt this process once, however often it is pressed.
 
-    Snakemake, disturbed while it ends, prints where it was. Its jobs hear every Ctrl-C of a terminal themselves.
+    Snakemake, disturbed while it ends, prints where it was. Its jobs receive every Ctrl-C of a terminal themselves.
     """
 
     def stop(number: int, frame: Any) -> None:

@@ -115,10 +115,10 @@ def _variant(
 def split_input_dims(
     model_args: Mapping[str, Any], data: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Model arguments and data settings, where ``input_dims: [T, C, H, W]`` says how long and how large images are shown.
+    """Model arguments and data settings, where ``input_dims: [T, C, H, W]`` states how long and how large images are shown.
 
     Raises:
-        InputError: they are not four whole numbers, images are not square, or the data settings say otherwise.
+        InputError: they are not four whole numbers, images are not square, or the data settings state otherwise.
     """
     args, settings = dict(model_args), dict(data)
     dims = args.pop("input_dims", None)
@@ -155,7 +155,7 @@ def run_config(
         model_name: the model by name, or ``package.module:Class``.
         model_args: its arguments, by the names of its schema.
         data_name: the data set by name, or ``folder:<path>``.
-        data, training: the sections; what they do not say is by default.
+        data, training: the sections; what they do not state is by default.
         seed: of everything that is random.
 
     Raises:

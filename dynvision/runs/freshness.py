@@ -1,6 +1,6 @@
 """Which results are there and must be made again, since what they were made from is another now.
 
-Snakemake makes what is missing. What is there but no longer right it cannot know: its notes may be gone, and times say
+Snakemake makes what is missing. What is there but no longer right it cannot know: its notes may be gone, and times state
 nothing about contents. So each result's record (:mod:`dynvision.runs.made_from`) is compared with what the plan would make
 it from, in the order in which results follow from each other; what follows from a result that will be made is made again.
 """

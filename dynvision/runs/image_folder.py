@@ -50,7 +50,7 @@ def has_changed(then: Mapping[str, Any] | None) -> bool:
     One that is no longer there has not changed: what was made from it remains as it is.
 
     Args:
-        then: what `describe_folder` said; None of images that are not from a folder.
+        then: what `describe_folder` stated; None of images that are not from a folder.
     """
     if then is None or not Path(then["root"]).is_dir():
         return False

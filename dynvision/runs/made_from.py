@@ -76,7 +76,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_made_from(path: Path, inputs: Mapping[str, Any], *results: Path) -> bool:
-    """Return whether results are there and their record says that they were made from these inputs."""
+    """Return whether results are there and their record states that they were made from these inputs."""
     record = read_record(path)
     return record is not None and record["made_from"] == inputs and all(map(Path.exists, results))
 

@@ -185,7 +185,7 @@ class WorkflowPlan:
 def plan_workflow(
     config_dir: str | Path, overrides: Mapping[str, Any], config_files: Sequence[str | Path] = ()
 ) -> WorkflowPlan:
-    """Read, check and expand everything that a call of Snakemake is told.
+    """Read, check and expand everything that a call of Snakemake is given.
 
     Every experiment is checked against every run, so that nothing impossible is planned.
 

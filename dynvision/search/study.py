@@ -6,7 +6,7 @@ configuration that the same settings have in any call, and is never repeated. Wh
     searches/{name}/journal.log      every trial with its values, as Optuna writes them; one line for each event
     searches/{name}/trials.csv       the same as a table
     searches/{name}/trials/7.yaml    the parameters of a trial, for ``snakemake --configfile``
-    searches/{name}/trials/7.log     what Snakemake said
+    searches/{name}/trials/7.log     what Snakemake printed
     searches/{name}/best.yaml        those of the best one
 
 The same command, called again, continues: a trial whose process is gone is resumed from its last checkpoint. Called
@@ -368,7 +368,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _why(log: Path, begun: int) -> str:
-    """Return what a command said that failed; otherwise where to read."""
+    """Return the message of a command that failed; otherwise where to read."""
     with open(log, "rb") as file:
         file.seek(begun)
         lines = file.read().decode("utf-8", errors="replace").splitlines()

@@ -68,7 +68,7 @@ def export_folder(
         weights: its ``model.safetensors``; ``test.json`` is taken from beside it.
         folder: receives everything; files of an earlier export are replaced.
         scorecard: its ``scorecard.csv``, where there is one.
-        license: of the weights, e.g. ``mit``; empty says nothing of it.
+        license: of the weights, e.g. ``mit``; empty states nothing of it.
         forms: kinds of programs.
 
     Raises:

@@ -173,7 +173,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say what a file is that cannot be decoded; a decoder raises whatever the damage leads it to."""
+    """State what a file is that cannot be decoded; a decoder raises whatever the damage leads it to."""
     try:
         yield
     except InputError as error:
@@ -185,7 +185,7 @@ def _readable(path: Path) -> Iterator[None]:
         ) from None
 
 
-# What is said in place of Pillow's words for two of its errors.
+# What is stated in place of Pillow's words for two of its errors.
 _OWN_WORDS = {
     "UnidentifiedImageError": "no known format",
     "DecompressionBombError": "its frames have more than 179 million pixels",

@@ -4,7 +4,7 @@
     counterphase    c(t) = c sin(2 pi f t)                   the image and its negative, f times a second
 
 A linear layer answers at f. A layer that answers to each reversal of a counterphase image answers at 2 f: the harmonics F1
-and F2 of the response (`f1`, `f2` in ``measures``) tell them apart. The contrast of a step is that in its middle.
+and F2 of the response (`f1`, `f2` in ``measures``) distinguish them. The contrast of a step is that in its middle.
 
 Source: frequencies as in Mullen, Thompson & Hess (2010), J Vision 10(13):13.
 """

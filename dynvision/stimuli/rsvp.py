@@ -3,7 +3,7 @@
     [image duration_ms] [blank gap_ms] ... n_in_row times        the target is at target_position, counted from 1
 
 The other images are those that follow the target in the test set, which comes round robin over the classes. `stimulus_on`
-is true while the target is on; `shown` says ``other`` for the rest of the row. Time 0 is the onset of the row.
+is true while the target is on; `shown` states ``other`` for the rest of the row. Time 0 is the onset of the row.
 
 Source: Sörensen, Bohté, de Jong, Slagter & Scholte (2023), PLOS Comput Biol 19:e1011169, for 13 to 80 ms an image.
 """

@@ -70,12 +70,12 @@ class Patience(EarlyStopping):
         )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A training that was killed between its decision to stop and its end must not go on for another epoch."""
+        """A training that was killed between its decision to stop and its end must not continue for another epoch."""
         trainer.should_stop = self.wait_count >= self.patience
 
 
 class RandomState(pl.Callback):
-    """Saves the generators with every checkpoint, and sets them when a training goes on from one."""
+    """Saves the generators with every checkpoint, and sets them when a training resumes from one."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] | None = None
@@ -161,7 +161,7 @@ def keep_every(folder: Path, n_epochs: int) -> ModelCheckpoint:
 
 
 def last_checkpoint(folder: Path, run_id: str, images: str) -> Path | None:
-    """The checkpoint to go on from, or None to begin.
+    """The checkpoint to resume from, or None to begin.
 
     Checkpoints of a training on other images are removed, since images that are now for the test may have been trained on.
 

@@ -1,7 +1,7 @@
 """One process or several: who starts them, what each is shown, and that as many train together as were asked for.
 
 On one node Lightning starts them, unless srun or torchrun has; on several nodes srun must. Lightning left to itself takes
-what it finds: in a job of one SLURM task, ``devices: 2`` would train with one process and say nothing.
+what it finds: in a job of one SLURM task, ``devices: 2`` would train with one process and state nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dynvision.errors import InputError
 
 
 def launch_settings(execution: ExecutionConfig, device: torch.device) -> dict[str, Any]:
-    """The arguments of a trainer that say which processes train together.
+    """The arguments of a trainer that state which processes train together.
 
     Raises:
         InputError: other processes have been started than were asked for, or there are too few GPUs.
@@ -55,7 +55,7 @@ def _environment(execution: ExecutionConfig) -> ClusterEnvironment:
     if by_torchrun:
         return TorchElasticEnvironment()
     if started > 1:
-        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(execution.devices))  # Lightning wants to be told
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(execution.devices))  # Lightning wants to be given
         return SLURMEnvironment()
     if execution.num_nodes > 1:
         _check_number(started, execution)

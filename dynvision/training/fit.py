@@ -67,7 +67,7 @@ HELD = ".held"  # by the process that trains
 
 
 def train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, run_folder: Path) -> None:
-    """Train a run, going on from its last checkpoint if there is one.
+    """Train a run, resuming from its last checkpoint if there is one.
 
     Args:
         run: the frozen configuration.

@@ -29,7 +29,7 @@ class TrainingLog(pl.Callback):
     Args:
         path: where ``training.csv`` goes.
         run_id: goes before each line that is printed.
-        terms: names of the terms of the loss, which have columns of their own behind the others.
+        terms: names of the terms of the loss, which have columns of their own after the others.
     """
 
     def __init__(self, path: Path, run_id: str, terms: Sequence[str] = ()) -> None:
@@ -80,7 +80,7 @@ class TrainingLog(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-        self._begun = time.monotonic() - state_dict["seconds"]  # if it goes on in the middle of an epoch
+        self._begun = time.monotonic() - state_dict["seconds"]  # if it continues in the middle of an epoch
 
 
 def make_logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> Logger | None:
@@ -88,9 +88,9 @@ def make_logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path, go
 
     Args:
         run: the frozen configuration, which is logged too.
-        execution: says which logger.
+        execution: states which logger.
         run_folder: receives its files.
-        goes_on: whether the training goes on from a checkpoint.
+        goes_on: whether the training resumes from a checkpoint.
 
     Raises:
         InputError: the logger is not installed, or is to log online and cannot.
@@ -103,7 +103,7 @@ def _nowhere(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_
 
 
 def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> Logger:
-    """W&B, offline unless told otherwise. The id of the run is also W&B's, so that a training goes on in the same run."""
+    """W&B, offline by default. The id of the run is also W&B's, so that a training resumes in the same run."""
     os.environ.setdefault("WANDB_SILENT", "true")  # it is not to ask for an account, either
     try:
         import wandb

@@ -1,8 +1,8 @@
-"""Checkpoints within an epoch: every few minutes, and when the process is told to stop by SIGTERM or SIGUSR1.
+"""Checkpoints within an epoch: every few minutes, and when the process is asked to stop by SIGTERM or SIGUSR1.
 
 A scheduler sends one of these when a job's time is over or its node is wanted for another job, and kills it half a minute
 later. So the training ends with the update that it is at, saves, and only then does what SIGTERM would have done at once.
-During validation it goes on until the end of the epoch, which saves anyway. Ctrl-C ends it at once.
+During validation it continues until the end of the epoch, which saves anyway. Ctrl-C ends it at once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class MidEpochCheckpoint(pl.Callback):
-    """Saves between two updates of the weights, from where the training goes on as if it had not been stopped.
+    """Saves between two updates of the weights, from where the training resumes as if it had not been stopped.
 
-    It stands behind all callbacks that change something when a batch ends, so that their change is saved.
+    It stands after all callbacks that change something when a batch ends, so that their change is saved.
 
     Args:
         path: the checkpoint.
-        run_id: goes before the line that says what was saved.
-        minutes: from one checkpoint to the next; 0 saves only when told to stop.
+        run_id: goes before the line that states what was saved.
+        minutes: from one checkpoint to the next; 0 saves only when asked to stop.
     """
 
     def __init__(self, path: Path, run_id: str, minutes: float) -> None:
@@ -48,7 +48,7 @@ class MidEpochCheckpoint(pl.Callback):
         self._before = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on within the epoch, and take the signals from Lightning, which gives them back at the end.
+        """Continue within the epoch, and take the signals from Lightning, which gives them back at the end.
 
         Its own handler sends a message to the other processes in the middle of whatever they tell each other just then.
         """
@@ -94,7 +94,7 @@ class MidEpochCheckpoint(pl.Callback):
         self._saved_at = time.monotonic()
 
     def _restore_sums(self, trainer: pl.Trainer) -> None:
-        """Add what was summed before the checkpoint to the first batch behind it; the first process has all of it."""
+        """Add what was summed before the checkpoint to the first batch after it; the first process has all of it."""
         if self._sums and trainer.is_global_zero:
             for key, metric in _epoch_means(trainer).items():
                 value, n_images = self._sums[key]
@@ -119,7 +119,7 @@ class MidEpochCheckpoint(pl.Callback):
 
 
 def _any(trainer: pl.Trainer, decision: bool) -> bool:
-    """Whether any of the processes that train together says so; all of them must ask."""
+    """Whether any of the processes that train together states this; all of them must ask."""
     return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))
 
 

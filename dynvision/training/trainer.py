@@ -48,7 +48,7 @@ def make_trainer(
         run_folder: receives the files of loggers.
         checkpoints: receives checkpoints.
         log: writes ``training.csv``.
-        goes_on: whether the training goes on from a checkpoint.
+        goes_on: whether the training resumes from a checkpoint.
         images: identity of the images, for the checkpoints.
 
     Raises:

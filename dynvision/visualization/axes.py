@@ -32,7 +32,7 @@ def is_logarithmic(values: np.ndarray) -> bool:
 
 
 def set_parameter_axis(axes: Axes, values: np.ndarray, parameter_label: str = "") -> None:
-    """Set scale, limits and ticks of the x axis, and say in its label where it is logarithmic.
+    """Set scale, limits and ticks of the x axis, and state in its label where it is logarithmic.
 
     Args:
         axes: the axes, already in its place.
@@ -97,7 +97,7 @@ TOP_OF_FRACTIONS = 1.02
 
 
 def measure_label(measure: str, between: str = "\n") -> str:
-    """What the axis says: the measure and, after ``between``, its unit."""
+    """What the axis states: the measure and, after ``between``, its unit."""
     return f"{MEASURES[measure].label}{between}({MEASURES[measure].unit})"
 
 

@@ -114,7 +114,7 @@ def _rows(
 def _titles(
     members: Sequence[int], parameters: Sequence[str], conditions: Sequence[Condition], names: Names
 ) -> dict[int, str]:
-    """Titles that say some of the parameters only."""
+    """Titles that state some of the parameters only."""
     return {
         n: "\n".join(assignment(name, conditions[n], names) for name in parameters) + _seeds(conditions[n])
         for n in members

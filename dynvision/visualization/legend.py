@@ -1,4 +1,4 @@
-"""Legends stand beside the panels, never on them. Of more values than can be told apart there is a colour bar."""
+"""Legends stand beside the panels, never on them. Of more values than can be distinguished there is a colour bar."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def line_handle(
     """A line as it appears in a legend.
 
     Args:
-        label: what it says; long lines are broken.
+        label: what it states; long lines are broken.
         colour: of line and marker.
         line: style of the line; ``"None"`` for none.
         marker: its marker; empty for none.

@@ -1,6 +1,6 @@
 """Measures against the swept parameter: a panel a measure, a line a layer.
 
-Conditions share the panels, told apart by line style and marker, as long as that can be read; beyond, each has a
+Conditions share the panels, distinguished by line style and marker, as long as that can be read; beyond, each has a
 column of its own, with common y axes. Of more conditions than have room beside each other, one layer is shown, and a line
 is a condition.
 """
@@ -40,7 +40,7 @@ MOST_LINES = 8  # in one panel
 MOST_APART = 12  # conditions that have panels of their own
 MOST_COLUMNS = 3  # of panels, where conditions share them
 HEAVIEST = 1.8  # weight of the lowest of many lines, where one hides another
-SAME = 0.02  # of the largest value: what the eye cannot tell apart
+SAME = 0.02  # of the largest value: what the eye cannot distinguish
 MOST_MARKERS = 20  # of a line; beyond, intervals are a band
 SHARED_SIZE = (1.75, 1.3)  # inches
 COLUMN_HEIGHT = 1.05

@@ -54,7 +54,7 @@ class Names:
 
 
 NO_VALUE = "–"  # a parameter that this condition's model does not have
-PLAIN = ("model.name", "data.name")  # values that say what they are
+PLAIN = ("model.name", "data.name")  # values that state what they are
 
 
 def parameter_name(parameter: str, names: Names) -> str:
@@ -111,14 +111,14 @@ def split_unit(parameter_label: str) -> tuple[str, str]:
 
 
 def value_label(value: bool | float, parameter_label: str = "") -> str:
-    """A number as short as it can be said; of categories, the word."""
+    """A number as short as it can be stated; of categories, the word."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return words_of(parameter_label).get(value, f"{value:.6g}")
 
 
 def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool = False) -> list[str]:
-    """What tells each condition from the others; the model's name where there is one condition only.
+    """Return what distinguishes each condition; the model's name where there is one condition only.
 
     Where parameters are varied one at a time, the base is named by all of them and each other condition by its own.
 
@@ -141,7 +141,7 @@ def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool 
 
 
 def assignment(parameter: str, condition: Condition, names: Names) -> str:
-    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that say what they are stand alone.
+    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that state what they are stand alone.
 
     Args:
         parameter: its dotted name, e.g. ``model.args.tau``.

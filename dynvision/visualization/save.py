@@ -60,7 +60,7 @@ def _without_unknown(text: str) -> str:
 
 
 def note(missing: Iterable[str], instead: str) -> None:
-    """Say once which characters are in no installed font."""
+    """State once which characters are in no installed font."""
     new = [sign for sign in dict.fromkeys(missing) if sign not in _noted]
     if not new:
         return

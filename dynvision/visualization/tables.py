@@ -126,7 +126,7 @@ class ExperimentTables:
         return self._of_all_runs("performance", lambda path: reduce(self._performance(path)))
 
     def _performance(self, path: Path) -> pd.DataFrame:
-        """The guesses of one run; the manifest of its data says how many classes there are where the table does not."""
+        """The guesses of one run; the manifest of its data states how many classes there are where the table does not."""
         table = read_performance(path, self.experiment)
         of_run = [config for config in self.configs if config.run_id == str(table["run_id"].iloc[0])]
         names = names_of_classes(self.paths, of_run[0]) if of_run else []

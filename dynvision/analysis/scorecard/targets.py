@@ -44,7 +44,7 @@ def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
         NaN where a source gives none.
 
     Raises:
-        InputError: a file lacks a column, or says nothing of where a number comes from.
+        InputError: a file lacks a column, or does not state where a number comes from.
     """
     parts = []
     for path in [*sorted(folder.glob("*.csv")), *(TABLES.values() if folder == FOLDER else ())]:

@@ -1,6 +1,6 @@
 """A scorecard as text: sign tests first, numbers second.
 
-Scorecards of runs that differ in their seed only, as one: means over seeds with two intervals, told apart.
+Scorecards of runs that differ in their seed only, as one: means over seeds with two intervals, distinguished.
 """
 
 from __future__ import annotations
