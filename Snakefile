@@ -28,8 +28,8 @@ from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made
 
 min_version("9.0")
 
-# The commands that the rules call are first on the PATH. A job that is told to stop waits for its command, which may have
-# something to save, and for what it still has to say.
+# The commands that the rules call are first on the PATH. A job that is asked to stop waits for its command, which may have
+# something to save, and for what it still has to print.
 shell.prefix(
     f"trap '' TERM USR1; set -euo pipefail; export PATH={shlex.quote(str(commands_folder()))}:$PATH; "
 )
@@ -162,5 +162,5 @@ onsuccess:
 
 
 onerror:
-    # Snakemake shows commands and files of a job that failed; what the user can mend is repeated below them.
+    # Snakemake shows commands and files of a job that failed; what the user can fix is repeated below them.
     print(*failures({RESULTS, SHOWN}, STARTED), sep="\n", file=sys.stderr)

@@ -51,7 +51,7 @@ TRAINING_RULES = ("train",)
 
 
 class Silent(Progress):
-    """Says nothing."""
+    """States nothing."""
 
     def __init__(self) -> None:
         super().__init__("", 1, "")

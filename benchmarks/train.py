@@ -118,7 +118,7 @@ def measure(name: str, precision: str, folder: Path, arguments: argparse.Namespa
 
 
 class Training:
-    """The parts of a training, each of which tells its images per second."""
+    """The parts of a training, each of which states its images per second."""
 
     def __init__(self, run: RunConfig, folder: Path, arguments: argparse.Namespace) -> None:
         self.run, self.device, self.arguments = run, torch.device(arguments.device), arguments

@@ -3,7 +3,7 @@
 CAPTIONS = "../report"  # words for `snakemake --report`, from here
 
 
-# Snakemake makes what is missing. What is there and must be made again says the plan, by what it was made from, and never by
+# Snakemake makes what is missing. The plan states what is there and must be made again, by what it was made from, and never by
 # times: an input is `ancient` to whatever need not be made again. Outputs are kept until they are replaced (`update`).
 def known(record, *paths):
     """Inputs of what a record is of, as a function, since Snakemake is told while it plans which files to make again."""

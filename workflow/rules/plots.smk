@@ -1,4 +1,4 @@
-# Figures, each as PNG, SVG and the CSV of what was drawn. Which figures an experiment gets says the visualization's `figures`.
+# Figures, each as PNG, SVG and the CSV of what was drawn. The visualization's `figures` states which figures an experiment gets.
 
 WEIGHTS = f"{RESULTS}/runs/{{run_id}}/weights.json"
 
