@@ -75,3 +75,18 @@ def recorded(model, x, **kwargs) -> tuple[Tensor, dict[str, dict[int, Tensor]]]:
             activity[layer][frames.first + k] = step.detach()
 
     return model(x, observer=observe, **kwargs), activity
+
+
+def watched(model, x, quantities):
+    """Outputs, and everything that was told by quantity, layer and step."""
+    told = {}
+
+    def listener(quantity):
+        def listen(layer, frames):
+            for k, step in enumerate(frames.steps()):
+                assert (quantity, layer, frames.first + k) not in told
+                told[quantity, layer, frames.first + k] = step
+
+        return listen
+
+    return model(x, watch={quantity: listener(quantity) for quantity in quantities}), told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.base.test_engine import SmallTwoStage, build
+from tests.base.small import SmallTwoStage, build
 
 
 @pytest.mark.parametrize("segments", [1, 3, 11])

@@ -26,7 +26,7 @@ from dynvision.base import (
 )
 from dynvision.errors import InputError
 from dynvision.models import create
-from tests.base.test_time import arbitrary, images, small
+from tests.base.three_areas import arbitrary, images, small
 
 
 class Net:

@@ -14,7 +14,7 @@ from dynvision.base.hooks import computes_weights
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.test_registry import CASES, build, images
+from tests.base.registered import CASES, build, images
 from tests.textbook_loop import textbook_loop
 
 B, T = 2, 5

@@ -13,7 +13,7 @@ from dynvision.errors import InputError
 from dynvision.model_components import FeedforwardDelay, Skip
 from dynvision.models import create
 from tests.base.networks import Chain
-from tests.base.test_engine import Small, SmallTwoStage, build, compare
+from tests.base.small import Small, SmallTwoStage, build, compare
 
 LEARNED = ["t_feedforward", "t_recurrence", "t_skip", "t_feedback"]
 FULL = {"feedback": "additive", "t_feedback": 4.0, "t_recurrence": 4.0, "t_skip": 2.0, "t_feedforward": 2.0}

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from dynvision.base import LightningOnlyModel, MonitoredModel
 from dynvision.errors import InputError
 from tests.base.networks import Chain
-from tests.base.test_time import Small, images, small
+from tests.base.three_areas import Small, images, small
 
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 

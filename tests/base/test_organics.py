@@ -17,7 +17,7 @@ from dynvision.errors import InputError
 from dynvision.model_components import OrganicsStep
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.test_engine import Small, build, compare
+from tests.base.small import Small, build, compare
 
 NUMBERS = st.fixed_dictionaries(
     {

@@ -13,7 +13,7 @@ from dynvision.losses import ActivityLoss, CrossEntropyLoss, Outputs
 from dynvision.trials.presentation import scored_steps, stretch_pattern
 from dynvision.trials.segment import timed_labels
 from tests.base.networks import Chain, randomize, recorded
-from tests.base.test_time import Small, images
+from tests.base.three_areas import Small, images
 from tests.textbook_loop import textbook_loop
 
 

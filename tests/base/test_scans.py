@@ -19,12 +19,11 @@ from dynvision.base import engine, scans
 from dynvision.base.plan import LayerPlan
 from dynvision.base.scans import log_loops, one_by_one, scan_of, steps_of
 from dynvision.config.model import RECURRENCE_TYPES, SOLVERS
-from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed
 from dynvision.model_components import InputAdaptation
 from dynvision.model_components.solvers import EulerStep
-from tests.base.test_engine import ARGUMENTS, Small, SmallTwoStage, build, compare
-from tests.base.test_watch import watched
+from tests.base.networks import watched
+from tests.base.small import Small, SmallTwoStage, build, compare, networks
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
@@ -43,8 +42,7 @@ def images(batch: int, n_timesteps: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @given(
-    kind=st.sampled_from([Small, SmallTwoStage]),
-    arguments=ARGUMENTS,
+    network=networks(),
     n_timesteps=st.integers(1, 9),
     idle=st.sampled_from([0.0, 6.0]),
     block_steps=st.sampled_from([None, 1, 2, 5]),
@@ -52,14 +50,11 @@ def images(batch: int, n_timesteps: int) -> tuple[torch.Tensor, torch.Tensor]:
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_joined_steps_equal_the_textbook_loop(
-    kind: type, arguments: dict[str, Any], n_timesteps: int, idle: float, block_steps: int | None, seed: int
+    network: tuple[type, dict[str, Any]], n_timesteps: int, idle: float, block_steps: int | None, seed: int
 ) -> None:
+    kind, arguments = network
     batch = 1 if arguments["drive_noise"] and idle else 2
-    try:
-        model = build(kind, seed, n_timesteps=n_timesteps, t_idle=idle, block_steps=block_steps, **arguments)
-    except InputError as error:
-        assert "recurrence_t" in str(error)
-        return
+    model = build(kind, seed, n_timesteps=n_timesteps, t_idle=idle, block_steps=block_steps, **arguments)
     compare(model, *images(batch, n_timesteps))
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from dynvision.base import BaseModel, CoreModel, StorageBuffer, TemporalBase
 from dynvision.errors import InputError
 from tests.base.networks import Chain, randomize, recorded
-from tests.base.test_time import Small, images
+from tests.base.three_areas import Small, images
 
 
 class StoringChain(Chain, StorageBuffer):

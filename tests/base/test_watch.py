@@ -7,7 +7,8 @@ import torch
 
 from dynvision.base.observers import QUANTITIES
 from dynvision.errors import InputError
-from tests.base.test_engine import Small, SmallTwoStage, build
+from tests.base.networks import watched
+from tests.base.small import Small, SmallTwoStage, build
 from tests.textbook_loop import textbook_loop
 
 CASES = {
@@ -19,21 +20,6 @@ CASES = {
     "into the input": {"recurrence_target": "input", "intrinsic_suppression": 0.5},
     "rate equation": {"nonlinearity_position": "drive", "recurrence_merge": "multiplicative"},
 }
-
-
-def watched(model, x, quantities):
-    """Outputs, and everything that was told by quantity, layer and step."""
-    told = {}
-
-    def listener(quantity):
-        def listen(layer, frames):
-            for k, step in enumerate(frames.steps()):
-                assert (quantity, layer, frames.first + k) not in told
-                told[quantity, layer, frames.first + k] = step
-
-        return listen
-
-    return model(x, watch={quantity: listener(quantity) for quantity in quantities}), told
 
 
 @pytest.mark.parametrize("kind", [Small, SmallTwoStage])

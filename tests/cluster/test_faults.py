@@ -16,7 +16,7 @@ import pytest
 
 from dynvision.cluster.head import job_prefix
 from tests.cluster.slurm_cluster import Clone
-from tests.workflow.test_kills import contents
+from tests.workflow.contents import contents
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -13,7 +13,7 @@ from dynvision.errors import InputError
 from dynvision.model_components import EulerStep
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.dynamics.test_spectrum import DT, TAU, OneLayer, image
+from tests.dynamics.one_layer import DT, TAU, OneLayer, image
 
 
 def test_autocorrelation_is_the_sum_written_out():

@@ -24,7 +24,7 @@ from dynvision.losses import (
     TemporalConsistencyLoss,
 )
 from dynvision.losses.cross_entropy import TIME_WEIGHTINGS
-from tests.base.test_engine import Small, build
+from tests.base.small import Small, build
 from tests.textbook_loop import textbook_loop
 
 # --- names -----------------------------------------------------------------------------------------------------------

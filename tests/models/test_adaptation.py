@@ -17,7 +17,7 @@ from dynvision.errors import InputError
 from dynvision.model_components import InputAdaptation, IntrinsicSuppression, SynapticDepression
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.test_engine import Small, build, compare
+from tests.base.small import Small, build, compare
 
 USE, TAU_REC, TAU_IN = 0.02, 300.0, 12.0  # 1/ms, ms, ms
 

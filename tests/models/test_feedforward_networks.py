@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from dynvision.models import create
-from tests.base.test_engine import compare
-from tests.base.test_watch import watched
+from tests.base.networks import watched
+from tests.base.small import compare
 from tests.textbook_loop import textbook_loop
 
 PHOTOGRAPHS = {

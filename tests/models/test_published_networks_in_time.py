@@ -9,7 +9,7 @@ from dynvision.config.run import resolve_model_args
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.test_engine import compare
+from tests.base.small import compare
 
 CASES = [
     ("CORnetZ", {"width": 0.125}),

@@ -7,8 +7,7 @@ import pytest
 from dynvision.cli.look import read_visualization
 from dynvision.report import write_report
 from tests.report.conftest import LOOK
-from tests.report.test_report_in_browser import BROWSER, browse
-from tests.report.test_report_page import Page
+from tests.report.pages import BROWSER, Page, browse
 
 KINDS = ("full", "self", "none", "local", "depthpointwise")
 TAUS = (3.0, 5.0, 7.0, 9.0)

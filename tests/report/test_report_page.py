@@ -20,43 +20,7 @@ from dynvision.report.prose import NO_BREAK, change_of
 from dynvision.runs import ResultPaths
 from dynvision.stimuli.stimulus import STIMULI
 from dynvision.visualization.tables import ExperimentTables, read_configs
-
-VOID = {"meta", "link", "img", "br", "hr", "wbr"}
-
-
-class Page(html.parser.HTMLParser):
-    """A page's elements; fails on tags that do not close."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements, self.tables, self.identities = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.elements.append((tag, attrs))
-        if "id" in attrs:
-            self.identities.append(attrs["id"])
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        if tag == "tr":
-            self.tables[-1].append([])
-        if tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "td" in self.open or "th" in self.open:
-            self.tables[-1][-1][-1] += data
-
-    def images(self):
-        return [attrs for tag, attrs in self.elements if tag == "img"]
+from tests.report.pages import Page
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ from dynvision.config.run import read_run_config
 from tests.lab import Lab
 from tests.processes import BIN
 from tests.training.moments import Moment
-from tests.training.test_processes import TRAINING as TOGETHER
-from tests.training.test_processes import together
-from tests.training.test_resume import EVERYTHING, everything, same_result  # noqa: F401
+from tests.training.runs import EVERYTHING, same_result, together
+from tests.training.runs import TRAINING as TOGETHER
 
 STOPPED = 128 + signal.SIGTERM
 N_BATCHES = 4  # of an epoch: 27 images, 8 at a time

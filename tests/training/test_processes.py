@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-from collections.abc import Callable
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,65 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dynvision.cli import main
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
 from dynvision.training.devices import WorldSize, images_per_process, launch_settings, say_processes
 from tests.lab import Lab
-from tests.processes import Outcome, run_forked, run_program
+from tests.processes import Outcome, run_program
 from tests.training.moments import Moment
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-def together(
-    lab: Lab, config: Path, run: str, *options: object, n: int = 2, stop: Moment | None = None
-) -> list[Outcome]:
-    """Train with several processes, as torchrun starts them.
-
-    Args:
-        lab, config, run, options: what is trained.
-        n: how many.
-        stop: when they get a signal.
-    """
-    port = free_port()
-    arguments = ["train", "--config", config, "--data", lab.root / "data", "--output", lab.root / run]
-    arguments += ["--loader", "torch", "--accelerator", "cpu", "--devices", n, *options]
-    outcomes: list[Outcome] = []
-
-    def start(rank: int) -> Callable[[], int]:
-        def action() -> int:
-            os.environ |= {
-                "TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-                "WORLD_SIZE": str(n), "RANK": str(rank), "LOCAL_RANK": str(rank),
-            }  # fmt: skip
-            with nullcontext() if stop is None else stop.awaited(rank):
-                return main([str(argument) for argument in arguments])
-
-        return action
-
-    def run_from(rank: int) -> None:
-        others = (lambda _: run_from(rank + 1)) if rank + 1 < n else None
-        outcomes.append(run_forked(start(rank), lab.root / f"log-{rank}", meanwhile=others))
-
-    run_from(0)
-    return outcomes[::-1]
-
-
-TRAINING = {
-    "epochs": 3,
-    "batch_size": 6,  # 27 images: 4 batches and one of 3, of which the first image is shown twice to make it 4
-    "optimizer": "SGD",
-    "learning_rate": 0.2,
-    "accumulate_batches": 2,
-    "loss": {"CrossEntropyLoss": 1, "ActivityLoss": 0.1},
-}
+from tests.training.runs import TRAINING, together
 
 
 @pytest.fixture(scope="module")

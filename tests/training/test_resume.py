@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
 from safetensors.torch import save_file as torch_save
 
 from dynvision.config.run import read_run_config
@@ -25,23 +24,7 @@ from dynvision.training.checkpoints import AtomicCheckpointIO, last_checkpoint
 from tests.lab import Lab
 from tests.processes import Kill
 from tests.training.moments import Moment
-
-
-def stop_after(lab: Lab, epoch: int, config: Path | None = None, run: str = "run") -> None:
-    """Train, and be killed in the moment in which the next epoch's last checkpoint would get its name."""
-    assert lab.train(config, run, kill=Kill(epoch, "last.ckpt")).status == -signal.SIGKILL
-    last = torch.load(lab.root / run / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["epoch"] + 1 == epoch
-
-
-def same_result(lab: Lab, other: Path, run: str = "run") -> None:
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (lab.root / run, other))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    logs = [
-        pd.read_csv(folder / "training.csv").drop(columns="seconds") for folder in (lab.root / run, other)
-    ]
-    pd.testing.assert_frame_equal(*logs, check_exact=True)
+from tests.training.runs import EVERYTHING, same_result, stop_after
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -54,34 +37,6 @@ def test_resumed_training_ends_with_equal_bits(lab: Lab, trained_lab: Lab, epoch
     assert lines[0] == f"{run_id}: going on from {lab.root}/run/checkpoints/last.ckpt"
     assert [line.split()[2] for line in lines[1:-1]] == [f"{number}/3" for number in range(epoch + 1, 4)]
     same_result(lab, trained_lab.root / "run")
-
-
-EVERYTHING = {
-    "epochs": 8,
-    "learning_rate": 0.05,
-    "scheduler": "CosineAnnealingLR",
-    "warmup_epochs": 1.5,
-    "accumulate_batches": 3,
-    "ema_decay": 0.7,
-    "early_stopping_patience": 3,
-    "best_by": "val_accuracy",
-    "label_smoothing": 0.1,
-    "optimizer": "SGD",
-    "optimizer_args": {"momentum": 0.9},
-    "loss": {"CrossEntropyLoss": 1, "ActivityLoss": {"weight": 0.1, "monitor": "drive"}},
-}
-
-
-@pytest.fixture(scope="module")
-def everything(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """Trained without a disturbance, with everything that has a state of its own."""
-    lab = Lab(tmp_path_factory.mktemp("everything"), trained_lab.images)
-    (lab.root / "data").symlink_to(trained_lab.root / "data")
-    lab.config(training=EVERYTHING)
-    outcome = lab.train()
-    assert outcome.status == 0, outcome.said
-    assert "had not become better for 3 epochs" in outcome.said
-    return lab
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
