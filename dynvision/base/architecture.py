@@ -212,7 +212,8 @@ class Architecture(PublishedWeights, nn.Module):
             InputError: a name that resolves to nothing.
         """
         layers, gain = self.chain, lesion_gain(self)
-        for module in self.modules():
+        parts = tuple(self.modules())  # walked once: a plan is made for every batch
+        for module in parts:
             if isinstance(module, Delayed):
                 module.keep_in_range()
         if not layers:
@@ -232,15 +233,18 @@ class Architecture(PublishedWeights, nn.Module):
                 self.without_skip,
                 None if gain is None else (self.lesion, gain),
                 {layer: delay for layer in layers if (delay := self._learned_delay(layer)) is not None},
+                parts,
             )
         if made.hooked:
             run = [operation.module for layer in made.layers for operation in layer.operations]
             check_hooks(self, run)
+        held = [parameter for part in parts for parameter in part._parameters.values()]
+        shapes = {id(parameter): tuple(parameter.shape) for parameter in held if parameter is not None}
         origin = Origin(
             self.dt,
             self.image,
             tuple((layer.name, layer.start) for layer in made.layers),
-            tuple(sorted(tuple(parameter.shape) for parameter in self.parameters())),
+            tuple(sorted(shapes.values())),
             made.horizon,
         )
         return replace(made, owner=id(self), origin=origin)

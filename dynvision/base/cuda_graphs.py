@@ -29,14 +29,15 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
-from dynvision.model_components.timing import StatefulOperation
+from dynvision.model_components.timing import Clocked, StatefulOperation
 
 log = logging.getLogger(__name__)
 
 EAGER_CALLS = 2  # before a key is captured
 MOST_GRAPHS = 8  # of one model; the one that was not used for longest is dropped
 MOST_COUNTED = 64  # keys whose calls are counted
-PLAIN = (bool, int, float, str, tuple, list, dict)
+NUMBERS = (bool, int, float, str)
+PLAIN = (*NUMBERS, tuple, list, dict)
 
 Trial = Callable[[Sequence[Tensor], Watch], Tensor]
 
@@ -305,6 +306,9 @@ def _cannot_capture(model: nn.Module, inputs: Sequence[Tensor]) -> str:
 
 def _signature(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[Hashable, ...]:
     """What decides which kernels run and which memory they read, besides the plan."""
+    parts = tuple(model.modules())
+    parameters = (p for part in parts for p in part._parameters.values() if p is not None)
+    buffers = (b for part in parts for b in part._buffers.values() if b is not None)
     return (
         tuple((x.shape, x.stride(), x.dtype, x.device) for x in inputs),
         torch.is_grad_enabled(),
@@ -313,18 +317,19 @@ def _signature(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[Hashable, ..
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
         torch.are_deterministic_algorithms_enabled(),
-        tuple((p.data_ptr(), p.requires_grad) for p in model.parameters()),
-        tuple(b.data_ptr() for b in model.buffers()),
-        tuple(_settings(module) for module in model.modules()),
+        tuple((p.data_ptr(), p.requires_grad) for p in parameters),
+        tuple(b.data_ptr() for b in buffers),
+        tuple(map(_settings, parts)),
     )
 
 
 def _settings(module: nn.Module) -> tuple[Hashable, ...]:
-    """Plain public attributes of a module: whatever is changed there, e.g. a time constant, is another key."""
-    values = module.__dict__.items()
-    return tuple(
-        repr(value) for name, value in values if isinstance(value, PLAIN) and not name.startswith("_")
-    )
+    """Plain public attributes of a module, and its dt: whatever is changed there, e.g. a time constant, is another key."""
+    values = (value for name, value in module.__dict__.items() if name[0] != "_")
+    found = [
+        value if isinstance(value, NUMBERS) else repr(value) for value in values if isinstance(value, PLAIN)
+    ]
+    return (*found, module.dt) if isinstance(module, Clocked) else tuple(found)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ Weights that hooks of torch compute before every call (``weight_norm``, ``spectr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -37,19 +37,24 @@ HOOKS_OF_ALL = tuple(f"_global{kind}" for kind in HOOKS)
 
 def is_hooked(module: nn.Module) -> bool:
     """Whether a module itself has hooks on its call, besides those that compute its weights."""
-    return any(
-        not isinstance(hook, COMPUTE_WEIGHTS)
-        for kind in HOOKS
-        for hook in module.__dict__.get(kind, {}).values()
-    )
+    held = module.__dict__
+    for kind in HOOKS:
+        hooks = held.get(kind)
+        if hooks and not all(isinstance(hook, COMPUTE_WEIGHTS) for hook in hooks.values()):
+            return True
+    return False
 
 
-def hooked_modules(model: nn.Module) -> frozenset[int]:
-    """The ids of the parts of a model that have hooks; of all of them where torch has hooks for every module."""
+def hooked_modules(model: nn.Module, parts: Iterable[nn.Module] | None = None) -> frozenset[int]:
+    """The ids of the parts of a model that have hooks; of all of them where torch has hooks for every module.
+
+    Args:
+        model: the model.
+        parts: its modules, where they are at hand.
+    """
     everywhere = any(getattr(torch_module, kind) for kind in HOOKS_OF_ALL)
-    return frozenset(
-        id(part) for part in model.modules() if part is not model and (everywhere or is_hooked(part))
-    )
+    parts = model.modules() if parts is None else parts
+    return frozenset(id(part) for part in parts if part is not model and (everywhere or is_hooked(part)))
 
 
 def computes_weights(model: nn.Module) -> bool:

@@ -69,6 +69,9 @@ class Operation:
         return self.delay + (self.interpolated is not None)
 
 
+RECORD = Operation("record", "record", nn.Identity())
+
+
 def resolve_operations(
     model: nn.Module,
     layer: str,
@@ -93,7 +96,7 @@ def resolve_operations(
             found.append("delay")
             continue
         if name == "record":
-            found.append(Operation("record", "record", nn.Identity()))
+            found.append(RECORD)
             continue
         module = place(model, layer) if name == "layer" else find_module(model, name, layer)
         if module is None:
@@ -143,6 +146,8 @@ def with_delay(operation: Operation | str) -> Operation | str:
 
 def temporal_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The parts of a module that need the engine to have an effect in time, by their paths; not the module itself."""
+    if not module._modules:
+        return
     for path, part in module.named_modules():
         recurrent = isinstance(part, RecurrentConnectedConv2d) and part.recurrence is not None
         if part is not module and (recurrent or isinstance(part, NEED_TIME)):

@@ -89,7 +89,7 @@ class Plan:
                         (
                             operation.name,
                             operation.kind,
-                            id(operation.module),
+                            _identity(operation.module),
                             operation.gain,
                             operation.delay,
                             operation.interpolated is not None,
@@ -109,6 +109,11 @@ class Plan:
         return (*layers, self.longest_block, self.padded)
 
 
+def _identity(module: nn.Module) -> tuple[int, ...]:
+    """What tells a module from others: of a row of modules, which is put together for each plan, its parts."""
+    return tuple(map(id, module)) if type(module) is nn.Sequential else (id(module),)
+
+
 def make_plan(
     model: nn.Module,
     operations: Mapping[str, Sequence[str]],
@@ -117,6 +122,7 @@ def make_plan(
     without_skip: bool = False,
     lesion: tuple[str, Gain] | None = None,
     learned_delays: Mapping[str, Delayed] | None = None,
+    parts: Sequence[nn.Module] | None = None,
 ) -> Plan:
     """The plan of a model.
 
@@ -128,12 +134,13 @@ def make_plan(
         without_skip: leave out skip connections.
         lesion: name and gain of a connection (:mod:`dynvision.base.lesion`).
         learned_delays: those of layers whose output has one, in place of ``feedforward_delays``.
+        parts: all modules of the model, where they are at hand.
 
     Raises:
         InputError: a connection from a layer that does not exist, feedback without a delay, or an operation out of order.
     """
     names = list(operations)
-    hooked = hooked_modules(model)
+    hooked = hooked_modules(model, parts)
     layers: list[LayerPlan] = []
     starts: dict[str, int] = {}
     horizon = dict.fromkeys(names, 1)

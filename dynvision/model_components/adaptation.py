@@ -81,7 +81,8 @@ class InputAdaptation(StatefulOperation, Clocked):
         batch = len(x) // n
         a = recurrent_scan(x.abs(), n, batch, state, self.rate, "none")
         first = torch.zeros_like(a[:batch]) if state is None else state
-        return x / (1.0 + self.weight * torch.cat([first, a[:-batch]])), a[-batch:]
+        before = torch.cat([first, a[:-batch]])
+        return x / (1.0 + self.weight * above(before, self.offset)), a[-batch:]
 
 
 class IntrinsicSuppression(StatefulOperation, Clocked):

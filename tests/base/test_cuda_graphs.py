@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from dynvision.base import cuda_graphs
 from dynvision.base.cuda_graphs import _cannot_capture, _settings, _signature
 from dynvision.models import create
+from tests.processes import n_calls
 
 
 def network(**arguments: Any) -> nn.Module:
@@ -51,12 +52,20 @@ def test_a_gradient_at_the_input_is_computed_without_a_graph() -> None:
     "change",
     [
         lambda m: setattr(m.tstep_layer1, "tau_init", 20.0),
+        lambda m: setattr(m.tstep_layer1, "dt", 1.0),
         lambda m: setattr(m, "non_input_value", 0.5),
         lambda m: setattr(m, "my_own_setting", [1, 2]),
         lambda m: m.eval(),
         lambda m: m.layer1.conv.requires_grad_(False),
     ],
-    ids=["a time constant", "the null input", "an attribute of one's own", "eval", "a frozen layer"],
+    ids=[
+        "a time constant",
+        "dt of a component",
+        "the null input",
+        "an attribute of one's own",
+        "eval",
+        "a frozen layer",
+    ],
 )
 def test_what_changes_the_computation_is_another_key(change: Any) -> None:
     model = network()
@@ -64,6 +73,27 @@ def test_what_changes_the_computation_is_another_key(change: Any) -> None:
     assert _signature(model, [IMAGES]) == before
     change(model)
     assert _signature(model, [IMAGES]) != before
+
+
+@pytest.mark.parametrize("name", ["DyRCNNx2", "ResNet18", "ResNet20", "AlexNet", "CORnetS"])
+def test_a_plan_that_is_made_again_has_the_same_key(name: str) -> None:
+    """Rows of modules are put together for each plan; a key of their own would never be captured."""
+    model = create(name, input_dims=(2, 3, 64, 64), n_classes=3)
+    plans = [model.plan(), model.plan()]
+    assert plans[0].key == plans[1].key
+
+
+def test_a_plan_without_recurrence_has_another_key() -> None:
+    model = network()
+    assert model.plan().key != model.plan(feedforward_only=True).key
+
+
+def test_a_plan_is_little_work() -> None:
+    """It is made for every batch, and with a graph it is most of what Python does there."""
+    model = network()
+    model.plan()
+    assert n_calls(model.plan) < 600
+    assert n_calls(lambda: _signature(model, [IMAGES])) < 350
 
 
 def test_nothing_that_a_training_does_by_itself_is_another_key() -> None:

@@ -106,9 +106,10 @@ def test_a_solver_with_a_drive_of_its_own_keeps_it() -> None:
     compare(model, *images(2, 6))
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.2])
 @pytest.mark.parametrize("started", [False, True])
-def test_input_adaptation_at_once_equals_its_steps(started: bool) -> None:
-    adaptation = InputAdaptation(0.7, 20.0, 2.0)
+def test_input_adaptation_at_once_equals_its_steps(started: bool, offset: float) -> None:
+    adaptation = InputAdaptation(0.7, 20.0, 2.0, offset)
     x = torch.randn(12, 2, 3, 3, dtype=torch.float64, requires_grad=True)
     state = torch.rand(2, 2, 3, 3, dtype=torch.float64) if started else None
     results = []
@@ -127,8 +128,9 @@ def path(layer: LayerPlan) -> tuple[str, str]:
         gpu, cpu = "one", "one"
     else:
         gpu, cpu = ("joined" if steps_of(layer) is not None else "loop"), "loop"
-    loops = ", ".join(name for name in one_by_one(layer))
-    return (f"{gpu}; loop: {loops}" if loops and gpu != "loop" else f"loop: {loops}" if loops else gpu), cpu
+    loops = ", ".join(one_by_one(layer))
+    both = (gpu if not loops else f"loop: {loops}" if gpu == "loop" else f"{gpu}; loop: {loops}"), cpu
+    return (both[0], both[0]) if cpu == "one" else both
 
 
 def rows() -> dict[str, tuple[str, str]]:
@@ -173,7 +175,7 @@ def test_the_documentation_has_every_option_of_the_dynamics() -> None:
             assert f"{key}: {name}" in TABLE
     for key in ("train_tau", "intrinsic_suppression", "input_adaptation", "divisive_normalization"):
         assert any(setting.startswith(f"{key}: ") for setting in TABLE)
-    for key in ("supralinearity", "drive_noise", "unit_bias", "retina"):
+    for key in ("synaptic_depression", "supralinearity", "drive_noise", "unit_bias", "retina"):
         assert any(setting.startswith(f"{key}: ") for setting in TABLE)
 
 
