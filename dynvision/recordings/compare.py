@@ -28,7 +28,7 @@ from dynvision.recordings.data import (
 )
 from dynvision.recordings.encoding import encode, pearson
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters
-from dynvision.recordings.similarity import CROSSED, gram_film, noise_ceiling, rdm_film
+from dynvision.recordings.similarity import CROSSED, gram_film, rdm_film, unit_ceiling
 from dynvision.text import first_few
 
 if TYPE_CHECKING:
@@ -111,21 +111,32 @@ def compare(
     if bin_ms:
         model, brain = bin_times(model, bin_ms), bin_times(brain, bin_ms)
     model_ms, brain_ms = model["time_ms"].values, brain["time_ms"].values
+    kind = "cka" if method == "cka" else distance
     crossed = method == "rsa" and distance == CROSSED
     parts = _halves(repetitions(brain, seed)) if crossed else list(split_halves(brain, seed))
+    met_areas = [area for area in areas if any(area in of for of in met.values())]
+    own = {
+        area: [part[..., _mask(brain, "area", area), :].astype(float) for part in parts] for area in met_areas
+    }
+    # The halves of an area are turned into RDMs once, for all layers.
+    score = "cosine" if method == "cka" else score
+    films = {
+        area: SCORES[score](np.stack([_film(part, kind) for part in of_area]))
+        for area, of_area in own.items()
+        if method != "encoding"
+    }
     rows, lags = [], []
     for layer in layers:
         if not met[layer]:
             continue
-        own = model.isel(unit=np.flatnonzero(_mask(model, "layer", layer)))
-        x = average_repetitions(own)["response"].values.astype(float)
+        units = model.isel(unit=np.flatnonzero(_mask(model, "layer", layer)))
+        x = average_repetitions(units)["response"].values.astype(float)
+        film = None if method == "encoding" else SCORES[score](_film(x, "euclidean" if crossed else kind))
         for area in met[layer]:
-            chosen = _mask(brain, "area", area)
-            own_parts = [part[..., chosen, :].astype(float) for part in parts]
-            if method == "encoding":
-                scores, chance, ceiling = _encoded(x, own_parts, seed)
+            if film is None:
+                scores, chance, ceiling = _encoded(x, own[area], seed)
             else:
-                scores, chance, ceiling = _alike(x, own_parts, "cka" if method == "cka" else distance, score)
+                scores, chance, ceiling = _alike(film, films[area], len(x), score)
             significant = _significant(scores, chance, len(x), n_permutations, seed)
             rows.append(_table(layer, area, model_ms, brain_ms, scores, ceiling, significant))
             known = not n_permutations or bool(significant.any())
@@ -220,27 +231,33 @@ def _mask(dataset: xarray.Dataset, label: str, name: str) -> np.ndarray:
 Scored = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _alike(x: np.ndarray, parts: Sequence[np.ndarray], distance: str, score: str) -> Scored:
+def _film(values: np.ndarray, kind: str) -> np.ndarray:
+    """RDMs by a distance, or for ``cka`` centred Gram matrices: vectors over pairs of images at every time."""
+    return gram_film(values) if kind == "cka" else rdm_film(values, kind)
+
+
+def _alike(model: np.ndarray, halves: np.ndarray, n_images: int, score: str) -> Scored:
     """Scores (S, T) of RSA or CKA, a function that gives them for shuffled images, and the noise ceiling, (T,) twice.
 
-    RDMs and centred Gram matrices are both films: vectors over pairs of images at every time. Each half of the repetitions
-    has its own; the score is the mean of the scores with them, so that their noise ceiling is that of the score.
+    The score is the mean of those with the halves of the repetitions, so that their noise ceiling is that of the score.
+
+    Args:
+        model: normalised film, (S, pairs).
+        halves: normalised films, (1 or 2, T, pairs).
+        n_images: of which all pairs are, or all ordered pairs.
+        score: how they are normalised.
     """
-    n = len(x)
-    if distance == "cka":
-        model, films, score = gram_film(x), [gram_film(part) for part in parts], "cosine"
-        index, places = np.arange(n**2).reshape(n, n), np.nonzero(np.ones((n, n)))
+    brain = halves.mean(axis=0)
+    if model.shape[1] == n_images**2:
+        index = np.arange(n_images**2).reshape(n_images, n_images)
+        places = np.nonzero(np.ones_like(index))
     else:
-        model = rdm_film(x, "euclidean" if distance == CROSSED else distance)
-        films = [rdm_film(part, distance) for part in parts]
-        index, places = _pair_index(n), np.triu_indices(n, 1)
-    halves = np.stack(films)
-    unit_model, unit_brain = SCORES[score](model), SCORES[score](halves).mean(axis=0)
+        index, places = _pair_index(n_images), np.triu_indices(n_images, 1)
 
     def shuffled(order: np.ndarray) -> np.ndarray:
-        return unit_model[:, index[order[places[0]], order[places[1]]]] @ unit_brain.T  # type: ignore[no-any-return]
+        return model[:, index[order[places[0]], order[places[1]]]] @ brain.T  # type: ignore[no-any-return]
 
-    return unit_model @ unit_brain.T, shuffled, noise_ceiling(halves, score)
+    return model @ brain.T, shuffled, unit_ceiling(halves, score)
 
 
 def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], seed: int) -> Scored:

@@ -13,8 +13,6 @@ Source: Kriegeskorte, Mur & Bandettini (2008), Front Syst Neurosci 2:4; Walther 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from dynvision.config.comparison import DISTANCES, SCORES
@@ -71,9 +69,20 @@ def ranked_unit(films: np.ndarray) -> np.ndarray:
     """Return ranks (ties averaged) centred and of length one: products of two are Spearman correlations."""
     from scipy.stats import rankdata
 
-    ranks = rankdata(films, axis=-1)
-    ranks[np.isnan(films).any(axis=-1)] = np.nan
-    return centred_unit(ranks)
+    # Row by row, and ties only where there are some: several times faster than all rows at once.
+    rows = np.asarray(films, dtype=float).reshape(-1, films.shape[-1])
+    ranks = np.empty_like(rows)
+    ascending = np.arange(1.0, rows.shape[1] + 1)
+    for number, row in enumerate(rows):
+        order = np.argsort(row)
+        ordered = row[order]
+        if np.isnan(ordered[-1:]).any():
+            ranks[number] = np.nan
+        elif (ordered[1:] == ordered[:-1]).any():
+            ranks[number] = rankdata(row)
+        else:
+            ranks[number, order] = ascending
+    return centred_unit(ranks.reshape(films.shape))
 
 
 def plain_unit(films: np.ndarray) -> np.ndarray:
@@ -125,16 +134,19 @@ def noise_ceiling(films: np.ndarray, score: str = "spearman") -> tuple[np.ndarra
     Returns:
         Lower and upper bound, (T,) each; not-a-number for a single film.
     """
-    n = len(films)
+    return unit_ceiling(SCORES[score](films), score)
+
+
+def unit_ceiling(unit: np.ndarray, score: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`noise_ceiling` of films that are normalised already, (R, T, pairs)."""
+    n = len(unit)
     if n < 2:
-        return np.full(films.shape[1], np.nan), np.full(films.shape[1], np.nan)
-    normalise = SCORES[score]
-    unit = normalise(films)
+        return np.full(unit.shape[1], np.nan), np.full(unit.shape[1], np.nan)
+    # A mean of ranks is not ranked again: rsatoolbox does not do so either.
+    again = plain_unit if SCORES[score] is plain_unit else centred_unit
     total = unit.sum(axis=0)
-    upper = (unit * _unit_of(normalise, total / n)).sum(axis=-1).mean(axis=0)
-    lower = np.mean(
-        [(own * _unit_of(normalise, (total - own) / (n - 1))).sum(axis=-1) for own in unit], axis=0
-    )
+    upper = (unit * again(total / n)).sum(axis=-1).mean(axis=0)
+    lower = np.mean([(own * again((total - own) / (n - 1))).sum(axis=-1) for own in unit], axis=0)
     return lower, upper
 
 
@@ -158,8 +170,3 @@ def _upper(square: np.ndarray) -> np.ndarray:
 def _unit(x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return x / np.linalg.norm(x, axis=-1, keepdims=True)  # type: ignore[no-any-return]
-
-
-def _unit_of(normalise: Callable[[np.ndarray], np.ndarray], mean: np.ndarray) -> np.ndarray:
-    # A mean of ranks is not ranked again: rsatoolbox does not do so either.
-    return _unit(mean - mean.mean(axis=-1, keepdims=True)) if normalise is not plain_unit else _unit(mean)
