@@ -31,6 +31,8 @@ from dynvision.files import atomic_path
 from dynvision.trials import Trial
 
 BYTES = 4  # of a float32
+# Values of a row group, unless one image has more: a reader decodes whole row groups, and lists have offsets of 32 bits.
+ROW_GROUP = 2**22
 SHAPES = b"shapes"
 
 
@@ -76,19 +78,28 @@ class UnitWriter:
     def append(self, value: float, responses: Responses, batch: Batch, times: np.ndarray) -> None:
         """Append the units that were kept of a trial."""
         for layer, activity in responses.units.items():
-            n_images, n_steps = activity.shape[:2]
-            n_rows, n_units = n_images * n_steps, int(np.prod(activity.shape[2:]))
-            offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_units)
-            columns = {
-                **{name: name_column(text, n_rows) for name, text in {**self.fixed, "layer": layer}.items()},
-                "value": np.full(n_rows, value),
-                "image": np.repeat(batch.indices[:n_images], n_steps),
-                "label": np.repeat(batch.labels[:n_images].numpy(), n_steps),
-                "time_ms": np.tile(times, n_images),
-                "units": pa.ListArray.from_arrays(offsets, pa.array(activity.reshape(-1), type=pa.float32())),
-            }
-            arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
-            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+            at_once = max(1, ROW_GROUP // int(np.prod(activity.shape[1:])))
+            for first in range(0, len(activity), at_once):
+                self._write(layer, value, activity[first : first + at_once], first, batch, times)
+
+    def _write(
+        self, layer: str, value: float, activity: np.ndarray, first: int, batch: Batch, times: np.ndarray
+    ) -> None:
+        """Write a row group: a layer's activity for images of a batch from ``first`` on, (B, T, C, H, W)."""
+        n_images, n_steps = activity.shape[:2]
+        n_rows, n_units = n_images * n_steps, int(np.prod(activity.shape[2:]))
+        offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_units)
+        shown = slice(first, first + n_images)
+        columns = {
+            **{name: name_column(text, n_rows) for name, text in {**self.fixed, "layer": layer}.items()},
+            "value": np.full(n_rows, value),
+            "image": np.repeat(batch.indices[shown], n_steps),
+            "label": np.repeat(batch.labels[shown].numpy(), n_steps),
+            "time_ms": np.tile(times, n_images),
+            "units": pa.ListArray.from_arrays(offsets, pa.array(activity.reshape(-1), type=pa.float32())),
+        }
+        arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
 
     def close(self) -> None:
         """Write the footer."""
