@@ -20,7 +20,7 @@ from dynvision.config.model import TemporalArgs
 from dynvision.config.models import pairs_of
 from dynvision.config.published_models import OptionallyRecurrentArgs
 from dynvision.config.section import is_by_layer, resolve_by_layer, validate
-from dynvision.model_components import RecurrentConnection, find_solver
+from dynvision.model_components import FeedforwardDelay, RecurrentConnection, find_solver
 
 
 class ConfiguredModel(BaseModel):
@@ -74,6 +74,13 @@ class ConfiguredModel(BaseModel):
             }
         return {name: values[layer] for name, values in self._by_layer.items()}
 
+    @property
+    def learned_tau(self) -> bool | str:
+        """Whether time constants are learned, ``channel`` for one a channel, as solvers take it."""
+        return (
+            "channel" if "tau.channel" in self.args.train else self.args.train_tau or "tau" in self.args.train
+        )
+
     def _scaled(self, channels: int) -> int:
         """A published number of channels times ``width``, where the schema has it."""
         return max(1, round(channels * self.args.width))
@@ -111,6 +118,8 @@ class OptionallyRecurrent(ConfiguredModel):
             channels: channels of its activity, and of the signal between its two stages.
         """
         args, own = self.args, self.numbers_of_layer(layer)
+        if "t_feedforward" in args.train:
+            self.add_module(f"delay_{layer}", FeedforwardDelay(own["t_feedforward"], args.dt))
         if own["recurrence_type"] == "none":
             return
         recurrence = RecurrentConnection(
@@ -122,6 +131,8 @@ class OptionallyRecurrent(ConfiguredModel):
             dt=args.dt,
             max_weight_init=args.max_weight_init,
         )
+        if "t_recurrence" in args.train:
+            recurrence.learn_delay()
         self.add_module(f"addrecurrence_{layer}", recurrence)
         solver = find_solver(args.dynamics_solver)
-        self.add_module(f"tstep_{layer}", solver(args.dt, own["tau"], args.train_tau, channels))
+        self.add_module(f"tstep_{layer}", solver(args.dt, own["tau"], self.learned_tau, channels))

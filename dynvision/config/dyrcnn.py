@@ -102,7 +102,7 @@ class DyRCNNArgs(RecurrentArgs):
         "what a unit is divided by: its own past, or the mean over a neighbourhood of its channel or all channels",
     )
     normalization_size: int = key(0, "side of that neighbourhood, odd; 0 is the whole map", "px", ge=0)
-    train: list[Trained] = key(
+    train: list[Trained] = key(  # type: ignore[assignment]
         [],
         "numbers that are learned, one a layer or connection: tau, delays (whole numbers of steps in a test), "
         "sigma, normalization_gain; but delays with .channel behind, one a channel",
@@ -151,8 +151,5 @@ class DyRCNNArgs(RecurrentArgs):
             "t_skip": (self.skip, "the skip connections; set skip: true"),
             "t_feedback": (self.feedback != "none", "the feedback; set feedback, e.g. to additive"),
         }
-        for name in self.train:
-            there, owner = missing.get(name.partition(".")[0], (True, ""))
-            if not there:
-                raise InputError(f"train: {name} is of {owner}, or leave {name} out of train")
+        self.check_learned(missing)
         return self

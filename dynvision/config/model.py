@@ -6,6 +6,7 @@ Durations and time constants are in ms. A solver is imported when it is looked u
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -207,11 +208,30 @@ class RecurrentArgs(TemporalArgs):
     recurrence_merge: Merge = key("additive", "additive: x + h; multiplicative: x (1 + tanh h)")
     t_recurrence: ByLayer = layer_key(6.0, "delay of the recurrent connection, at least dt", "ms", gt=0)
     max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
+    train: list[Literal["tau", "tau.channel", "t_feedforward", "t_recurrence"]] = key(
+        [],
+        "numbers that are learned, one a layer: tau, with .channel behind one a channel, and delays (whole steps "
+        "in a test)",
+    )
 
     @property
     def leaks(self) -> bool:
         """Whether the layers integrate in time."""
         return True
+
+    def check_learned(self, owners: Mapping[str, tuple[bool, str]]) -> None:
+        """Check that what is learned is of something that is there.
+
+        Args:
+            owners: for names in ``train`` whether that is so, and what it is and how to have it.
+
+        Raises:
+            InputError: naming the two keys.
+        """
+        for name in self.train:
+            there, owner = owners.get(name.partition(".")[0], (True, ""))
+            if not there:
+                raise InputError(f"train: {name} is of {owner}, or leave {name} out of train")
 
     @field_validator("recurrence_type", mode="before")
     @classmethod

@@ -33,6 +33,12 @@ class OptionallyRecurrentArgs(RecurrentArgs):
         """Whether the layers integrate in time."""
         return self.recurrence_type != "none"
 
+    @model_validator(mode="after")
+    def _what_is_learned_is_there(self) -> OptionallyRecurrentArgs:
+        recurrence = (self.leaks, "a recurrence and its leak; set recurrence_type, e.g. to full")
+        self.check_learned({"tau": recurrence, "t_recurrence": recurrence})
+        return self
+
 
 class AlexNetArgs(OptionallyRecurrentArgs):
     """AlexNet: five layers of one convolution."""

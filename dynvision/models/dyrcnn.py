@@ -175,8 +175,7 @@ class DyRCNN(ConfiguredModel):
         if "t_feedforward" in args.train:
             self.add_module(f"delay_{area.name}", FeedforwardDelay(own["t_feedforward"], args.dt))
         solver = find_solver(args.dynamics_solver)
-        learned = "channel" if "tau.channel" in args.train else args.train_tau or "tau" in args.train
-        step = solver.of_layer(args.dt, own, learned, area.channels, args.train)
+        step = solver.of_layer(args.dt, own, self.learned_tau, area.channels, args.train)
         self.add_module(f"tstep_{area.name}", step)
         bias = create_bias(args.unit_bias, area.channels, *size)
         if bias is not None:

@@ -141,6 +141,38 @@ def test_every_family_with_named_layers_takes_them(name: str) -> None:
         create(name, input_dims=(6, 3, size, size), n_classes=4, **kwargs, t_recurrence={"nowhere": 4.0})
 
 
+@pytest.mark.parametrize("name", ["ResNet20", "AlexNet"])
+def test_numbers_of_a_recurrent_variant_are_learned(name: str) -> None:
+    size = 64 if name == "AlexNet" else 8
+    common = {
+        "input_dims": (5, 3, size, size),
+        "n_classes": 3,
+        "recurrence_type": "depthwise",
+        "t_feedforward": 2.0,
+    }
+    model = create(name, **common, train=["tau.channel", "t_recurrence", "t_feedforward"])
+    first = model.chain[0]
+    learned = {n: p for n, p in model.named_parameters() if n.endswith(("learned_delay", "log_tau"))}
+    assert len(learned) == 3 * len(model.chain) and learned[f"tstep_{first}.log_tau"].dim() == 3
+    randomize(model, gain=0.5).double()
+    with torch.no_grad():
+        learned[f"delay_{first}.learned_delay"].fill_(2.7)
+        learned[f"addrecurrence_{first}.learned_delay"].fill_(4.6)
+    for module in model.modules():  # the same statistics and units in both
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.Dropout)):
+            module.eval()
+    x = torch.randn(2, 3, size, size, dtype=torch.float64)
+    outputs, _ = textbook_loop(model, x.unsqueeze(1).expand(-1, 5, -1, -1, -1))
+    torch.testing.assert_close(model(x), outputs, rtol=1e-9, atol=1e-11)
+    for words in (["tau"], ["t_recurrence"]):
+        with pytest.raises(
+            InputError, match=f"train: {words[0]} is of a recurrence and its leak; set recurrence_type"
+        ):
+            create(name, **{**common, "recurrence_type": "none"}, train=words)
+    with pytest.raises(InputError, match="unknown value 'sigma'"):
+        create(name, **common, train=["sigma"])
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_layers_that_planning_knows_are_those_of_the_model(name: str) -> None:
     if "ResNet" in name and not name.endswith(("18", "20")):
