@@ -5,6 +5,7 @@ that take a batch, a state and the time that has passed. Names and signatures ar
 ember_ml.core.base vs ember_ml.nn.modules.base_module"; what it imports from ``ember_ml`` is imported from here.
 """
 
+from dynvision.neurons.adex_cell import AdExCell, AdExConstants
 from dynvision.neurons.cell import ACTIVATIONS, BaseModule, Linear, Module, ModuleCell, Parameter
 from dynvision.neurons.cfc_cell import CfCCell, WiredCfCCell
 from dynvision.neurons.layers import LTC, CfC
@@ -22,6 +23,8 @@ __all__ = [
     "LTC",
     "NCP",
     "RNN",
+    "AdExCell",
+    "AdExConstants",
     "AutoNCP",
     "BaseChain",
     "BaseModule",

@@ -154,14 +154,18 @@ class CfCCell(ModuleCell):
         Raises:
             InputError: an argument has another shape than this cell's.
         """
+        new_state = self.head(self.features(inputs, state, training), one_each(elapsed_time, inputs))
+        return new_state, new_state
+
+    def features(self, inputs: Tensor, state: Tensor | None, training: bool | None = None) -> Tensor:
+        """What the backbone makes of inputs and state, for the head."""
         y = torch.cat([inputs, self.start(inputs, state)], dim=1)
         for layer in self.backbone:
             y = self.activation(layer(y))
             y = nn.functional.dropout(
                 y, self.backbone_dropout, self.training if training is None else training
             )
-        new_state = self.head(y, one_each(elapsed_time, inputs))
-        return new_state, new_state
+        return y
 
 
 class WiredCfCCell(ModuleCell):

@@ -174,3 +174,27 @@ def test_without_times_a_step_is_one_ms():
 def test_what_cannot_be_is_refused(make_it, message):
     with pytest.raises(InputError, match=message):
         make_it()
+
+
+def test_strides_of_several_groups_are_a_plain_loop():
+    """Each group moves at the end of its strides by the time that they lasted, and sees the state of all."""
+    torch.manual_seed(0)
+    strided = StrideAwareCfC(F, 6, [1, 2, 3], time_scale_factor=0.5, backbone_units=8).double()
+    inputs, times = rows(2, 7, F), torch.rand(2, 7, dtype=torch.float64) + 0.5
+    found, last = strided(inputs, None, times)
+    cell, x = strided.cell, torch.zeros(2, 6, dtype=torch.float64)
+    for t in range(7):
+        before = x.clone()
+        for group, n in enumerate([1, 2, 3]):
+            if (t + 1) % n == 0:
+                lasted = 0.5 * times[:, t + 1 - n : t + 1].sum(1)
+                units = slice(2 * group, 2 * group + 2)
+                plain = CfCCell.forward(cell, inputs[:, t], before, lasted)[0]
+                x = torch.cat([x[:, : units.start], plain[:, units], x[:, units.stop :]], 1)
+        torch.testing.assert_close(found[:, t], x)
+    torch.testing.assert_close(last, x)
+    assert StrideAwareCfC(F, 6, [2, 2, 2], backbone_units=8).cell.strides == [2, 2, 2]
+    with pytest.raises(InputError, match="hidden_size=5 units cannot be in 2 groups"):
+        StrideAwareCfCCell(F, 5, [1, 2])
+    with pytest.raises(InputError, match="stride_length"):
+        StrideAwareCfCCell(F, 4, [1, 0])
