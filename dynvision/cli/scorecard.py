@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="show and score only these (default: all of scorecard.experiments)",
     )
+    parser.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help="show at most so many test images in each protocol, as many of each class as can be (default: as the "
+        "experiments say); 30 give an impression on a laptop",
+    )
     add_look_argument(parser)
     add_execution_arguments(parser)
 
@@ -69,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
             "scorecard.experiments or scorecard.areas is empty; see config/config_scorecard.yaml"
         )
     settings = _selected(settings, arguments.protocols)
+    experiments = _bounded(experiments, arguments.images)
     by_id = {finished.config.run_id: finished for finished in runs}
     cards = {}
     for run_id, finished in by_id.items():
@@ -114,6 +122,24 @@ def _selected(settings: ScorecardConfig, protocols: Sequence[str] | None) -> Sco
             raise unknown_name("protocol", name, settings.experiments, key="--protocols")
     kept = {protocol: name for protocol, name in settings.experiments.items() if protocol in protocols}
     return settings.model_copy(update={"experiments": kept})
+
+
+def _bounded(
+    experiments: Mapping[str, ExperimentConfig], n_images: int | None
+) -> dict[str, ExperimentConfig]:
+    """The experiments with at most so many images.
+
+    Raises:
+        InputError: no image.
+    """
+    if n_images is None:
+        return dict(experiments)
+    if n_images < 1:
+        raise InputError(f"--images {n_images} shows nothing; give at least 1")
+    return {
+        name: one.model_copy(update={"n_images": min(one.n_images or n_images, n_images)})
+        for name, one in experiments.items()
+    }
 
 
 def _shown(
