@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show at most so many test images in each protocol, as many of each class as can be (default: as the "
         "experiments say); 30 give an impression on a laptop",
     )
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="score two feedforward networks beside each: with as many parameters, and deeper with as much computation; "
+        "for those that are not trained, write a configuration that trains them",
+    )
     add_look_argument(parser)
     add_execution_arguments(parser)
 
@@ -78,14 +84,69 @@ def run(arguments: argparse.Namespace) -> None:
     settings = _selected(settings, arguments.protocols)
     experiments = _bounded(experiments, arguments.images)
     by_id = {finished.config.run_id: finished for finished in runs}
-    cards = {}
-    for run_id, finished in by_id.items():
+
+    def card_of(finished: FinishedRun) -> pd.DataFrame:
         tables = {
             protocol: _shown(finished, name, experiments[name], arguments.results, execution)
             for protocol, name in settings.experiments.items()
         }
-        cards[run_id] = _write(finished, tables, settings, arguments)
+        return _write(finished, tables, settings, arguments)
+
+    cards = {run_id: card_of(finished) for run_id, finished in by_id.items()}
+    if arguments.controls:
+        for run_id, finished in by_id.items():
+            _with_controls(finished, cards[run_id], card_of, arguments.results)
     _write_seeds(cards, [finished.config for finished in by_id.values()], arguments.results)
+
+
+def _with_controls(
+    finished: FinishedRun, card: pd.DataFrame, card_of: Callable[[FinishedRun], pd.DataFrame], results: Path
+) -> None:
+    """Score the controls of a run that are trained, print all verdicts side by side, and write what trains the others.
+
+    Raises:
+        InputError: there are no controls of such a model.
+    """
+    from dynvision.analysis import write_table
+    from dynvision.analysis.scorecard import controls_text
+    from dynvision.config.yaml_text import to_yaml
+    from dynvision.data.manifest import read_manifest
+    from dynvision.files import write_text
+    from dynvision.inference.finished_run import find_run
+    from dynvision.models.controls import control_runs, workflow_of
+    from dynvision.runs import ResultPaths
+
+    data = read_manifest(finished.data, finished.config.data.images)
+    controls = control_runs(finished.config, data.input_shape, data.n_classes)
+    cards, missing = {"network": card}, {}
+    for matched, control in controls.items():
+        print(
+            f"control {control.run.run_id}: {matched} {control.control:,}, of the network {control.network:,}",
+            flush=True,
+        )
+        if (ResultPaths(results).run(control.run.run_id) / "model.safetensors").exists():
+            cards[matched] = card_of(find_run(control.run.run_id, results))
+        else:
+            missing[matched] = control
+    folder = results / "scorecard" / finished.config.run_id
+    if len(cards) > 1:
+        import pandas as pd
+
+        write_table(
+            pd.concat([one.assign(control=name) for name, one in cards.items()], ignore_index=True),
+            folder / "controls.parquet",
+        )
+        text = controls_text(cards)
+        write_text(folder / "controls.txt", text)
+        print("\n" + text, end="", flush=True)
+    if missing:
+        path = folder / "controls.yaml"
+        write_text(path, to_yaml(workflow_of([control.run for control in missing.values()])))
+        print(
+            f"Not trained: {', '.join(missing)}. Train with 'snakemake --configfile {path} --config "
+            f"results_dir={results}', then call this again",
+            flush=True,
+        )
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str, ExperimentConfig]]:

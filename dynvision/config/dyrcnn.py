@@ -28,6 +28,13 @@ UnitBias = Literal["none", "spatial", "feature", "scalar"]
 class DyRCNNArgs(RecurrentArgs):
     """Architecture and dynamics of the DyRCNN family."""
 
+    width: float = key(1.0, "factor on the number of channels of every layer", gt=0)
+    extra_layers: int = key(
+        0,
+        "further convolutional layers in each area, before the one that the area is named after",
+        ge=0,
+        le=8,
+    )
     skip: bool = key(True, "skip connections from an earlier to a later layer")
     without_skip: bool = key(False, "silence the skip connections of a model that has them")
     t_skip: ByLayer = layer_key(0.0, "delay of the skip connections; by target layer", "ms", ge=0)

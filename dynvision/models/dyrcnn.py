@@ -10,7 +10,7 @@ multiples of dt, `self` recurrence applies its bias, solvers can be chosen, conn
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -94,14 +94,14 @@ class DyRCNN(ConfiguredModel):
         return dynvision_0_1.arguments(state_dict) if dynvision_0_1.wrote(state_dict) else {}
 
     def _define_architecture(self) -> None:
-        args = self.args
-        self.layer_names = [area.name for area in self.areas]
+        args, areas = self.args, self._built_areas()
+        self.layer_names = [area.name for area in areas]
         position = ("tstep", *NONLINEAR) if args.nonlinearity_position == "state" else (*NONLINEAR, "tstep")
         self.layer_operations = (*BEFORE_STEP, *position, *AFTER_STEP)
         channels, size = self.n_channels, (self.height, self.width)
         shapes: dict[str, tuple[int, tuple[int, int]]] = {}
-        for area in self.areas:
-            if area is self.areas[0]:
+        for area in areas:
+            if area is areas[0]:
                 channels = self._define_input(area.name, channels)
             in_size, size = size, _after_conv(size, area)
             self._define_area(area, channels, in_size, size)
@@ -130,6 +130,22 @@ class DyRCNN(ConfiguredModel):
         nn.init.trunc_normal_(self.classifier.weight, std=0.004, a=-0.008, b=0.008)
         nn.init.zeros_(self.classifier.bias)
 
+    def _built_areas(self) -> tuple[Area, ...]:
+        """The areas in the width that is asked for, each with its further layers before it, as ``V1_1``.
+
+        The first layer of an area has its kernel and stride, the last its name and pooling; in between are 3 x 3 kernels.
+        """
+        built = []
+        for area in self.areas:
+            mid = None if area.mid_channels is None else self._scaled(area.mid_channels)
+            area = replace(area, channels=self._scaled(area.channels), mid_channels=mid)
+            names = [f"{area.name}_{n + 1}" for n in range(self.args.extra_layers)] + [area.name]
+            for name in names:
+                first = {} if name == names[0] else {"kernel": 3, "stride": 1}
+                pool = area.pool if name == area.name else None
+                built.append(replace(area, name=name, pool=pool, **first))
+        return tuple(built)
+
     def _define_input(self, first: str, channels: int) -> int:
         """What the image passes before the first layer; returns the channels that the layer sees."""
         if not self.args.retina:
@@ -149,7 +165,7 @@ class DyRCNN(ConfiguredModel):
             "middle": _shrink(in_size, area.kernel, area.stride, area.kernel // 2),
         }
         everywhere = isinstance(args.input_adaptation, Mapping)  # one number is of the image
-        if own["input_adaptation"] and (everywhere or area is self.areas[0]):
+        if own["input_adaptation"] and (everywhere or area.name == self.layer_names[0]):
             adaptation = InputAdaptation(
                 own["input_adaptation"], own["tau_input_adaptation"], args.dt, own["input_adaptation_offset"]
             )

@@ -78,9 +78,7 @@ def footprint(name: str) -> Footprint:
     with torch.device("meta"):
         model = _typical(name)
         image = torch.empty(1, *entry.image)
-        model.block_steps = model.n_timesteps + model.n_residual_timesteps
-        macs_per_image = _count(lambda: model(image))
-        model.block_steps = None
+        macs_per_image = trial_macs(model, image)
         plan = model.plan()
         state = model.initial_state(1, plan)
         for _ in range(plan.settled):
@@ -96,6 +94,15 @@ def footprint(name: str) -> Footprint:
         macs_per_image=macs_per_image,
         state_values=0 if _is_stateless(plan) else _size(state.compact(plan.horizon)),
     )
+
+
+@torch.no_grad()
+def trial_macs(model: TemporalBase, image: Tensor) -> int:
+    """Count the multiplications of a trial; model, in eval mode, and image (1, C, H, W) are on the device ``meta``."""
+    model.block_steps = model.n_timesteps + model.n_residual_timesteps
+    counted = _count(lambda: model(image))
+    model.block_steps = None
+    return counted
 
 
 def timing(name: str) -> Timing:

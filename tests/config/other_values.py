@@ -28,6 +28,8 @@ MODEL_VALUES: dict[str, Any] = {
     "recurrence_target": "input",
     "recurrence_merge": "multiplicative",
     "t_recurrence": 4.0,
+    "width": 0.5,
+    "extra_layers": 1,
     "skip": False,
     "without_skip": True,
     "t_skip": 2.0,

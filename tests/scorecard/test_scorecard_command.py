@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 from dynvision.analysis.scorecard import score_run
 from dynvision.config.run import read_run_config
+from dynvision.config.workflow import load_workflow_config
+from dynvision.config.yaml_text import to_yaml
+from dynvision.data import DataModule
+from dynvision.models.build import build_model
+from dynvision.models.weights import save_weights
 from dynvision.report.plates import scorecard_plates
+from dynvision.runs.expansion import expand_runs
+from dynvision.training.fit import provenance
 from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
 from dynvision.visualization.style import Style
 from tests.lab import forked_command
@@ -108,3 +115,45 @@ def test_the_figure_shows_every_number_of_the_table():
     assert drawn + single == (card["kind"] == "number").sum()
     caption = scorecard_caption(card)
     assert "Groen et al. (2022)" in caption and "sign tests are as in cortex" in caption
+
+
+def test_controls_are_planned_and_then_scored_beside_the_network(results):
+    root, run_id = results
+    only = ("--protocols", "contrast", "--controls")
+    first = command(results, *only)
+    assert first.status == 0, first.said
+    written = root / "results" / "scorecard" / run_id / "controls.yaml"
+    assert "Not trained: parameters, computation" in first.said and str(written) in first.said
+    planned = expand_runs(load_workflow_config(root / "config", {}, [written]))
+    assert len(planned) == 2 and all(f"control {control}:" in first.said for control in planned)
+    control = next(iter(planned.values()))  # the one of as many parameters, with weights as they begin
+    folder = root / "results" / "runs" / control.run_id
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(to_yaml(control))
+    data = DataModule(
+        root / "results" / "data" / control.data_id, control.data, batch_size=4, loader="memory"
+    )
+    model = build_model(control, data.input_shape, data.n_classes)
+    save_weights(model, folder / "model.safetensors", {**provenance(control), **data.manifest.header()})
+    again = command(results, *only)
+    assert again.status == 0, again.said
+    assert "Not trained: computation." in again.said
+    table = pd.read_parquet(written.with_name("controls.parquet"))
+    assert set(table["control"]) == {"network", "parameters"}
+    assert set(table.loc[table["control"] == "parameters", "run_id"]) == {control.run_id}
+    (line,) = [one for one in again.said.splitlines() if one.startswith("as in cortex or people")]
+    asked = table[table["kind"] == "sign"].groupby("control")
+    for _, of_one in asked:
+        assert f"{(of_one['verdict'] == 'yes').sum()} of {len(of_one)}" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--protocols", "contrat"), "unknown protocol 'contrat' (key --protocols); did you mean 'contrast'"),
+        (("--images", "0"), "--images 0 shows nothing; give at least 1"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(results, arguments, said):
+    outcome = command(results, *arguments)
+    assert outcome.status == 2 and said in outcome.said and "Traceback" not in outcome.said

@@ -31,7 +31,7 @@ from dynvision.analysis.scorecard.card import SCORECARD_COLUMNS, score_run
 from dynvision.analysis.scorecard.phenomena import PHENOMENA, Phenomenon, Target, agreement, phenomenon
 from dynvision.analysis.scorecard.protocol import Guesses, Protocol
 from dynvision.analysis.scorecard.targets import read_targets
-from dynvision.analysis.scorecard.text import scorecard_text, seed_scorecard, seeds_text
+from dynvision.analysis.scorecard.text import controls_text, scorecard_text, seed_scorecard, seeds_text
 
 __all__ = [
     "PHENOMENA",
@@ -41,6 +41,7 @@ __all__ = [
     "Protocol",
     "Target",
     "agreement",
+    "controls_text",
     "phenomenon",
     "read_targets",
     "score_run",

@@ -18,6 +18,7 @@ from dynvision.analysis.scorecard.targets import PROVENANCES
 from dynvision.text import aligned
 
 NO_VALUE = "-"
+NETWORK = "network"  # among scorecards of controls
 
 
 def scorecard_text(card: pd.DataFrame) -> str:
@@ -55,6 +56,28 @@ def scorecard_text(card: pd.DataFrame) -> str:
     lines += ["; ".join(f"{name}: {PROVENANCES[name]}" for name in used)]
     lines += [f"{source}" for source in dict.fromkeys(card["source"]) if source]
     return "\n".join(lines) + "\n"
+
+
+def controls_text(cards: Mapping[str, pd.DataFrame]) -> str:
+    """The verdicts of a network and its controls side by side, to be printed.
+
+    Args:
+        cards: scorecards; the network's first, then those of its controls by what they share with it.
+    """
+    signs = {name: card[card["kind"] == "sign"].set_index(["name", "layer"]) for name, card in cards.items()}
+    asked = next(iter(signs.values()))
+    heads = [name if name == NETWORK else f"same {name}" for name in cards]
+    table = [["", "layer", *heads], ["as in cortex or people", "", *map(_count, signs.values())]]
+    for row in asked.reset_index().to_dict("records"):
+        name, layer = str(row["name"]), str(row["layer"])
+        said = [
+            f"{of.at[(name, layer), 'verdict']} ({of.at[(name, layer), 'model']:+.2f})"
+            if (name, layer) in of.index
+            else NO_VALUE
+            for of in signs.values()
+        ]
+        table.append([PHENOMENA[name].question, layer, *said])
+    return "\n".join(aligned(table)) + "\n"
 
 
 def within_band(rows: pd.DataFrame) -> pd.Series:
