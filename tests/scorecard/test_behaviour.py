@@ -196,3 +196,20 @@ def test_a_phenomenon_that_cannot_be_is_refused():
         phenomenon("mine", "Is it?", "contrast", "layer", "me (2026)", Target(3, 1, 2, "M", "V1"))
     with pytest.raises(InputError, match="summation_is_subadditive.*taken"):
         phenomenon("summation_is_subadditive", "Is it?", "contrast", "layer", "me (2026)")(lambda p, layer: 0)
+
+
+def table() -> str:
+    """The table of docs/scorecard.md."""
+    rows = ["| question | protocol | of | statistic | known | source |", "|---|---|---|---|---|---|"]
+    for one in sorted(PHENOMENA.values(), key=lambda phenomenon: phenomenon.of == "behaviour"):
+        what = str(one.statistic.__doc__).strip().split("\n")[0].rstrip(".")
+        known = (
+            "" if one.target is None else f"{one.target.value:g} [{one.target.low:g}, {one.target.high:g}]"
+        )
+        rows.append(f"| {one.question} | {one.protocol} | {one.of} | {what} | {known} | {one.source} |")
+    return "\n".join(rows)
+
+
+def test_the_page_lists_every_phenomenon():
+    page = (Path(__file__).parents[2] / "docs" / "scorecard.md").read_text()
+    assert table() in page, f"put this table into docs/scorecard.md:\n\n{table()}"

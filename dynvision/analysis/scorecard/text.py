@@ -64,19 +64,19 @@ def controls_text(cards: Mapping[str, pd.DataFrame]) -> str:
     Args:
         cards: scorecards; the network's first, then those of its controls by what they share with it.
     """
-    signs = {name: card[card["kind"] == "sign"].set_index(["name", "layer"]) for name, card in cards.items()}
-    asked = next(iter(signs.values()))
+    signs = {name: card[card["kind"] == "sign"] for name, card in cards.items()}
+    said = [
+        {
+            (row["name"], row["layer"]): f"{row['verdict']} ({row['model']:+.2f})"
+            for row in of_card.to_dict("records")
+        }
+        for of_card in signs.values()
+    ]
     heads = [name if name == NETWORK else f"same {name}" for name in cards]
     table = [["", "layer", *heads], ["as in cortex or people", "", *map(_count, signs.values())]]
-    for row in asked.reset_index().to_dict("records"):
-        name, layer = str(row["name"]), str(row["layer"])
-        said = [
-            f"{of.at[(name, layer), 'verdict']} ({of.at[(name, layer), 'model']:+.2f})"
-            if (name, layer) in of.index
-            else NO_VALUE
-            for of in signs.values()
-        ]
-        table.append([PHENOMENA[name].question, layer, *said])
+    for name, layer in said[0]:
+        cells = [of_card.get((name, layer), NO_VALUE) for of_card in said]
+        table.append([PHENOMENA[str(name)].question, str(layer), *cells])
     return "\n".join(aligned(table)) + "\n"
 
 
