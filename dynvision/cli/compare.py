@@ -201,7 +201,7 @@ def _responses(
     import pandas as pd
 
     from dynvision.recordings import compare, open_responses, read_recording
-    from dynvision.recordings.compare import Comparison
+    from dynvision.recordings.compare import RecordingComparison
     from dynvision.runs.made_from import OF_RECORDING
     from dynvision.visualization.time_maps import (
         courses_caption,
@@ -212,7 +212,7 @@ def _responses(
 
     scores, lags = OF_RECORDING
     if kept is not None:
-        found = Comparison(pd.read_parquet(kept / scores), pd.read_csv(kept / lags))
+        found = RecordingComparison(pd.read_parquet(kept / scores), pd.read_csv(kept / lags))
     else:
         brain = read_recording(config.data)
         model = open_responses(path, "", config.layers or None, config.n_units or None, config.seed)

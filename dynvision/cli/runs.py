@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a run or a parameter is not known, or nothing states which runs are to be deleted or done again.
     """
     from dynvision.runs import ResultPaths
-    from dynvision.runs.listing import Condition, chosen, list_runs
+    from dynvision.runs.listing import RowFilter, chosen, list_runs
 
     if arguments.action not in ACTIONS:
         raise unknown_name("action", arguments.action, ACTIONS)
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     rows = list_runs(paths)
     known = [row["run_id"] for row in rows]
     named = {_find(given, known, arguments.results) for given in arguments.runs}
-    found = chosen(rows, [Condition.read(text) for text in arguments.where])
+    found = chosen(rows, [RowFilter.read(text) for text in arguments.where])
     found = [row for row in found if not named or row["run_id"] in named]
     if arguments.action == "list":
         _list(found, arguments)

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynvision.errors import taken_name
 from dynvision.functional.counter_random import random_key, random_uniform
+from dynvision.registry import Registry
 
 Draws = NDArray[np.float64]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
@@ -42,14 +42,14 @@ Apply = Callable[[Tensor, Draws, Mapping[str, Any], Shown], Tensor]
 
 
 @dataclass(frozen=True)
-class Operation:
+class PixelOperation:
     """A function with the number of random numbers that it needs for each image."""
 
     apply: Apply
     n_draws: int
 
 
-OPERATIONS: dict[str, Operation] = {}
+OPERATIONS: Registry[PixelOperation] = Registry("transform operation")
 
 
 def operation(name: str, n_draws: int) -> Callable[[Apply], Apply]:
@@ -64,9 +64,7 @@ def operation(name: str, n_draws: int) -> Callable[[Apply], Apply]:
     """
 
     def add(apply: Apply) -> Apply:
-        if name in OPERATIONS:
-            raise taken_name("operation", name)
-        OPERATIONS[name] = Operation(apply, n_draws)
+        OPERATIONS.add(name, PixelOperation(apply, n_draws))
         return apply
 
     return add

@@ -38,7 +38,7 @@ CHANNELS = (64, 64, 64, 128, 128, 256, 256, 512, 512)  # of the input stage and 
 STRIDES = (1, 1, 2, 1, 2, 1, 2, 1)  # of areas 1 to 8
 
 
-class Area(RecurrentConnectedConv2d):
+class CordsArea(RecurrentConnectedConv2d):
     """``W * x + R * r(t - t_recurrence)`` with normalised weights, without bias."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, t_recurrence: float, dt: float) -> None:
@@ -103,7 +103,7 @@ class CordsNetR8(ConfiguredModel):
                 f"addskip_{name}", Pathway(f"layer{k - 2}", self._skip(k, channels), delay, args.dt)
             )
         self.add_module(
-            name, Area(channels[k - 1], channels[k], STRIDES[k - 1], own["t_recurrence"], args.dt)
+            name, CordsArea(channels[k - 1], channels[k], STRIDES[k - 1], own["t_recurrence"], args.dt)
         )
         self.add_module(f"addbias_{name}", SpatialBias(channels[k], *size))
         self.add_module(f"nonlin_{name}", nn.ReLU())

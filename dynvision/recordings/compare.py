@@ -38,7 +38,7 @@ FEWEST_IMAGES = 4
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordingComparison:
     """Scores of a network and a recording.
 
     Attributes:
@@ -77,7 +77,7 @@ def compare(
     bin_ms: float = 0.0,
     n_permutations: int = 200,
     seed: int = 0,
-) -> Comparison:
+) -> RecordingComparison:
     """Compare a network with a recording at every pair of times.
 
     Args:
@@ -141,7 +141,7 @@ def compare(
             rows.append(_table(layer, area, model_ms, brain_ms, scores, ceiling, significant))
             known = not n_permutations or bool(significant.any())
             lags.append(_lag(layer, area, model_ms, brain_ms, scores, known))
-    return Comparison(pd.concat(rows, ignore_index=True), pd.DataFrame(lags))
+    return RecordingComparison(pd.concat(rows, ignore_index=True), pd.DataFrame(lags))
 
 
 def _one_condition(

@@ -70,7 +70,7 @@ def extract_responses(
     try:
         with torch.no_grad():
             for batch in shown.split(batch_size):
-                collected = _Collected(layers, n_units, seed)
+                collected = _DrawnUnits(layers, n_units, seed)
                 outputs = model(batch.to(reference.device, reference.dtype), observer=collected)
                 steps = _steps(times_ms, outputs.shape[1], model.dt)
                 if layers is None or model.classifier_name in layers:
@@ -90,7 +90,7 @@ def extract_responses(
     return labelled_responses(values, (np.asarray(steps) + 1) * model.dt, presentation, unit)
 
 
-class _Collected:
+class _DrawnUnits:
     """What an observer has seen of one batch: pieces of time of each layer, of the drawn units."""
 
     def __init__(self, layers: Sequence[str] | None, n_units: int | None, seed: int) -> None:

@@ -98,7 +98,7 @@ def _in_training() -> set[Path]:
 
 
 @dataclass(frozen=True)
-class Condition:
+class RowFilter:
     """What the rows that are asked for have in common.
 
     Attributes:
@@ -112,7 +112,7 @@ class Condition:
     value: Any
 
     @classmethod
-    def read(cls, text: str) -> Condition:
+    def read(cls, text: str) -> RowFilter:
         """Read ``name=value``, also with another comparison than ``=``.
 
         Raises:
@@ -157,7 +157,7 @@ class Condition:
             raise InputError(f"--where {self.name}: {value!r} cannot be compared with {wanted!r}") from None
 
 
-def chosen(rows: Sequence[Mapping[str, Any]], conditions: Sequence[Condition]) -> list[Mapping[str, Any]]:
+def chosen(rows: Sequence[Mapping[str, Any]], conditions: Sequence[RowFilter]) -> list[Mapping[str, Any]]:
     """Return the rows that meet all conditions.
 
     Raises:

@@ -76,7 +76,7 @@ class FilmFrame(Content):
 
 
 @register("film")
-class Film(Stimulus):
+class FilmStimulus(Stimulus):
     """A film, the same in every trial."""
 
     type: Literal["film"] = key("film", "frames of a folder, a video file or an array, for duration_ms")

@@ -14,7 +14,7 @@ from dynvision.cli import main
 from dynvision.config.run import read_run_config
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
-from dynvision.runs.listing import Condition, chosen, list_runs
+from dynvision.runs.listing import RowFilter, chosen, list_runs
 from dynvision.runs.made_from import made_from
 from tests.lab import Lab
 
@@ -89,7 +89,7 @@ def test_runs_by_what_they_are(
 )
 def test_a_condition_that_says_nothing(results: Path, condition: str, sentence: str) -> None:
     with pytest.raises(InputError) as error:
-        chosen(list_runs(ResultPaths(results)), [Condition.read(condition)])
+        chosen(list_runs(ResultPaths(results)), [RowFilter.read(condition)])
     assert sentence in str(error.value)
 
 

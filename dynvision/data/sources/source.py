@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dynvision.config.data import FOLDER_PREFIX, ImagesConfig
 from dynvision.config.transforms import Classes
-from dynvision.errors import InputError, taken_name, unknown_name
+from dynvision.errors import InputError, unknown_name
+from dynvision.registry import Registry
 from dynvision.text import first_few
 
 
@@ -58,7 +59,7 @@ class ImageSource(ABC):
         """A hash of what the source holds: it changes when an image is added, removed, renamed or edited."""
 
 
-SOURCES: dict[str, Callable[[ImagesConfig], ImageSource]] = {}
+SOURCES: Registry[Callable[[ImagesConfig], ImageSource]] = Registry("data set", key="data_name")
 
 
 def register(
@@ -72,9 +73,7 @@ def register(
 
     def add(make: Callable[[ImagesConfig], ImageSource]) -> Callable[[ImagesConfig], ImageSource]:
         for name in names:
-            if name in SOURCES:
-                raise taken_name("data set", name)
-            SOURCES[name] = make
+            SOURCES.add(name, make)
         return make
 
     return add
@@ -168,7 +167,5 @@ def open_source(config: ImagesConfig) -> ImageSource:
         InputError: the name is unknown, there is nothing usable in the folder, or a class is not there.
     """
     name = FOLDER_PREFIX.rstrip(":") if config.name.startswith(FOLDER_PREFIX) else config.name
-    if name not in SOURCES:
-        raise unknown_name("data set", name, SOURCES, key="data_name")
     source = SOURCES[name](config)
     return SelectedClasses(source, config.group) if config.group else source
