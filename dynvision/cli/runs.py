@@ -65,14 +65,16 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a run or a parameter is not known, or nothing states which runs are to be deleted or done again.
     """
     from dynvision.runs import ResultPaths
-    from dynvision.runs.listing import RowFilter, chosen, list_runs
+    from dynvision.runs.listing import RowFilter, chosen, find_run_id, list_runs
 
     if arguments.action not in ACTIONS:
         raise unknown_name("action", arguments.action, ACTIONS)
     paths = ResultPaths(arguments.results)
     rows = list_runs(paths)
     known = [row["run_id"] for row in rows]
-    named = {_find(given, known, arguments.results) for given in arguments.runs}
+    if arguments.runs and not known:
+        raise InputError(f"there are no runs in {arguments.results}; give the folder with --results")
+    named = {find_run_id(given, known) for given in arguments.runs}
     found = chosen(rows, [RowFilter.read(text) for text in arguments.where])
     found = [row for row in found if not named or row["run_id"] in named]
     if arguments.action == "list":
@@ -88,19 +90,6 @@ def run(arguments: argparse.Namespace) -> None:
             act(row["run_id"], paths, arguments.dry_run)
         if not found:
             print(f"no run is so; nothing to {arguments.action}")
-
-
-def _find(given: str, known: Sequence[str], results: Path) -> str:
-    """A run by its id, its folder or the beginning of its id."""
-    name = Path(given).name
-    found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
-    if not known:
-        raise InputError(f"there are no runs in {results}; give the folder with --results")
-    if not found:
-        raise unknown_name("run", given, known)
-    if len(found) > 1:
-        raise InputError(f"several runs begin with {given!r}: {', '.join(found)}; give more of the id")
-    return found[0]
 
 
 def _list(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.config.run import RunConfig, read_run_config
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
+from dynvision.runs.listing import find_run_id
 from dynvision.trained import WEIGHTS, shipped_runs
 
 
@@ -50,22 +51,17 @@ def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
             convert_dataset(config.data.images, data, "memory")
         return FinishedRun(config, shipped[given] / WEIGHTS, data)
     known = sorted(path.parent.name for path in (results / "runs").glob("*/config.yaml"))
-    name = Path(given).name
-    found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
     if not known:
         others = f", and {given!r} is none of those that ship ({', '.join(shipped)})" if shipped else ""
         raise InputError(
             f"no run has been trained in {results}{others}; train one, or give the folder with --results"
         )
-    if not found:
-        raise unknown_name("run", given, [*known, *shipped])
-    if len(found) > 1:
-        raise InputError(f"several runs begin with {given!r}: {', '.join(found)}; give more of the id")
-    folder = paths.run(found[0])
+    run_id = find_run_id(given, known, shipped)
+    folder = paths.run(run_id)
     config = read_run_config(folder / "config.yaml")
     finished = FinishedRun(config, folder / WEIGHTS, paths.data(config.data_id))
     needed = [(finished.weights, "train"), (finished.data / "manifest.json", "convert")]
     for path, mend in needed if needs_data else needed[:1]:
         if not path.exists():
-            raise InputError(f"run {found[0]} has no {path}; {mend} it again")
+            raise InputError(f"run {run_id} has no {path}; {mend} it again")
     return finished

@@ -50,6 +50,26 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def find_run_id(given: str, known: Sequence[str], others: Iterable[str] = ()) -> str:
+    """Return the run that is meant: by its id, its folder, or the beginning of its id if no other begins so.
+
+    Args:
+        given: what the user wrote.
+        known: ids of the runs that there are.
+        others: further names that could have been given, for the error.
+
+    Raises:
+        InputError: no run or several runs begin so.
+    """
+    name = Path(given).name
+    found = [name] if name in known else [run_id for run_id in known if run_id.startswith(name)]
+    if not found:
+        raise unknown_name("run", given, [*known, *others])
+    if len(found) > 1:
+        raise InputError(f"several runs begin with {given!r}: {', '.join(found)}; give more of the id")
+    return found[0]
+
+
 def list_runs(paths: ResultPaths) -> list[dict[str, Any]]:
     """Return a row for each run: its id, its state and its parameters by their dotted names.
 
