@@ -28,6 +28,7 @@ def check_on_models(name: str, experiment: ExperimentConfig, models: Iterable[Mo
     given = [experiment.at(value).model_args for value in experiment.values]
     steps: set[float] = set()
     for trained in models:
+        # Where the parameter is of the stimulus, the model is the same at each of its values.
         for args in given if varies else given[:1]:
             changed = changed_in_test(trained.args, args, experiment.parameter)
             try:
@@ -59,6 +60,7 @@ def check_classes(name: str, experiment: ExperimentConfig, runs: Iterable[RunCon
                     f"experiments.{name}.group: class {given!r} is not among those of {run.data.name} that the run is "
                     f"trained on (data.group: {', '.join(map(str, trained))})"
                 )
+        # Only names are asked for: planning reads no image, and a folder may appear later.
         folder = Path(run.data.name.removeprefix(FOLDER_PREFIX))
         if run.data.name.startswith(FOLDER_PREFIX) and folder.is_dir():
             root = folder / "test" if (folder / "test").is_dir() else folder

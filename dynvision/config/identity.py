@@ -85,6 +85,7 @@ def migrate(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def digest(section: Section) -> str:
     """Return eight hexadecimal digits of what identifies a section."""
+    # With the version, since equal differences from other defaults make another network.
     return hash_of({"schema": SCHEMA_VERSION, **section.differences()})
 
 
@@ -96,6 +97,7 @@ def path_name(name: str) -> str:
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """Return eight hexadecimal digits of the SHA-256 of canonical JSON."""
+    # The order of keys and the spacing of a file are no part of what a run is.
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

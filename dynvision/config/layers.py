@@ -42,6 +42,7 @@ Blocks = Mapping[str, Any]
 
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Put one layer on another: dictionaries merge key by key, everything else is replaced."""
+    # Lists are replaced and not joined: a higher layer could otherwise never make one shorter.
     merged = dict(lower)
     for name, value in upper.items():
         below = merged.get(name)
@@ -160,9 +161,11 @@ def read_layers(
     user = _read(folder / USER_FILE)
     above = [user, *(_layer(str(path), read_yaml(path)) for path in config_files)]
     above.append(_layer(COMMAND_LINE, overrides))
+    # Any layer may ask for modes, also those that are laid over them: so they are asked first and put in between.
     asked = merge_layers((*below, *above)).get("mode")
     modes = tuple(_read_mode(folder / MODES_FOLDER, name) for name in mode_names(asked))
     layers = Layers(below, (*modes, *above))
+    # Before anything is validated, since the schemas take the names that plugins register.
     plugins.load(plugins.names(merge_layers(layers.all()).get("plugins")))
     return layers
 
@@ -176,6 +179,7 @@ def _layer(origin: str, given: Mapping[str, Any]) -> Layer:
     values = normalize(given, origin)
     if not isinstance(given.get("model"), Mapping) or not {"name", "args"} <= set(given["model"]):
         return Layer(origin, values)
+    # Apart, so that they do not reach another model that a higher layer asks for.
     args, names = values.pop("model_args"), values["model_name"]
     named = names if isinstance(names, (list, tuple)) else [names]
     return Layer(origin, values, {registered_name(str(name)): args for name in named})
@@ -216,6 +220,7 @@ def origin_of(path: tuple[str, ...], value: Any, layers: Iterable[Layer]) -> str
     for layer in reversed(tuple(layers)):
         found, given = _find(layer.values, path)
         if found:
+            # null, 0 and an empty text ask for a value that is worked out, as the split's seed from the run's.
             return DERIVED if given in (None, 0, "") and value not in (None, 0, "") else layer.origin
     return DEFAULT
 
@@ -257,12 +262,14 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
         unknown = [name for name in model if name not in ("name", "args")]
         if unknown:
             raise unknown_name("key", unknown[0], ("name", "args"), key=f"model.{unknown[0]}")
+    # In each layer, before they are merged: the short and the long name of a key would stand side by side afterwards.
     for section, aliases in {"model_args": MODEL_ALIASES, "training": TRAINING_ALIASES}.items():
         if section in values:
             values[section] = expand_aliases(
                 mapping(values[section], section, origin), aliases, f"{origin}: {section}"
             )
     if "data_defaults" in values:
+        # A block of a data set has the sections of a file, and is read as one.
         values["data_defaults"] = {
             str(name): normalize(
                 mapping(block, f"data_defaults.{name}", origin), f"{origin}: data_defaults.{name}"
@@ -276,6 +283,7 @@ def normalize(layer: Mapping[str, Any], origin: str) -> dict[str, Any]:
         }
     for sweep in ("category", "paired"):
         if sweep in values:
+            # As a list it replaces the sweeps of a lower layer; mappings would be merged, and both be run.
             values[sweep] = listed(values[sweep])
     if "experiments" in values:
         experiments = mapping(values["experiments"], "experiments", origin)
@@ -291,6 +299,7 @@ def _with_expanded_paths(layer: Mapping[str, Any], origin: str) -> dict[str, Any
     def name(given: Any, key: str) -> Any:
         return expanded_name(given, f"{origin}: {key}") if isinstance(given, str) else given
 
+    # Here and not where a path is used, so that an error names the layer that has the path.
     values = dict(layer)
     for key in ("data_defaults", "groups"):
         if isinstance(values.get(key), Mapping):
@@ -320,6 +329,7 @@ def mapping(value: Any, name: str, origin: str) -> Mapping[str, Any]:
     Raises:
         InputError: it holds something else.
     """
+    # `training:` with nothing below it is null in YAML.
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -55,6 +55,7 @@ class ModelConfig(Section):
             return values
         name = registered_name(str(values.get("name", cls.model_fields["name"].default)))
         args = resolve_model_args(name, values.get("args") or {})
+        # The constructor of a class of one's own has defaults that nobody here knows; what is not given is left to it.
         return {**values, "name": name, "args": args.model_dump(exclude_unset=isinstance(args, OpenArgs))}
 
 
@@ -112,9 +113,11 @@ class RunConfig(Section):
     def _split_seed_is_known(self) -> RunConfig:
         if self.data.split_seed is None:
             data = self.data.model_copy(update={"split_seed": self.seed})
+            # Frozen for everyone else; here the section is not finished yet.
             object.__setattr__(self, "data", data)
         return self
 
+    # Read from the file and not computed again, since an older version hashed other things.
     _stored_ids: dict[str, str] = PrivateAttr(default_factory=dict)
     _source: str = PrivateAttr("")
 
@@ -197,6 +200,7 @@ def thaw(values: Mapping[str, Any]) -> RunConfig:
     migrated = migrate(values)
     ids = {name: str(migrated.pop(name)) for name in (RUN_ID, DATA_ID) if name in migrated}
     run = run_of(migrated)
+    # Ids of an older version may differ from what its values hash to today; of this version that is an edited file.
     stored = {name: value for name, value in ids.items() if getattr(run, name) != value}
     if stored and values.get(VERSION) == SCHEMA_VERSION:
         raise InputError(

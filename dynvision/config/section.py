@@ -42,6 +42,7 @@ from dynvision.registry import Registry
 class Section(BaseModel):
     """A group of configuration keys. Unknown keys are errors; values cannot change after validation."""
 
+    # Frozen, since a run is named after its values; closed, since a key that is misspelt and kept would change nothing.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
     identifying: ClassVar[tuple[str, ...]] = ()  # keys that state what the section is, at their default too
 
@@ -66,6 +67,7 @@ class Section(BaseModel):
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if name in self.identifying or value != field.get_default(call_default_factory=True):
+                # A section inside that differs in nothing is left out, or every new section would give all runs another id.
                 difference = _difference(value, self, name)
                 if difference != {} or not isinstance(value, Section):
                     found[name] = difference

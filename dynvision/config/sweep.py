@@ -80,6 +80,7 @@ SECTIONS: dict[str, Mapping[str, str]] = {
     "training": TRAINING_ALIASES,
     "data": {},
 }
+# What switches a sweep off, in YAML and as text of a command line.
 NOTHING = (None, "", "none", "null")
 
 Sweeps = dict[str, tuple[Any, ...]]

@@ -199,6 +199,7 @@ class WorkflowConfig(Section):
             for section in sections:
                 if section not in DATA_SECTIONS:
                     raise unknown_name("section", section, DATA_SECTIONS, key=f"{where}.{section}")
+            # Also of data sets that nobody asks for: a mistake is found when it is written, not when it is used.
             validate(TrainingConfig, sections.get("training", {}), f"{where}.training")
             validate(DataConfig, {**sections.get("data", {}), "name": name}, f"{where}.data")
             for argument, given in sections.get("model_args", {}).items():
@@ -211,6 +212,7 @@ class WorkflowConfig(Section):
     def sections(self, model: str, data_name: str) -> dict[str, dict[str, Any]]:
         """``model_args``, ``data`` and ``training`` of a model on a data set, with what is set for these two alone."""
         if self._layers is not None:
+            # From the layers and not from the fields: the defaults of a data set lie between the files.
             merged = merge_layers(self._layers.all(data_name, model))
             return {section: merged.get(section) or {} for section in DATA_SECTIONS}
         own = self.data_defaults.get(data_name, {})
@@ -236,6 +238,7 @@ class WorkflowConfig(Section):
         Raises:
             InputError: a name is not in ``experiments``.
         """
+        # A name with ffonly at its end need not be listed; `_selected` makes the twin.
         names = tuple(self.experiments) if self.experiment == ("all",) else self.experiment
         return {name: self._selected(name) for name in names}
 
