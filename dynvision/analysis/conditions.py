@@ -13,7 +13,6 @@ from typing import Any
 
 from dynvision.config.experiment import ExperimentConfig, thaw_experiment
 from dynvision.config.run import RunConfig
-from dynvision.config.section import RULE
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.runs import flat_parameters
@@ -46,7 +45,7 @@ def group_runs(configs: Sequence[RunConfig]) -> list[Condition]:
     groups: dict[str, dict[str, RunConfig]] = {}
     parameters: dict[str, dict[str, Any]] = {}
     for config in configs:
-        flat = {name: value for name, value in _parameters(config).items() if name not in SEED_PARAMETERS}
+        flat = {name: value for name, value in flat_parameters(config).items() if name not in SEED_PARAMETERS}
         identity = repr(sorted(flat.items()))
         groups.setdefault(identity, {})[config.run_id] = config
         parameters[identity] = flat
@@ -60,20 +59,6 @@ def group_runs(configs: Sequence[RunConfig]) -> list[Condition]:
         values = {name: parameters[identity].get(name, ABSENT) for name in differing}
         conditions.append(Condition(tuple(config.run_id for config in by_seed), by_seed[0], values))
     return conditions
-
-
-def _parameters(config: RunConfig) -> dict[str, Any]:
-    """The parameters of a run by dotted name; one by layer is one of them: ``5 to 20``, or ``V1 8, IT 30``."""
-    flat = flat_parameters(config)
-    for name, value in config.model.args.items():
-        if isinstance(value, Mapping) and value:
-            flat = {key: given for key, given in flat.items() if not key.startswith(f"model.args.{name}.")}
-            shown = [f"{given:g}" if isinstance(given, float) else str(given) for given in value.values()]
-            rule = set(value) == RULE
-            flat[f"model.args.{name}"] = (
-                " to ".join(shown) if rule else ", ".join(map(" ".join, zip(value, shown, strict=True)))
-            )
-    return flat
 
 
 def find_base(conditions: Sequence[Mapping[str, Any]]) -> int | None:

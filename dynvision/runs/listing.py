@@ -22,6 +22,7 @@ import psutil
 
 from dynvision.config.identity import DATA_ID, RUN_ID, VERSION
 from dynvision.config.run import RunConfig
+from dynvision.config.section import RULE
 from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.config.yaml_text import parse, read_yaml
 from dynvision.errors import InputError, unknown_name
@@ -39,15 +40,29 @@ def flat_parameters(run: RunConfig) -> dict[str, Any]:
     return {"run_id": run.run_id, **flatten(run.model_dump(mode="json"))}
 
 
-def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested keys as dotted names."""
+def flatten(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """Nested keys as dotted names; a model's argument with a value for each layer is one: ``5 to 20``, ``V1 8, IT 30``.
+
+    Args:
+        values: keys and values.
+        within: dotted names of the keys that they are in, with a dot behind.
+    """
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= {f"{name}.{inner}": content for inner, content in flatten(value).items()}
+        if not isinstance(value, Mapping) or not value:
+            flat[f"{within}{name}"] = value
+        elif within == "model.args.":
+            flat[f"{within}{name}"] = _by_layer(value)
         else:
-            flat[name] = value
+            flat |= flatten(value, f"{within}{name}.")
     return flat
+
+
+def _by_layer(values: Mapping[str, Any]) -> str:
+    shown = {
+        name: f"{value:.12g}" if isinstance(value, float) else str(value) for name, value in values.items()
+    }
+    return " to ".join(shown.values()) if set(values) == RULE else ", ".join(map(" ".join, shown.items()))
 
 
 def find_run_id(given: str, known: Sequence[str], others: Iterable[str] = ()) -> str:
