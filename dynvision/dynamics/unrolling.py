@@ -34,6 +34,8 @@ def engineering_twin(model: TemporalBase) -> TemporalBase:
     twin = copy.deepcopy(model)
     starts = layer_delays(model)
     twin.t_feedforward = 0.0
+    for layer in twin.chain:
+        twin._modules.pop(f"delay_{layer}", None)  # one that was learned
     for name, connection in twin.named_modules():
         if isinstance(connection, Connection):
             target = name.partition("_")[2]
@@ -43,7 +45,7 @@ def engineering_twin(model: TemporalBase) -> TemporalBase:
                     f"{name} is faster than the feedforward path by {(ahead - connection.delay_steps) * model.dt:g} ms: "
                     "engineering time would need a negative delay; raise t_skip"
                 )
-            connection.delay = steps_to_ms(connection.delay_steps - ahead, model.dt)
+            connection.fix_delay(steps_to_ms(connection.delay_steps - ahead, model.dt))
     return twin
 
 

@@ -111,6 +111,10 @@ class Delayed(Clocked):
         """Let the delay be learned, from its value on."""
         self.learned_delay = nn.Parameter(torch.tensor(self.delay))
 
+    def fix_delay(self, delay: float) -> None:
+        """Set the delay, in ms; one that was learned is so no more."""
+        self.delay, self.learned_delay = float(delay), None
+
     @property
     def interpolated(self) -> bool:
         """Whether the delay lies between two steps: it is learned, and this is training."""

@@ -84,6 +84,9 @@ def test_one_leaky_unit_has_one_component_which_is_its_response():
     assert first["stimulus_on"].sum() == 20
 
 
+DELAYS = {"delay_": 3.7, "addskip": 9.4, "addfeedback": 6.6}  # rounded: those of the fixture below
+
+
 @pytest.fixture(scope="module")
 def delayed():
     model = create(
@@ -104,6 +107,24 @@ def test_engineering_time_is_biological_time_shifted(delayed):
     assert table.groupby("layer", observed=True)["shift_ms"].first().tolist() == [0.0, 4.0, 8.0, 12.0]
     assert table["largest_difference"].max() < 1e-12 < table["biological"].max()
     np.testing.assert_allclose(table["biological"], table["engineering"], atol=1e-12)
+
+
+def test_learned_delays_have_an_engineering_twin(delayed):
+    learned = create(
+        "DyRCNNx4", input_dims=(5, 1, 12, 12), n_classes=3, recurrence_type="self", feedback="additive", t_skip=4.0,
+        train=["t_feedforward", "t_skip", "t_feedback"],
+    )  # fmt: skip
+    randomize(learned.double().eval(), gain=0.7)
+    with torch.no_grad():
+        for name, parameter in learned.named_parameters():
+            if name.endswith("learned_delay"):
+                parameter.fill_(next(ms for word, ms in DELAYS.items() if word in name))
+    table = compare_unrollings(learned, image(1, 12), 40)
+    assert table.groupby("layer", observed=True)["shift_ms"].first().tolist() == [0.0, 4.0, 8.0, 12.0]
+    np.testing.assert_allclose(table["biological"], table["engineering"], atol=1e-12)
+    np.testing.assert_array_equal(
+        table["biological"], compare_unrollings(delayed, image(1, 12), 40)["biological"]
+    )
 
 
 def test_the_comparison_can_fail(delayed):
