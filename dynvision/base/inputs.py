@@ -133,7 +133,7 @@ def _check_origin(made: Origin | None, wanted: Origin | None) -> None:
     short = [name for name, steps in wanted.horizon.items() if made.horizon.get(name, 0) < steps]
     if short or made.starts != wanted.starts:
         raise InputError(
-            "the state began with a plan of other connections or delays, and lacks activity that this one hears"
+            "the state began with a plan of other connections or delays, and lacks activity that this one receives"
             f"{' of ' + ', '.join(short) if short else ''}; begin with initial_state(batch, plan)"
         )
 

@@ -134,7 +134,7 @@ def _scaled(operation: Operation | str, gain: Gain, name: str) -> Operation | st
         return ""
     if operation.hooked:
         raise InputError(
-            f"lesion={name!r} scales what hooks on this connection hear as it is; remove the hooks, or set lesion_gain: 0 "
-            "without a window"
+            f"lesion={name!r} scales what hooks on this connection receive as it is; remove the hooks, or set "
+            "lesion_gain: 0 without a window"
         )
     return replace(operation, gain=gain)

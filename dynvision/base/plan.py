@@ -168,7 +168,7 @@ def make_plan(
                 if is_backward(model, connection, layer):
                     if operation.delay < 1:
                         raise InputError(
-                            f"{operation.name}_{layer} hears a later layer and needs a delay of at least dt"
+                            f"{operation.name}_{layer} receives a later layer and needs a delay of at least dt"
                         )
                     longest = min(longest or operation.delay, operation.delay)
                 else:

@@ -230,7 +230,7 @@ class TemporalBase(Recordable, Architecture):
         """
         if is_hooked(self):
             raise InputError(
-                f"a hook on the whole {type(self).__name__} hears calls of the model, and not step() and advance(), as "
+                f"a hook on the whole {type(self).__name__} receives calls of the model, and not step() and advance(), as "
                 "in an experiment; register it on a layer, or make it an operation before the first layer"
             )
         plan = self.plan() if plan is None else plan

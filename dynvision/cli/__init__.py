@@ -34,7 +34,7 @@ COMMANDS: dict[str, str] = {
     "experiment": "run one experiment on one trained run and write its tables",
     "analyse": "measure responses: tables in, table out",
     "compare": "compare a network in time with a recording in time",
-    "predict": "what a trained run says about images, and when",
+    "predict": "the answers of a trained run to images, over time",
     "serve": "answer images over HTTP with a trained run, and on a page",
     "export": "a trained run as a folder for others, or as a program",
     "share": "push a trained run to the Hugging Face hub",

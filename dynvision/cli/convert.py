@@ -9,7 +9,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
-        "The section data of the run's configuration says what is written: name (digits, or folder:PATH for a folder "
+        "The section data of the run's configuration states what is written: name (digits, or folder:PATH for a folder "
         "of class folders), resolution (height and width in px), n_channels (1 grey, 3 colour), test_fraction, "
         "validation_fraction and split_seed. Written are train.beton, val.beton and test.beton (pixels, 0..255; where "
         "FFCV is installed) and, last, manifest.json (class names, splits, checksums, mean and sd of the training pixels "

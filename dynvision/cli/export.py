@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "'dynvision.load(DIR)' answers images with it, and 'dynvision share' pushes it to the Hugging Face hub. A trial "
         "takes normalised images and gives the outputs of all its steps of dt ms; a step takes a frame and the state. Both "
         "take any number of images. Each program is read back, run and compared with the network before it is kept. Of a "
-        "part that cannot be exported it is said why; where it was asked for as a program, the status is 3."
+        "part that cannot be exported the cause is printed; where it was asked for as a program, the status is 3."
     )
     parser.add_argument(
         "run", metavar="RUN", help="a trained run: its folder, its weights, its id, or its beginning"

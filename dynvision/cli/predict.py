@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="folder of the run's data; only weights that do not say how images are shown need it",
+        help="folder of the run's data; only weights that do not state how images are shown need it",
     )
     parser.add_argument(
         "--format",

@@ -49,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only the runs of which all of this holds, e.g. trc=10 status=trained 'test_accuracy>0.9'; also !=, <, >=, <=",
     )
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="of delete and redo: say what, and do nothing"
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="of delete and redo: print what would be done, and do nothing",
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument(
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.action == "list":
         _list(found, arguments)
     elif not (arguments.runs or arguments.where):
-        raise InputError(f"say which runs to {arguments.action}: their ids, or --where NAME=VALUE")
+        raise InputError(f"name the runs to {arguments.action}: their ids, or --where NAME=VALUE")
     else:
         act = {"delete": _delete, "redo": _redo}[arguments.action]
         for row in found:

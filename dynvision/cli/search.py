@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Durations and time constants are in ms. Arguments after -- are for Snakemake, e.g. -- --cores 4, or "
         "-- --workflow-profile cluster/profiles/slurm. The search is named after the study; its trials, the best of them "
-        "as a configuration file and what Snakemake said are in searches/NAME of the results."
+        "as a configuration file and the output of Snakemake are in searches/NAME of the results."
     )
     parser.add_argument(
         "values", nargs="*", metavar="key=value", help="as for snakemake --config, e.g. study=rates seed=2"
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="YAML files on top of those of config/",
     )
     parser.add_argument(
-        "--check", action="store_true", help="check the settings, say what would be searched, and run nothing"
+        "--check",
+        action="store_true",
+        help="check the settings, print what would be searched, and run nothing",
     )
 
 

@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
         "POST the bytes of an image to /predict and get the answer as JSON, with probabilities over time in ms; /health, "
-        "/info and /metrics tell of the server, / is a page to drop an image on. Ctrl-C or SIGTERM ends it, when all "
+        "/info and /metrics describe the server, / is a page to drop an image on. Ctrl-C or SIGTERM ends it, when all "
         "requests that have come are answered."
     )
     parser.add_argument(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
-        "The run's configuration says what is trained: durations and time constants in ms, the resolution in px, the "
+        "The run's configuration states what is trained: durations and time constants in ms, the resolution in px, the "
         "length of a presentation in steps of dt. training.csv has a row an epoch, with its length in s."
     )
     parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         help="the run's folder: receives checkpoints/, training.csv, test.json and model.safetensors; a training that "
-        "was stopped goes on from checkpoints/last.ckpt",
+        "was stopped resumes from checkpoints/last.ckpt",
     )
     add_if_needed_argument(parser)
     add_execution_arguments(parser)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model-args",
         default="{}",
-        help="arguments that the weights do not tell, as in the workflow: '{trc: 6, rctarget: middle}'",
+        help="arguments that the weights do not determine, as in the workflow: '{trc: 6, rctarget: middle}'",
     )
     command.add_argument(
         "--resolution",
@@ -89,7 +89,7 @@ def _import(source: Path, model: str, model_args: str, resolution: int, given: P
     n_parameters = sum(parameter.numel() for parameter in imported.model.parameters())
     print(f"{model}: {n_parameters:,} parameters, {imported.model.n_classes} classes")
     if imported.assumed:
-        print(f"assumed, since the file does not tell: {_with_units(model, imported.assumed)}")
+        print(f"assumed, since the file does not state them: {_with_units(model, imported.assumed)}")
         print("give what is otherwise with --model-args, e.g. --model-args '{trc: 4, rctarget: middle}'")
     print(f"wrote {output} and {config}")
 

@@ -258,10 +258,10 @@ def _run_snakemake(
 
 def _stopped(number: int, job_id: str) -> int:
     if number == WOULD_GO_ON:
-        say("this job is at the end of its time; it goes on when it starts again")
+        say("this job is at the end of its time; it continues when it starts again")
         queue.requeue(job_id)
     else:
-        say("stopped, and its jobs are cancelled; submit it again to go on")
+        say("stopped, and its jobs are cancelled; submit it again to resume")
     return STOPPED
 
 

@@ -100,7 +100,7 @@ def gpus() -> str:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TORCH_S)
     except subprocess.TimeoutExpired:
         raise InputError(
-            f"PyTorch did not say within {TORCH_S} s which GPUs it can use; see what ails the driver"
+            f"PyTorch did not answer within {TORCH_S} s which GPUs it can use; see what ails the driver"
         ) from None
     counted, _, version = done.stdout.strip().partition(" ")
     if counted != str(len(listed)):

@@ -108,7 +108,7 @@ def ended_jobs(site: SiteConfig) -> str:
                 )
             return f"asked for with squeue, which knows them for {age} s"
     raise InputError(
-        "scontrol does not say how long ended jobs are known (MinJobAge); ask the cluster's support"
+        "scontrol does not state how long ended jobs are known (MinJobAge); ask the cluster's support"
     )
 
 
@@ -146,7 +146,7 @@ def ask_a_node(site: SiteConfig, wait_s: float) -> dict[str, Any]:
                 if (folder / "log").exists()
                 else "nothing"
             )
-            raise InputError(f"job {job} ended as {state} without an answer; it said: {said}")
+            raise InputError(f"job {job} ended as {state} without an answer; it printed: {said}")
         return {**json.loads((folder / ANSWER).read_text()), "token": token}
     finally:
         shutil.rmtree(folder)

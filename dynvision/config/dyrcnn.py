@@ -112,7 +112,7 @@ class DyRCNNArgs(RecurrentArgs):
     train: list[Trained] = key(  # type: ignore[assignment]
         [],
         "numbers that are learned, one a layer or connection: tau, delays (whole numbers of steps in a test), "
-        "sigma, normalization_gain; but delays with .channel behind, one a channel",
+        "sigma, normalization_gain; but delays with .channel after the name, one a channel",
     )
     drive_noise: ByLayer = layer_key(0.0, "standard deviation of Gaussian noise on the drive", ge=0)
 

@@ -58,7 +58,7 @@ def check_generated(folder: Path) -> None:
         if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
     ]
     if stale:
-        raise InputError(f"not as the schemas say: {', '.join(stale)}; run 'dynvision config sync'")
+        raise InputError(f"not as the schemas state: {', '.join(stale)}; run 'dynvision config sync'")
 
 
 def generated_files() -> dict[str, str]:

@@ -157,7 +157,7 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
         if ":" in location[-1]:
             spaced = location[-1].replace(":", ": ", 1)
             return (
-                f"{location[-1]!r} is read as one key without a value; put a space behind the colon: {spaced}"
+                f"{location[-1]!r} is read as one key without a value; put a space after the colon: {spaced}"
             )
         if former := answer(location[-1], detail["input"]):
             return f"unknown key {path}: {former}"

@@ -94,7 +94,7 @@ class TrainingConfig(Section):
         lt=1,
     )
     best_by: Literal["val_loss", "val_accuracy"] = key(
-        "val_loss", "what says which epoch's weights are the best, and whether training still gets better"
+        "val_loss", "what decides which epoch's weights are the best, and whether training still gets better"
     )
     early_stopping_patience: int = key(
         0, "stop after so many epochs without getting better; 0 never stops early", "epochs", ge=0
@@ -268,7 +268,7 @@ class ExecutionConfig(Section):
     )
     checkpoint_minutes: float = key(
         10.0,
-        "renew the last checkpoint so often within an epoch, too; 0 only at its end and when told to stop",
+        "renew the last checkpoint so often within an epoch, too; 0 only at its end and when asked to stop",
         "minutes",
         ge=0,
     )

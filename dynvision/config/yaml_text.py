@@ -267,5 +267,5 @@ def check_given_once(arguments: Sequence[str]) -> None:
     if len(options) > 1:
         raise InputError(
             f"{COMMAND_LINE} is given {len(options)} times, and Snakemake takes the last one alone; "
-            f"write all values behind one {COMMAND_LINE}: {COMMAND_LINE} model_name=DyRCNNx4 seed=2"
+            f"write all values after one {COMMAND_LINE}: {COMMAND_LINE} model_name=DyRCNNx4 seed=2"
         )

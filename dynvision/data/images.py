@@ -209,7 +209,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
     if isinstance(error, Image.DecompressionBombError):
-        return f"it says that it has more than {LARGEST_PIXELS:,} px"
+        return f"its header claims more than {LARGEST_PIXELS:,} px"
     words = " ".join(str(error).split())
     return words if " " in words else f"{type(error).__name__} {words}".strip()
 

@@ -302,7 +302,7 @@ class BaseModel(TunedModel):
         half = len(prepared) // 2  # out of the except block, which would hold on to the tensors of the pass
         if too_large:
             torch.cuda.empty_cache()
-            logger.warning("no memory for %d inputs at once; going on with %d", len(prepared), half)
+            logger.warning("no memory for %d inputs at once; continuing with %d", len(prepared), half)
         return [*self._run_together(prepared[:half]), *self._run_together(prepared[half:])]
 
     def _answer(self, outputs: Tensor) -> Any:

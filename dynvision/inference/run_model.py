@@ -318,6 +318,6 @@ def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownI
     if folder.is_dir():
         return read_manifest(folder, config.data.images)
     raise InputError(
-        f"weights {weights} do not say how their images are shown, and there is no folder {folder} that does; give the "
+        f"weights {weights} do not state how their images are shown, and there is no folder {folder} that does; give the "
         "folder of the run's data with data="
     )

@@ -262,7 +262,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         except Exception:
             logger.exception("a request failed")
-            self._send_json(500, {"error": "the server failed; its log says why"})
+            self._send_json(500, {"error": "the server failed; its log has the cause"})
 
     def _body(self) -> bytes:
         """The body of the request.
@@ -272,10 +272,10 @@ class Handler(BaseHTTPRequestHandler):
         """
         limits = self.server.limits
         if self.headers.get("Transfer-Encoding"):
-            raise RefusedError(411, "tell the length of the body in Content-Length")
+            raise RefusedError(411, "give the length of the body in Content-Length")
         told = self.headers.get("Content-Length", "")
         if not (told.isascii() and told.isdigit()):
-            raise RefusedError(411, "tell the length of the body in Content-Length")
+            raise RefusedError(411, "give the length of the body in Content-Length")
         if len(told) > 15 or int(told) > limits.max_bytes:
             raise RefusedError(413, f"a request has at most {limits.max_bytes} bytes")
         body = self.rfile.read(int(told))

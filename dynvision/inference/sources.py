@@ -131,7 +131,7 @@ class NetworkModel(BaseModel):
             return (shown if shown.dim() == 4 else shown[None]).to(self.device)
         if not isinstance(inputs, Tensor):
             raise InputError(
-                f"this network does not say how an input of type {type(inputs).__name__} becomes a tensor; give a tensor "
+                f"this network does not state how an input of type {type(inputs).__name__} becomes a tensor; give a tensor "
                 "as the network takes it, without the batch, or load the network with preprocess="
             )
         return inputs[None].to(self.device, copy=True)  # the network may begin with an operation in place

@@ -61,7 +61,7 @@ def build_model(
     for owner, settled in (("data", of_data), ("training", of_training), ("run", of_run)):
         for name in given.keys() & settled.keys():
             raise InputError(
-                f"model_args.{name}={given[name]!r} is no argument of a model in a run: its {owner} says "
+                f"model_args.{name}={given[name]!r} is no argument of a model in a run: its {owner} sets "
                 f"{settled[name]!r}; leave it out of model_args"
             )
     model = create(run.model.name, **of_data, **of_training, **of_run, **given)

@@ -154,7 +154,7 @@ class Search:
                 raise InputError(f"the first {len(failures)} trials failed; the last one: {failures[-1]}")
         self._write_tables(study)
         if not _finished(study):
-            raise InputError(f"no trial has a value; {self.folder / 'trials.csv'} says why")
+            raise InputError(f"no trial has a value; {self.folder / 'trials.csv'} has the causes")
         return study.best_trial
 
     def study(self) -> optuna.Study:
@@ -373,7 +373,7 @@ def _why(log: Path, begun: int) -> str:
         file.seek(begun)
         lines = file.read().decode("utf-8", errors="replace").splitlines()
     said = [line for line in lines if line.startswith(("dynvision ", "dynvision: "))]
-    return said[-1] if said else f"Snakemake failed; {log} has what it said"
+    return said[-1] if said else f"Snakemake failed; {log} has its output"
 
 
 def _missing_for_all(plan: WorkflowPlan) -> list[str]:

@@ -162,7 +162,7 @@ def model_card(
         "```",
         "",
         *_programs(programs),
-        "It knows the images that it was trained on, and says nothing reliable about others.",
+        "It knows the images that it was trained on, and its answers to others are not reliable.",
         "",
         "## Cite",
         "",
@@ -194,7 +194,7 @@ def _programs(programs: Sequence[Exported]) -> list[str]:
     names = ", ".join(f"`{made.path.name}`" for made in programs)
     return [
         f"Without DynVision: {names} are programs for torch.export and ONNX. They take normalised images; `about.json` "
-        "says how to normalise, when outputs come and what the classes are called. A step takes and returns the state, "
+        "states how to normalise, when outputs come and what the classes are called. A step takes and returns the state, "
         "which begins as `start.safetensors`.",
         "",
     ]

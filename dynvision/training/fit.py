@@ -147,7 +147,7 @@ def _train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, ru
         run, execution, device, run_folder, checkpoints, log, resumed_from is not None, identity
     )
     told = (say_processes(training, execution), say_learning_rate(training))
-    for line in (*told, f"going on from {resumed_from}" if resumed_from else ""):
+    for line in (*told, f"resuming from {resumed_from}" if resumed_from else ""):
         if line and trainer.is_global_zero:
             print(f"{run.run_id}: {line}", flush=True)
     if trainer.is_global_zero:  # what is there of an earlier training is replaced from now on

@@ -107,7 +107,7 @@ class MidEpochCheckpoint(pl.Callback):
         else for an accident, and kills all."""
         if not trainer.is_global_zero:
             raise SystemExit(0)
-        print(f"{self.run_id}: told to stop; saved after {done}", flush=True)
+        print(f"{self.run_id}: asked to stop; saved after {done}", flush=True)
         signal.signal(signal.SIGTERM, self._before)
         signal.raise_signal(signal.SIGTERM)
 

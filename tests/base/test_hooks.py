@@ -208,7 +208,7 @@ def test_a_plan_of_before_and_a_hook_on_the_whole_model():
     model.register_forward_pre_hook(lambda m, i: (2 * i[0],))
     assert model(x).shape == (B, 9, 3)
     with pytest.raises(
-        InputError, match=r"hook on the whole DyRCNNx2 hears calls of the model, and not step\(\)"
+        InputError, match=r"hook on the whole DyRCNNx2 receives calls of the model, and not step\(\)"
     ):
         model.step(x, state)
 

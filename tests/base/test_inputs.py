@@ -158,5 +158,5 @@ def test_a_state_goes_on_under_a_plan_that_hears_less_and_not_under_one_that_hea
     assert (
         model.step(x, state, lesioned)[0].item() == 1.0
     )  # of the drive alone, within a step of no delay line
-    with pytest.raises(InputError, match="lacks activity that this one hears of A, C"):
+    with pytest.raises(InputError, match="lacks activity that this one receives of A, C"):
         model.step(x, short, whole)

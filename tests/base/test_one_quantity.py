@@ -211,9 +211,9 @@ def test_the_read_out_has_as_many_outputs_as_there_are_classes():
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ({"n_classes": 7}, "model_args.n_classes=7 is no argument of a model in a run: its data says 10"),
-        ({"learning_rate": 0.5}, "its training says 0.002; leave it out of model_args"),
-        ({"seed": 3}, "its run says 1"),
+        ({"n_classes": 7}, "model_args.n_classes=7 is no argument of a model in a run: its data sets 10"),
+        ({"learning_rate": 0.5}, "its training sets 0.002; leave it out of model_args"),
+        ({"seed": 3}, "its run sets 1"),
     ],
 )
 def test_in_a_run_the_data_and_the_training_decide(argument, words):

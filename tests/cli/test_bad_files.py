@@ -339,6 +339,6 @@ def test_no_space_left_for_the_weights(
     assert files(small_disk) == set()
     again = lab.train()
     assert again.status == 0
-    assert "going on from" in again.said and "epoch" not in again.said
+    assert "resuming from" in again.said and "epoch" not in again.said
     ours, theirs = (load_file(root / "run" / "model.safetensors") for root in (lab.root, trained_lab.root))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

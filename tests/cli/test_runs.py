@@ -113,7 +113,7 @@ def test_nothing_is_deleted_that_was_not_named(results: Path, capsys: pytest.Cap
     options = ["--results", str(results)]
     for action in ("delete", "redo"):
         assert main(["runs", action, *options]) == 2
-        assert f"say which runs to {action}: their ids, or --where" in capsys.readouterr().err
+        assert f"name the runs to {action}: their ids, or --where" in capsys.readouterr().err
     assert main(["runs", "remove", *options]) == 2
     assert "unknown action 'remove'; " in capsys.readouterr().err
     assert main(["runs", "delete", "nothing", *options]) == 2

@@ -60,7 +60,7 @@ def test_a_job_that_is_killed_is_tried_again(clone: Callable[..., Clone]) -> Non
     said = here.wait(head)
     assert said.rstrip().endswith("snakejob: finished"), said
     assert "Trying to restart" in said
-    assert "going on from" in here.training_log()
+    assert "resuming from" in here.training_log()
     check_trained(here)
 
 
@@ -79,7 +79,7 @@ def test_a_node_that_is_lost(clone: Callable[..., Clone]) -> None:
     said = here.wait(head)
     assert said.rstrip().endswith("snakejob: finished"), said
     assert here.cluster.show(job)["Restarts"] == "1"
-    assert "going on from" in here.training_log()
+    assert "resuming from" in here.training_log()
     check_trained(here)
 
 
@@ -98,9 +98,9 @@ def test_a_job_over_its_time(clone: Callable[..., Clone]) -> None:
     let_its_time_be_over(here, job)
     said = here.wait(head)
     assert "Trying to restart" in said and "DUE TO TIME LIMIT" in here.job_logs(), said
-    assert "told to stop; saved after" in here.job_logs()
+    assert "asked to stop; saved after" in here.job_logs()
     assert said.rstrip().endswith("snakejob: finished"), said
-    assert "going on from" in here.training_log()
+    assert "resuming from" in here.training_log()
     check_trained(here)
 
 
@@ -151,7 +151,7 @@ def test_the_head_job_is_ended_and_submitted_again(clone: Callable[..., Clone], 
         assert first in here.cluster.jobs()
     else:
         assert said.rstrip().endswith(
-            "snakejob: stopped, and its jobs are cancelled; submit it again to go on"
+            "snakejob: stopped, and its jobs are cancelled; submit it again to resume"
         )
         assert first not in here.training_jobs()
         assert not list((here.root / ".snakemake" / "locks").iterdir())
@@ -159,7 +159,7 @@ def test_the_head_job_is_ended_and_submitted_again(clone: Callable[..., Clone], 
     said = here.wait(again)
     assert ("cancelling 1 jobs that an earlier head job left in the queue" in said) == (how == "killed"), said
     assert said.rstrip().endswith("snakejob: finished"), said
-    assert "going on from" in here.training_log()
+    assert "resuming from" in here.training_log()
     check_trained(here)
 
 
@@ -238,8 +238,8 @@ def test_a_training_that_is_preempted(clone: Callable[..., Clone]) -> None:
     said = here.wait(head)
     assert said.rstrip().endswith("snakejob: finished"), said
     assert urgent not in here.cluster.jobs()
-    assert "told to stop; saved after" in here.job_logs()
-    assert "going on from" in here.training_log()
+    assert "asked to stop; saved after" in here.job_logs()
+    assert "resuming from" in here.training_log()
     check_trained(here)
 
 
@@ -249,7 +249,7 @@ def test_the_end_of_the_head_jobs_time(clone: Callable[..., Clone]) -> None:
     head = here.submit(*TO_TRAINING, **LONG)
     in_the_middle(here, head)
     here.cluster.run("scancel", "--signal=USR1", "--batch", head)
-    here.until(lambda: "it goes on when it starts again" in here.log(head))
+    here.until(lambda: "it continues when it starts again" in here.log(head))
     said = here.wait(head)
     assert said.rstrip().endswith("snakejob: finished"), said
     assert here.cluster.show(head)["Restarts"] == "1"

@@ -161,8 +161,8 @@ def test_only_one_of_many_that_come_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "last"),
     [
-        (signal.SIGTERM, "stopped, and its jobs are cancelled; submit it again to go on"),
-        (signal.SIGUSR1, "this job is at the end of its time; it goes on when it starts again"),
+        (signal.SIGTERM, "stopped, and its jobs are cancelled; submit it again to resume"),
+        (signal.SIGUSR1, "this job is at the end of its time; it continues when it starts again"),
     ],
 )
 def test_a_signal_ends_snakemake_and_its_jobs(slurm: FakeSlurm, number: int, last: str) -> None:

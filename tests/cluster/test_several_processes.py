@@ -79,6 +79,6 @@ def test_a_stop_of_several_and_a_new_start(clone: Callable[..., Clone]) -> None:
     here.wait(head)
     said = here.wait(here.submit("--until", "train", **long, execution=execution))
     assert said.rstrip().endswith("snakejob: finished"), said
-    assert "going on from" in here.training_log()
+    assert "resuming from" in here.training_log()
     (run,) = (here.results / "runs").iterdir()
     assert len(pd.read_csv(run / "training.csv")) == 30

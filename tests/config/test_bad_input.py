@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "key without a space": (
         {"model_args": {"rctype:full": ""}},
-        "put a space behind the colon: rctype: full",
+        "put a space after the colon: rctype: full",
     ),
     # values
     "recurrence type": (

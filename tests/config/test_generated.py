@@ -23,5 +23,5 @@ def test_a_file_out_of_sync_is_named_and_mended(config_dir: str, tmp_path: Path)
     with pytest.raises(InputError) as error:
         check_generated(tmp_path)
     assert str(error.value) == (
-        f"not as the schemas say: {tmp_path}/README.md, {tmp_path}/schema/workflow.json; run 'dynvision config sync'"
+        f"not as the schemas state: {tmp_path}/README.md, {tmp_path}/schema/workflow.json; run 'dynvision config sync'"
     )

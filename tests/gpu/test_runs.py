@@ -71,7 +71,7 @@ def test_a_training_that_was_killed_goes_on(runs: Lab) -> None:
     killed = runs.train(config, "resumed", ON_DEVICE, kill=Kill(1, "last.ckpt"))
     assert killed.status == -signal.SIGKILL, killed.said
     again = runs.train(config, "resumed", ON_DEVICE)
-    assert again.status == 0 and "going on from" in again.said, again.said
+    assert again.status == 0 and "resuming from" in again.said, again.said
     found, expected = log_of(runs.root / "resumed"), log_of(runs.root / "run")
     assert found["epoch"].tolist() == [1, 2, 3]
     pd.testing.assert_series_equal(found["train_loss"], expected["train_loss"], rtol=1e-2)

@@ -81,7 +81,7 @@ def test_too_large_a_batch_is_halved_until_there_is_memory(
     model = Small(cpu(batch={"batch_size": 7, "dynamic_batching": True}))
     model.load_model(tmp_path / "weights.pt")
     assert model.predict_batch(INPUTS) == VALUES
-    assert "no memory for 7 inputs at once; going on with 3" in caplog.text
+    assert "no memory for 7 inputs at once; continuing with 3" in caplog.text
     model.config.batch.dynamic_batching = False
     assert model.predict_batch(INPUTS) == VALUES
 

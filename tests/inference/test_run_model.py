@@ -219,7 +219,9 @@ def test_weights_that_know_nothing_of_images_need_the_data(own_run: Path, tmp_pa
         loaded(own_run).predict(np.eye(8, dtype=np.float32)).probabilities, answer.probabilities
     )
     shutil.move(data_folder(own_run), tmp_path / "elsewhere")
-    refused(own_run, "do not say how their images are shown", "give the folder of the run's data with data=")
+    refused(
+        own_run, "do not state how their images are shown", "give the folder of the run's data with data="
+    )
     save_file(tensors, weights, {**header, "images": "{"})
     refused(own_run, "images in the header of the weights is not valid JSON")
     save_file(tensors, weights, {**header, "images": '{"mean": [0.1]}'})

@@ -175,7 +175,7 @@ def test_torchvision(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureF
         "confidence": pytest.approx(by_hand(image, 9.0)["confidence"], abs=1e-6),
     }
     manager.download_and_load_model("torchvision", "mean", "new", cpu(), pretrained=False)
-    with pytest.raises(InputError, match="does not say how an input of type Image becomes a tensor"):
+    with pytest.raises(InputError, match="does not state how an input of type Image becomes a tensor"):
         manager.get_model("new").predict(image)
     assert torch.allclose(
         manager.get_model("new").predict(to_tensor(image)), to_tensor(image).mean(dim=(1, 2))

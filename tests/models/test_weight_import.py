@@ -201,7 +201,8 @@ def test_what_a_file_of_dynvision_0_1_does_not_tell_is_printed(tmp_path, capsys)
     assert main(command) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("assumed"))
     assert line == (
-        "assumed, since the file does not tell: dt 2.0 ms, tau 5.0 ms, t_feedforward 0.0 ms, recurrence_target output, "
+        "assumed, since the file does not state them: dt 2.0 ms, tau 5.0 ms, t_feedforward 0.0 ms, "
+        "recurrence_target output, "
         "recurrence_merge additive, t_recurrence 6.0 ms, t_skip 0.0 ms, t_feedback 30.0 ms, feedback additive"
     )
     chosen = (

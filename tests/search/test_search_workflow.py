@@ -48,7 +48,7 @@ def test_a_search_is_killed_resumed_and_its_runs_are_ordinary(tmp_path: Path, di
     assert [row["state"] for row in rows] == ["complete", "complete"]
     assert rows[0]["runs"] == run
     log = (workflow.results / "searches" / "search" / "trials" / "0.log").read_text()
-    assert "going on from" in log  # the checkpoint of the training that was killed
+    assert "resuming from" in log  # the checkpoint of the training that was killed
     best = workflow.results / "searches" / "search" / "best.yaml"
     planned = workflow.snakemake("-n", f"results/runs/{run}/trained.json", "--configfile", best, **values)
     assert planned.status == 0, planned.said

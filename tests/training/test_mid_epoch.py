@@ -39,12 +39,12 @@ def test_told_to_stop_it_saves_and_goes_on(
     assert outcome.status == STOPPED
     run_id = read_run_config(lab.root / "config.yaml").run_id
     assert outcome.said.splitlines()[-2:] == [
-        f"{run_id}: told to stop; saved after {saved} of {N_BATCHES} batches of epoch {epoch + 1}",
+        f"{run_id}: asked to stop; saved after {saved} of {N_BATCHES} batches of epoch {epoch + 1}",
         "dynvision train: interrupted; run the same command again to continue",
     ]
     assert batches_done(lab.root / "run") == (epoch, saved)
     outcome = lab.train()
-    assert outcome.status == 0 and "going on from" in outcome.said
+    assert outcome.status == 0 and "resuming from" in outcome.said
     assert ("epoch 1/3" in outcome.said) == (epoch == 0)
     same_result(lab, trained_lab.root / "run")
 
@@ -80,7 +80,7 @@ def test_near_its_end_an_epoch_is_ended(lab: Lab, trained_lab: Lab, moment: Mome
     with moment.awaited():
         outcome = lab.train()
     assert outcome.status == STOPPED
-    assert "epoch 2/3" in outcome.said and "told to stop; saved after epoch 2" in outcome.said
+    assert "epoch 2/3" in outcome.said and "asked to stop; saved after epoch 2" in outcome.said
     outcome = lab.train()
     assert "epoch 2/3" not in outcome.said and "epoch 3/3" in outcome.said
     same_result(lab, trained_lab.root / "run")
@@ -146,7 +146,7 @@ def test_processes_that_lightning_has_started_stop_with_their_parent(lab: Lab) -
         started.send_signal(signal.SIGTERM)
         said += started.stdout.readlines()
     assert started.returncode == STOPPED, said
-    assert "told to stop; saved after" in said[-2]
+    assert "asked to stop; saved after" in said[-2]
     again = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     assert again.returncode == 0
     assert pd.read_csv(lab.root / "run" / "training.csv")["epoch"].tolist() == list(range(1, 401))

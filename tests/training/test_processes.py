@@ -64,7 +64,7 @@ def test_killed_processes_go_on_together(pair: tuple[Lab, list[Outcome]]) -> Non
         assert outcome.status == -signal.SIGKILL
     outcomes = together(lab, config, "killed")
     assert [outcome.status for outcome in outcomes] == [0, 0]
-    assert "going on from" in outcomes[0].said and "epoch 1/3" not in outcomes[0].said
+    assert "resuming from" in outcomes[0].said and "epoch 1/3" not in outcomes[0].said
     ours, theirs = (load_file(lab.root / run / "model.safetensors") for run in ("two", "killed"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 

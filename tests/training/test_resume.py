@@ -34,7 +34,7 @@ def test_resumed_training_ends_with_equal_bits(lab: Lab, trained_lab: Lab, epoch
     assert outcome.status == 0
     run_id = read_run_config(lab.root / "config.yaml").run_id
     lines = outcome.said.splitlines()
-    assert lines[0] == f"{run_id}: going on from {lab.root}/run/checkpoints/last.ckpt"
+    assert lines[0] == f"{run_id}: resuming from {lab.root}/run/checkpoints/last.ckpt"
     assert [line.split()[2] for line in lines[1:-1]] == [f"{number}/3" for number in range(epoch + 1, 4)]
     same_result(lab, trained_lab.root / "run")
 
@@ -68,7 +68,7 @@ def test_noise_goes_on_where_it_was(lab: Lab) -> None:
     config = lab.config("noisy", model={"args": {"drive_noise": 0.5, "n_timesteps": 3, "t_recurrence": 2}})
     assert lab.train(config, "undisturbed").status == 0
     stop_after(lab, 1, config)
-    assert "going on from" in lab.train(config).said
+    assert "resuming from" in lab.train(config).said
     same_result(lab, lab.root / "undisturbed")
 
 

@@ -44,7 +44,7 @@ def test_ctrl_c_during_training(lab: Lab) -> None:
     again = lab.train(config, meanwhile=press_again)
     assert again.status == 130
     first, second = again.said.splitlines()[:2]
-    assert first == f"{run_id}: going on from {lab.root}/run/checkpoints/last.ckpt"
+    assert first == f"{run_id}: resuming from {lab.root}/run/checkpoints/last.ckpt"
     # The line of an epoch is said before its checkpoint is written.
     assert second.startswith((f"{run_id}: epoch {len(lines) - 1}/300 ", f"{run_id}: epoch {len(lines)}/300 "))
 
@@ -123,7 +123,7 @@ def test_ctrl_c_and_kill_of_a_whole_call(workflow: Workflow) -> None:
     assert stop(signal.SIGINT, "epoch 3/3000") == 1
     assert f"dynvision train: {SENTENCE}" in log.read_text()
     assert "Traceback" not in log.read_text()
-    assert stop(signal.SIGKILL, "going on from") == -signal.SIGKILL
+    assert stop(signal.SIGKILL, "resuming from") == -signal.SIGKILL
     planned = workflow.snakemake("-n", **long)
     assert "removed the lock of a call that was killed" in planned.said
     assert planned.status == 0, planned.said

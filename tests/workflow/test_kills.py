@@ -135,7 +135,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(rule: Callable[[str]
         Kill(0, "model.safetensors"),
     ]
     command.finished["checkpoints/last.ckpt"] = 0  # is there until the training has ended
-    assert "going on from" in kill_and_go_on(command, in_turn)
+    assert "resuming from" in kill_and_go_on(command, in_turn)
     del command.finished["checkpoints/last.ckpt"]
     assert contents(command.place) == command.finished
     assert list(command.place.rglob(".*")) == []

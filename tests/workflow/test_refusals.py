@@ -25,7 +25,7 @@ PROFILE = "Using workflow specific profile profiles/default for setting default 
         ),
         (
             {"model_args": "{rctype:full}"},
-            "'rctype:full' is read as one key without a value; put a space behind the colon: rctype: full",
+            "'rctype:full' is read as one key without a value; put a space after the colon: rctype: full",
         ),
     ],
 )
