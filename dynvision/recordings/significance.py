@@ -55,7 +55,9 @@ def permutation_clusters(
         raise InputError(f"n_permutations={n_permutations} is too few for a quantile of {quantile:g}")
     random = np.random.default_rng(seed)
     chance = np.stack([permuted(random) for _ in range(n_permutations)])
-    threshold = np.nanquantile(chance, quantile, axis=0)
+    known = np.isfinite(chance).any(axis=0)  # nowhere before a network responds
+    threshold = np.full(observed.shape, np.inf)
+    threshold[known] = np.nanquantile(chance[:, known], quantile, axis=0)
     labels, masses = _clusters(observed, threshold)
     heaviest = np.array([max(_clusters(one, threshold)[1], default=0.0) for one in chance])
     p = [(1 + np.sum(heaviest >= mass)) / (1 + n_permutations) for mass in masses]
@@ -81,14 +83,16 @@ def sign_flip_clusters(maps: np.ndarray, n_permutations: int = 1000, seed: int =
 def best_lag_ms(scores: np.ndarray, model_ms: np.ndarray, brain_ms: np.ndarray) -> float:
     """Return by how much the brain follows the network, in ms.
 
-    The lag whose diagonal has the highest mean score, among lags whose diagonal covers at least half of the shorter record.
+    The lag whose diagonal of the map is better than that of any other lag, on average over the times of the brain that both
+    have. At one time of the brain the noise is the same for all lags, so that a lag is not preferred because its diagonal
+    leaves out the times at which the brain hardly responds, as the mean over a whole diagonal would.
 
     Args:
         scores: (model times, brain times).
         model_ms, brain_ms: the times; one step is a multiple of the other.
 
     Returns:
-        ms; not-a-number if no score is finite.
+        ms, among the lags whose diagonal covers at least half of the shorter record; not-a-number if no score is finite.
 
     Raises:
         InputError: the times have no common step, so that no diagonal is long enough.
@@ -102,13 +106,24 @@ def best_lag_ms(scores: np.ndarray, model_ms: np.ndarray, brain_ms: np.ndarray) 
             f"the times of the network (every {steps[0]:g} ms) and of the recording (every {steps[1]:g} ms) do not meet; "
             "average both in bins with bin_ms"
         )
+    # A row for each lag, a column for each time of the brain.
+    values, known = np.zeros((len(found), len(brain_ms))), np.zeros((len(found), len(brain_ms)))
+    row, column = at.reshape(lags.shape), np.broadcast_to(np.arange(len(brain_ms)), lags.shape)
     finite = np.isfinite(scores)
-    at = at.reshape(lags.shape)
-    n = np.bincount(at[finite], minlength=len(found))
-    sums = np.bincount(at[finite], scores[finite], minlength=len(found))
-    means = np.where(n >= enough, sums / np.maximum(n, 1), -np.inf)
-    best = int(means.argmax())
-    return float(found[best]) if np.isfinite(means[best]) else float("nan")
+    values[row[finite], column[finite]], known[row[finite], column[finite]] = scores[finite], 1.0
+    long = known.sum(axis=1) >= enough
+    if not long.any():
+        return float("nan")
+    found, values, known = found[long], values[long], known[long]
+    shared = known @ known.T
+    lead = (values @ known.T - known @ values.T) / np.maximum(shared, 1)
+    lead[shared < enough / 2] = np.inf  # too few times in common to say
+    np.fill_diagonal(lead, np.inf)
+    worst = lead.min(axis=1) if len(found) > 1 else np.zeros(1)
+    means = values.sum(axis=1) / known.sum(axis=1)
+    undefeated = worst >= 0
+    best = int(np.where(undefeated, means, -np.inf).argmax() if undefeated.any() else worst.argmax())
+    return float(found[best])
 
 
 def _clusters(values: np.ndarray, threshold: np.ndarray) -> tuple[np.ndarray, list[float]]:

@@ -167,6 +167,19 @@ def test_a_lag_is_that_of_the_best_diagonal() -> None:
     assert np.isnan(best_lag_ms(np.full((10, 10), np.nan), times, times))
 
 
+@pytest.mark.parametrize("lag_ms", [-40.0, 0.0, 40.0])
+def test_a_slow_code_and_a_late_signal_do_not_move_the_lag(lag_ms: float) -> None:
+    """Codes that change over a second, in a brain that hardly responds in its first 100 ms."""
+    times = 10.0 * np.arange(1, 31)
+    apart = times[None, :] - times[:, None] - lag_ms
+    signal = np.clip((times - 100) / 100, 0.02, 1)
+    scores = signal[None, :] * np.exp(-np.abs(apart) / 1000)
+    scores[0] = np.nan  # the network has not begun
+    assert best_lag_ms(scores, times, times) == lag_ms
+    noise = 0.002 * np.random.default_rng(0).normal(size=scores.shape)
+    assert abs(best_lag_ms(scores + noise, times, times) - lag_ms) <= 10
+
+
 def test_what_cannot_be_compared_is_one_sentence() -> None:
     model = network()
     brain = recording(model, "IT", 0)
