@@ -2,7 +2,8 @@
 
     python scripts/ship_run.py FOLDER NAME "how it was trained, in one command" [SCORECARD.csv]
 
-FOLDER holds config.yaml, model.safetensors and test.json; the network then is NAME for every command that takes a run.
+FOLDER holds config.yaml, model.safetensors and test.json; the network then is NAME for every command that takes a run. The
+scorecard and the figure beside it ship as well; `dynvision scorecard NAME --images 20` makes them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def scorecard_line(path: Path) -> str:
     signs = card[card["kind"] == "sign"]
     times = card[(card["unit"] == "ms") & card["area"].isin(["V1-V3", "VOTC", "LOTC"])]["distance"].dropna()
     return (
-        f"Scorecard on test images: {(signs['verdict'] == 'yes').sum()} of {len(signs)} signs as in cortex; times of "
-        f"V1-V3, VOTC and LOTC differ by {times.median():.2f} octaves in the median ({len(times)} times)."
+        f"Scorecard on test images: {(signs['verdict'] == 'yes').sum()} of {len(signs)} signs as in cortex and people; "
+        f"times of V1-V3, VOTC and LOTC differ by {times.median():.2f} octaves in the median ({len(times)} times)."
     )
 
 
@@ -35,7 +36,11 @@ def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
     source, target = Path(folder), TRAINED / name
     target.mkdir(exist_ok=True)
     for file in ("config.yaml", "test.json", "model.safetensors"):
-        shutil.copyfile(source / file, target / file)
+        if (source / file).resolve() != (target / file).resolve():
+            shutil.copyfile(source / file, target / file)
+    if scorecard:
+        for path in (Path(scorecard), Path(scorecard).with_suffix(".svg")):
+            shutil.copyfile(path, target / f"scorecard{path.suffix}")
     run, test = read_run_config(source / "config.yaml"), json.loads((source / "test.json").read_text())
     lines = [
         f"# {name}",

@@ -211,11 +211,15 @@ def _slope(protocol: Protocol, layer: str) -> np.ndarray:
 
 
 @phenomenon(
-    "width_follows_duration", "Does the response last as long as the stimulus?", "long", "layer", GERBER
+    "width_follows_duration",
+    "Does the first layer respond as long as the stimulus lasts?",
+    "long",
+    "hierarchy",
+    GERBER,
 )
-def width_follows_duration(protocol: Protocol, layer: str) -> np.ndarray:
-    """Slope of the width at half height on the duration of the stimulus."""
-    return noticed(_slope(protocol, layer))
+def width_follows_duration(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
+    """Slope of the width at half height on the duration of the stimulus, in the first layer."""
+    return noticed(_slope(protocol, layers[0]))
 
 
 @phenomenon(
