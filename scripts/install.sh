@@ -5,6 +5,7 @@
 #   PYTHON            the interpreter to build on (default: the first of python3, python3.13, ... that is new enough)
 #   TORCH_BUILD       cpu or gpu (default: gpu where nvidia-smi finds one, otherwise cpu)
 #   TORCH_CPU_INDEX   where CPU builds of PyTorch are, asked only if pip's own sources offer none
+#   APT               no leaves the packages of the system alone (default: FFCV's headers are installed where that is possible)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,6 +65,7 @@ find_python() {
 }
 
 can_apt() {
+    [ "${APT:-yes}" != no ] || return 1
     command -v apt-get >/dev/null || return 1
     [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null
 }

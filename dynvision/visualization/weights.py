@@ -93,7 +93,7 @@ def weights_figure(
         axes.set_xlim(-0.6, most - 0.4)
     for axes in panels[len(layers) :]:
         axes.remove()
-    grid.label_left("weight (a.u.)")
+    grid.label_left("weight (a.u.), log axis away from 0")
     if len(titles) > 1:
         add_legend(grid, [line_handle(title, colours[name]) for name, title in titles.items()])
     return grid.figure
