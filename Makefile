@@ -8,8 +8,15 @@ CHECKS := check-lint check-format check-types check-snakefiles check-workflow ch
 # One process a core, each with the files of tests that it takes; make test PARALLEL= runs them one after the other.
 PARALLEL := -n auto --maxprocesses 8 --dist loadfile
 
+# What a change is first tried on: a file or two of each part, those that compare with a closed form or a plain loop.
+CORE := $(addprefix tests/,test_units.py test_registry.py test_text.py test_imports.py \
+	config/test_aliases.py config/test_bad_input.py config/test_generated.py config/test_modes.py \
+	config/test_run_identity.py config/test_sweeps.py config/test_yaml.py base/test_engine.py base/test_solvers.py \
+	base/test_time.py losses stimuli data/test_operations.py data/test_splits.py analysis/test_measures.py \
+	analysis/test_trace_measures.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-gpu test-cluster check $(CHECKS) format docs gallery notebooks lock clean
+.PHONY: help install demo test test-core test-all test-gpu test-cluster check $(CHECKS) format docs gallery notebooks lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -25,6 +32,10 @@ demo: install ## train DyRCNNx4, run the contrast experiment, write the report
 test: install ## run the tests, except slow ones
 	@echo "test: running the tests, except those marked slow or cluster"
 	@$(BIN)/python -m pytest -m "not slow and not cluster" $(PARALLEL)
+
+test-core: install ## run the tests of the core, in less than a minute
+	@echo "test-core: running a file or two of each part"
+	@$(BIN)/python -m pytest -q -m "not slow and not cluster" $(PARALLEL) $(CORE)
 
 test-all: install ## run the tests, slow ones too
 	@echo "test-all: running the tests, except those marked cluster"
