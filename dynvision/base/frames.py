@@ -329,7 +329,7 @@ def gather_logits(
     logits = []
     for output in outputs:
         read = output.apply(read_out)
-        stacked = read.values.unflatten(0, (-1, frames.batch)).transpose(0, 1)
+        stacked = read.values.unflatten(0, (1 if read.constant else read.n, -1)).transpose(0, 1)
         logits.append(stacked.expand(-1, output.n, -1) if read.constant else stacked)
     missing = outputs[0].first if outputs else frames.n
     if missing:

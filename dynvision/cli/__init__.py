@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "serve": "answer images over HTTP with a trained run, and on a page",
     "export": "a trained run as a folder for others, or as a program",
     "share": "push a trained run to the Hugging Face hub",
+    "brainscore": "write a trained run as a plugin of Brain-Score",
     "crate": "describe finished results as an RO-Crate",
     "dynamics": "spectra, time scales and trajectories of one trained run",
     "scorecard": "compare trained runs with cortex",

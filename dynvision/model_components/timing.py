@@ -204,7 +204,9 @@ class StatefulOperation(nn.Module):
             The signal, (n B, ...), and the state after the last step.
         """
         results = []
-        for frame in x.split(len(x) // n):
+        for frame in x.unflatten(
+            0, (n, -1)
+        ).unbind():  # and no split, whose number of parts torch.export must know
             y, state = self.step(frame, state, None)
             results.append(y)
         return (results[0] if n == 1 else torch.cat(results)), state

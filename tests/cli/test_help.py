@@ -22,6 +22,7 @@ UNITS = {
     "export": ("ms",),
     "share": ("ms",),
     "crate": ("ms",),
+    "brainscore": ("ms",),
     "dynamics": ("ms",),
     "scorecard": ("ms",),
     "plot": ("ms", "a.u."),
