@@ -97,7 +97,9 @@ Areas = dict[str, tuple[str, ...]]
 class ScorecardConfig(Section):
     """What a network is compared with."""
 
-    experiments: dict[str, str] = key({}, "the experiment that is each protocol, by its name")
+    experiments: dict[str, str] = key(
+        {}, "the experiment that is each protocol, by its name; null leaves a protocol out"
+    )
     areas: Areas = key(
         {}, "areas of cortex that each layer is compared with; layers that are not listed are left out"
     )
@@ -105,13 +107,15 @@ class ScorecardConfig(Section):
         {}, "the same for models with other layers, by model; * stands for anything"
     )
 
-    @field_validator("experiments")
+    @field_validator("experiments", mode="before")
     @classmethod
-    def _protocols_are_known(cls, value: dict[str, str]) -> dict[str, str]:
+    def _protocols_are_known(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
         for protocol in value:
             if protocol not in PROTOCOLS:
                 raise unknown_name("protocol", protocol, PROTOCOLS, key="scorecard.experiments")
-        return value
+        return {protocol: name for protocol, name in value.items() if name is not None}
 
     @field_validator("areas", mode="before")
     @classmethod

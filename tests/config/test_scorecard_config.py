@@ -29,6 +29,14 @@ def test_shipped_experiments_exist(config_dir: str) -> None:
     assert set(workflow.scorecard.experiments) == set(PROTOCOLS)
 
 
+def test_a_protocol_is_left_out_by_null(config_dir: str) -> None:
+    workflow = load_workflow_config(
+        config_dir, {"scorecard": {"experiments": {"rsvp": None, "contrast": "contrast"}}}
+    )
+    assert set(workflow.scorecard.experiments) == set(PROTOCOLS) - {"rsvp"}
+    assert workflow.scorecard.experiments["contrast"] == "contrast"
+
+
 def test_unknown_protocols_and_experiments_are_named(config_dir: str) -> None:
     with pytest.raises(InputError, match="unknown protocol 'contrats'.*did you mean 'contrast'"):
         validate(ScorecardConfig, {"experiments": {"contrats": "contrast_ecog"}}, "scorecard")

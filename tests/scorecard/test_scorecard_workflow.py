@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
+from dynvision.config.measures import PROTOCOLS
 from tests.workflow.conftest import Workflow, workflow  # noqa: F401  (a fixture)
 
 EXPERIMENTS = """
   short_contrast: {stimulus: {duration_ms: 20}, values: [0.25, 1.0], baseline_ms: 4, recorded_ms: 40}
   short_interval: {stimulus: {type: pair, duration_ms: 8}, parameter: gap_ms, values: [0, 8, 60], recorded_ms: 60}
 """
+SHOWN = {"contrast": "short_contrast", "interval": "short_interval", "duration": "duration"}
 SETTINGS = {
-    "scorecard": "{experiments: {contrast: short_contrast, interval: short_interval, duration: duration}}",
+    "scorecard": json.dumps({"experiments": {**dict.fromkeys(PROTOCOLS), **SHOWN}}),
     "model_args": "{n_timesteps: 3, trc: 2}",
 }
 
