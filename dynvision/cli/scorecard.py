@@ -236,7 +236,7 @@ def _has_race(performance: Path) -> bool:
     """Whether a table of guesses is there and has what decisions need; tables of before have not."""
     import pyarrow.parquet as pq
 
-    from dynvision.analysis.reaction_time import RACE
+    from dynvision.analysis.decisions import RACE
 
     return performance.exists() and set(RACE) <= set(pq.read_schema(performance).names)
 

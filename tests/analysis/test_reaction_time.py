@@ -8,14 +8,16 @@ import torch
 from scipy.stats import spearmanr
 
 from dynvision.analysis import measure_responses
-from dynvision.analysis.reaction_time import (
-    accuracy_accumulation,
+from dynvision.analysis.decisions import (
     decide,
     map_curve_to_human_times,
     map_to_human_times,
+    speed_accuracy,
+)
+from dynvision.analysis.reaction_time import (
+    accuracy_accumulation,
     reaction_time_accumulation_ms,
     reaction_time_uncertainty_ms,
-    speed_accuracy,
     speed_accuracy_range,
 )
 from dynvision.errors import InputError

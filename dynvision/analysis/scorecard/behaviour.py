@@ -1,6 +1,6 @@
 """Phenomena of behaviour: what people do when they decide what they see, asked of a network's decisions.
 
-A decision is the end of a race between classes that accumulate their probability (:mod:`dynvision.analysis.reaction_time`).
+A decision is the end of a race between classes that accumulate their probability (:mod:`dynvision.analysis.decisions`).
 Where speed counts the bound is low (`SPEED_MS` of certainty), where accuracy counts it is high (`ACCURACY_MS`). The six
 signatures of Rafiei et al. (2024) are of people who recognise digits in noise at two levels and under two instructions:
 decisions are stochastic, speed costs accuracy, hard images are slower and less accurate, reaction times are skewed to the

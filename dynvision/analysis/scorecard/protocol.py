@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis.bootstrap import SEED, percentile_interval, resampled_means, resampling_weights
+from dynvision.analysis.decisions import RACE, Decisions, decide
 from dynvision.analysis.metrics import MOST_LOST, response_cube
-from dynvision.analysis.reaction_time import RACE, Decisions, decide
 from dynvision.analysis.registry import MEASURES, Measure
 from dynvision.analysis.tables import Cube, to_cube
 from dynvision.analysis.time_grid import after_onset, sample_interval
