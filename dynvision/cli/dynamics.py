@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dynvision.cli.execution import add_execution_arguments, execution_from
+from dynvision.cli.execution import OF_DYNAMICS, add_execution_arguments, execution_from
 from dynvision.cli.finished_run import add_run_arguments
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, help="folder for the tables (default: dynamics/RUN below the results)"
     )
     parser.add_argument("--n-images", type=int, default=8, help="test images to show (default: %(default)s)")
-    add_execution_arguments(parser)
+    add_execution_arguments(parser, OF_DYNAMICS)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 
+OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "checkpoint_every", "test_batch_size")
+OF_DYNAMICS = ("loader", "accelerator")
+OF_TRAINING = tuple(name for name in ExecutionConfig.model_fields if name != "test_batch_size")
 
-def add_execution_arguments(parser: argparse.ArgumentParser) -> None:
-    """One option for each key of the section ``execution``."""
+
+def add_execution_arguments(parser: argparse.ArgumentParser, used: Sequence[str]) -> None:
+    """Add one option for each key of the section ``execution``.
+
+    Args:
+        parser: of the command.
+        used: the keys that the command uses. The others are accepted, since the workflow gives all, and not listed.
+    """
     for name, field in ExecutionConfig.model_fields.items():
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, default=field.default, help=f"{field.description} (default: %(default)s)")
+        about = f"{field.description} (default: %(default)s)" if name in used else argparse.SUPPRESS
+        parser.add_argument(f"--{name.replace('_', '-')}", default=field.default, help=about)
 
 
 def add_if_needed_argument(parser: argparse.ArgumentParser) -> None:

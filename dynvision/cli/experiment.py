@@ -6,7 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.execution import add_execution_arguments, add_if_needed_argument, execution_from
+from dynvision.cli.execution import (
+    OF_EXPERIMENTS,
+    add_execution_arguments,
+    add_if_needed_argument,
+    execution_from,
+)
 from dynvision.gpus import hold_gpus
 
 if TYPE_CHECKING:
@@ -33,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--performance", type=Path, required=True, help="Parquet file to write: guesses over time"
     )
     add_if_needed_argument(parser)
-    add_execution_arguments(parser)
+    add_execution_arguments(parser, OF_EXPERIMENTS)
 
 
 def run(arguments: argparse.Namespace) -> None:

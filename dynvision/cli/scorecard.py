@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.execution import add_execution_arguments, execution_from
+from dynvision.cli.execution import OF_EXPERIMENTS, add_execution_arguments, execution_from
 from dynvision.cli.finished_run import add_run_arguments
 from dynvision.cli.look import add_look_argument, look_from
 from dynvision.errors import InputError, unknown_name
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "for those that are not trained, write a configuration that trains them",
     )
     add_look_argument(parser)
-    add_execution_arguments(parser)
+    add_execution_arguments(parser, OF_EXPERIMENTS)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.execution import add_execution_arguments, add_if_needed_argument, execution_from
+from dynvision.cli.execution import (
+    OF_TRAINING,
+    add_execution_arguments,
+    add_if_needed_argument,
+    execution_from,
+)
 from dynvision.gpus import hold_gpus
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "was stopped resumes from checkpoints/last.ckpt",
     )
     add_if_needed_argument(parser)
-    add_execution_arguments(parser)
+    add_execution_arguments(parser, OF_TRAINING)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 
 import pytest
@@ -98,3 +99,33 @@ def test_a_call_that_cannot_be_understood_shows_the_usage(arguments: tuple[str, 
     assert outcome.status == 2
     assert outcome.said.startswith("usage: dynvision") and said in outcome.said
     assert "Traceback" not in outcome.said
+
+
+@pytest.mark.parametrize(
+    ("command", "listed", "hidden"),
+    [
+        (
+            "experiment",
+            {"--loader", "--test-batch-size", "--checkpoint-every"},
+            {"--checkpoint-minutes", "--wandb-mode"},
+        ),
+        (
+            "scorecard",
+            {"--accelerator", "--num-workers"},
+            {"--num-nodes", "--logger", "--strategy", "--devices"},
+        ),
+        (
+            "dynamics",
+            {"--accelerator", "--loader"},
+            {"--test-batch-size", "--checkpoint-segments", "--num-workers"},
+        ),
+        ("train", {"--devices", "--logger", "--checkpoint-minutes"}, {"--test-batch-size"}),
+    ],
+)
+def test_help_lists_what_a_command_uses(command: str, listed: set[str], hidden: set[str]) -> None:
+    """What a command does not use is accepted, since the workflow gives all, and not listed."""
+    parser = argparse.ArgumentParser()
+    command_module(command).add_arguments(parser)
+    shown = {*re.findall(r"--[a-z-]+", parser.format_help())}
+    assert listed <= shown and not hidden & shown
+    assert hidden <= {option for action in parser._actions for option in action.option_strings}
