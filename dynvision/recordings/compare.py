@@ -134,7 +134,7 @@ def compare(
         film = None if method == "encoding" else SCORES[score](_film(x, "euclidean" if crossed else kind))
         for area in met[layer]:
             if film is None:
-                scores, chance, ceiling = _encoded(x, own[area], seed)
+                scores, chance, ceiling = _encoded(x, own[area], n_permutations, seed)
             else:
                 scores, chance, ceiling = _alike(film, films[area], len(x), score)
             significant = _significant(scores, chance, len(x), n_permutations, seed)
@@ -260,7 +260,7 @@ def _alike(model: np.ndarray, halves: np.ndarray, n_images: int, score: str) -> 
     return model @ brain.T, shuffled, unit_ceiling(halves, score)
 
 
-def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], seed: int) -> Scored:
+def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], n_permutations: int, seed: int) -> Scored:
     """The same of encoding: the ceiling is the reliability of the mean over repetitions, and its root.
 
     Halves correlate by r over images; their mean by 2 r / (1 + r) with another such mean (Spearman 1910, Brown 1910), and
@@ -272,7 +272,11 @@ def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], seed: int) -> Scored:
         half = np.nanmean(pearson(*parts), axis=0)
         full = 2 * half / (1 + half)
         ceiling = full, np.sqrt(np.clip(full, 0, None))
-    return encode(x, y, seed=seed), lambda order: encode(x[order], y, seed=seed), ceiling
+    random = np.random.default_rng([seed, 1])
+    orders = [random.permutation(len(x)) for _ in range(n_permutations)]
+    scores, chance = encode(x, y, seed=seed, orders=orders)
+    remaining = iter(chance)
+    return scores, lambda _: next(remaining), ceiling
 
 
 def _halves(repeated: np.ndarray) -> list[np.ndarray]:

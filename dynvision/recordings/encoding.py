@@ -4,6 +4,8 @@
 
 Outer folds give the predictions; inside each, inner folds choose alpha for each channel and time. One singular value
 decomposition serves all alphas, channels and times. Score: Pearson correlation of prediction and recording over all images.
+Chance: the same predictions beside shuffled images, so that nothing is fitted again. Where there is nothing to predict,
+predictions of images that were left out lean against them, so that the test is conservative.
 Source: Hoerl & Kennard (1970), Technometrics 12:55; nested cross-validation: Varma & Simon (2006), BMC Bioinformatics 7:91.
 """
 
@@ -25,8 +27,9 @@ def encode(
     n_folds: int = 5,
     n_inner: int = 4,
     seed: int = 0,
-) -> np.ndarray:
-    """Return how well units predict channels, at every pair of times.
+    orders: Sequence[np.ndarray] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how well units predict channels, at every pair of times, and how well they do so by chance.
 
     Args:
         x: the network, (images, units, model times).
@@ -34,9 +37,11 @@ def encode(
         alphas: strengths of regularisation to choose from, in units of the variance of a unit.
         n_folds, n_inner: outer and inner folds.
         seed: of the assignment of images to folds.
+        orders: permutations of the images, for chance: the predictions are compared with the images in these orders.
 
     Returns:
-        Pearson correlation over images, averaged over channels: (model times, brain times).
+        Pearson correlation over images, averaged over channels: (model times, brain times); and the same for each order,
+        (orders, model times, brain times).
 
     Raises:
         InputError: other images, or too few of them for the folds.
@@ -47,7 +52,9 @@ def encode(
         raise InputError(f"{len(x)} images are too few for {n_folds} folds; give at least {2 * n_folds}")
     folds = assign_folds(len(x), n_folds, seed)
     targets = y.reshape(len(y), -1).astype(float)
-    scores = []
+    shape = x.shape[2], y.shape[2]
+    scores, chance = np.empty(shape), np.empty((len(orders), *shape))
+    observed = _unit(targets)
     for step in range(x.shape[2]):
         predicted = np.empty_like(targets)
         for fold in range(n_folds):
@@ -55,9 +62,12 @@ def encode(
             predicted[test] = _fit_predict(
                 x[train, :, step], targets[train], x[test, :, step], alphas, n_inner, seed
             )
-        scores.append(pearson(predicted, targets).reshape(y.shape[1:]))
-    with np.errstate(invalid="ignore"):
-        return np.nanmean(np.stack(scores), axis=1)  # type: ignore[no-any-return]
+        predicted = _unit(predicted)
+        scores[step] = _mean_over_channels((predicted * observed).sum(axis=0), y.shape[1])
+        for number, order in enumerate(orders):
+            shuffled = np.einsum("ij,ij->j", predicted, observed[order])
+            chance[number, step] = _mean_over_channels(shuffled, y.shape[1])
+    return scores, chance
 
 
 def ridge_predictions(
@@ -80,9 +90,22 @@ def assign_folds(n: int, n_folds: int, seed: int) -> np.ndarray:
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return correlations over the first axis; not-a-number where one of the two is constant."""
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    return (_unit(a) * _unit(b)).sum(axis=0)  # type: ignore[no-any-return]
+
+
+def _unit(a: np.ndarray) -> np.ndarray:
+    """Columns centred and of length one; not-a-number where they are constant."""
+    a = a - a.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (a * b).sum(axis=0) / (np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0))  # type: ignore[no-any-return]
+        return a / np.linalg.norm(a, axis=0)  # type: ignore[no-any-return]
+
+
+def _mean_over_channels(correlations: np.ndarray, n_channels: int) -> np.ndarray:
+    """Means over the channels that have a correlation, by time; not-a-number where none has."""
+    by_channel = correlations.reshape(n_channels, -1)
+    known = np.isfinite(by_channel)
+    n = known.sum(axis=0)
+    return np.where(n > 0, np.where(known, by_channel, 0.0).sum(axis=0) / np.maximum(n, 1), np.nan)
 
 
 def _fit_predict(

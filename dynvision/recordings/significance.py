@@ -1,7 +1,7 @@
 """Which parts of a course or of a map of times exceed chance, and how far apart in time a network and a brain are.
 
-Cluster-based permutation: neighbouring times above a threshold are a cluster, its mass the sum of its values. Its p is the
-fraction of permutations whose largest cluster is at least as heavy, the observed one counted among them.
+Cluster-based permutation: neighbouring times above a threshold, diagonal ones too, are a cluster, its mass the sum of its
+values. Its p is the fraction of permutations whose largest cluster is at least as heavy, the observed one among them.
 Source: Maris & Oostenveld (2007), J Neurosci Methods 164:177.
 """
 
@@ -130,5 +130,6 @@ def _clusters(values: np.ndarray, threshold: np.ndarray) -> tuple[np.ndarray, li
     from scipy import ndimage
 
     above = np.nan_to_num(values, nan=-np.inf) > threshold
-    labels, n = ndimage.label(above)
+    # Corners connect: a code that moves on is a diagonal of the map, one place wide.
+    labels, n = ndimage.label(above, structure=np.ones((3,) * above.ndim))
     return labels, [float(values[labels == label].sum()) for label in range(1, n + 1)]

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from dynvision.errors import InputError
 from dynvision.recordings import compare, labelled_responses
 from dynvision.recordings.data import repetitions, split_halves
-from dynvision.recordings.encoding import encode, ridge_predictions
+from dynvision.recordings.encoding import assign_folds, encode, ridge_predictions
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters, sign_flip_clusters
 from dynvision.recordings.similarity import (
     compare_films,
@@ -78,8 +78,39 @@ def test_ridge_equals_that_of_scikit_learn_and_generalises() -> None:
     y = x @ weights + 0.1 * random.normal(size=(40, 3)) + 5
     for alpha, ours in zip((0.1, 10.0), ridge_predictions(x, y, new, (0.1, 10.0)), strict=True):
         assert np.allclose(ours, Ridge(alpha).fit(x, y).predict(new), atol=1e-6)
-    scores = encode(x[:, :, None], np.stack([y, random.normal(size=y.shape)], axis=2))
+    scores, _ = encode(x[:, :, None], np.stack([y, random.normal(size=y.shape)], axis=2))
     assert scores.shape == (1, 2) and scores[0, 0] > 0.95 and scores[0, 1] < 0.3
+
+
+def test_chance_of_encoding_is_of_the_same_predictions() -> None:
+    """Correlations of cross-validated predictions by scikit-learn with the images in another order."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 6, 1)), random.normal(size=(30, 2, 1))
+    y[:, 0, 0] += x[:, :, 0].sum(axis=1)
+    orders = [np.arange(30), random.permutation(30), np.roll(np.arange(30), 1)]
+    alpha = 3.0
+    strength = (alpha,)
+    scores, chance = encode(x, y, strength, seed=5, orders=orders)
+    folds = assign_folds(30, 5, seed=5)
+    predicted = np.empty((30, 2))
+    for fold in range(5):
+        train = folds != fold
+        scaled = alpha * x[train, :, 0].var(axis=0).mean()
+        predicted[~train] = Ridge(scaled).fit(x[train, :, 0], y[train, :, 0]).predict(x[~train, :, 0])
+    for number, order in enumerate(orders):
+        expected = np.mean([np.corrcoef(predicted[:, c], y[order, c, 0])[0, 1] for c in range(2)])
+        assert chance[number, 0, 0] == pytest.approx(expected, abs=1e-6)
+    assert scores[0, 0] == chance[0, 0, 0]
+
+
+def test_encoding_of_noise_is_rarely_significant_and_of_a_signal_is() -> None:
+    model = network(n_images=20)
+    brain = recording(model, "IT", 1, noise=0.3)
+    found = compare(model, brain, method="encoding", n_permutations=40)
+    it = found.scores[found.scores["layer"] == "IT"]
+    same = it[it["brain_ms"] - it["model_ms"] == STEP_MS]
+    assert same["significant"].mean() > 0.8
+    assert found.scores[found.scores["layer"] == "V1"]["significant"].mean() < 0.05
 
 
 def test_cka_is_one_for_a_rotation_and_equals_its_definition() -> None:
