@@ -140,13 +140,15 @@ def _is_a_loss(name):
     return name.startswith("losses") or "parametrizations" in name
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_full_backward_hook_hears_the_gradient_at_every_step():
+    """Torch warns of a hook on a layer whose input has no gradient, as an image has none by itself."""
     model = dyrcnn("delays")
     heard = []
     model.layer1.register_full_backward_hook(
         lambda m, i, o: heard.append((o[0].shape, o[0].abs().sum().item()))
     )
-    model(video_of(model)).square().sum().backward()
+    model(video_of(model).requires_grad_()).square().sum().backward()
     shapes = {shape for shape, _ in heard}
     assert shapes == {(B, 36, 8, 8)} and len(heard) >= model.n_timesteps
     assert any(size > 0 for _, size in heard)
