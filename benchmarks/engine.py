@@ -6,8 +6,12 @@
 
 Each row is one model on one input: an image shown for T steps of 2 ms, all delays at their defaults, skips on. The loop is
 the oracle of the tests (``tests/textbook_loop.py``) on the same modules in channels-last layout, its best. A ratio above 1
-means that the engine is faster. On a GPU, memory is the peak beyond what was there before, and the rate counts
-the convolutions that the loop does, at every step, whether or not the engine needs to.
+means that the engine is faster. With --compiled the loop compiled by ``torch.compile`` is a second rival; it compiles for
+minutes, and needs a compiler. On a GPU, memory is the peak beyond what was there before.
+
+Work is of forward and backward pass. Counted is what the convolutions of the loop do, at every step, three times that of
+the forward pass; executed what the engine's do, which convolves a constant image once, and on a GPU pads channels. A rate
+of counted work is a speed-up; one of executed work says how well the device is used.
 
 With --cordsnet the model is CordsNet-R8 over 100 idle and 100 steps, and the loop is its update rule written out
 (``tests/models/published.py``): idle at full batch, the static image convolved at every step, either once or, as in the
@@ -27,6 +31,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -57,6 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--forward-only", action="store_true", help="with --cordsnet: leave out the backward pass"
     )
+    parser.add_argument("--compiled", action="store_true", help="measure the compiled loop, too")
     parser.add_argument("--cordsnet", action="store_true", help="measure CordsNet-R8 in place of --models")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -68,8 +74,11 @@ def main() -> None:
         compare_cordsnet(arguments)
         return
     header = ["model", "px", "T", "batch", "precision", "forward ms", "x", "forward + backward ms", "x"]
+    if arguments.compiled:
+        header += ["x compiled, forward", "x compiled, both"]
+    header += ["counted GFLOP", "executed", "counted TFLOP/s", "executed"]
     if arguments.device == "cuda":
-        header += ["peak MB", "x", "TFLOP/s"]
+        header += ["peak MB", "x"]
         print(f"matrix product (8192, bfloat16): {matrix_rate():.0f} TFLOP/s\n")
     print("| " + " | ".join(header) + " |")
     print("|" + "---|" * len(header))
@@ -132,10 +141,17 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
         f"{1e3 * ours_both:.1f}",
         f"{theirs_both / ours_both:.2f}",
     ]
+    if arguments.compiled:
+        compiled = torch.compile(loop)
+        again, theirs = paired(forward(engine), forward(compiled), device, arguments.repeats)
+        again_both, theirs_both = paired(backward(engine), backward(compiled), device, arguments.repeats)
+        row += [f"{theirs / again:.2f}", f"{theirs_both / again_both:.2f}"]
+    counted, executed = 3 * operations(model, video), executed_operations(model, backward(engine))
+    row += [f"{work / 1e9:.1f}" for work in (counted, executed)]
+    row += [f"{work / ours_both / 1e12:.3g}" for work in (counted, executed)]
     if device == "cuda":
         memory, loop_memory = peak_memory(backward(engine)), peak_memory(backward(loop))
         row += [f"{memory / 1e6:.0f}", f"{loop_memory / memory:.2f}"]
-        row.append(f"{3 * operations(model, video) / ours_both / 1e12:.1f}")
     return row
 
 
@@ -240,6 +256,17 @@ def operations(model: torch.nn.Module, video: Tensor) -> int:
     for hook in hooks:
         hook.remove()
     return counted[0] * len(video)
+
+
+def executed_operations(model: torch.nn.Module, run: Callable[[], None]) -> int:
+    """Floating-point operations of the convolutions and matrix products that a call of the engine does."""
+    graphs, model.cuda_graphs = model.cuda_graphs, False  # a replayed graph hides its operations
+    try:
+        with FlopCounterMode(display=False) as counter:
+            run()
+    finally:
+        model.cuda_graphs = graphs  # type: ignore[assignment]
+    return counter.get_total_flops()
 
 
 def matrix_rate() -> float:
