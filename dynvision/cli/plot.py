@@ -119,7 +119,7 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
 
 
 def _function_of(name: str) -> Callable[..., Drawn]:
-    """The function that draws a figure."""
+    """Return the function that draws a figure."""
     try:
         return FIGURES[name]
     except (AttributeError, ModuleNotFoundError):

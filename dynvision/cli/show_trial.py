@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     parser.epilog = (
         "Printed is a line for each step, with times in ms from the first stimulus onset. With --output the same is drawn "
         "as trial.png and trial.svg, with trial.csv beside them. With --experiment, what is on the screen at each value of "
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def describe(config: RunConfig, course: Trial) -> str:
-    """A trial as text: its parameters and a line for each step."""
+    """Return a trial as text: its parameters and a line for each step."""
     args = config.model.args
     idle, shown, residual = (
         n * course.dt for n in (course.idle_steps, len(course.on), course.residual_steps)
@@ -201,7 +201,7 @@ def _model(config: RunConfig) -> BaseModel:
 
 
 def _training_image(config: RunConfig, folder: Path, batch: int) -> NDArray[np.float32]:
-    """The first image of a training batch, (H, W, 3) in 0..1, augmented as it is shown."""
+    """Return the first image of a training batch, (H, W, 3) in 0..1, augmented as it is shown."""
     import numpy as np
 
     from dynvision.data import DataModule

@@ -23,7 +23,7 @@ SPACE = 0.06  # inches: least space between tick labels
 
 
 def is_logarithmic(values: np.ndarray) -> bool:
-    """Whether the axis should be logarithmic: more than a decade, and more even in ratio than in difference."""
+    """Return whether the axis should be logarithmic: more than a decade, and more even in ratio than in difference."""
     ascending = np.unique(values)
     if len(ascending) < 3 or ascending[0] <= 0 or ascending[-1] / ascending[0] <= 10:
         return False
@@ -69,7 +69,7 @@ def set_parameter_axis(axes: Axes, values: np.ndarray, parameter_label: str = ""
 
 
 def labels_with_room(ascending: np.ndarray, position: np.ndarray, width: float) -> list[float]:
-    """The values to label so that no labels touch: every n-th, or whatever fits where that is more.
+    """Return the values to label so that no labels touch: every n-th, or whatever fits where that is more.
 
     Args:
         ascending: values, (V,).
@@ -97,7 +97,7 @@ TOP_OF_FRACTIONS = 1.02
 
 
 def measure_label(measure: str, between: str = "\n") -> str:
-    """What the axis states: the measure and, after ``between``, its unit."""
+    """Return what the axis states: the measure and, after ``between``, its unit."""
     return f"{MEASURES[measure].label}{between}({MEASURES[measure].unit})"
 
 

@@ -103,7 +103,7 @@ def behaviour_figure(table: pd.DataFrame, style: Style) -> Figure:
 
 
 def behaviour_caption(table: pd.DataFrame) -> str:
-    """Caption of the figure."""
+    """Return the caption of the figure."""
     measures = table[table["panel"] == "measures"]
     n_images, n_observers = (int(measures[name].max()) for name in ("n_images", "n_observers"))
     ceiling = (

@@ -72,7 +72,7 @@ def _average(table: pd.DataFrame) -> str:
 
 
 def definition(measure: str, rows: pd.DataFrame) -> str:
-    """What a measure is, what is taken over images, and of how many of them."""
+    """Return what a measure is, what is taken over images, and of how many of them."""
     if MEASURES[measure].average != "median":
         return MEASURES[measure].definition
     over = "median over the images that have one"

@@ -27,7 +27,7 @@ SIZE = (1.35, 0.95)
 
 
 def leading_guesses(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the classes that are drawn: those shown first, and for each the guesses that are most frequent.
+    """Return the rows of the classes that are drawn: those shown first, and for each the guesses that are most frequent.
 
     Args:
         table: columns `label`, `guess`, `stimulus_on`, `mean`, of one condition.
@@ -107,13 +107,13 @@ def classifier_figure(table: pd.DataFrame, style: Style, class_names: Sequence[s
 
 
 def _most_frequent(table: pd.DataFrame, guesses: Sequence[int]) -> list[int]:
-    """The guesses that are made most often, over all classes shown, by their number."""
+    """Return the guesses that are made most often, over all classes shown, by their number."""
     totals = table[table["guess"] != table["label"]].groupby("guess")["mean"].sum()
     return sorted(sorted(guesses, key=lambda guess: (-totals[guess], guess))[:MOST_NAMED])
 
 
 def draw_classifier(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """Guesses over time by the class shown, of the base or else the first condition."""
+    """Draw the guesses over time by the class shown, of the base or else the first condition."""
     shown = comparison.labels[comparison.base or 0]
     runs = comparison.conditions[comparison.base or 0].run_ids
     guesses = tables.guesses[tables.guesses["run_id"].isin(runs)]
@@ -130,7 +130,7 @@ def draw_classifier(tables: ExperimentTables, comparison: Comparison, style: Sty
 
 
 def _complete(guesses: pd.DataFrame) -> pd.DataFrame:
-    """Guesses of several runs with zeros where one run never guessed a class that another did."""
+    """Return guesses of several runs with zeros where one run never guessed a class that another did."""
     runs = guesses["run_id"].unique()
     if len(runs) == 1:
         return guesses
@@ -143,7 +143,7 @@ def _complete(guesses: pd.DataFrame) -> pd.DataFrame:
 
 
 def classifier_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the figure of guesses."""
+    """Return the caption of the figure of guesses."""
     where = at_value(parameter_label, float(table["value"].iloc[0]))
     return (
         f"Guesses of {table['condition'].iloc[0]} over time at {where}, a panel for each class that "

@@ -53,7 +53,7 @@ class Comparison:
         return averaged
 
     def label_of(self, run_id: str) -> str:
-        """The name of a run's condition."""
+        """Return the name of a run's condition."""
         return next(
             label
             for label, condition in zip(self.labels, self.conditions, strict=True)
@@ -87,7 +87,7 @@ def _rows(
     names: Names,
     heading: str = "",
 ) -> list[Row]:
-    """Rows of some of the conditions, none longer than it has to be."""
+    """Return rows of some of the conditions, none longer than it has to be."""
     differing = [conditions[n].differing for n in members]
     varied = [name for name in differing[0] if len({repr(values[name]) for values in differing}) > 1]
     if len(members) <= MOST_TOGETHER or len(varied) < 2:
@@ -114,7 +114,7 @@ def _rows(
 def _titles(
     members: Sequence[int], parameters: Sequence[str], conditions: Sequence[Condition], names: Names
 ) -> dict[int, str]:
-    """Titles that state some of the parameters only."""
+    """Return titles that state some of the parameters only."""
     return {
         n: "\n".join(assignment(name, conditions[n], names) for name in parameters) + _seeds(conditions[n])
         for n in members

@@ -102,7 +102,7 @@ def confusion_figure(table: pd.DataFrame, rows: Sequence[Row], class_names: Sequ
 
 
 def draw_confusion(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """Which classes are taken for which: at three values of one condition, or at the highest value of several."""
+    """Draw which classes are taken for which: at three values of one condition, or at the highest value of several."""
     keys = ["parameter", "value", "label", "guess"]
     averaged = comparison.average(tables.confusions, keys)
     label = swept_label(tables.experiment.config, style)
@@ -122,7 +122,7 @@ def draw_confusion(tables: ExperimentTables, comparison: Comparison, style: Styl
 
 
 def confusion_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the confusion matrices."""
+    """Return the caption of the confusion matrices."""
     where = (
         f"at {at_value(parameter_label, float(table['value'].iloc[0]))}"
         if table["value"].nunique() == 1

@@ -46,12 +46,12 @@ def draw_stimulus(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str],
 
 
 def n_bars(table: pd.DataFrame) -> int:
-    """The bars that :func:`draw_stimulus` draws."""
+    """Return the number of bars that :func:`draw_stimulus` draws."""
     return len(what_was_shown(table))
 
 
 def stimulus_handles(table: pd.DataFrame) -> list[Patch]:
-    """Image and mask as they appear in a legend; none where there is no mask, since a bar then is the stimulus."""
+    """Return image and mask as they appear in a legend; none where there is no mask, since a bar then is the stimulus."""
     if "mask_on" not in table or not table["mask_on"].any():
         return []
     return [
@@ -102,7 +102,7 @@ def set_time_axis(grid: Grid, time_ms: np.ndarray) -> None:
 
 
 def mark_onset(axes: Axes, dt: float) -> None:
-    """A line at stimulus onset, and as many ticks as the panel has room for, at round times that were sampled.
+    """Draw a line at stimulus onset, and as many ticks as the panel has room for, at round times that were sampled.
 
     Args:
         axes: in its place, with the limits of its x axis.
@@ -115,7 +115,7 @@ def mark_onset(axes: Axes, dt: float) -> None:
 
 
 def round_step(least: float, dt: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, ... that is not below `least` and a multiple of dt; else a multiple of dt.
+    """Return the smallest of 1, 2, 5, 10, 20, ... that is not below `least` and a multiple of dt; else a multiple of dt.
 
     Args:
         least: in ms.

@@ -162,7 +162,7 @@ def _set_measure(axes: Axes, table: pd.DataFrame, measure: str, parameter_label:
 
 
 def draw_dynamics(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """All layers, one layer at all values, and its main measure, beside cortex where that is known.
+    """Draw all layers, one layer at all values, and its main measure, beside cortex where that is known.
 
     The table has the courses, then the measure, then the measure in cortex.
     """
@@ -196,7 +196,7 @@ def _cortex(
 
 
 def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the summary on one page, from the courses and the measure."""
+    """Return the caption of the summary on one page, from the courses and the measure."""
     courses = table[table["measure"] == "response"]
     measured = table[(table["measure"] != "response") & (table["condition"] != CORTEX)]
     measure, layer = str(measured["measure"].iloc[0]), str(measured["layer"].iloc[0])
@@ -212,7 +212,7 @@ def dynamics_caption(table: pd.DataFrame, parameter_label: str) -> str:
 
 
 def _intervals(table: pd.DataFrame, parameter_label: str) -> str:
-    """What intervals show: bands of the courses, and bands or vertical bars of the measure."""
+    """Return what intervals show: bands of the courses, and bands or vertical bars of the measure."""
     courses = table[table["measure"] == "response"]
     measured = table[(table["measure"] != "response") & (table["condition"] != CORTEX)]
     drawn = intervals_drawn(measured["value"].nunique(), not words_of(parameter_label))

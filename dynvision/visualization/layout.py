@@ -70,24 +70,24 @@ class Grid:
         return self.blocks[0].panels
 
     def all_panels(self) -> list[Axes]:
-        """The panels of all blocks."""
+        """Return the panels of all blocks."""
         return [axes for block in self.blocks for axes in block.panels.ravel()]
 
     def label_below(self, label: str) -> None:
-        """One label of the x axes below all columns."""
+        """Write one label of the x axes below all columns."""
         height = self.bottom - LABEL_BELOW / self.figure.get_figheight()
         self.figure.text(
             (self.left + self.right) / 2, height, label, ha="center", va="top", fontsize="medium"
         )
 
     def label_left(self, label: str) -> None:
-        """One label of the y axes left of all rows."""
+        """Write one label of the y axes left of all rows."""
         place = self.left - LABEL_LEFT / self.figure.get_figwidth()
         centre = (self.bottom + self.top) / 2
         self.figure.text(place, centre, label, rotation=90, ha="right", va="center", fontsize="medium")
 
     def head(self, block: Block, heading: str) -> None:
-        """A heading above the titles of a block."""
+        """Write a heading above the titles of a block."""
         axes = block.strips[0] if block.strips else block.panels[0, 0]
         inches = self.figure.get_figheight() * axes.get_position().y1
         lift = (TITLE_PAD + TITLE_LINE * _n_lines(block)) / 72
@@ -201,7 +201,7 @@ def condition_blocks(
     row_gap: float = 0.15,
     room: float = 0.36,
 ) -> tuple[Grid, list[Row]]:
-    """A block for each row of conditions, a column for each condition, with titles and headings.
+    """Lay out a block for each row of conditions, a column for each condition, with titles and headings.
 
     Args:
         rows: the conditions that stand beside each other.
@@ -261,12 +261,12 @@ def _n_lines(block: Block) -> int:
 
 
 def wrapped(title: str, width: float) -> str:
-    """A title in lines that fit above a panel of `width` inches."""
+    """Return a title in lines that fit above a panel of `width` inches."""
     n_characters = max(8, int(width / TITLE_CHARACTER))
     lines = (re.sub(r"= .*$", lambda end: end[0].replace(" ", NO_BREAK), line) for line in title.split("\n"))
     return "\n".join(fill(line, n_characters, break_on_hyphens=False) for line in lines)
 
 
 def panel_width(n_columns: int, widest: float, narrowest: float = 1.25) -> float:
-    """Width of a panel in inches so that the columns fit a page, within bounds."""
+    """Return the width of a panel in inches so that the columns fit a page, within bounds."""
     return float(np.clip((TEXT_WIDTH - 1.5) / n_columns - 0.15, narrowest, widest))

@@ -29,7 +29,7 @@ Handle = Line2D | Patch
 def line_handle(
     label: str, colour: str = INK, line: LineStyle = "-", marker: str = "", filled: bool = True
 ) -> Line2D:
-    """A line as it appears in a legend.
+    """Return a line as it appears in a legend.
 
     Args:
         label: what it states; long lines are broken.
@@ -93,7 +93,7 @@ def add_conditions(
 def _colour_bar(
     grid: Grid, corner: tuple[float, float], colours: Sequence[str], labels: Sequence[str], title: str
 ) -> Axes:
-    """A bar of all colours, from bottom to top, with labels at some of them, evenly spread, the first and last too."""
+    """Draw a bar of all colours, from bottom to top, with labels at some of them, evenly spread, the first and last too."""
     width, height = grid.figure.get_figwidth(), grid.figure.get_figheight()
     head = TITLE_LINE * (fill(title, LABEL_WIDTH).count("\n") + 1) if title else 0.0
     axes = grid.figure.add_axes(

@@ -159,7 +159,7 @@ def measures_figure(
 
 
 def hides_a_line(drawn: pd.DataFrame) -> bool:
-    """Whether two layers or conditions have the same measure throughout, as far as the eye can tell.
+    """Return whether two layers or conditions have the same measure throughout, as far as the eye can tell.
 
     Args:
         drawn: columns `condition`, `layer`, `value`, `mean`, of one measure.
@@ -174,7 +174,7 @@ def hides_a_line(drawn: pd.DataFrame) -> bool:
 
 
 def one_layer(table: pd.DataFrame, style: Style, focus_layer: str) -> pd.DataFrame:
-    """The rows of the focus layer, or of the first one where there is none, and of the classifier."""
+    """Return the rows of the focus layer, or of the first one where there is none, and of the classifier."""
     layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
     chosen = focus_layer if focus_layer in layers else layers[0]
     return table[table["layer"].isin([chosen, CLASSIFIER_LAYER])].reset_index(drop=True)
@@ -187,7 +187,7 @@ def _lines_of_conditions(
     measures: list[str],
     parameter_label: str,
 ) -> Figure:
-    """A block a row of conditions, a panel a measure, a line a condition, of one layer."""
+    """Draw a block for each row of conditions, a panel for each measure and a line for each condition, of one layer."""
     grid, panels = quantity_blocks(rows, len(measures), SHARED_SIZE)
     for row, of_row, axes_of_row, block in zip(rows, colours, panels, grid.blocks, strict=True):
         for axes, measure in zip(axes_of_row, measures, strict=True):
@@ -207,7 +207,7 @@ Panels = list[tuple[str, str, Axes]]  # measure, condition, where
 
 
 def _shared_panels(measures: list[str], conditions: list[str], parameter_label: str) -> tuple[Grid, Panels]:
-    """A panel a measure, which all conditions share."""
+    """Lay out a panel for each measure, which all conditions share."""
     n_columns = min(len(measures), MOST_COLUMNS)
     grid = panel_grid(-(-len(measures) // n_columns), n_columns, *SHARED_SIZE, gap=(0.62, 0.55))
     panels: Panels = []
@@ -221,7 +221,7 @@ def _shared_panels(measures: list[str], conditions: list[str], parameter_label: 
 def _a_column_each(
     measures: list[str], rows: Sequence[Row], parameter_label: str, values: np.ndarray
 ) -> tuple[Grid, Panels]:
-    """A row a measure, a column a condition."""
+    """Lay out a row for each measure and a column for each condition."""
     grid, shown = condition_blocks(rows, len(measures), SHARED_SIZE[0], COLUMN_HEIGHT, row_gap=0.2)
     logarithmic = is_logarithmic(values) and not words_of(parameter_label)
     grid.label_below(f"{parameter_label}, log axis" if logarithmic else parameter_label)
@@ -235,7 +235,7 @@ def _a_column_each(
 
 
 def draw_measures(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """The experiment's measures and the accuracies; of a large sweep, those of one layer."""
+    """Draw the experiment's measures and the accuracies; of a large sweep, those of one layer."""
     table, label = tables.measures(comparison), swept_label(tables.experiment.config, style)
     focus = tables.experiment.config.focus_layer
     if of_conditions := _are_lines(comparison.rows):

@@ -35,15 +35,15 @@ class Names:
         self.scorecard = scorecard or ScorecardConfig()
 
     def name(self, key: object) -> str:
-        """What to show for a name: the configured label, or the name with blanks for underscores."""
+        """Return what to show for a name: the configured label, or the name with blanks for underscores."""
         return self.config.names.get(str(key), str(key).replace("_", " "))
 
     def ordered(self, names: Iterable[Any]) -> list[Any]:
-        """Names in the configured order; others follow, alphabetically and by the numbers in them."""
+        """Return names in the configured order; others follow, alphabetically and by the numbers in them."""
         return sorted(dict.fromkeys(names), key=self.rank)
 
     def rank(self, name: object) -> tuple:
-        """Sorting key of one name or number."""
+        """Return the sorting key of one name or number."""
         order = self.config.order
         text = str(name)
         if isinstance(name, (int, float)):
@@ -58,7 +58,7 @@ PLAIN = ("model.name", "data.name")  # values that state what they are
 
 
 def parameter_name(parameter: str, names: Names) -> str:
-    """What a swept parameter is called, without its unit: ``duration`` of ``duration_ms``."""
+    """Return what a swept parameter is called, without its unit: ``duration`` of ``duration_ms``."""
     unit = PARAMETER_UNITS.get(parameter, "")
     named = parameter in names.config.names or not unit
     return names.name(parameter if named else parameter.removesuffix(f"_{unit}"))
@@ -76,26 +76,26 @@ class AxisLabel(str):
 
 
 def words_of(parameter_label: str) -> Mapping[float, str]:
-    """The words for the values of a swept parameter, from the label of its axis; none for amounts."""
+    """Return the words for the values of a swept parameter, from the label of its axis; none for amounts."""
     return parameter_label.words if isinstance(parameter_label, AxisLabel) else {}
 
 
 def swept_label(experiment: ExperimentConfig, names: Names) -> AxisLabel:
-    """Axis label of what an experiment varies; true and false are the categories yes and no."""
+    """Return the axis label of what an experiment varies; true and false are the categories yes and no."""
     truths = all(isinstance(value, bool) for value in experiment.values)
     words = {float(value): value_label(value) for value in experiment.values} if truths else None
     return AxisLabel(parameter_label(experiment.parameter, names), words)
 
 
 def parameter_label(parameter: str, names: Names) -> str:
-    """Axis label of a swept parameter, with its unit: ``duration (ms)``."""
+    """Return the axis label of a swept parameter, with its unit: ``duration (ms)``."""
     unit = PARAMETER_UNITS.get(parameter, "")
     name = parameter_name(parameter, names)
     return f"{name} ({unit})" if unit else name
 
 
 def at_value(parameter_label: str, value: float) -> str:
-    """A value of a swept parameter with its unit, from the label of its axis: ``duration 40 ms``."""
+    """Return a value of a swept parameter with its unit, from the label of its axis: ``duration 40 ms``."""
     if value in words_of(parameter_label):
         return f"{parameter_label}: {words_of(parameter_label)[value]}"
     label, unit = split_unit(parameter_label)
@@ -103,7 +103,7 @@ def at_value(parameter_label: str, value: float) -> str:
 
 
 def split_unit(parameter_label: str) -> tuple[str, str]:
-    """A label without its unit, and the unit: the last brackets, if there are no blanks in them."""
+    """Return a label without its unit, and the unit: the last brackets, if there are no blanks in them."""
     label, _, unit = parameter_label.rpartition(" (")
     if not label or " " in unit or not unit.endswith(")"):
         return str(parameter_label), ""
@@ -111,7 +111,7 @@ def split_unit(parameter_label: str) -> tuple[str, str]:
 
 
 def value_label(value: bool | float, parameter_label: str = "") -> str:
-    """A number as short as it can be stated; of categories, the word."""
+    """Return a number as short as it can be stated; of categories, the word."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return words_of(parameter_label).get(value, f"{value:.6g}")
@@ -141,7 +141,7 @@ def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool 
 
 
 def assignment(parameter: str, condition: Condition, names: Names) -> str:
-    """A parameter's value in a condition, with its unit: ``τ = 5 ms``; values that state what they are stand alone.
+    """Return a parameter's value in a condition, with its unit: ``τ = 5 ms``; values that state what they are stand alone.
 
     Args:
         parameter: its dotted name, e.g. ``model.args.tau``.
@@ -161,14 +161,14 @@ def assignment(parameter: str, condition: Condition, names: Names) -> str:
 
 
 def level_label(parameter: str, value: Any, names: Names) -> str:
-    """The value of a parameter of the model, without the parameter and its unit."""
+    """Return the value of a parameter of the model, without the parameter and its unit."""
     if parameter in PLAIN:
         return names.config.names.get(str(value), str(value).rpartition(":")[2])
     return _text(value, names)
 
 
 def model_parameter_label(parameter: str, config: RunConfig, names: Names) -> str:
-    """A parameter of the model by its dotted name, with its unit: ``recurrence delay (ms)``."""
+    """Return a parameter of the model by its dotted name, with its unit: ``recurrence delay (ms)``."""
     unit = parameter_unit(parameter, config)
     label = (
         names.name(parameter.rpartition(".")[2]) if parameter not in PLAIN else parameter.partition(".")[0]
@@ -177,7 +177,7 @@ def model_parameter_label(parameter: str, config: RunConfig, names: Names) -> st
 
 
 def parameter_unit(parameter: str, config: RunConfig) -> str:
-    """The unit of a run's parameter by its dotted name; empty where it has none."""
+    """Return the unit of a run's parameter by its dotted name; empty where it has none."""
     section, _, name = parameter.rpartition(".")
     schemas: dict[str, type[Section]] = {
         "model.args": find_model(config.model.name).args,

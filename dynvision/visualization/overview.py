@@ -36,7 +36,7 @@ BAND_CONDITIONS = "range over the other parameters"
 
 
 def factor_levels(averaged: pd.DataFrame, comparison: Comparison, style: Style) -> pd.DataFrame:
-    """Measures at each level of each parameter of the model.
+    """Return measures at each level of each parameter of the model.
 
     Args:
         averaged: columns `condition`, `layer`, `measure`, `value`, `mean`, `low`, `high`, `band`, `n_seeds`, `n_images`.
@@ -79,7 +79,7 @@ def factor_levels(averaged: pd.DataFrame, comparison: Comparison, style: Style) 
 
 
 def some_values(values: Iterable[float]) -> list[float]:
-    """The lowest, the middle and the highest of many values."""
+    """Return the lowest, the middle and the highest of many values."""
     ascending = sorted(set(values))
     if len(ascending) <= MOST_VALUES:
         return ascending
@@ -136,7 +136,7 @@ def _draw_factor(axes: Axes, table: pd.DataFrame, colours: dict[float, str]) -> 
 
 
 def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """What each parameter of the model does to the main measures of one layer and to the accuracy.
+    """Draw what each parameter of the model does to the main measures of one layer and to the accuracy.
 
     Raises:
         InputError: the runs differ in their seed at most.
@@ -161,7 +161,7 @@ def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style
 
 
 def overview_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the overview of a sweep."""
+    """Return the caption of the overview of a sweep."""
     layers = [layer for layer in levels(table["layer"]) if layer != "classifier"]
     how = (
         "Each parameter is varied alone; the grey line marks the network as configured."

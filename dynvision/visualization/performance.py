@@ -58,7 +58,7 @@ def performance_figure(
 
 
 def set_accuracy_axis(axes: Axes, chance: float) -> None:
-    """A y axis from 0 to 1 with the level of chance."""
+    """Set a y axis from 0 to 1 with the level of chance."""
     axes.axhline(chance, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
     axes.set_ylim(0, 1.02)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
@@ -79,7 +79,7 @@ def say_chance(axes: Axes, chance: float) -> None:
 
 
 def draw_performance(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """Accuracy over time."""
+    """Draw the accuracy over time."""
     table = comparison.average(
         tables.accuracy, ["parameter", "value", "time_ms", "stimulus_on", "mask_on", "chance"]
     )
@@ -90,7 +90,7 @@ def draw_performance(tables: ExperimentTables, comparison: Comparison, style: St
 
 
 def performance_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the figure of performance."""
+    """Return the caption of the figure of performance."""
     chances = sorted({round(float(chance), 4) for chance in table["chance"]})
     level = " or ".join(f"{100 * chance:.3g} %" for chance in chances)
     return (

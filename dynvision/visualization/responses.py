@@ -63,13 +63,13 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
 
 
 def _top(of_layer: pd.DataFrame) -> float:
-    """Upper end of the y axis of a layer."""
+    """Return the upper end of the y axis of a layer."""
     top = np.nanmax(of_layer[["mean", "high"]].to_numpy(), initial=0.0)
     return float(1.06 * top) if np.isfinite(top) and top > 0 else 1.0
 
 
 def draw_responses(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """Responses of the layers over time; of a large sweep, of one layer."""
+    """Draw the responses of the layers over time; of a large sweep, of one layer."""
     table = tables.courses(comparison)
     n_panels = table["layer"].nunique() * sum(len(row.titles) for row in comparison.rows)
     if n_panels > MOST_PANELS:
@@ -81,7 +81,7 @@ def draw_responses(tables: ExperimentTables, comparison: Comparison, style: Styl
 
 
 def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
-    """Caption of the figure of responses."""
+    """Return the caption of the figure of responses."""
     return (
         f"Responses of the layers (rows) over time{columns_phrase(table)}, one line for each value of {parameter_label}. "
         "A response is the mean absolute activity of all units of a layer, in the model's own unit (a.u.), "

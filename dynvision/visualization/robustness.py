@@ -121,7 +121,7 @@ def _set_axis(axes: Axes, quantity: str, chances: np.ndarray, latest: float) -> 
 
 
 def draw_robustness(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
-    """Peak accuracy, its time and its confidence, with the feedforward-only twin."""
+    """Draw the peak accuracy, its time and its confidence, with the feedforward-only twin."""
     keys = ["parameter", "network", "quantity", "value", "chance"]
     table = comparison.average(tables.moments, keys)
     label = swept_label(tables.experiment.config, style)
@@ -132,7 +132,7 @@ def draw_robustness(tables: ExperimentTables, comparison: Comparison, style: Sty
 
 
 def robustness_caption(table: pd.DataFrame, parameter_label: str, rows: Sequence[Row]) -> str:
-    """Caption of the figure of robustness."""
+    """Return the caption of the figure of robustness."""
     twin = (
         " Dashed, with open markers: the same weights without recurrence and feedback."
         if table["network"].nunique() > 1

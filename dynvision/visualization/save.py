@@ -83,7 +83,7 @@ def fonts_for(text: str) -> tuple[list[str], str]:
 
 @cache
 def _search(lacking: str) -> tuple[list[str], str]:
-    """Families that together have the characters, each the one that has the most of those that are left."""
+    """Return families that together have the characters, each the one that has the most of those that are left."""
     families: list[str] = []
     left = set(lacking)
     candidates = {
@@ -106,7 +106,7 @@ def _own_glyphs() -> frozenset[int]:
 
 @cache
 def _installed() -> dict[str, str]:
-    """Family by file of the upright fonts, with those that were installed since matplotlib looked last."""
+    """Return the family by file of the upright fonts, with those that were installed since matplotlib looked last."""
     known = {entry.fname for entry in fontManager.ttflist}
     for path in sorted(set(findSystemFonts()) - known):
         try:

@@ -230,7 +230,7 @@ def scorecard_figure(card: pd.DataFrame, style: Style) -> Figure:
 
 
 def _short(value: float) -> str:
-    """A statistic in the width of a cell."""
+    """Return a statistic in the width of a cell."""
     return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.0f}"
 
 
@@ -239,7 +239,7 @@ def _box(x: float, y: float, width: float, colour: str) -> Rectangle:
 
 
 def scorecard_caption(card: pd.DataFrame) -> str:
-    """Caption of the scorecard."""
+    """Return the caption of the scorecard."""
     signs = card[card["kind"] == "sign"]
     passed = int((signs["verdict"] == "yes").sum())
     each = (one for source in card["source"].dropna() if source for one in source.split("; "))

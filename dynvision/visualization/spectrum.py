@@ -122,7 +122,7 @@ def draw_spectrum(
 
 
 def spectrum_caption(table: pd.DataFrame) -> str:
-    """Caption of the spectra."""
+    """Return the caption of the spectra."""
     radius = float(table.loc[table["point"] == "all_active", "modulus"].max())
     stable = (
         "All of them are inside the circle, so that each layer alone is stable."

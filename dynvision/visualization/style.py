@@ -84,7 +84,7 @@ class Style(Names):
 
     @contextmanager
     def context(self) -> Iterator[None]:
-        """The look, while the context lasts; drawing and saving both need it."""
+        """Apply the look while the context lasts; drawing and saving both need it."""
         look = {**seaborn.axes_style("ticks"), **seaborn.plotting_context("paper"), **_LOOK, **_FONT}
         with matplotlib.rc_context(look), warnings.catch_warnings():
             warnings.filterwarnings(
@@ -93,7 +93,7 @@ class Style(Names):
             yield
 
     def colours(self, names: Sequence[Any]) -> dict[Any, str]:
-        """One colour a name: from the palette, else the next of the ``colorblind`` palette that is not taken."""
+        """Return one colour for each name: from the palette, else the next free one of ``colorblind``."""
         chosen = {name: self.config.palette[str(name)] for name in names if str(name) in self.config.palette}
         cycle = [to_hex(colour) for colour in seaborn.color_palette("colorblind")]
         others = [name for name in names if name not in chosen]
@@ -102,7 +102,7 @@ class Style(Names):
         return chosen | dict(zip(others, cycle, strict=False))
 
     def depths(self, layers: Sequence[str]) -> dict[str, str]:
-        """One colour a layer, from early to late: from the palette, else dark to light along ``plasma``."""
+        """Return one colour for each layer, from early to late: from the palette, else dark to light along ``plasma``."""
         others = [layer for layer in layers if layer not in self.config.palette]
         palette = seaborn.color_palette("plasma", as_cmap=True)
         low, high = DEPTHS
@@ -113,11 +113,11 @@ class Style(Names):
         return graded | {layer: self.config.palette[layer] for layer in layers if layer not in graded}
 
     def sequential(self, values: Iterable[float]) -> dict[float, str]:
-        """One colour a value of the swept parameter, evenly spaced by rank; a single value has the dark end's colour."""
+        """Return one colour for each value of the swept parameter, by rank; a single value has the dark end."""
         return self._ranked(values, "viridis", SEQUENCE)
 
     def graded(self, values: Iterable[float]) -> dict[float, str]:
-        """One colour a value of a parameter of the model, as :meth:`sequential` in another palette."""
+        """Return one colour for each value of a parameter of the model, as :meth:`sequential` in another palette."""
         return self._ranked(values, "YlOrBr", GRADES)
 
     @staticmethod
@@ -134,7 +134,7 @@ class Style(Names):
 
 
 def condition_colours(comparison: Comparison, style: Style, row: Row | None = None) -> dict[str, str]:
-    """Colours of the conditions of a row, or of all of them, by label."""
+    """Return colours of the conditions of a row, or of all of them, by label."""
     labels = list(comparison.labels if row is None else row.titles)
     of_label = dict(zip(comparison.labels, comparison.conditions, strict=True))
     differing = [of_label[label].differing for label in labels]

@@ -133,7 +133,7 @@ class ExperimentTables:
         return table if "n_classes" in table or not names else table.assign(n_classes=len(names))
 
     def _of_all_runs(self, name: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
-        """One table of all runs, each read and reduced before the next."""
+        """Return one table of all runs, each read and reduced before the next."""
         parts = []
         for config in self.configs:
             path = self.paths.experiment(self.experiment.name, config.run_id) / f"{name}.parquet"
@@ -149,7 +149,7 @@ class ExperimentTables:
 
 
 def names_of_classes(paths: ResultPaths, config: RunConfig) -> list[str]:
-    """Names of the classes of a run's data, by number; empty without a manifest."""
+    """Return names of the classes of a run's data, by number; empty without a manifest."""
     path = paths.data(config.data_id) / "manifest.json"
     if not path.exists():
         return []
@@ -157,7 +157,7 @@ def names_of_classes(paths: ResultPaths, config: RunConfig) -> list[str]:
 
 
 def read_configs(paths: ResultPaths, run_ids: Sequence[str]) -> list[RunConfig]:
-    """The configurations of runs.
+    """Return the configurations of runs.
 
     Raises:
         InputError: one is missing, or is that of another run.
@@ -174,7 +174,7 @@ def read_configs(paths: ResultPaths, run_ids: Sequence[str]) -> list[RunConfig]:
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of several runs in one, with layers and measures in their order."""
+    """Return tables of several runs in one, with layers and measures in their order."""
     table = pd.concat([part.astype({"run_id": str}) for part in parts], ignore_index=True)
     for name in {"layer", "measure"} & set(table):
         order = dict.fromkeys(level for part in parts for level in levels(part[name]))

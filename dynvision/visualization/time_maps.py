@@ -137,7 +137,7 @@ def fixed_layout(figure: Figure) -> Figure:
 
 
 def time_maps_caption(table: pd.DataFrame) -> str:
-    """Caption of the maps of a network beside a recording."""
+    """Return the caption of the maps of a network beside a recording."""
     outline = (
         " Contours surround clusters that shuffled images do not reach (p < .05)."
         if table["significant"].any()
@@ -151,7 +151,7 @@ def time_maps_caption(table: pd.DataFrame) -> str:
 
 
 def courses_caption(table: pd.DataFrame) -> str:
-    """Caption of the courses of a network beside a recording."""
+    """Return the caption of the courses of a network beside a recording."""
     ceiling = (
         "The band is the noise ceiling: how well repetitions of the recording agree."
         if table["ceiling_low"].notna().any()

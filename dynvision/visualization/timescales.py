@@ -80,7 +80,7 @@ def timescales_figure(
 def draw_timescales(
     paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
 ) -> Drawn:
-    """Time constants along the hierarchy, of all conditions."""
+    """Draw the time constants along the hierarchy, of all conditions."""
     measured = read_dynamics(paths, [config.run_id for config in configs], "timescales", COLUMNS)
     long = measured.melt(["run_id", "layer"], list(QUANTITIES), var_name="quantity", value_name="mean")
     table = comparison.average(long, ["quantity", "layer"])
@@ -93,7 +93,7 @@ def draw_timescales(
 
 
 def timescales_caption(table: pd.DataFrame) -> str:
-    """Caption of the time constants."""
+    """Return the caption of the time constants."""
     seeds = int(table["n_seeds"].max())
     over = f" Lines are means over {seeds} seeds, and vertical bars show their range." if seeds > 1 else ""
     return (

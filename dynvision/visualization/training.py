@@ -83,12 +83,12 @@ def _set_axes(axes: Axes, quantity: str, of_panel: pd.DataFrame) -> None:
 def draw_training(
     paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
 ) -> Drawn:
-    """Loss and accuracy over epochs, of training and validation images."""
+    """Draw the loss and accuracy over epochs, of training and validation images."""
     return draw_training_course(of_runs(paths, configs, "training.csv", read_training), comparison, style)
 
 
 def draw_training_course(training: pd.DataFrame, comparison: Comparison, style: Style) -> Drawn:
-    """The figure of training from the columns `run_id`, `epoch` and `{train,val}_{loss,accuracy}`."""
+    """Draw the figure of training from the columns `run_id`, `epoch` and `{train,val}_{loss,accuracy}`."""
     quantities = [f"{split}_{quantity}" for quantity in PANELS for split in ("train", "val")]
     long = training.melt(["run_id", "epoch"], quantities, var_name="column", value_name="mean")
     long[["split", "quantity"]] = long["column"].str.split("_", expand=True)
@@ -100,7 +100,7 @@ def draw_training_course(training: pd.DataFrame, comparison: Comparison, style: 
 
 
 def training_caption(table: pd.DataFrame) -> str:
-    """Caption of the figure of training."""
+    """Return the caption of the figure of training."""
     band = (
         f" With several seeds, lines are their mean and bands reach from the lowest to the highest "
         f"({count(table['n_seeds'].max(), 'seed')})."

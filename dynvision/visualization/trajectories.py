@@ -84,7 +84,7 @@ def trajectories_figure(table: pd.DataFrame, style: Style, class_names: Sequence
 def draw_trajectories(
     paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
 ) -> Drawn:
-    """Principal components in time, of one run."""
+    """Draw the principal components in time, of one run."""
     table = dynamics_of_one_run(paths, comparison, "trajectories", COLUMNS)
     table = table[table["component"] <= 2].reset_index(drop=True)
     with style.context():
@@ -94,7 +94,7 @@ def draw_trajectories(
 
 
 def trajectories_caption(table: pd.DataFrame) -> str:
-    """Caption of the trajectories."""
+    """Return the caption of the trajectories."""
     return (
         f"Activity of {table['condition'].iloc[0]} in time, on the first two principal components of each layer over "
         f"{table['image'].nunique()} images, one line an image in the colour of its class. A dot marks stimulus onset; "

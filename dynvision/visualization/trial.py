@@ -49,7 +49,7 @@ class Period(NamedTuple):
 
 
 def draw_trial(steps: Sequence[Step], dt: float, image: NDArray[np.float32] | None, style: Style) -> Drawn:
-    """The figure of a trial.
+    """Draw the figure of a trial.
 
     Args:
         steps: of the trial, in their order.
@@ -124,7 +124,7 @@ def _film(
     image: NDArray[np.float32] | None,
     height: float,
 ) -> None:
-    """What is on the screen in the middle of equal parts of the trial, each above its time."""
+    """Draw what is on the screen in the middle of equal parts of the trial, each above its time."""
     shown = np.ones((2, 2, 3), dtype=np.float32) if image is None else image
     blank = np.full((2, 2, 3), NULL_GREY, dtype=np.float32)
     place = below.get_position()
@@ -153,7 +153,7 @@ def _shade_phases(axes: Axes, table: pd.DataFrame, dt: float) -> None:
 
 
 def _periods(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Period]:
-    """The stretches of time in which something holds."""
+    """Return the stretches of time in which something holds."""
     times, flags = table["time_ms"].to_numpy(dtype=float), holds.to_numpy(dtype=bool)
     edges = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

@@ -73,7 +73,7 @@ def unrolling_figure(table: pd.DataFrame, style: Style) -> Figure:
 def draw_unrolling(
     paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
 ) -> Drawn:
-    """Engineering and biological time, of one run.
+    """Draw the engineering and biological time, of one run.
 
     Raises:
         InputError: the run has no engineering time.
@@ -90,7 +90,7 @@ def draw_unrolling(
 
 
 def unrolling_caption(table: pd.DataFrame) -> str:
-    """Caption of the unrolling."""
+    """Return the caption of the unrolling."""
     difference = float(table["largest_difference"].max())
     return (
         f"Mean response of {table['condition'].iloc[0]} in biological time, with feedforward delays, and in engineering "

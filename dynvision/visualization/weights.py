@@ -124,7 +124,7 @@ def _draw_layer(
 
 
 def _set_ticks(axes: Axes, largest: float) -> None:
-    """Zero, and powers of ten on both sides of it."""
+    """Set ticks at zero and at powers of ten on both sides of it."""
     top = int(np.floor(np.log10(largest)))
     powers = [10.0**exponent for exponent in range(top - 2, top + 1)]
     ticks = [-power for power in reversed(powers)] + [0.0] + powers
@@ -158,7 +158,7 @@ def draw_weight_distributions(distributions: pd.DataFrame, comparison: Compariso
 
 
 def weights_caption(table: pd.DataFrame) -> str:
-    """Caption of the distributions of weights."""
+    """Return the caption of the distributions of weights."""
     return (
         "Distributions of the weights of each layer by the connection that they are of: violins show how many weights have "
         "a value (each is scaled to its widest place), bars the quartiles, thin lines the middle 90 %, dots the median. "
