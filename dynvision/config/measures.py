@@ -91,6 +91,21 @@ PROTOCOLS: dict[str, str] = {
     "occlusion": "an image of which a varying part is hidden",
 }
 
+# What varies in each.
+PROTOCOL_PARAMETERS: dict[str, str] = {
+    "contrast": "contrast",
+    "duration": "duration_ms",
+    "interval": "gap_ms",
+    "long": "duration_ms",
+    "flicker": "frequency_hz",
+    "noise": "ssnr",
+    "decision": "ssnr",
+    "repeats": "seed",
+    "rsvp": "duration_ms",
+    "masking": "soa_ms",
+    "occlusion": "occluded",
+}
+
 Areas = dict[str, tuple[str, ...]]
 
 

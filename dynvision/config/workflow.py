@@ -24,7 +24,7 @@ from dynvision.config.layers import (
     read_layers,
     resolve_block,
 )
-from dynvision.config.measures import ScorecardConfig
+from dynvision.config.measures import PROTOCOL_PARAMETERS, ScorecardConfig
 from dynvision.config.models import find_model
 from dynvision.config.search import SearchConfig
 from dynvision.config.section import Section, key, validate
@@ -228,9 +228,18 @@ class WorkflowConfig(Section):
         """The experiments that the scorecard needs, by name.
 
         Raises:
-            InputError: one is not in ``experiments``.
+            InputError: one is not in ``experiments``, or varies something else than its protocol.
         """
-        return {name: self._selected(name) for name in self.scorecard.experiments.values()}
+        found = {}
+        for protocol, name in self.scorecard.experiments.items():
+            found[name] = self._selected(name)
+            varied = PROTOCOL_PARAMETERS[protocol]
+            if found[name].parameter != varied:
+                raise InputError(
+                    f"scorecard.experiments.{protocol}={name}: the protocol varies {varied}, and this experiment "
+                    f"{found[name].parameter}; name an experiment with parameter: {varied}"
+                )
+        return found
 
     def selected_experiments(self) -> dict[str, ExperimentConfig]:
         """The experiments asked for by ``experiment``, by name.

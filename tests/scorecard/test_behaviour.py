@@ -96,6 +96,32 @@ def test_a_network_that_is_certain_at_once_has_no_signature():
     assert {verdicts[name] for name in unknown} == {"not measured"}
 
 
+def test_one_level_of_noise_and_one_image_leave_what_cannot_be_asked_unmeasured():
+    one = decision(HARD, EASY).query("value == 0.2")
+    verdicts = signs(score_run({}, {}, performance={"decision": one}))["verdict"]
+    assert {verdicts[name] for name in ("hard_images_cost_accuracy", "hard_images_take_longer")} == {
+        "not measured"
+    }
+    card = score_run({}, {}, performance={"decision": one.query("image == 0")})
+    assert card["ci_low"].isna().all() and card["q"].isna().all()
+    assert signs(card)["verdict"]["errors_are_slower"] == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "keep", "name"),
+    [
+        ("interval", "value == 0", "second_response_is_reduced"),
+        ("duration", "value == 533", "width_follows_duration"),
+    ],
+)
+def test_one_condition_has_no_slope_and_no_gap(protocol, keep, name):
+    table = response_table(protocol, HUMAN, n_images=2).query(keep)
+    shown = {"long" if name.startswith("width") else protocol: table}
+    assert set(signs(score_run(shown, {"V1": ["V1"], "IT": ["LOTC"]})).loc[[name], "verdict"]) == {
+        "not measured"
+    }
+
+
 def test_decisions_on_one_image_differ_between_repetitions():
     """Of four images, one is decided otherwise in one of three repetitions: 2 of its 3 pairs differ."""
     parts = []

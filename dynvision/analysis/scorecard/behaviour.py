@@ -36,9 +36,10 @@ ROLLS = "Rolls et al. (1999) J Cogn Neurosci 11:300"
 RAJAEI = "Rajaei et al. (2019) PLOS Comput Biol 15:e1007001"
 
 
-def _hard_and_easy(guesses: Guesses) -> tuple[int, int]:
-    """Return the places of the lowest and the highest signal fraction."""
-    return int(np.argmin(guesses.values)), int(np.argmax(guesses.values))
+def _hard_less_easy(guesses: Guesses, means: np.ndarray) -> np.ndarray:
+    """Return means (1 + N, V) at the lowest signal fraction less those at the highest; NaN where there is one alone."""
+    hard, easy = int(np.argmin(guesses.values)), int(np.argmax(guesses.values))
+    return means[:, hard] - means[:, easy] if hard != easy else np.full(len(means), np.nan)
 
 
 @phenomenon("accuracy_falls_with_noise", "Does noise cost accuracy?", "noise", "behaviour", JANG)
@@ -56,9 +57,8 @@ def accuracy_falls_with_noise(guesses: Guesses) -> np.ndarray:
 )
 def hard_images_cost_accuracy(guesses: Guesses) -> np.ndarray:
     """Accuracy of decisions at the highest signal fraction, less that at the lowest."""
-    hard, easy = _hard_and_easy(guesses)
     right = guesses.mean(guesses.decisions(ACCURACY_MS).correct.astype(float))
-    return noticed(right[:, easy] - right[:, hard])
+    return noticed(0.0 - _hard_less_easy(guesses, right))
 
 
 @phenomenon(
@@ -66,9 +66,8 @@ def hard_images_cost_accuracy(guesses: Guesses) -> np.ndarray:
 )
 def hard_images_take_longer(guesses: Guesses) -> np.ndarray:
     """Mean reaction time at the lowest signal fraction, less that at the highest."""
-    hard, easy = _hard_and_easy(guesses)
     times = guesses.mean(guesses.decisions(ACCURACY_MS).rt_ms)
-    return noticed(times[:, hard] - times[:, easy], NOTICED_MS)
+    return noticed(_hard_less_easy(guesses, times), NOTICED_MS)
 
 
 @phenomenon("speed_costs_accuracy", "Does speed cost accuracy?", "decision", "behaviour", RAFIEI)

@@ -29,6 +29,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from dynvision.config.measures import PROTOCOLS
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry
 
@@ -105,8 +106,6 @@ def phenomenon(
     Raises:
         InputError: the name is taken, the protocol is not known, or the band does not hold the target.
     """
-    from dynvision.config.measures import PROTOCOLS
-
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     if target is not None and not target.low <= target.value <= target.high:

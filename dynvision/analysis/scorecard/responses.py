@@ -207,7 +207,8 @@ def subadditivity_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray
 def _slope(protocol: Protocol, layer: str) -> np.ndarray:
     """Slope of the width at half height on the duration, (1 + N,); NaN where a width is missing."""
     x = protocol.values - protocol.values.mean()
-    return protocol.of_layer("fwhm_ms", layer) @ x / (x @ x)
+    widths = protocol.of_layer("fwhm_ms", layer)
+    return widths @ x / (x @ x) if len(x) > 1 else np.full(len(widths), np.nan)
 
 
 @phenomenon(
@@ -248,7 +249,8 @@ def width_follows_duration_less(protocol: Protocol, layers: Sequence[str]) -> np
 def second_response_is_reduced(protocol: Protocol, layer: str) -> np.ndarray:
     """1 - recovery at the shortest gap above 0."""
     gaps = np.where(protocol.values > 0, protocol.values, np.inf)
-    return noticed(1 - protocol.of_layer("recovery", layer)[:, np.argmin(gaps)])
+    recovered = protocol.of_layer("recovery", layer)[:, np.argmin(gaps)]
+    return noticed(1 - (recovered if np.isfinite(gaps).any() else np.full(len(recovered), np.nan)))
 
 
 @phenomenon(
@@ -290,6 +292,7 @@ def fast_flicker_fades(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     def ratio(layer: str) -> np.ndarray:
         f1 = protocol.of_layer("f1", layer)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where((f1[:, low] > 0) & (f1[:, high] > 0), np.log(f1[:, high] / f1[:, low]), np.nan)
+            known = (f1[:, low] > 0) & (f1[:, high] > 0) & (low != high)
+            return np.where(known, np.log(f1[:, high] / f1[:, low]), np.nan)
 
     return reversed_trend(agreement(_along(protocol, layers, ratio), NOTICED_LOG))
