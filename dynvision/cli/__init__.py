@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "share": "push a trained run to the Hugging Face hub",
     "brainscore": "write a trained run as a plugin of Brain-Score",
     "crate": "describe finished results as an RO-Crate",
+    "neuron": "experiments on a neuron, a cell or a unit of a network",
     "dynamics": "spectra, time scales and trajectories of one trained run",
     "scorecard": "compare trained runs with cortex",
     "plot": "draw figures",

@@ -23,6 +23,7 @@ compare.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, fields
 
@@ -35,7 +36,7 @@ from dynvision.neurons.cell import ElapsedTime, Linear, ModuleCell, one_each
 from dynvision.neurons.neuron import check_positive
 
 NODES = 64
-NEWTON_STEPS = 40
+NEWTON_STEPS = 8
 MS_PER_S = 1000.0
 
 
@@ -93,7 +94,7 @@ def rate_and_potential(current: Tensor, constants: AdExConstants) -> tuple[Tenso
     c = constants
     fires = current > c.rheobase
     above = torch.where(fires, current, c.rheobase + 1.0)
-    nodes, weights = (torch.as_tensor(each).to(current) for each in np.polynomial.legendre.leggauss(NODES))
+    nodes, weights = (torch.as_tensor(each).to(current) for each in _nodes())
     # Nodes stay where they are for a gradient: the integral does not depend on them.
     width = (2.0 * c.D * (above.detach() - c.rheobase) / c.gL).sqrt().clamp(min=1e-6).unsqueeze(-1)
     low, high = torch.asinh((c.Vr - c.VT) / width), torch.asinh((c.Vs - c.VT) / width)
@@ -112,15 +113,24 @@ def _current(v: Tensor, current: Tensor, c: AdExConstants) -> Tensor:
     return c.gL * (c.EL - v + c.D * torch.exp((v - c.VT) / c.D)) + current
 
 
+@functools.cache
+def _nodes() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(NODES)
+
+
 def _fixed_point(current: Tensor, c: AdExConstants) -> Tensor:
-    """The stable fixed point in mV, for currents up to the rheobase, by Newton's method from below."""
+    """The stable fixed point in mV, for currents up to the rheobase.
+
+    With y = (V - VT) / D it is exp(y) - y - 1 = k, k = (J0 - J) / (gL D), y <= 0, by Newton's method from
+    y = -(2 k)^(1/2), the solution for small k; for large k a step goes to about -(1 + k).
+    """
     with torch.no_grad():
-        v = (c.EL + current / c.gL).clamp(max=c.VT)
+        k = ((c.rheobase - current) / (c.gL * c.D)).clamp(min=0.0)
+        y = -(2.0 * k).sqrt()
         for _ in range(NEWTON_STEPS):
-            slope = c.gL * (torch.exp((v - c.VT) / c.D) - 1.0)
-            v = (v - _current(v, current, c) / slope.clamp(max=-1e-6)).clamp(max=c.VT)
-        slope = (c.gL * (torch.exp((v - c.VT) / c.D) - 1.0)).clamp(max=-1e-6)
-    return v - (current - current.detach()) / slope  # dV/dJ of the fixed point
+            y = (y - (torch.exp(y) - y - 1.0 - k) / (torch.exp(y) - 1.0).clamp(max=-1e-9)).clamp(max=0.0)
+        slope = c.gL * (torch.exp(y) - 1.0).clamp(max=-1e-9)
+    return c.VT + c.D * y - (current - current.detach()) / slope  # with dV/dJ of the fixed point
 
 
 class AdExCell(ModuleCell):

@@ -24,6 +24,7 @@ UNITS = {
     "share": ("ms",),
     "crate": ("ms",),
     "brainscore": ("ms",),
+    "neuron": ("ms",),
     "dynamics": ("ms",),
     "scorecard": ("ms",),
     "plot": ("ms", "a.u."),

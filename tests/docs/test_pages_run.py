@@ -27,6 +27,7 @@ RUN = [
     DOCS / "custom-models.md",
     *sorted((DOCS / "examples").glob("*.md")),
     DOCS / "differences.md",
+    DOCS / "one-neuron.md",
     *(page for page in sorted((DOCS / "add").glob("*.md")) if page.stem != "index"),
 ]
 
