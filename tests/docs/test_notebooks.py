@@ -28,7 +28,7 @@ notebooks = script("notebooks")
 
 
 def test_each_tutorial_is_a_page_and_a_notebook() -> None:
-    names = {"cortical", "first-figure", "own-images", "own-model", "rsa"}
+    names = {"compare-in-time", "cortical", "first-figure", "own-images", "own-model", "rsa"}
     assert names <= {page.stem for page in PAGES}
     assert {page.stem for page in PAGES} == {path.stem for path in PAGES[0].parent.glob("*.ipynb")}
     assert {*FAST} < {page.stem for page in PAGES}
