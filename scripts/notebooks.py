@@ -103,18 +103,34 @@ def _for_readers(outputs: Sequence[nbformat.NotebookNode], folder: Path) -> list
     return kept
 
 
+def with_kept_outputs(notebook: nbformat.NotebookNode, kept: Path) -> bool:
+    """Give a notebook the outputs of an earlier one whose code is the same; return whether it is."""
+    if not kept.is_file():
+        return False
+    old, new = (
+        [cell for cell in one.cells if cell.cell_type == "code"] for one in (nbformat.read(kept, 4), notebook)
+    )
+    if [cell.source for cell in old] != [cell.source for cell in new]:
+        return False
+    for cell, earlier in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = earlier.outputs, earlier.execution_count
+    return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="tutorials by name; all if none is given")
-    names = parser.parse_args().names or sorted(page.stem for page in PAGES.glob("*.md"))
-    for name in names:
-        print(f"notebooks: executing {name}", flush=True)
-        notebook = notebook_of(PAGES / f"{name}.md")
-        with tempfile.TemporaryDirectory() as folder:
-            execute(notebook, Path(folder))
-        write_text(PAGES / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+    parser.add_argument("--text", action="store_true", help="execute only those whose code has changed")
+    given = parser.parse_args()
+    for name in given.names or sorted(page.stem for page in PAGES.glob("*.md")):
+        notebook, kept = notebook_of(PAGES / f"{name}.md"), PAGES / f"{name}.ipynb"
+        if not (given.text and with_kept_outputs(notebook, kept)):
+            print(f"notebooks: executing {name}", flush=True)
+            with tempfile.TemporaryDirectory() as folder:
+                execute(notebook, Path(folder))
+        write_text(kept, nbformat.writes(notebook) + "\n")
 
 
 if __name__ == "__main__":

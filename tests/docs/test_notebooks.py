@@ -41,7 +41,7 @@ def test_a_notebook_is_its_page_with_outputs(page: Path) -> None:
     made = notebooks.notebook_of(page)
     assert [(cell.cell_type, cell.source) for cell in kept.cells] == [
         (cell.cell_type, cell.source) for cell in made.cells
-    ], f"{page.name} has changed; run 'make notebooks'"
+    ], f"{page.name} has changed; run 'python scripts/notebooks.py --text'"
     code = [cell for cell in kept.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     for cell in code:
@@ -66,6 +66,24 @@ def test_text_and_blocks_are_cells(tmp_path: Path) -> None:
         ("code", "%%writefile x/y.yaml\nk: 1"),
         ("markdown", "End"),
     ]
+
+
+def test_a_changed_text_keeps_the_outputs_and_changed_code_does_not(tmp_path: Path) -> None:
+    page, kept = tmp_path / "page.md", tmp_path / "page.ipynb"
+    page.write_text("Old\n\n```python\nprint(1)\n```\n")
+    notebook = notebooks.notebook_of(page)
+    assert not notebooks.with_kept_outputs(notebook, kept)
+    notebook.cells[1].outputs, notebook.cells[1].execution_count = (
+        [nbformat.v4.new_output("stream", text="1\n")],
+        1,
+    )
+    kept.write_text(nbformat.writes(notebook))
+    page.write_text("New\n\n```python\nprint(1)\n```\n")
+    new = notebooks.notebook_of(page)
+    assert notebooks.with_kept_outputs(new, kept)
+    assert new.cells[0].source == "New" and new.cells[1].outputs[0].text == "1\n"
+    page.write_text("New\n\n```python\nprint(2)\n```\n")
+    assert not notebooks.with_kept_outputs(notebooks.notebook_of(page), kept)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="needs the extra 'doc'")
