@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 from dynvision.analysis import registry as measures
 from dynvision.analysis.scorecard import targets as cortex
 from dynvision.config import measures as named_measures
+from dynvision.config.comparison import DISTANCES, SCORES
 from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.model import SOLVERS, RecurrentArgs, TemporalArgs
 from dynvision.config.models import OpenArgs
@@ -37,10 +38,13 @@ from dynvision.stimuli.stimulus import register as stimulus
 
 __all__ = [
     "DyRCNNArgs", "LossConfig", "MonitoringTerm", "NoiseRequest", "OpenArgs", "RecurrentArgs", "Span", "Stimulus",
-    "TemporalArgs", "figure", "key", "loss", "measure", "model", "noise", "register_model", "solver", "stimulus", "targets",
+    "TemporalArgs", "distance", "figure", "key", "loss", "measure", "model", "noise", "register_model", "score", "solver",
+    "stimulus", "targets",
 ]  # fmt: skip
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
+distance = DISTANCES.register  # @distance("name") of a function of patterns, (T, N, P) to (T, pairs)
+score = SCORES.register  # @score("name") of a function that normalises films, (..., pairs) to the same
 solver = SOLVERS.register  # @solver("name") of a subclass of dynvision.model_components.Solver
 
 

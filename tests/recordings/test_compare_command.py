@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dynvision import plugins
 from dynvision.cli import main
 from dynvision.config import to_yaml
+from dynvision.config.comparison import DISTANCES, ComparisonConfig
 from dynvision.data.conversion import convert_dataset
 from dynvision.recordings import labelled_responses, open_responses, to_netcdf
 from dynvision.runs import run_config
+from dynvision.runs.made_from import of_comparison
 from tests.recordings.made import write_units
 
 SHAPES = {"V1": (3, 3, 3), "IT": (8, 2, 2)}
@@ -159,3 +164,38 @@ def test_a_wrong_comparison_with_observers_is_one_sentence(
 ) -> None:
     assert main([*observed, *change]) == 2
     assert re.search(sentence, capsys.readouterr().err)
+
+
+CITY_BLOCK = """
+import numpy as np
+from dynvision.extend import distance
+
+
+@distance("cityblock")
+def cityblock_distances(x):
+    first, second = np.triu_indices(x.shape[1], 1)
+    return np.abs(x[:, first] - x[:, second]).mean(axis=2)
+"""
+
+
+def test_a_distance_of_ones_own_is_found_by_name_and_its_source_counts(
+    laboratory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = laboratory / "my_comparison.py"
+    plugin.write_text(CITY_BLOCK)
+    monkeypatch.setenv(plugins.VARIABLE, str(plugin))
+    monkeypatch.setattr(plugins, "LOADED", dict(plugins.LOADED))
+    arguments = ["compare", "run", "--experiment", "contrast", "--data", str(laboratory / "ecog.nc")]
+    arguments += ["--results", str(laboratory / "results"), "--permutations", "0", "--distance", "cityblock"]
+    try:
+        assert main(arguments) == 0
+        folder = laboratory / "results" / "comparisons" / "ecog" / "run"
+        lags = pd.read_csv(folder / "lags.csv").set_index("layer")
+        assert lags.loc["V1", "lag_ms"] == 8.0 and lags.loc["V1", "best_score"] == pytest.approx(1)
+        before = json.loads((folder / "comparison.json").read_text())["made_from"]
+        plugin.write_text(CITY_BLOCK.replace("mean", "median").replace("np.abs", "1 * np.abs"))
+        config = ComparisonConfig(experiment="contrast", data="x", distance="cityblock", n_permutations=0)
+        assert of_comparison(config, "", None, "")["source"] != before["source"]
+    finally:
+        DISTANCES.remove("cityblock")
+        sys.modules.pop("my_comparison", None)
