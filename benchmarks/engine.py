@@ -167,6 +167,7 @@ def compare_cordsnet(arguments: argparse.Namespace) -> None:
         "forward + backward ms",
         "x once",
     ]
+    header = header[: -2 if arguments.forward_only else None]
     print("| " + " | ".join(header) + " |")
     print("|" + "---|" * len(header))
     for pixels in arguments.pixels:
