@@ -25,6 +25,11 @@ Trained = Literal[
 UnitBias = Literal["none", "spatial", "feature", "scalar"]
 
 
+def layers_of_area(area: str, extra_layers: int) -> list[str]:
+    """Return the names of an area's layers, in their order: V1_1, V1_2, V1."""
+    return [*(f"{area}_{number + 1}" for number in range(extra_layers)), area]
+
+
 class DyRCNNArgs(RecurrentArgs):
     """Architecture and dynamics of the DyRCNN family."""
 

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
-from dynvision.config.dyrcnn import DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs, layers_of_area
 from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, RecurrentArgs, TemporalArgs
 from dynvision.config.published_models import (
     AlexNetArgs,
@@ -137,9 +137,17 @@ def check_layers(entry: ModelEntry, args: TemporalArgs) -> None:
     for name in type(args).model_fields:
         value = getattr(args, name)
         if isinstance(value, dict):
-            resolve_by_layer(value, entry.layers, None, name, pairs_of(name, entry.skips, entry.feedbacks))
+            resolve_by_layer(
+                value, layers_with(entry, args), None, name, pairs_of(name, entry.skips, entry.feedbacks)
+            )
     if args.lesion:
         find_connection(args.lesion, connections(entry, args), "model_args.lesion")
+
+
+def layers_with(entry: ModelEntry, args: TemporalArgs) -> list[str]:
+    """Return the layers that a model of known areas has with its arguments."""
+    extra = getattr(args, "extra_layers", 0)
+    return [layer for area in entry.layers for layer in layers_of_area(area, extra)]
 
 
 def pairs_of(name: str, skips: Iterable[tuple[str, str]], feedbacks: Iterable[tuple[str, str]]) -> Any:
@@ -149,14 +157,14 @@ def pairs_of(name: str, skips: Iterable[tuple[str, str]], feedbacks: Iterable[tu
 
 def connections(entry: ModelEntry, args: TemporalArgs) -> list[NamedConnection]:
     """Return the connections that a model of known layers has with its arguments."""
-    given = vars(args)
-    found = feedforward_connections(entry.layers)
+    given, layers = vars(args), layers_with(entry, args)
+    found = feedforward_connections(layers)
     if given.get("skip", True) and not given.get("without_skip"):
         found += [NamedConnection("skip", *pair) for pair in entry.skips]
     if args.feedforward_only:
         return found
-    kinds = resolve_by_layer(given.get("recurrence_type", "none"), entry.layers, "full", "recurrence_type")
-    lateral = [layer for layer in entry.layers if kinds[layer] != "none" or layer in entry.lateral]
+    kinds = resolve_by_layer(given.get("recurrence_type", "none"), layers, "full", "recurrence_type")
+    lateral = [layer for layer in layers if kinds[layer] != "none" or layer in entry.lateral]
     found += [NamedConnection("recurrent", layer, layer) for layer in lateral]
     if given.get("feedback", "additive") != "none":
         found += [NamedConnection("feedback", *pair) for pair in entry.feedbacks]

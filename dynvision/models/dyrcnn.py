@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import ConfiguredModel
-from dynvision.config.dyrcnn import DyRCNNArgs
+from dynvision.config.dyrcnn import DyRCNNArgs, layers_of_area
 from dynvision.config.models import FEEDBACKS, FEEDBACKS_X2, SKIPS, SKIPS_X2
 from dynvision.model_components import (
     DivisiveNormalization,
@@ -139,7 +139,7 @@ class DyRCNN(ConfiguredModel):
         for area in self.areas:
             mid = None if area.mid_channels is None else self._scaled(area.mid_channels)
             area = replace(area, channels=self._scaled(area.channels), mid_channels=mid)
-            names = [f"{area.name}_{n + 1}" for n in range(self.args.extra_layers)] + [area.name]
+            names = layers_of_area(area.name, self.args.extra_layers)
             for name in names:
                 first = {} if name == names[0] else {"kernel": 3, "stride": 1}
                 pool = area.pool if name == area.name else None

@@ -38,7 +38,7 @@ CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name fo
 def arguments_of(case):
     name, _, variant = case.partition(" ")
     recurrence = {"recurrence_type": "full", "t_recurrence": 2.0} if variant else {}
-    width = {"width": 0.5} if "width" in MODELS[name].args.model_fields else {}
+    width = {"width": 0.5} if "width" in MODELS[name].args.model_fields and name not in RECURRENT else {}
     return name, {**width, **ARGUMENTS.get(name, {}), **recurrence}
 
 

@@ -145,11 +145,18 @@ def test_a_name_that_two_connections_have_needs_the_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["DyRCNNx2", "DyRCNNx8", "ResNet20", "CORnetRT", "CordsNetR4", "BLT", "AlexNet"]
+    ("name", "args"),
+    [
+        ("DyRCNNx2", {"feedback": "additive"}),
+        ("DyRCNNx4", {"feedback": "additive", "extra_layers": 2, "width": 0.25, "tau": {"V1_2": 9.0}}),
+        ("DyRCNNx8", {"recurrence_type": {"V2": "none"}}),
+        ("ResNet20", {"recurrence_type": "full"}),
+        *((name, {}) for name in ("CORnetRT", "CordsNetR4", "BLT", "AlexNet")),
+    ],
+    ids=str,
 )
-def test_planning_knows_the_connections_that_a_model_has(name: str) -> None:
+def test_planning_knows_the_connections_that_a_model_has(name: str, args: dict[str, Any]) -> None:
     size = 64 if name == "AlexNet" else 32
-    args = {"feedback": "additive"} if name.startswith("Dy") else {}
     planned = connections(MODELS[name], resolve_model_args(name, args))
     model = create(name, input_dims=(2, 3, size, size), n_classes=4, **args)
     for connection in planned:
