@@ -9,15 +9,34 @@ scorecard and the figure beside it ship as well; `dynvision scorecard NAME --ima
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from dynvision.config.run import read_run_config
+from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.yaml_text import given_values
+from dynvision.errors import InputError
+from dynvision.runs import plan_workflow
 
 TRAINED = Path(__file__).parent.parent / "dynvision" / "trained"
+
+
+def run_of_command(command: str) -> RunConfig:
+    """Return the run that a command trains, ``snakemake --config key=value ...``.
+
+    Raises:
+        InputError: it is another command, or trains several runs.
+    """
+    words = shlex.split(command)
+    if words[:2] != ["snakemake", "--config"]:
+        raise InputError(f"{command!r} must be snakemake --config key=value ..., so that it can be checked")
+    runs = list(plan_workflow("config", given_values(words[2:])).runs.values())
+    if len(runs) != 1:
+        raise InputError(f"{command} trains {len(runs)} runs; one ships in a folder")
+    return runs[0]
 
 
 def scorecard_line(path: Path) -> str:
@@ -32,8 +51,16 @@ def scorecard_line(path: Path) -> str:
 
 
 def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
-    """Copy the files and write the card."""
+    """Copy the files and write the card.
+
+    Raises:
+        InputError: the command would train another run.
+    """
     source, target = Path(folder), TRAINED / name
+    run = read_run_config(source / "config.yaml")
+    trained = run_of_command(command)
+    if trained.run_id != run.run_id:
+        raise InputError(f"{command} trains {trained.run_id}, not {run.run_id}")
     target.mkdir(exist_ok=True)
     for file in ("config.yaml", "test.json", "model.safetensors"):
         if (source / file).resolve() != (target / file).resolve():
@@ -41,7 +68,7 @@ def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
     if scorecard:
         for path in (Path(scorecard), Path(scorecard).with_suffix(".svg")):
             shutil.copyfile(path, target / f"scorecard{path.suffix}")
-    run, test = read_run_config(source / "config.yaml"), json.loads((source / "test.json").read_text())
+    test = json.loads((source / "test.json").read_text())
     lines = [
         f"# {name}",
         "",
@@ -51,7 +78,7 @@ def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
         f"- Test accuracy: {100 * test['test_accuracy']:.1f} % of {test['n_images']} images.",
         *([f"- {scorecard_line(Path(scorecard))}"] if scorecard else []),
         f"- Trained by `{command}`; its configuration is in `config.yaml`.",
-        "- Use: small images of handwritten digits. It says nothing about other images.",
+        f"- Use: images like those of {run.data.name}, {run.data.resolution} px. It says nothing about other images.",
         "- License and citation: those of DynVision, see `LICENSE` and `CITATION.cff`.",
     ]
     (target / "README.md").write_text("\n".join(lines) + "\n")
