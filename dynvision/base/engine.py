@@ -27,7 +27,15 @@ from dynvision.base.operations import Operation
 from dynvision.base.own_methods import answer_frames
 from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, choose_block_steps
-from dynvision.base.scans import Scan, effective_drive, log_loops, runs_steps_at_once, scan_of, steps_of
+from dynvision.base.scans import (
+    Scan,
+    effective_drive,
+    log_loops,
+    normalizes_over_batch,
+    runs_steps_at_once,
+    scan_of,
+    steps_of,
+)
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
 from dynvision.functional.recurrent_scan import recurrent_scan
@@ -71,12 +79,7 @@ def advance(
 
 
 def _run_block(
-    plan: Plan,
-    frames: Frames,
-    state: ModelState,
-    once: Once,
-    watch: Watch,
-    padding: PaddedChannels | None,
+    plan: Plan, frames: Frames, state: ModelState, once: Once, watch: Watch, padding: PaddedChannels | None
 ) -> tuple[Frames | None, ModelState]:
     run = _Block(plan, state, frames, once, watch, padding)
     signal: Frames | None = frames
@@ -378,11 +381,6 @@ def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:
 
 def _stack(steps: Sequence[Tensor]) -> Tensor:
     return steps[0] if len(steps) == 1 else torch.cat(list(steps))
-
-
-def normalizes_over_batch(module: nn.Module) -> bool:
-    """Whether anything in a module is normalised by the statistics of what it is given."""
-    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 @contextmanager

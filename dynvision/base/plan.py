@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -26,6 +27,7 @@ from dynvision.base.hooks import hooked_modules
 from dynvision.base.inputs import Origin
 from dynvision.base.lesion import Gain, with_lesion
 from dynvision.base.operations import Operation, is_backward, resolve_operations, with_delay
+from dynvision.base.scans import one_by_one
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.elementwise import Bias
@@ -77,6 +79,12 @@ class Plan:
     owner: int = 0  # id of the model that made it
     origin: Origin | None = None  # which states it can resume from
     hooked: frozenset[int] = frozenset()  # ids of modules with hooks
+
+    @cached_property
+    def loops(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Layers with operations that run in a loop over steps on a GPU, too, and the names of these operations."""
+        found = ((layer.name, one_by_one(layer)) for layer in self.layers)
+        return tuple((name, names) for name, names in found if names)
 
     @property
     def key(self) -> tuple[object, ...]:

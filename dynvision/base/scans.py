@@ -11,19 +11,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
-from dynvision.base.plan import LayerPlan, Plan
 from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import StatefulOperation
+
+if TYPE_CHECKING:
+    from dynvision.base.plan import LayerPlan, Plan
 
 log = logging.getLogger(__name__)
 _logged: set[tuple[tuple[str, tuple[str, ...]], ...]] = set()
@@ -110,7 +113,8 @@ def one_by_one(plan: LayerPlan) -> tuple[str, ...]:
         operation
         for operation in plan.operations
         if operation.hooked
-        or operation.kind == "call"
+        or operation.kind in ("call", "timed")
+        or normalizes_over_batch(operation.module)
         or (operation.kind == "stateful" and _without_own_run(operation.module))
     ]
     if scan_of(plan) is None and steps_of(plan) is None:
@@ -122,6 +126,11 @@ def one_by_one(plan: LayerPlan) -> tuple[str, ...]:
             and not (operation.kind == "solve" and _is_leaky(operation.module))
         ]
     return tuple(operation.name for operation in loops)
+
+
+def normalizes_over_batch(module: nn.Module) -> bool:
+    """Whether anything in a module is normalised by the statistics of what it is given."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 def _without_own_run(module: nn.Module) -> bool:
@@ -164,8 +173,7 @@ def runs_steps_at_once(z: Tensor) -> bool:
 
 def log_loops(plan: Plan) -> None:
     """Log once what of a plan runs in a loop over steps on a GPU."""
-    loops = tuple((layer.name, names) for layer in plan.layers if (names := one_by_one(layer)))
-    if loops and loops not in _logged:
-        _logged.add(loops)
-        told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in loops)
+    if plan.loops and plan.loops not in _logged:
+        _logged.add(plan.loops)
+        told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in plan.loops)
         log.info("run step by step on the GPU, as operations that no kernel joins: %s", told)

@@ -22,6 +22,7 @@ from dynvision.config.model import RECURRENCE_TYPES, SOLVERS
 from dynvision.functional.maps import is_transformed
 from dynvision.model_components import InputAdaptation
 from dynvision.model_components.solvers import EulerStep
+from dynvision.models import create
 from tests.base.networks import watched
 from tests.base.small import Small, SmallTwoStage, build, compare, networks
 
@@ -177,6 +178,13 @@ def test_the_documentation_has_every_option_of_the_dynamics() -> None:
         assert any(setting.startswith(f"{key}: ") for setting in TABLE)
     for key in ("synaptic_depression", "supralinearity", "drive_noise", "unit_bias", "retina"):
         assert any(setting.startswith(f"{key}: ") for setting in TABLE)
+
+
+def test_batch_normalisation_in_training_is_a_loop() -> None:
+    """Each step has statistics of its own; in eval mode all steps are normalised at once."""
+    model = create("ResNet20", input_dims=(2, 3, 16, 16), n_classes=3)
+    assert model.plan().loops and all("layer" in names for _, names in model.plan().loops)
+    assert not model.eval().plan().loops
 
 
 def test_what_runs_step_by_step_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch) -> None:
