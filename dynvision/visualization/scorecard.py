@@ -116,7 +116,8 @@ def draw_curve(
     axes.set_xlabel(X_LABELS[str(numbers["protocol"].iloc[0])])
     set_parameter_axis(axes, numbers["value"].to_numpy())
     drawn = [numbers.rename(columns={"model": "mean", "ci_low": "low", "ci_high": "high"})]
-    drawn.append(pd.DataFrame({"mean": numbers["cortex"]}))
+    cortex = {"mean": "cortex", "low": "cortex_low", "high": "cortex_high"}
+    drawn.append(pd.DataFrame({name: numbers[column] for name, column in cortex.items()}))
     set_measure_axis(axes, measure, pd.concat(drawn, ignore_index=True))
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dynvision.cli import plot
 from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
-from dynvision.visualization.scorecard import scorecard_figure
+from dynvision.visualization.scorecard import draw_curve, scorecard_figure
 from dynvision.visualization.style import Style
 
 ROOT = Path(__file__).parents[2]
@@ -86,13 +87,22 @@ def test_the_gallery_of_the_site_has_figures_that_are_drawn(gallery: ModuleType)
 
 
 def test_each_area_of_cortex_has_a_mark_of_its_own(gallery: ModuleType) -> None:
-    """Of the thirteen areas with data, the card that ships compares with seven; rows without a value are named."""
+    """Areas and observers are distinguished by their marks; rows without a value are named."""
     card = gallery.shipped_scorecard()
     figure = scorecard_figure(card, Style())
     [legend] = figure.legends
-    handles = [line for line in legend.get_lines() if "cortex" in str(line.get_label())]
+    handles = [line for line in legend.get_lines() if not str(line.get_label()).endswith("network")]
     marks = [line.get_marker() for line in handles]
-    assert len({*marks}) == len(marks) == card["area"].nunique() == 7 and "o" not in marks
+    assert len({*marks}) == len(marks) == card["area"].nunique() >= 7 and "o" not in marks
     single = card[(card["kind"] == "number") & card["model"].isna() & card["value"].isna()]
     written = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert written.count(" no value") == len(single) > 0
+
+
+def test_the_band_of_cortex_is_inside_of_the_axes(gallery: ModuleType) -> None:
+    card = gallery.shipped_scorecard()
+    numbers = card[(card["name"] == "time_to_peak_ms") & (card["protocol"] == "contrast")]
+    axes = Figure().add_subplot()
+    draw_curve(axes, numbers, {"V1": "black"}, {"V1": "s"})
+    assert numbers["cortex_high"].max() > numbers[["model", "cortex"]].to_numpy().max()
+    assert axes.get_ylim()[1] >= numbers["cortex_high"].max()
