@@ -221,7 +221,9 @@ def _beside_classes(folder: Path) -> str:
     """Return a sentence on images that lie beside class folders, in none of them."""
     with os.scandir(folder) as entries:
         n_images = sum(is_readable(entry.name) and entry.is_file() for entry in entries)
-    return f"{n_images} images right in {folder}, in no class folder, are ignored" if n_images else ""
+    count = "1 image" if n_images == 1 else f"{n_images} images"
+    are = "is" if n_images == 1 else "are"
+    return f"{count} right in {folder}, in no class folder, {are} ignored" if n_images else ""
 
 
 def _check_classes(root: Path, folder: Path, class_names: tuple[str, ...]) -> None:

@@ -54,7 +54,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     write_ffcv = loader != "torch" and ffcv_failure() is None
     source = open_source(config)
     seen = describe_folder(source.root, readable_suffixes()) if source.root is not None else {}
-    _say(source.notes)
+    _print_lines(source.notes)
     splits = split_source(source, config)
     statistics = PixelStatistics(config.n_channels)
     copies = Copies()
@@ -83,7 +83,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
                 f"{config.stored_size} px, so that nothing can be learned from them; look at "
                 f"{source.image_name(int(splits['train'][0]))}"
             )
-        _say(copies.sentences(source.image_name))
+        _print_lines(copies.sentences(source.image_name))
         manifest = Manifest(
             config=config,
             class_names=source.class_names,
@@ -114,7 +114,7 @@ def _write(path: Path, samples: Iterator[Sample], record: SplitRecord, config: I
     return BetonRecord(size_bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
-def _say(sentences: Iterable[str]) -> None:
+def _print_lines(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         print(sentence, flush=True)
 

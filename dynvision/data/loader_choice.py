@@ -56,12 +56,12 @@ def use_ffcv(loader: Literal["auto", "ffcv"]) -> bool:
             f"execution.loader=ffcv, but FFCV cannot be imported here ({failure}); "
             "run make install, or set execution.loader: auto, memory or torch"
         )
-    _say_once(f"FFCV cannot be imported here ({failure}): images are read with the torch loader")
+    _warn_once(f"FFCV cannot be imported here ({failure}): images are read with the torch loader")
     return False
 
 
 @functools.cache
-def _say_once(message: str) -> None:
+def _warn_once(message: str) -> None:
     logger.warning(message)
 
 

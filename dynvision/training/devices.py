@@ -105,7 +105,7 @@ def images_per_process(batch_size: int, execution: ExecutionConfig) -> int:
     return batch_size // n
 
 
-def say_processes(training: TrainingConfig, execution: ExecutionConfig) -> str:
+def describe_processes(training: TrainingConfig, execution: ExecutionConfig) -> str:
     """How several processes share the images; empty for one."""
     n = execution.n_processes
     if n == 1:

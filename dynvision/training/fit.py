@@ -31,10 +31,10 @@ from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, file_hash, made_from, of_training
 from dynvision.training.checkpoints import MODES, kind_of_weights, last_checkpoint, provenance
-from dynvision.training.devices import end_started_processes, images_per_process, say_processes
+from dynvision.training.devices import describe_processes, end_started_processes, images_per_process
 from dynvision.training.log import TrainingLog
 from dynvision.training.pretrained import prepare
-from dynvision.training.trainer import make_trainer, say_learning_rate
+from dynvision.training.trainer import describe_learning_rate, make_trainer
 
 
 @torch.inference_mode()
@@ -146,8 +146,8 @@ def _train_run(run: RunConfig, execution: ExecutionConfig, data_folder: Path, ru
     trainer = make_trainer(
         run, execution, device, run_folder, checkpoints, log, resumed_from is not None, identity
     )
-    told = (say_processes(training, execution), say_learning_rate(training))
-    for line in (*told, f"resuming from {resumed_from}" if resumed_from else ""):
+    lines = (describe_processes(training, execution), describe_learning_rate(training))
+    for line in (*lines, f"resuming from {resumed_from}" if resumed_from else ""):
         if line and trainer.is_global_zero:
             print(f"{run.run_id}: {line}", flush=True)
     if trainer.is_global_zero:  # what is there of an earlier training is replaced from now on

@@ -92,7 +92,7 @@ def make_trainer(
     )
 
 
-def say_learning_rate(training: TrainingConfig) -> str:
+def describe_learning_rate(training: TrainingConfig) -> str:
     """What has become of the learning rate, where it is scaled; empty where it is not."""
     if training.learning_rate_scaling == "none":
         return ""

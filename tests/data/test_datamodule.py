@@ -152,7 +152,7 @@ def test_changed_source_is_found_before_training(make_folder: MakeFolder, tmp_pa
 def without_ffcv(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where FFCV is not installed."""
     monkeypatch.setattr(loader_choice, "ffcv_failure", lambda: "No module named 'ffcv'")
-    loader_choice._say_once.cache_clear()
+    loader_choice._warn_once.cache_clear()
 
 
 @pytest.fixture

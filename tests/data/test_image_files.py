@@ -98,7 +98,7 @@ def test_what_is_ignored_is_said_of_each_class(
     os.mkfifo(root / "dog" / "pipe.png")
     write_image(root / "beside.png", 0)
     said = [
-        f"1 images right in {root}, in no class folder, are ignored",
+        f"1 image right in {root}, in no class folder, is ignored",
         "cat: 52 files ignored: 50 .heic, which need pillow-heif (pip install pillow-heif); 1 hidden; 1 .txt",
         "dog: 2 files ignored: 1 without a suffix; 1 no file but a device or a pipe",
     ]

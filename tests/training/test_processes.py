@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
-from dynvision.training.devices import WorldSize, images_per_process, launch_settings, say_processes
+from dynvision.training.devices import WorldSize, describe_processes, images_per_process, launch_settings
 from tests.lab import Lab
 from tests.processes import Outcome, run_program
 from tests.training.moments import Moment
@@ -156,8 +156,8 @@ def test_a_batch_is_shared_equally(batch_size: int, said: str) -> None:
 
 def test_the_log_says_how_images_are_shared() -> None:
     training = TrainingConfig(batch_size=16, accumulate_batches=2, learning_rate=0.002)
-    assert say_processes(training, ExecutionConfig()) == ""
-    assert say_processes(training, ExecutionConfig(devices=4, num_nodes=2)) == (
+    assert describe_processes(training, ExecutionConfig()) == ""
+    assert describe_processes(training, ExecutionConfig(devices=4, num_nodes=2)) == (
         "8 processes on 2 nodes train together: each is shown its own 2 of the 16 images of a batch, in the order of the "
         "seed; 32 images per update, learning rate 0.002"
     )

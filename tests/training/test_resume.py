@@ -59,7 +59,7 @@ def test_a_training_killed_after_it_was_stopped_early_does_not_go_on(lab: Lab, e
     lab.config(training=EVERYTHING)
     assert lab.train(kill=Kill(0, "test.json")).status == -signal.SIGKILL
     outcome = lab.train()
-    assert "epoch" not in outcome.said.split("going on")[1].split("stopped after")[0]
+    assert "epoch" not in outcome.said.split("resuming from")[1].split("stopped after")[0]
     assert "had not become better for 3 epochs" in outcome.said
     same_result(lab, everything.root / "run")
 
@@ -96,7 +96,7 @@ def test_a_finished_training_begins_anew(lab_with_run: Lab, trained_lab: Lab) ->
     """As a rule does that runs again because the images have changed: the old weights must not count as done."""
     outcome = lab_with_run.train()
     assert outcome.status == 0
-    assert "epoch 1/3" in outcome.said and "going on" not in outcome.said
+    assert "epoch 1/3" in outcome.said and "resuming from" not in outcome.said
     same_result(lab_with_run, trained_lab.root / "run")
 
 
