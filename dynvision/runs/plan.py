@@ -16,7 +16,7 @@ from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.feasible import check_classes, check_on_models, with_checkpoints
 from dynvision.config.identity import PLUGINS
 from dynvision.config.layers import FEEDFORWARD_TWIN
-from dynvision.config.models import check_module
+from dynvision.config.models import check_module, find_model
 from dynvision.config.run import RunConfig
 from dynvision.config.visualization import DEFAULT, SWEEP_FIGURES
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
@@ -229,4 +229,16 @@ def plan_workflow(
                 plan.comparison(name, run_id)
             except InputError as error:
                 raise InputError(f"comparisons.{name}: {error}") from None
+            _check_layers(name, comparison, plan.run(run_id))
     return plan
+
+
+def _check_layers(name: str, comparison: ComparisonConfig, run: RunConfig) -> None:
+    """Check that the layers of a comparison are those of a run's model, where these are known without building it."""
+    # Extra layers have names of their own, which only the model knows.
+    known = () if run.model.args.get("extra_layers") else find_model(run.model.name).layers
+    paired = () if isinstance(comparison.pairs, str) else tuple(comparison.pairs)
+    given = (*((layer, "layers") for layer in comparison.layers), *((layer, "pairs") for layer in paired))
+    for layer, where in given:
+        if known and layer not in known:
+            raise unknown_name("layer", layer, known, key=f"comparisons.{name}.{where}")
