@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from dynvision.cli import main as dynvision
+from dynvision.config.experiment import frozen_experiment
 from dynvision.config.workflow import load_workflow_config
 from dynvision.config.yaml_text import to_yaml
 from dynvision.files import write_text
@@ -36,7 +37,7 @@ def main(name: str, experiment: str, scorecard: str = "") -> None:
         shutil.copytree(folder, paths.run(run_id), ignore=shutil.ignore_patterns("experiments"))
         frozen = paths.root / "experiments" / experiment / "config.yaml"
         chosen = load_workflow_config("config", {"experiment": experiment}).selected_experiments()[experiment]
-        write_text(frozen, to_yaml({"name": experiment, **chosen.model_dump(mode="json")}))
+        write_text(frozen, to_yaml(frozen_experiment(experiment, chosen)))
         made = paths.experiment(experiment, run_id)
         asked = ["--experiment", str(frozen)]
         tables = [

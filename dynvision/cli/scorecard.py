@@ -208,6 +208,7 @@ def _shown(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The responses and guesses of a run in an experiment, which is run if it has not been or has been another one."""
     from dynvision.analysis import NamedExperiment, read_experiment, read_performance, read_responses
+    from dynvision.config.experiment import frozen_experiment
     from dynvision.config.yaml_text import to_yaml
     from dynvision.data.manifest import read_manifest
     from dynvision.files import write_text
@@ -219,7 +220,7 @@ def _shown(
     frozen, responses = folder.parent / "config.yaml", folder / "responses.parquet"
     current = frozen.exists() and read_experiment(frozen).config == experiment
     if not current:
-        write_text(frozen, to_yaml({"name": name, **experiment.model_dump(mode="json")}))
+        write_text(frozen, to_yaml(frozen_experiment(name, experiment)))
     images = read_manifest(finished.data, finished.config.data.images).identity
     inputs = of_responses(experiment, finished.config.data.name, file_hash(finished.weights), images)
     performance = folder / "performance.parquet"

@@ -95,20 +95,31 @@ def gpus() -> str:
     listed = visible_gpus()
     if not listed:
         return "none: computing on the CPU"
-    code = "import torch; print(torch.cuda.device_count(), torch.__version__)"
-    try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TORCH_S)
-    except subprocess.TimeoutExpired:
-        raise InputError(
-            f"PyTorch did not answer within {TORCH_S} s which GPUs it can use; see what ails the driver"
-        ) from None
-    counted, _, version = done.stdout.strip().partition(" ")
+    counted, _, version = ask_torch("print(torch.cuda.device_count(), torch.__version__)").partition(" ")
     if counted != str(len(listed)):
         raise InputError(
             f"{len(listed)} are listed by nvidia-smi, but PyTorch {version} can use {counted or 'none'}; install a build "
             "of PyTorch for GPUs that fits the driver: make clean install TORCH_BUILD=gpu"
         )
     return f"{counted}, usable by PyTorch {version}"
+
+
+def ask_torch(code: str) -> str:
+    """Return what code prints in another process: a driver that does not answer blocks whoever asks it for good.
+
+    Raises:
+        InputError: there is no answer in time.
+    """
+    command = [sys.executable, "-c", f"import torch; {code}"]
+    asked = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        said, _ = asked.communicate(timeout=TORCH_S)
+    except subprocess.TimeoutExpired:
+        asked.kill()  # not waited for: what waits for a driver cannot be killed
+        raise InputError(
+            f"PyTorch did not answer within {TORCH_S} s which GPUs it can use; see what ails the driver"
+        ) from None
+    return said.strip()
 
 
 def configuration() -> str:
@@ -160,8 +171,12 @@ def _libraries() -> dict[str, Any]:
         import torch
     except (ImportError, OSError) as error:  # a library that is absent, or of another system
         return {"error": str(error).splitlines()[0], "gpus": []}
-    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return {"torch": torch.__version__, "dynvision": dynvision.__version__, "gpus": gpus}
+    found = {"torch": torch.__version__, "dynvision": dynvision.__version__, "gpus": []}
+    try:
+        names = ask_torch("[print(torch.cuda.get_device_name(k)) for k in range(torch.cuda.device_count())]")
+    except InputError as error:
+        return {**found, "error": str(error)}
+    return {**found, "gpus": names.splitlines()}
 
 
 def _read(path: Path) -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from pydantic import field_validator
 
 from dynvision.config.section import Section, key
 from dynvision.errors import unknown_name
+from dynvision.registry import Registry
 
 MEASURES: dict[str, str] = {
     "time_to_peak_ms": "time of the maximum of a response that falls again while the image is on",
@@ -73,6 +75,9 @@ NOT_OF_A_LAYER = {
     "c50",
     *(name for name in MEASURES if name.startswith(("naka_rushton_", "dn_"))),
 }
+TARGET_TABLES: Registry[Path] = Registry(
+    "table of targets"
+)  # of cortex, of one's own, beside those that ship
 OUTSIDE: dict[str, str] = {}  # the plugin that a measure is from, by its name
 DEFAULT_MEASURES = ("rise_time_ms", "peak", "summed_response")
 

@@ -26,7 +26,7 @@ from dynvision.config.comparison import BEHAVIOUR, DISTANCES, SCORES, Comparison
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.identity import plugins_of_experiment, source_hash
-from dynvision.config.measures import ScorecardConfig
+from dynvision.config.measures import TARGET_TABLES, ScorecardConfig
 from dynvision.config.run import RunConfig
 from dynvision.config.visualization import FIGURES as DRAWN_BY
 from dynvision.config.visualization import VisualizationConfig
@@ -168,7 +168,13 @@ def of_dynamics(weights: str, data: str, n_images: int = 8) -> dict[str, Any]:
 
 def look_identity(look: VisualizationConfig, scorecard: ScorecardConfig) -> str:
     """Return the identity of how figures look and of what of cortex stands in them."""
-    return short_hash([look.differences(), scorecard.differences()])
+    return short_hash([look.differences(), scorecard.differences(), _targets()])
+
+
+def _targets() -> list[str]:
+    """Return hashes of the tables of targets, those of plugins too; one that is gone is an error where it is read."""
+    shipped = (Path(__file__).parents[1] / "analysis" / "targets").glob("*.csv")
+    return [file_hash(path) if path.is_file() else "" for path in (*sorted(shipped), *TARGET_TABLES.values())]
 
 
 def of_figures(
@@ -246,6 +252,7 @@ def of_scorecard(settings: ScorecardConfig, responses: Mapping[str, str | None],
     return {
         "settings": short_hash(settings.differences()),
         "responses": short_hash(responses),
+        "code": code_of("analysis/scorecard"),
         "look": look,
     }
 

@@ -113,3 +113,15 @@ def test_the_number_of_failures(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run_checks([Check("a", lambda: "fine"), Check("long name", fails)]) == 1
     assert capsys.readouterr().out == "ok    a          fine\nFAIL  long name  mend it\n"
+
+
+def test_a_driver_that_does_not_answer_is_asked_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "TORCH_S", 0.01)
+    with pytest.raises(InputError, match="PyTorch did not answer within 0.01 s"):
+        machine.ask_torch("input()")
+    monkeypatch.setattr(machine.socket, "gethostname", lambda: "n1")
+    look_around(tmp_path)  # on a compute node, too
+    answer = json.loads((tmp_path / ANSWER).read_text())
+    assert "PyTorch did not answer" in answer["error"] and answer["gpus"] == []

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from dynvision.config.measures import TARGET_TABLES as TABLES
 from dynvision.errors import InputError
-from dynvision.registry import Registry
 
 FOLDER = Path(__file__).parents[1] / "targets"
-TABLES: Registry[Path] = Registry("table of targets")  # files of one's own, beside those of the folder
 BANDS = ("low", "high")
 WIDTH, FACTOR = 0.10, 1.15
 READING = {"R": 0.01, "D": 0.01}  # of an axis
