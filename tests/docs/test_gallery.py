@@ -104,5 +104,5 @@ def test_the_band_of_cortex_is_inside_of_the_axes(gallery: ModuleType) -> None:
     numbers = card[(card["name"] == "time_to_peak_ms") & (card["protocol"] == "contrast")]
     axes = Figure().add_subplot()
     draw_curve(axes, numbers, {"V1": "black"}, {"V1": "s"})
-    assert numbers["cortex_high"].max() > numbers[["model", "cortex"]].to_numpy().max()
+    assert numbers["cortex_high"].max() > 1.08 * numbers["cortex"].max()
     assert axes.get_ylim()[1] >= numbers["cortex_high"].max()
