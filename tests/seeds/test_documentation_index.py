@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dynvision.config.workflow import load_workflow_config
-
 
 def test_data_preparation(tmp_path):
     from dynvision.data import get_dataset
@@ -72,28 +70,3 @@ def test_custom_models():
     model = CustomModel(recurrence_type="self")
     assert model.args.recurrence_type == "self"
     assert not list(model.parameters())
-
-
-CONFIGURATION = """
-model_name: DyRCNNx4
-seed: "0001"
-model_args:
-  rctype: full
-  tau: 8
-  trc: 6
-
-training:
-  epochs: 200
-  batch_size: 256
-  learning_rate: 0.001
-  loss:
-    - CrossEntropyLoss
-"""
-
-
-def test_workflow_configuration(tmp_path):
-    (tmp_path / "config_workflow.yaml").write_text(CONFIGURATION)
-    config = load_workflow_config(tmp_path)
-    assert (config.model_name, config.seed) == (("DyRCNNx4",), (1,))
-    assert config.model_args == {"recurrence_type": "full", "tau": 8, "t_recurrence": 6}
-    assert (config.training["epochs"], config.training["batch_size"]) == (200, 256)
