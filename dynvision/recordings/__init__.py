@@ -16,6 +16,7 @@ from dynvision.recordings.exports import (
 )
 from dynvision.recordings.extract import extract_responses
 from dynvision.recordings.responses import labelled_responses, open_responses
+from dynvision.recordings.spikes import read_nwb
 
 __all__ = [
     "compare",
@@ -25,6 +26,7 @@ __all__ = [
     "network_decisions",
     "open_responses",
     "read_bids_derivatives",
+    "read_nwb",
     "read_recording",
     "read_trials",
     "to_evoked",

@@ -5,6 +5,7 @@
 | ``*.nc`` ``*.zarr`` | an xarray Dataset with ``response`` (presentation, unit, time_ms), in any order of dimensions |
 | ``*.npz``       | ``response``, ``time_ms``, and coordinates by name; those named in ``UNIT_LABELS`` are of units   |
 | ``*.csv``       | long form: image, time_ms, response, and any of condition, repetition, area, subject, electrode   |
+| ``*.nwb``       | spikes, as rates around the onsets of trials (:mod:`dynvision.recordings.spikes`)                 |
 | folder          | BIDS derivatives of intracranial recordings (:mod:`dynvision.recordings.bids`)                    |
 
 Times are in ms from stimulus onset. Arrays of objects (pickles) are refused.
@@ -44,12 +45,16 @@ def read_recording(path: str | Path) -> xarray.Dataset:
         from dynvision.recordings.bids import read_bids_derivatives
 
         return read_bids_derivatives(path)
+    if path.suffix == ".nwb":
+        from dynvision.recordings.spikes import read_nwb
+
+        return read_nwb(path)
     if path.suffix == ".npz":
         return _checked(_read_npz(path), path)
     if path.suffix in (".csv", ".tsv"):
         return _checked(_read_long(path), path)
     raise InputError(
-        f"{path} is not of a known format; give *.nc, *.zarr, *.npz, *.csv, or a folder of BIDS derivatives"
+        f"{path} is not of a known format; give *.nc, *.zarr, *.npz, *.csv, *.nwb, or a folder of BIDS derivatives"
     )
 
 
