@@ -227,7 +227,8 @@ def remove_locks() -> None:
         path.unlink(missing_ok=True)
     for path in CALLS.glob("*.json"):
         if str(PROFILE) in path.read_text():  # it was a head job that called
-            path.unlink()
+            for note in (*CALLS.glob(f"{path.stem}.*.lock"), path):
+                note.unlink()
 
 
 def _run_snakemake(

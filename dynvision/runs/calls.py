@@ -5,6 +5,8 @@ started. So each call holds a file of its own by a lock of the kernel, which end
 next call finds the files that nobody holds, stops what those calls have left running, and removes their locks.
 
     .snakemake/calls/<token>.json    process, machine, time and command of a call, and which of Snakemake's locks it wrote
+    .snakemake/calls/<token>.*.lock  these locks, by hard links: a Snakemake that ends removes those of all calls, and the
+                                     next call puts back those of calls that live
 
 A job is stopped by SIGTERM, as on a cluster: a training then resumes from its last checkpoint.
 """
@@ -15,6 +17,7 @@ import atexit
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import json
 import os
 import secrets
@@ -81,7 +84,9 @@ class CallFolder:
             alive = {path: call for path, call in known.items() if _is_held(path, call)}
             said = [f"another call is at work in this folder: {call}" for call in alive.values()]
             gone = {path: call for path, call in known.items() if path not in alive}
-            stale = {lock for call in gone.values() for lock in call.locks} & self._locks()
+            for path in alive:
+                self._restore(path)
+            stale = {lock for path, call in gone.items() for lock in self._locks_of(path, call)}
             if not alive and self._locks() and not _snakemake_here():
                 stale = self._locks()
             said += self._remove_locks(stale, gone.values())
@@ -89,7 +94,7 @@ class CallFolder:
                 if jobs := processes_of(path.stem):
                     said.append(f"{_left_running(call, jobs)}; it is stopped before anything else is run")
                 else:
-                    path.unlink(missing_ok=True)
+                    self._forget(path)
         return said
 
     def begin(self) -> list[str]:
@@ -104,15 +109,17 @@ class CallFolder:
             for path, call in known.items():
                 if not _is_held(path, call):
                     said += _stop(path.stem, call)
-                    path.unlink(missing_ok=True)
-            others = {lock for path, call in known.items() if path.exists() for lock in call.locks}
+                    self._forget(path)
+            others = {
+                lock for path, call in known.items() if path.exists() for lock in self._locks_of(path, call)
+            }
             self._hold(tuple(sorted(self._locks() - others)))
         return said
 
     def leave(self) -> None:
         """Take the note of this call away."""
         if self._own is not None:
-            self._own[0].unlink(missing_ok=True)
+            self._forget(self._own[0])
             self._own[1].close()
             self._own = None
             os.environ.pop(TOKEN, None)
@@ -126,9 +133,39 @@ class CallFolder:
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         json.dump(asdict(Call(os.getpid(), os.uname().nodename, _kernel(), since, command, locks)), file)
         file.flush()
+        for lock in locks:
+            with contextlib.suppress(OSError):  # a file system without hard links
+                os.link(self.locks / lock, self.calls / f"{token}.{lock}")
         self._own = path, file
         os.environ[TOKEN] = token
         atexit.register(self.leave)
+
+    def _copies(self, note: Path) -> list[Path]:
+        return sorted(self.calls.glob(f"{note.stem}.*.lock"))
+
+    def _locks_of(self, note: Path, call: Call) -> set[str]:
+        """The locks of a call that are there; a name alone may be another call's by now."""
+        copies = self._copies(note)
+        if not copies:
+            return set(call.locks) & self._locks()
+        return {lock for lock in self._locks() if any(_is_same(copy, self.locks / lock) for copy in copies)}
+
+    def _restore(self, note: Path) -> None:
+        """Put back the locks of a call that lives, under names that are free."""
+        for copy in self._copies(note):
+            if any(_is_same(copy, self.locks / lock) for lock in self._locks()):
+                continue
+            self.locks.mkdir(exist_ok=True)
+            kind = copy.name.split(".")[-2]  # input or output
+            for number in itertools.count():
+                with contextlib.suppress(FileExistsError):
+                    os.link(copy, self.locks / f"{number}.{kind}.lock")
+                    break
+
+    def _forget(self, note: Path) -> None:
+        """Remove the note of a call."""
+        for path in (*self._copies(note), note):
+            path.unlink(missing_ok=True)
 
     def _remove_locks(self, locks: Set[str], owners: Iterable[Call]) -> list[str]:
         for lock in locks:
@@ -218,6 +255,13 @@ def _is_held(path: Path, call: Call) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path) -> Call:

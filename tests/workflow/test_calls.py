@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,7 +89,9 @@ def test_a_call_that_lives_is_named(workflow: Workflow) -> None:
     with waiting_call(workflow) as call:
         second = workflow.snakemake("runs_table")
         other = workflow.snakemake("runs_table", results_dir="elsewhere")
-    assert second.status == 1 and "Directory cannot be locked" in second.said
+        third = workflow.snakemake("runs_table")  # the end of the other one has opened nothing
+    for refused in (second, third):
+        assert refused.status == 1 and "Directory cannot be locked" in refused.said
     named = f"dynvision: another call is at work in this folder: process {call.pid}, since "
     assert named in second.said and named in other.said
     assert other.status == 0, other.said  # files of its own
@@ -164,6 +167,48 @@ def test_a_call_holds_its_own_locks_and_leaves_nothing(folder: Path, monkeypatch
         assert "at work" in said
         calls.leave()
     assert TOKEN not in os.environ and not own.exists()
+
+
+def begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> CallFolder:
+    """A call of this process that holds the locks that are there; its token is not handed on."""
+    calls = CallFolder(folder)
+    calls.begin()
+    monkeypatch.delenv(TOKEN, raising=False)
+    return calls
+
+
+def test_locks_of_a_call_that_lives_outlast_the_end_of_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake, when it ends, removes the locks of all calls; a third call would not be refused."""
+    calls = begun(folder, monkeypatch)
+    shutil.rmtree(folder / "locks")
+    (folder / "locks").mkdir()
+    (folder / "locks" / "0.output.lock").write_text("of a third call\n")
+    for _ in range(2):  # once is enough
+        CallFolder(folder).look_around()
+    found = {name: (folder / "locks" / name).read_text() for name in locks(folder)}
+    assert found.pop("0.output.lock") == "of a third call\n"
+    assert list(found.values()) == ["results/report.html\n"] * 2
+    calls.leave()
+    assert not list((folder / "calls").glob("*.lock"))
+
+
+def test_a_lock_of_the_name_of_a_dead_calls_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = begun(folder, monkeypatch)
+    assert calls._own is not None
+    calls._own[1].close()  # as if it were killed
+    shutil.rmtree(folder / "locks")
+    (folder / "locks").mkdir()
+    (folder / "locks" / "1.output.lock").write_text("of another call\n")
+    held = call_file(folder, "alive", locks=["1.output.lock"])
+    with open(held) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        CallFolder(folder).look_around()
+    assert locks(folder) == ["1.output.lock"]
+    assert not list((folder / "calls").glob("*.*.lock"))
 
 
 def test_only_a_call_that_writes_the_report_names_it(workflow: Workflow) -> None:
