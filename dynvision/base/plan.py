@@ -118,7 +118,7 @@ class Plan:
 
 
 def _identity(module: nn.Module) -> tuple[int, ...]:
-    """What tells a module from others: of a row of modules, which is put together for each plan, its parts."""
+    """What distinguishes a module from others: of a row of modules, which is put together for each plan, its parts."""
     return tuple(map(id, module)) if type(module) is nn.Sequential else (id(module),)
 
 

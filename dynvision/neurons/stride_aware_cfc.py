@@ -120,7 +120,7 @@ class StrideAwareCfC(Module):
             state: what the call before returned, (B, N); None at the beginning. A sequence that is given in parts is to be
                 cut between strides, of all groups.
             elapsed_time: of each step, in ms: one number, (T,) or (B, T); None for 1. A stride is as long as its steps.
-            training: whether dropout is active; None as the module's own mode says.
+            training: whether dropout is active; None as the module's own mode.
 
         Returns:
             Output, (B, T, N) or that of the last step, (B, N), and the state after it.

@@ -117,7 +117,7 @@ def best_lag_ms(scores: np.ndarray, model_ms: np.ndarray, brain_ms: np.ndarray) 
     found, values, known = found[long], values[long], known[long]
     shared = known @ known.T
     lead = (values @ known.T - known @ values.T) / np.maximum(shared, 1)
-    lead[shared < enough / 2] = np.inf  # too few times in common to say
+    lead[shared < enough / 2] = np.inf  # too few times in common
     np.fill_diagonal(lead, np.inf)
     worst = lead.min(axis=1) if len(found) > 1 else np.zeros(1)
     means = values.sum(axis=1) / known.sum(axis=1)

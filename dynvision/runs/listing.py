@@ -45,7 +45,7 @@ def flatten(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
 
     Args:
         values: keys and values.
-        within: dotted names of the keys that they are in, with a dot behind.
+        within: dotted names of the keys that they are in, ending in a dot.
     """
     flat: dict[str, Any] = {}
     for name, value in values.items():

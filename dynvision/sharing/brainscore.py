@@ -41,7 +41,7 @@ N_STEPS, BATCHES = 5, (1, 3)  # with which the program is run back
 
 @dataclass(frozen=True)
 class Setup:
-    """What a plugin is told beside the run.
+    """What a plugin is given beside the run.
 
     Attributes:
         identifier: name of the model on Brain-Score.

@@ -37,12 +37,12 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class About:
-    """What the files cannot say of themselves.
+    """What the files do not contain.
 
     Attributes:
         name: of the study.
-        license: address or name of the license; empty says nothing of it.
-        author: who ran it; empty says nothing of it.
+        license: address or name of the license; empty if it is not known.
+        author: who ran it; empty if it is not known.
     """
 
     name: str
