@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dynvision.cli.execution import OF_DYNAMICS, add_execution_arguments, execution_from
-from dynvision.cli.finished_run import add_run_arguments
+from dynvision.cli.arguments import OF_DYNAMICS, add_execution_arguments, add_run_arguments, execution_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.execution import (
+from dynvision.cli.arguments import (
     OF_EXPERIMENTS,
     add_execution_arguments,
     add_if_needed_argument,

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.execution import OF_EXPERIMENTS, add_execution_arguments, execution_from
-from dynvision.cli.finished_run import add_run_arguments
+from dynvision.cli.arguments import OF_EXPERIMENTS, add_execution_arguments, add_run_arguments, execution_from
 from dynvision.cli.look import add_look_argument, look_from
 from dynvision.errors import InputError, unknown_name
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.execution import (
+from dynvision.cli.arguments import (
     OF_TRAINING,
     add_execution_arguments,
     add_if_needed_argument,

@@ -1,12 +1,14 @@
-"""The arguments of commands that compute: where and how, never what."""
+"""The arguments that commands share: the run that a command is about, and where and how it computes, never what."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
+from dynvision.trained import shipped_runs
 
 OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "checkpoint_every", "test_batch_size")
 OF_DYNAMICS = ("loader", "accelerator")
@@ -42,4 +44,16 @@ def execution_from(arguments: argparse.Namespace) -> ExecutionConfig:
     """
     return validate(
         ExecutionConfig, {name: getattr(arguments, name) for name in ExecutionConfig.model_fields}, ""
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """The runs and where results lie."""
+    about = (
+        "id of a trained run, as 'dynvision runs' lists it; its beginning is enough if no other begins so; "
+        f"or a network that ships trained: {', '.join(shipped_runs())}"
+    )
+    parser.add_argument("run", metavar="RUN", nargs="+" if several else None, help=about)
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of the results (default: results)"
     )
