@@ -13,8 +13,7 @@ from dynvision.analysis.tables import (
     read_training,
     write_table,
 )
-from dynvision.recordings.extract import extract_responses
-from dynvision.recordings.responses import open_responses
+from dynvision.recordings.responses import extract_responses, open_responses
 
 __all__ = [
     "CLASSIFIER_LAYER",

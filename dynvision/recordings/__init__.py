@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynvision.recordings.behaviour import compare_behaviour, network_decisions, read_trials
 from dynvision.recordings.bids import read_bids_derivatives
 from dynvision.recordings.compare import compare
-from dynvision.recordings.data import read_recording
+from dynvision.recordings.data import read_nwb, read_recording
 from dynvision.recordings.exports import (
     to_evoked,
     to_netcdf,
@@ -14,9 +14,7 @@ from dynvision.recordings.exports import (
     to_temporal_dataset,
     to_zarr,
 )
-from dynvision.recordings.extract import extract_responses
-from dynvision.recordings.responses import labelled_responses, open_responses
-from dynvision.recordings.spikes import read_nwb
+from dynvision.recordings.responses import extract_responses, labelled_responses, open_responses
 
 __all__ = [
     "compare",
