@@ -1,4 +1,4 @@
-"""The arguments of a model: kept in its checkpoints, from which it can be built again, and told to loggers.
+"""The arguments of a model: kept in its checkpoints, from which it can be built again, and given to loggers.
 
     model.hparams              the arguments of the constructor, given or by default: what a checkpoint holds
     model.hparams_initial      every argument of every base, too: what loggers are given

@@ -122,7 +122,7 @@ def watch_costs(observers: Sequence[CostObserver]) -> Watch:
     return {quantity: all_of(listeners) for quantity, listeners in by_quantity.items()}
 
 
-NOT_SCORED = -1  # label of a step that does not count, or whose label nobody told
+NOT_SCORED = -1  # label of a step that does not count, or whose label is not known
 
 
 @dataclass(frozen=True)

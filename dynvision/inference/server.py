@@ -268,7 +268,7 @@ class Handler(BaseHTTPRequestHandler):
         """The body of the request.
 
         Raises:
-            RefusedError: its length is not told, is too large, or it does not come in time.
+            RefusedError: its length is not given, is too large, or it does not come in time.
         """
         limits = self.server.limits
         if self.headers.get("Transfer-Encoding"):

@@ -162,7 +162,7 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
 
 
 def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
-    """The runs beside a recording or observers: a table of all, figures of the first run of each condition told of."""
+    """The runs beside a recording or observers: a table of all, figures of the first run of each described condition."""
     is_behaviour = compared.config.method == BEHAVIOUR
     told = set(_told(results)) or set(results.comparison.labels[:1])
     conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
