@@ -23,6 +23,12 @@ from pathlib import Path
 from dynvision.errors import InputError
 
 
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits; it is read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path to write to, which replaces ``path`` when the block ends without an error.

@@ -47,13 +47,23 @@ def execution_from(arguments: argparse.Namespace) -> ExecutionConfig:
     )
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
-    """The runs and where results lie."""
+def add_run_arguments(
+    parser: argparse.ArgumentParser, several: bool = False, with_files: bool = False
+) -> None:
+    """Add the runs, and where results lie.
+
+    Args:
+        parser: of the command.
+        several: whether it takes several runs.
+        with_files: whether a run may also be its folder, its weights, or one of the hub.
+    """
     about = (
         "id of a trained run, as 'dynvision runs' lists it; its beginning is enough if no other begins so; "
         f"or a network that ships trained: {', '.join(shipped_runs())}"
     )
+    if with_files:
+        about = f"a trained run: its folder, its model.safetensors, hub:OWNER/NAME, or {about}"
     parser.add_argument("run", metavar="RUN", nargs="+" if several else None, help=about)
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: results)"
+        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
     )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dynvision.cli.arguments import add_run_arguments
 from dynvision.cli.predict import EXIT_PARTLY
 from dynvision.errors import InputError
 
@@ -26,12 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "take any number of images. Each program is read back, run and compared with the network before it is kept. Of a "
         "part that cannot be exported the cause is printed; where it was asked for as a program, the status is 3."
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="a trained run: its folder, its weights, its id, or its beginning"
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
+    add_run_arguments(parser, with_files=True)
     parser.add_argument(
         "--format",
         choices=FORMATS,

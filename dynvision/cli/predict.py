@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.cli.arguments import add_run_arguments
 from dynvision.errors import InputError
 from dynvision.text import print_table
 
@@ -28,13 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "presentation lasts. Printed are for each image the most probable class at the end, its probability, and the "
         "time of decision: ms from stimulus onset until one class has half the probability; - if that never is so."
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="a trained run: its folder, its id, or the beginning of its id"
-    )
+    add_run_arguments(parser, with_files=True)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
     parser.add_argument(
         "--data",
         type=Path,

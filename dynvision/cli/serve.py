@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dynvision.cli.arguments import add_run_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -13,12 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "/info and /metrics describe the server, / is a page to drop an image on. Ctrl-C or SIGTERM ends it, when all "
         "requests that have come are answered."
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="a trained run: its folder, its weights, its id, or its beginning"
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
+    add_run_arguments(parser, with_files=True)
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder of the run's data; only old weights need it"
     )

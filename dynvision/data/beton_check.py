@@ -10,7 +10,6 @@ process in the middle of training, since FFCV maps it into memory.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from dynvision.data.manifest import Manifest, anew
 from dynvision.data.splits import SPLITS, SplitName
 from dynvision.data.storage import N_CHANNELS_STORED
 from dynvision.errors import InputError
+from dynvision.files import file_sha256
 
 
 def stored_bytes(config: ImagesConfig) -> int:
@@ -93,12 +93,6 @@ def read_header(path: Path) -> BetonHeader | None:
     with open(path, "rb") as file:
         start = file.read(_HEADER.size)
     return BetonHeader(*_HEADER.unpack(start)) if len(start) == _HEADER.size else None
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_betons(folder: str | Path, manifest: Manifest) -> None:

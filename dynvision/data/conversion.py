@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.beton_check import beton_path, file_sha256, page_bytes
+from dynvision.data.beton_check import beton_path, page_bytes
 from dynvision.data.images import readable_suffixes
 from dynvision.data.loader_choice import LoaderName, ffcv_failure, use_ffcv
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
@@ -19,7 +19,7 @@ from dynvision.data.sources import open_source
 from dynvision.data.splits import SPLITS, SplitName, split_source
 from dynvision.data.storage import Sample, Storage, read_images, rgb
 from dynvision.errors import InputError
-from dynvision.files import atomic_path
+from dynvision.files import atomic_path, file_sha256
 from dynvision.runs.image_folder import describe_folder
 from dynvision.runs.made_from import CONVERTED, made_from, of_images
 from dynvision.text import Progress

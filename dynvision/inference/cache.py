@@ -92,11 +92,6 @@ def input_hash(inputs: Any) -> str:
         return ""
 
 
-def tensor_hash(tensor: Tensor) -> str:
-    """Hash of a tensor: device, type, shape and values; empty where its values are not all there."""
-    return input_hash(tensor)
-
-
 def _digest(parts: Parts) -> str:
     digest = hashlib.sha256()
     for part in parts:

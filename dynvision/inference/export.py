@@ -92,16 +92,24 @@ class FlatState:
         return replace(self.template, batch=batch, traces=traces, drives=drives, operations=operations)
 
 
-class _Trial(nn.Module):
-    """All steps of a trial from the idle state, which is a constant."""
+class _Part(nn.Module):
+    """What is exported of a network, with the idle state that a trial begins in."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
         self.plan = network.plan()
-        start = network.initial_state(1, self.plan)
-        self.flat = FlatState(start, dict(self.plan.horizon))
-        self.start = [part.clone(memory_format=torch.contiguous_format) for part in self.flat.tensors(start)]
+        self.idle = network.initial_state(1, self.plan)
+        self.flat = FlatState(self.idle, dict(self.plan.horizon))
+        start = self.flat.tensors(self.idle)
+        self.start = [part.clone(memory_format=torch.contiguous_format) for part in start]
+
+
+class _Trial(_Part):
+    """All steps of a trial from the idle state, which is a constant."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)
         self.course = network.trial_course(shuffle=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -116,16 +124,12 @@ class _Trial(nn.Module):
         return torch.cat(outputs, dim=1)
 
 
-class _Step(nn.Module):
+class _Step(_Part):
     """One step; the state goes in and comes out."""
 
     def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.network = network
-        self.plan = network.plan()
-        start = network.initial_state(1, self.plan)
-        self.flat = FlatState(start, dict(self.plan.horizon))
-        self.start = [part.clone(memory_format=torch.contiguous_format) for part in self.flat.tensors(start)]
+        super().__init__(network)
+        start = self.idle
         _, after = network.step(network.null_input(1), start, self.plan)
         then = FlatState(after, dict(self.plan.horizon))
         if (after.age, then.lengths, then.n_drives, then.operations) != (

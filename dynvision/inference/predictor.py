@@ -7,7 +7,7 @@ predictor.predict("cat.png").class_name
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,8 @@ class Predictor(RunModel):
         shown = inputs if frame_rate is None else Film(_source_of(inputs), frame_rate)
         if isinstance(shown, (list, tuple)):
             raise InputError("a list is several images, for predict_batch; a film of them needs frame_rate=")
-        plain = not layers and not early_exit and threshold == self.decision_threshold
-        if plain:
-            return super().predict(shown)
+        if not layers and not early_exit:
+            return with_threshold(super().predict(shown), threshold)
         with self._prediction("predict"):
             layers = self._known_layers(layers)
             x = self._prepare(shown)
@@ -206,6 +205,12 @@ class Predictor(RunModel):
         return Prediction(
             time_ms[:n_kept].copy(), probabilities, images.class_names, final, threshold, responses, saved_ms
         )
+
+
+def with_threshold(prediction: Prediction, threshold: float) -> Prediction:
+    """The same answer with another threshold, on which nothing that was computed depends."""
+    same = prediction.decision_threshold == threshold
+    return prediction if same else replace(prediction, decision_threshold=threshold)
 
 
 def _source_of(inputs: Any) -> Any:

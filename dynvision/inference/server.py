@@ -21,7 +21,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass
@@ -33,13 +33,14 @@ from urllib.parse import parse_qsl, urlsplit
 from dynvision.data.images import UNREADABLE, open_image
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.inputs import Film
-from dynvision.inference.prediction import ModelInferenceError, Prediction
-from dynvision.inference.predictor import Predictor
+from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
+from dynvision.inference.predictor import Predictor, with_threshold
 
 logger = logging.getLogger(__name__)
 METHODS = {"/": "GET", "/health": "GET", "/info": "GET", "/metrics": "GET", "/predict": "POST"}
 OPTIONS = ("decision_threshold", "early_exit", "film", "frame_rate")
 TRUTHS, TRUTH = ("early_exit", "film"), {"1": True, "true": True, "0": False, "false": False}
+Reply = tuple[int, bytes, str, Mapping[str, str]]
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 INLINE = "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 PAGE_RULES = f"default-src 'none'; {INLINE}; img-src blob: data:; connect-src 'self'"
@@ -52,7 +53,7 @@ class Limits:
     Attributes:
         max_bytes: of a request.
         max_pixels: of an image, or of a frame.
-        receive_s: until a request must have arrived, in s.
+        receive_s: until a request must have arrived, and the answer have been taken, in s.
         answer_s: until it must have been answered, in s.
         max_requests: at once; further ones are asked to come again.
     """
@@ -233,36 +234,41 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, method: str) -> None:
         try:
-            try:
-                address = urlsplit(self.path)
-            except ValueError:
-                raise RefusedError(400, "the address cannot be read") from None
-            allowed = METHODS.get(address.path)
-            if allowed is None:
-                raise RefusedError(404, f"there is no {address.path[:80]!r}; there are {', '.join(METHODS)}")
-            if allowed != method or self.command not in (method, "HEAD"):
-                raise RefusedError(405, f"{address.path} takes {allowed}", Allow=allowed)
-            if address.path == "/predict":
-                with self.server.metrics.one_more(self.server.limits.max_requests):
-                    self._send_json(200, self._predicted(self._body(), _options(address.query)))
-            elif address.path == "/health":
-                stopping = self.server.stopping
-                self._send_json(503 if stopping else 200, {"status": "stopping" if stopping else "ok"})
-            elif address.path == "/info":
-                self._send_json(200, self._info())
-            elif address.path == "/metrics":
-                text = self.server.metrics.text(self.server.predictor.get_performance_stats())
-                self._send(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
-            else:
-                page = files("dynvision.inference").joinpath("page.html").read_bytes()
-                self._send(200, page, "text/html; charset=utf-8", {"Content-Security-Policy": PAGE_RULES})
+            reply = self._reply(method)
         except RefusedError as refused:
-            self._send_json(refused.status, {"error": str(refused)}, refused.headers)
+            reply = _as_json(refused.status, {"error": str(refused)}, refused.headers)
         except (BrokenPipeError, ConnectionError, TimeoutError):
             self.close_connection = True
-        except Exception:
+            return
+        except Exception:  # a mistake of the program in one request is no end of the server
             logger.exception("a request failed")
-            self._send_json(500, {"error": "the server failed; its log has the cause"})
+            reply = _as_json(500, {"error": "the server failed; its log says why"})
+        self._send(*reply)
+
+    def _reply(self, method: str) -> Reply:
+        """Status, body, its kind, and headers."""
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            raise RefusedError(400, "the address cannot be read") from None
+        allowed = METHODS.get(address.path)
+        if allowed is None:
+            raise RefusedError(404, f"there is no {address.path[:80]!r}; there are {', '.join(METHODS)}")
+        if allowed != method or self.command not in (method, "HEAD"):
+            raise RefusedError(405, f"{address.path} takes {allowed}", Allow=allowed)
+        if address.path == "/predict":
+            with self.server.metrics.one_more(self.server.limits.max_requests):
+                return _as_json(200, self._predicted(self._body(), _options(address.query)))
+        if address.path == "/health":
+            stopping = self.server.stopping
+            return _as_json(503 if stopping else 200, {"status": "stopping" if stopping else "ok"})
+        if address.path == "/info":
+            return _as_json(200, self._info())
+        if address.path == "/metrics":
+            text = self.server.metrics.text(self.server.predictor.get_performance_stats())
+            return 200, text.encode(), "text/plain; version=0.0.4; charset=utf-8", {}
+        page = files("dynvision.inference").joinpath("page.html").read_bytes()
+        return 200, page, "text/html; charset=utf-8", {"Content-Security-Policy": PAGE_RULES}
 
     def _body(self) -> bytes:
         """The body of the request.
@@ -291,8 +297,12 @@ class Handler(BaseHTTPRequestHandler):
         try:
             _check_pixels(body, limits.max_pixels)
             shown: Any = Film(body, options.pop("frame_rate", None), limits.max_pixels) if film else body
-            if options:
-                future = self.server.alone.submit(predictor.predict, shown, **options)
+            threshold = options.pop("decision_threshold", None)
+            threshold = predictor.decision_threshold if threshold is None else check_threshold(threshold)
+            if options.get("early_exit"):
+                future = self.server.alone.submit(
+                    predictor.predict, shown, early_exit=True, decision_threshold=threshold
+                )
             else:
                 future = predictor.submit(shown)  # which others may share a batch with
             answer = future.result(limits.answer_s)
@@ -304,7 +314,7 @@ class Handler(BaseHTTPRequestHandler):
         except ModelInferenceError as error:
             raise RefusedError(500, f"the network cannot answer: {error}") from None
         assert isinstance(answer, Prediction)
-        return answer.to_dict()
+        return with_threshold(answer, threshold).to_dict()
 
     def _info(self) -> dict[str, Any]:
         predictor = self.server.predictor
@@ -325,13 +335,10 @@ class Handler(BaseHTTPRequestHandler):
             "options": list(OPTIONS),
         }
 
-    def _send_json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
-        self._send(status, body, "application/json; charset=utf-8", headers)
-
-    def _send(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+    def _send(self, status: int, body: bytes, kind: str, headers: Mapping[str, str]) -> None:
         self._status, self.close_connection = status, True
-        with contextlib.suppress(OSError):  # whoever asked may be gone
+        with contextlib.suppress(OSError):  # whoever asked may be gone, or does not read the answer
+            self.connection.settimeout(self.server.limits.receive_s)
             self.send_response(status)
             for name, value in {
                 "Content-Type": kind,
@@ -339,7 +346,7 @@ class Handler(BaseHTTPRequestHandler):
                 "X-Content-Type-Options": "nosniff",
                 "Cache-Control": "no-store",
                 "Connection": "close",
-                **(headers or {}),
+                **headers,
             }.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -349,11 +356,16 @@ class Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """A request that is no HTTP."""
         self.command = getattr(self, "command", None) or "GET"
-        self._send_json(code, {"error": message or "the request cannot be understood"})
+        self._send(*_as_json(code, {"error": message or "the request cannot be understood"}))
 
     def log_message(self, format: str, *values: Any) -> None:
         """Requests are counted, not logged."""
         logger.debug(format, *values)
+
+
+def _as_json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")
+    return status, body, "application/json; charset=utf-8", headers or {}
 
 
 def _options(query: str) -> dict[str, Any]:

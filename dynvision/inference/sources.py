@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from dynvision.data.downloads import CHUNK_BYTES, TIMEOUT_S, dataset_folder
 from dynvision.errors import InputError, unknown_name
-from dynvision.files import atomic_path
+from dynvision.files import atomic_path, file_sha256
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.inputs import described, is_one_image, to_image
@@ -219,12 +219,6 @@ def from_url(
     model = adapter(config, **settings)
     model.load_model(path)
     return model
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, which may be larger than the memory."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(url: str, path: Path, sha256: str, max_bytes: int) -> None:

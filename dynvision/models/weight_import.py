@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from dynvision.config.run import resolve_model_args
 from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
-from dynvision.files import write_text
+from dynvision.files import file_sha256, write_text
 from dynvision.model_components import Solver
 from dynvision.models import create, model_class
 from dynvision.models.weights import read_checkpoint, save_weights
@@ -122,7 +121,7 @@ def _assumed(args: TemporalArgs, known: Mapping[str, Any], chosen: Mapping[str, 
 
 def save_imported(imported: ImportedWeights, source: Path, output: Path) -> Path:
     """Write the weights as safetensors, and the configuration as YAML beside them; returns the path of the latter."""
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = file_sha256(source)
     config = output.with_suffix(".yaml")
     text = to_yaml({**imported.config, "training": {"init_with_pretrained": str(output)}})
     header = {"config": to_yaml(imported.config), "source": source.name, "source_sha256": digest}

@@ -30,7 +30,7 @@ from dynvision.config.measures import TARGET_TABLES, ScorecardConfig
 from dynvision.config.run import RunConfig
 from dynvision.config.visualization import FIGURES as DRAWN_BY
 from dynvision.config.visualization import VisualizationConfig
-from dynvision.files import write_text
+from dynvision.files import file_sha256, write_text
 
 CONVERTED = "converted.json"
 TRAINED, WEIGHTS, RESPONSES, METRICS = "trained.json", "weights.json", "responses.json", "metrics.json"
@@ -95,8 +95,7 @@ def short_hash(values: Any) -> str:
 
 def file_hash(path: Path) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return file_sha256(path)[:16]
 
 
 def data_identity(manifest: Mapping[str, Any]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError, unknown_name
+from dynvision.files import file_sha256
 from dynvision.models.weights import load_weights, read_weights
 from dynvision.runs import check_pretrained
 
@@ -39,7 +38,7 @@ def prepare(model: nn.Module, training: TrainingConfig) -> dict[str, str]:
             parameter.requires_grad_(name in trained)
     if path is None:
         return {}
-    return {"pretrained": path, "pretrained_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    return {"pretrained": path, "pretrained_sha256": file_sha256(path)}
 
 
 class FrozenStatistics(pl.Callback):

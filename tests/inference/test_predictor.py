@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import dynvision
@@ -20,6 +23,33 @@ from dynvision.stimuli.film import FilmFrame
 from tests.inference.toy import cpu
 
 IMAGE = np.eye(8, dtype=np.float32)
+
+
+def encoded(form: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray((IMAGE * 255).astype(np.uint8)).save(file, form)
+    return file.getvalue()
+
+
+# Inputs in all forms; from the one of number N_GOOD on they cannot be answered.
+FORMS: list[Callable[[], Any]] = [
+    lambda: IMAGE,
+    lambda: (IMAGE * 255).astype(np.uint8),
+    lambda: torch.from_numpy(IMAGE)[None],
+    lambda: Image.fromarray((IMAGE * 255).astype(np.uint8)),
+    lambda: encoded("PNG"),
+    lambda: io.BytesIO(encoded("GIF")),
+    lambda: np.random.default_rng(1).random((20, 13, 3)),
+    lambda: Film([IMAGE, 1 - IMAGE], 100),
+    lambda: b"no image",
+    lambda: IMAGE * np.nan,
+    lambda: np.zeros((0, 8)),
+    lambda: "nowhere.png",
+    lambda: 7,
+    lambda: io.StringIO("text"),
+    lambda: Film([IMAGE, "nowhere.png"], 100),
+]
+N_GOOD = 8
 FRAMES = (np.random.default_rng(3).random((6, 8, 8)) * 255).astype(np.uint8)
 
 
@@ -33,19 +63,19 @@ def test_a_run_by_all_its_names(predictor: Predictor, digits_run: Path) -> None:
     model.load_model(digits_run)
     expected = model.predict(IMAGE)
     results = digits_run.parents[1]
-    for source, settings in (
+    for source, arguments in (
         (str(digits_run), {}),
         (digits_run / "model.safetensors", {}),
         (digits_run.name, {"results": results}),
         (digits_run.name[:12], {"results": str(results)}),
     ):
-        answer = dynvision.load(source, config=cpu(), **settings).predict(IMAGE)
+        answer = dynvision.load(source, config=cpu(), **arguments).predict(IMAGE)
         assert np.array_equal(answer.probabilities, expected.probabilities)
         assert answer.decision_threshold == 0.5 and answer.saved_ms == 0 and answer.responses == {}
 
 
 @pytest.mark.parametrize(
-    ("source", "settings", "said"),
+    ("source", "arguments", "said"),
     [
         ("nothing", {}, "no run has been trained in"),
         (3, {}, "load takes a path or a name, not a int"),
@@ -58,12 +88,12 @@ def test_a_run_by_all_its_names(predictor: Predictor, digits_run: Path) -> None:
     ],
 )
 def test_what_cannot_be_loaded(
-    source: Any, settings: dict[str, Any], said: str, digits_run: Path, tmp_path: Path
+    source: Any, arguments: dict[str, Any], said: str, digits_run: Path, tmp_path: Path
 ) -> None:
     os.environ.pop("DYNVISION_DATA", None)
     source = digits_run if source == "RUN" else source
     with pytest.raises(InputError, match=said):
-        dynvision.load(source, **{"results": tmp_path, **settings})
+        dynvision.load(source, **{"results": tmp_path, **arguments})
 
 
 # --- films ----------------------------------------------------------------------------------------------------------
@@ -218,6 +248,36 @@ def test_the_threshold_can_be_set(predictor: Predictor) -> None:
             predictor.decision_threshold = 0
     finally:
         predictor.decision_threshold = 0.5
+
+
+def test_a_threshold_alone_changes_no_computation(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is the plain one to the last bit, read with another threshold."""
+    plain = predictor.predict(IMAGE)
+    monkeypatch.setattr(Predictor, "_followed", lambda *_: pytest.fail("computed in another way"))
+    found = predictor.predict(IMAGE, decision_threshold=0.101)
+    assert np.array_equal(found.probabilities, plain.probabilities)
+    assert found.decision_threshold == 0.101 and plain.decision_threshold == 0.5
+    assert found.decision_ms == plain.time_ms[np.flatnonzero(plain.probabilities.max(axis=1) >= 0.101)[0]]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_tasks_in_many_forms(predictor: Predictor, data: st.DataObject) -> None:
+    """Hundreds of inputs, good and bad: a batch answers each as it is answered alone, by its number."""
+    inputs = data.draw(st.lists(st.sampled_from(range(len(FORMS))), min_size=1, max_size=9))
+    answers = predictor.predict_batch([FORMS[form]() for form in inputs])
+    assert len(answers) == len(inputs)
+    for number, (form, answer) in enumerate(zip(inputs, answers, strict=True)):
+        if form >= N_GOOD:
+            assert isinstance(answer, InputError) and str(answer).startswith(f"input {number}: ")
+            with pytest.raises(InputError):
+                predictor.predict(FORMS[form]())
+        else:
+            alone = predictor.predict(FORMS[form]())
+            np.testing.assert_allclose(answer.probabilities, alone.probabilities, atol=1e-5)
+            assert answer.label == alone.label
 
 
 # --- streams --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import io
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -199,6 +201,64 @@ def test_it_lives_on_whatever_it_is_sent(server: Server) -> None:
         assert b"Traceback" not in raw(server, line)
     assert ask(server, "/health")[0] == 200
     assert ask(server, "/predict", "POST", image)[0] == 200
+
+
+def test_a_threshold_shares_a_batch(
+    server: Server, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only early exit is computed alone; a threshold is how an answer is read."""
+    monkeypatch.setattr(server.alone, "submit", lambda *_, **__: pytest.fail("computed alone"))
+    body = png(PIXELS[1])
+    plain, read = (
+        ask(server, f"/predict{query}", "POST", body)[1] for query in ("", "?decision_threshold=0.101")
+    )
+    assert read["decision_threshold"] == 0.101 and read["probabilities"] == plain["probabilities"]
+    status, answer, _ = ask(server, "/predict?decision_threshold=2", "POST", body)
+    assert status == 400 and "decision_threshold=2.0" in answer["error"]
+    assert ask(server, "/predict?early_exit=0", "POST", body)[0] == 200
+
+
+def test_who_does_not_read_holds_no_thread(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer larger than the buffers of the connection is given up after `receive_s`."""
+    large = {"status": "ok", "filling": "x" * 2**24}
+    monkeypatch.setattr(
+        "dynvision.inference.server._as_json", lambda *_: (200, json.dumps(large).encode(), "a/b", {})
+    )
+    server = Server(predictor, port=0, limits=Limits(receive_s=0.3))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    with socket.create_connection(server.server_address[:2]) as silent:
+        silent.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        server.shutdown()
+        server.server_close()  # waits for the request
+    thread.join(20)
+    assert not thread.is_alive()
+    server.alone.shutdown()
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_requests(server: Server) -> None:
+    """Bounded: 2,000 requests, good, damaged and refused, from four clients."""
+    draw, image, process = random.Random(2), png(PIXELS[0]), psutil.Process()
+    damaged = [bytes(draw.randrange(256) if draw.random() < 0.05 else b for b in image) for _ in range(50)]
+
+    def one(number: int) -> int:
+        body = image if number % 2 else draw.choice(damaged)
+        query = ("", "?early_exit=1", "?decision_threshold=0.2", "?film=1", "?nothing=1")[number % 5]
+        return ask(server, f"/predict{query}", "POST", body)[0]
+
+    def some(n: int) -> set[int]:
+        with ThreadPoolExecutor(4) as clients:
+            return set(clients.map(one, range(n)))
+
+    some(500)
+    gc.collect()
+    before = process.memory_info().rss
+    found = some(2000)
+    gc.collect()
+    assert found == {200, 400}
+    assert process.memory_info().rss - before < 20 * 2**20
+    assert ask(server, "/health")[0] == 200 and not server.metrics.in_flight
 
 
 def test_too_many_at_once(predictor: Predictor) -> None:
