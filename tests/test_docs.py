@@ -74,6 +74,7 @@ def test_what_snakemake_is_told_can_be_planned(page: str, command: str, tmp_path
     parser.add_argument("-n", action="store_true")
     parser.add_argument("-j", type=int)
     parser.add_argument("--config", nargs="+", default=[])
+    parser.add_argument("--configfile")  # written by a command, whose test plans it
     given = parser.parse_args(shlex.split(command)[1:])
     assert set(given.targets) <= TARGETS
     settings = {
