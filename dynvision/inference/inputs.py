@@ -326,3 +326,18 @@ def frames_due(onsets_ms: Sequence[float], duration_ms: float, dt: float) -> lis
     n_steps = max(1, math.ceil(duration_ms / dt - 1e-6))
     middles = (np.arange(n_steps) + 0.5) * dt
     return (np.searchsorted(np.asarray(onsets_ms), middles + 1e-9, side="right") - 1).tolist()
+
+
+def check_pixels(body: bytes, most: int) -> None:
+    """Look at the size in the header of an image before anything is decoded.
+
+    Raises:
+        InputError: it is larger than allowed.
+    """
+    try:
+        with open_image(io.BytesIO(body)) as image:
+            width, height = image.size
+    except UNREADABLE:
+        return  # which reading it explains
+    if width * height > most:
+        raise InputError(f"the image has {width} x {height} px, more than {most} px; make it smaller")

@@ -13,7 +13,6 @@ request has not arrived in time. Every refusal is a JSON object with ``error``, 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import math
@@ -30,9 +29,8 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from dynvision.data.images import UNREADABLE, open_image
 from dynvision.errors import InputError, unknown_name
-from dynvision.inference.inputs import Film
+from dynvision.inference.inputs import Film, check_pixels
 from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
 from dynvision.inference.predictor import Predictor, with_threshold
 
@@ -295,7 +293,7 @@ class Handler(BaseHTTPRequestHandler):
         predictor, limits = self.server.predictor, self.server.limits
         film = options.pop("film", False) or "frame_rate" in options
         try:
-            _check_pixels(body, limits.max_pixels)
+            check_pixels(body, limits.max_pixels)
             shown: Any = Film(body, options.pop("frame_rate", None), limits.max_pixels) if film else body
             threshold = options.pop("decision_threshold", None)
             threshold = predictor.decision_threshold if threshold is None else check_threshold(threshold)
@@ -390,18 +388,3 @@ def _options(query: str) -> dict[str, Any]:
             kind = "0 or 1" if name in TRUTHS else "a number"
             raise RefusedError(400, f"{name}={value[:80]!r} must be {kind}") from None
     return made
-
-
-def _check_pixels(body: bytes, most: int) -> None:
-    """Look at the size in the header of an image before anything is decoded.
-
-    Raises:
-        InputError: it is larger than allowed.
-    """
-    try:
-        with open_image(io.BytesIO(body)) as image:
-            width, height = image.size
-    except UNREADABLE:
-        return  # which reading it explains
-    if width * height > most:
-        raise InputError(f"the image has {width} x {height} px, more than {most} px; make it smaller")
