@@ -35,14 +35,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from dynvision.config.layers import read_layers
-from dynvision.config.search import Range, SearchConfig
+from dynvision.config.search import SearchConfig
 from dynvision.config.yaml_text import one_line, to_yaml
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.runs.calls import end_with_parent
 from dynvision.runs.made_from import CONVERTED, short_hash
 from dynvision.runs.plan import WorkflowPlan, plan_workflow
-from dynvision.search.objective import Objective, training_rows
+from dynvision.search.objective import Objective
+from dynvision.search.sampling import Watch, cut_half_a_line, make_pruner, make_sampler, suggest, value_text
 
 if TYPE_CHECKING:
     import optuna
@@ -174,13 +175,13 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         settings, journal = self.settings, self.folder / "journal.log"
-        _cut_half_a_line(journal)
+        cut_half_a_line(journal)
         study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name=self.name,
             direction=settings.better,
             load_if_exists=True,
-            pruner=_pruner(settings),
+            pruner=make_pruner(settings),
         )
         now = short_hash([settings.model_dump(mode="json", exclude={"trials"}), list(self.base.runs)])
         begun = study.user_attrs.get(SETTINGS)
@@ -199,7 +200,7 @@ class Search:
 
         for known in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
             if (held := self._hold(known.number)) is not None:
-                study.sampler = _sampler(self.settings, known.number)
+                study.sampler = make_sampler(self.settings, known.number)
                 trial = optuna.Trial(study, known._trial_id)
                 print(f"trial {known.number}: resumed", flush=True)
                 return trial, held
@@ -208,7 +209,7 @@ class Search:
             number = len(study.get_trials(deepcopy=False))
             if number >= self.settings.trials:
                 return None
-            study.sampler = _sampler(self.settings, number)
+            study.sampler = make_sampler(self.settings, number)
             trial = study.ask()
             held = self._hold(trial.number)
         return self._take(study) if held is None else (trial, held)
@@ -235,7 +236,7 @@ class Search:
         """
         from optuna.trial import TrialState
 
-        values = {name: _suggest(trial, name, space) for name, space in self.settings.parameters.items()}
+        values = {name: suggest(trial, name, space) for name, space in self.settings.parameters.items()}
         shown = " ".join(f"{name.partition('.')[2]}={one_line(value)}" for name, value in values.items())
         print(f"trial {trial.number}: {shown}", flush=True)
         chosen = self.folder / "trials" / f"{trial.number}.yaml"
@@ -277,7 +278,7 @@ class Search:
         Raises:
             InputError: a job failed.
         """
-        watch = _Watch(study, trial, plan)
+        watch = Watch(study, trial, plan)
         log = self.folder / "trials" / f"{trial.number}.log"
         with open(log, "a", encoding="utf-8") as file:
             if shared := _missing_for_all(plan):
@@ -318,7 +319,7 @@ class Search:
         writer.writerow(["trial", "state", self.settings.objective, *names, RUNS, WHY])
         for trial in study.get_trials(deepcopy=False):
             kept = trial.user_attrs
-            values = [_value(trial.params.get(name), self.settings.parameters[name]) for name in names]
+            values = [value_text(trial.params.get(name), self.settings.parameters[name]) for name in names]
             number = "" if trial.value is None else repr(trial.value)
             runs = " ".join(kept.get(RUNS, []))
             writer.writerow(
@@ -328,33 +329,6 @@ class Search:
         if _finished(study):
             best = (self.folder / "trials" / f"{study.best_trial.number}.yaml").read_text(encoding="utf-8")
             write_text(self.folder / "best.yaml", best)
-
-
-class _Watch:
-    """The validation of a trial's runs while they are trained, reported to Optuna epoch by epoch."""
-
-    def __init__(self, study: optuna.Study, trial: optuna.Trial, plan: WorkflowPlan) -> None:
-        run = next(iter(plan.runs.values()))
-        self.trial, self.metric, self.n_epochs = trial, run.training.best_by, run.training.epochs
-        self.logs = [plan.paths.run(run_id) / "training.csv" for run_id in plan.runs]
-        # A pruner asks for the better values of the objective, which may be the other direction than of the validation.
-        better = "maximize" if self.metric == "val_accuracy" else "minimize"
-        self.sign = 1.0 if study.direction.name.lower() == better else -1.0
-        self.n_reported = len(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
-
-    def report(self) -> bool:
-        """Report the epochs that are new, each the mean over runs; return whether there were some."""
-        logs = [training_rows(path) for path in self.logs]
-        known = self.n_reported
-        for epoch in range(known + 1, min(map(len, logs)) + 1):
-            values = [rows[epoch - 1][self.metric] for rows in logs]
-            self.trial.report(self.sign * sum(values) / len(values), epoch)
-            self.n_reported = epoch
-        return self.n_reported > known
-
-    def is_hopeless(self) -> bool:
-        """Return whether the trial should be stopped; one that is in its last epoch ends by itself."""
-        return self.report() and self.n_reported < self.n_epochs and self.trial.should_prune()
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -384,24 +358,6 @@ def _missing_for_all(plan: WorkflowPlan) -> list[str]:
     return [str(path) for path in shared if not path.exists()]
 
 
-def _suggest(trial: optuna.Trial, name: str, space: Range | tuple[Any, ...]) -> Any:
-    """Return the value of a parameter; of choices, which need not be numbers or text, Optuna knows the position."""
-    if not isinstance(space, Range):
-        return space[trial.suggest_categorical(name, list(range(len(space))))]
-    if space.is_whole:
-        return trial.suggest_int(
-            name, int(space.low), int(space.high), step=int(space.step or 1), log=space.log
-        )
-    return trial.suggest_float(name, space.low, space.high, step=space.step, log=space.log)
-
-
-def _value(given: Any, space: Range | tuple[Any, ...]) -> str:
-    """Return a value as it stands in a table."""
-    if given is None:
-        return ""
-    return one_line(given if isinstance(space, Range) else space[given])
-
-
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return dotted names as sections in sections."""
     nested: dict[str, Any] = {}
@@ -426,39 +382,8 @@ def _finished(study: optuna.Study) -> bool:
     return any(trial.value is not None for trial in study.get_trials(deepcopy=False))
 
 
-def _sampler(settings: SearchConfig, number: int) -> Any:
-    """Return what draws one trial: what it draws follows from the seed, its number and the trials before it alone."""
-    from optuna import samplers
-
-    seed = int(short_hash([settings.seed, number])[:8], 16)
-    if settings.sampler == "random":
-        return samplers.RandomSampler(seed=seed)
-    # `constant_liar`: trials that other calls are trying count as bad ones, so that not all try the same.
-    return samplers.TPESampler(seed=seed, n_startup_trials=settings.startup_trials, constant_liar=True)
-
-
-def _pruner(settings: SearchConfig) -> Any:
-    from optuna import pruners
-
-    if settings.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=settings.startup_trials)
-    return pruners.SuccessiveHalvingPruner() if settings.pruner == "halving" else pruners.NopPruner()
-
-
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with open(path, "a") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
         yield
-
-
-def _cut_half_a_line(journal: Path) -> None:
-    """Cut off an event that a killed process had not written to its end: Optuna can read none that follow it."""
-    if not journal.exists():
-        return
-    from optuna.storages.journal import JournalFileSymlinkLock
-    from optuna.storages.journal._file import get_lock_file
-
-    with get_lock_file(JournalFileSymlinkLock(str(journal))), open(journal, "rb+") as file:
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)

@@ -20,7 +20,8 @@ from dynvision.config.workflow import load_workflow_config
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.runs import plan_workflow
-from dynvision.search.study import Search, _sampler, _suggest, _Watch
+from dynvision.search.sampling import Watch, make_sampler, suggest
+from dynvision.search.study import Search
 
 pytest.importorskip("optuna")
 
@@ -195,8 +196,8 @@ def test_a_training_that_is_worse_than_others_is_stopped(tmp_path: Path) -> None
         study = search.study()
         drawn = []
         for number in range(2):
-            study.sampler = _sampler(search.settings, number)
-            drawn.append(_suggest(study.ask(), "training.learning_rate", (0.01, 1.0)))
+            study.sampler = make_sampler(search.settings, number)
+            drawn.append(suggest(study.ask(), "training.learning_rate", (0.01, 1.0)))
         if drawn == [0.01, 1.0]:
             break
     search = search_in(tmp_path / "real", **search.settings.model_dump(), options=["--slow"])
@@ -222,12 +223,12 @@ def test_the_worse_validation_is_pruned_whatever_is_looked_for(
     given = {"results_dir": str(tmp_path), "training": {"epochs": 3, "best_by": best_by}, "seed": [1, 2]}
     plan = plan_workflow(CONFIG, given)
 
-    def watched(value: float) -> _Watch:
+    def watched(value: float) -> Watch:
         for run_id, noise in zip(plan.runs, (-0.05, 0.05), strict=True):
             folder = plan.paths.run(run_id)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "training.csv").write_text(f"epoch,{best_by}\n1,{value + noise}\n2,{value + noise}\n")
-        return _Watch(study, study.ask(), plan)
+        return Watch(study, study.ask(), plan)
 
     first = watched(0.5)
     assert not first.is_hopeless()
