@@ -26,6 +26,8 @@ from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs.forecast import print_forecast
 from dynvision.runs import CallFolder, Freshness, failures, interrupt_once, made_from, plan_workflow, written
 
+from dynvision.runs.freshness import DYNAMICS_TABLES, FORMATS
+
 min_version("9.0")
 
 # The commands that the rules call are first on the PATH. A job that is asked to stop waits for its command, which may have
@@ -70,18 +72,13 @@ OF_COMPARISONS = [
     for run_id in RUNS
     for file in (*made_from.files_of(comparison), made_from.COMPARED)
 ]
-FORMATS = ["png", "svg", "csv"]
 VISUALIZATION = f"{SHOWN}/visualization.yaml"
-# Everything that there is of each run, so that whatever is missing is made.
+# The records of each run: planning finds what is missing beside one, and has it made again with its record. Asking for
+# every file as well would be most of the time that a large sweep is planned.
 OF_TRAININGS = [
-    f"{RESULTS}/runs/{{run_id}}/{file}"
-    for file in ("config.yaml", *made_from.OF_TRAINING, "trained.json", "weights.parquet", "weights.json")
+    f"{RESULTS}/runs/{{run_id}}/{file}" for file in ("config.yaml", made_from.TRAINED, made_from.WEIGHTS)
 ]
-OF_EXPERIMENTS = [
-    f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/{file}"
-    for file in ("responses.parquet", "performance.parquet", "responses.json")
-    + ("metrics.parquet", "summary.parquet", "metrics.json")
-]
+OF_EXPERIMENTS = [RESPONSES, METRICS]
 FIGURES = [
     f"{SHOWN}/figures/{folder}/{figure}.{end}"
     for folder, figures in {**{name: PLAN.figures(name) for name in EXPERIMENTS}, "training": OF_RUNS}.items()

@@ -103,3 +103,19 @@ def test_results_may_lie_anywhere(workflow: Workflow) -> None:
     assert [path.name for path in runs.glob("*/config.yaml")] == ["config.yaml"]
     assert (workflow.root / folder / "runs.csv").read_text().count("\n") == 2
     assert not (workflow.root / "results").exists()
+
+
+def test_a_lost_file_is_made_again_with_what_follows_from_it(again: Workflow) -> None:
+    """A call asks for records alone: what is missing beside one is found by planning."""
+    run_id = again.runs[0]
+    run, shown = again.results / "runs" / run_id, again.results / "experiments" / "contrast" / run_id
+    wanted = {
+        run / "weights.parquet": {"weights"},
+        shown / "performance.parquet": {"experiment", "analyse", "plot_contrast", "report"},
+        run / "test.json": {"train", "weights", "experiment", "analyse", "plot_training", "report"},
+    }
+    for path, rules in wanted.items():
+        kept = path.read_bytes()
+        path.unlink()
+        assert rules <= set(again.planned()), path.name
+        path.write_bytes(kept)

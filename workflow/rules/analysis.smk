@@ -2,7 +2,7 @@
 # comparison with cortex (`snakemake scorecard`), and with recordings.
 
 SCORED = list(PLAN.workflow.scorecard_experiments())
-DYNAMICS = ["spectrum", "timescales", "autocorrelation", "trajectories", "unrolling"]
+DYNAMICS = list(DYNAMICS_TABLES)
 
 DYNAMICS_RECORD = f"{RESULTS}/dynamics/{{run_id}}/dynamics.json"
 SCORECARD = f"{RESULTS}/scorecard/{{run_id}}/scorecard.json"
