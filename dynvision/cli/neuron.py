@@ -86,6 +86,8 @@ def _settings(given: list[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InputError(f"--set {text} must be KEY=VALUE, e.g. tau=20")
+        if key in settings:
+            raise InputError(f"--set {key} is given twice; give it once")
         settings[key] = parse(f"value: {value}", f"--set {text}")["value"]
     return settings
 

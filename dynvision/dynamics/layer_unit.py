@@ -79,5 +79,6 @@ def _activity(model: Any, layer: str, signals: Signals, image: torch.Tensor, uni
         model.train(was_training)
     made = np.zeros((*signals.shape, pieces[0][1].shape[2]))  # zero until the layer starts
     for first, kept in pieces:
-        made[:, first : first + kept.shape[1]] = kept
+        within = kept[:, : max(0, signals.shape[1] - first)]  # residual steps come after the signals
+        made[:, first : first + within.shape[1]] = within
     return made

@@ -39,6 +39,7 @@ from dynvision.units import ms_to_steps
 
 Signals = NDArray[np.float64]
 ON_PART = 0.6  # of the duration, for which a step is on
+MOST_STEPS = 100_000
 PERIODS = 4  # of the lowest frequency, in the duration
 STEPS_PER_PERIOD = 8  # of the highest
 STRENGTHS = (0.5, 1.0, 1.5)  # of steps, times the amplitude
@@ -191,6 +192,11 @@ def measure_unit(unit: Unit, duration_ms: float = 400.0, amplitude: float = 1.0)
         raise InputError(
             f"duration_ms={duration_ms:g} ms is {n} steps of {unit.dt:g} ms; give at least "
             f"{2 * PERIODS * STEPS_PER_PERIOD * unit.dt:g} ms"
+        )
+    if n > MOST_STEPS:
+        raise InputError(
+            f"duration_ms={duration_ms:g} ms is {n} steps of {unit.dt:g} ms, and at most {MOST_STEPS} are taken; lower it, "
+            "or raise dt"
         )
     time_ms: Signals = unit.dt * np.arange(1, n + 1, dtype=np.float64)
     strengths = amplitude * np.array(STRENGTHS)

@@ -69,7 +69,7 @@ class History(list[State]):
 def check_positive(**values: float) -> None:
     """Raises: InputError: one of the named values is no positive number."""
     for name, value in values.items():
-        if not isinstance(value, Real):
+        if isinstance(value, bool) or not isinstance(value, Real):
             raise InputError(f"{name}={value!r} must be a positive number")
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name}={value:g} must be a positive number")

@@ -104,6 +104,24 @@ def test_a_unit_of_a_layer_leaks_and_adapts():
         assert made[name]["f_i"]["peak"].iloc[-1] > 1.05 * made[name]["f_i"]["steady"].iloc[-1]
 
 
+def test_residual_steps_are_no_part_of_a_unit():
+    """Delays from layer to layer add steps after the signals; the response is of the signals' steps alone."""
+    responses = {}
+    for delay in (0.0, 10.0):
+        torch.manual_seed(0)
+        network = create(
+            "DyRCNNx2",
+            input_dims=(4, 1, 12, 12),
+            n_classes=3,
+            dt=2.0,
+            recurrence_type="none",
+            t_feedforward=delay,
+        )
+        responses[delay] = unit_of_layer(network, "layer1").respond(np.ones((2, 30)))
+        assert responses[delay].shape == (2, 30)
+    np.testing.assert_allclose(responses[10.0], responses[0.0], rtol=1e-6)
+
+
 def test_the_command_draws_what_it_writes(tmp_path, capsys):
     arguments = ["neuron", "LiquidNeuron", "--set", "tau=20", "dt=0.5", "--output", str(tmp_path)]
     assert main(arguments) == 0
@@ -126,6 +144,10 @@ def test_the_command_draws_what_it_writes(tmp_path, capsys):
         (["LTCNeuron", "--set", "tau=long"], "tau='long'"),
         (["LTCNeuron", "--layer", "V1"], "is a single unit"),
         (["LTCNeuron", "--duration-ms", "0.3"], "give at least 0.64 ms"),
+        (["LTCNeuron", "--duration-ms", "1e9"], "at most 100000 are taken"),
+        (["LTCNeuron", "--set", "tau=20", "dt=0.000001"], "raise dt"),
+        (["LTCNeuron", "--set", "tau=20", "tau=30"], "--set tau is given twice"),
+        (["LTCNeuron", "--set", "tau=true"], "tau=True must be a positive number"),
         (["LTCNeuron", "--amplitude", "-1"], "amplitude=-1"),
         (["LTCNeuro"], "did you mean 'LTCNeuron'"),
         (["DyRCNNx2", "--layer", "V9"], "unknown layer 'V9'"),
