@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 
 from dynvision.errors import InputError
+from dynvision.units import ms_to_steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,13 +75,21 @@ def run(arguments: argparse.Namespace) -> None:
     for region, equals, layer in pairs:
         if not (region and equals and layer):
             raise InputError(f"--regions {region}{equals}{layer} is not REGION=LAYER, e.g. V1=layer1")
+    regions = [region for region, _, _ in pairs]
+    for region in regions:
+        if regions.count(region) > 1:
+            raise InputError(f"--regions {region} is given twice; a region is of one layer")
     for option in ("visual_degrees", "stimulus_ms", "units"):
-        if getattr(arguments, option) <= 0:
+        if not 0 < getattr(arguments, option) < math.inf:
             raise InputError(
                 f"--{option.replace('_', '-')} must be above 0, not {getattr(arguments, option):g}"
             )
+    if not math.isfinite(arguments.latency_ms):
+        raise InputError(f"--latency-ms must be a number of ms, not {arguments.latency_ms:g}")
     predictor, weights = loaded(arguments.run, arguments.results)
-    identifier = arguments.identifier or predictor.run.run_id
+    dt = predictor.model.network.dt
+    ms_to_steps(arguments.stimulus_ms, dt, "--stimulus-ms", minimum_ms=dt)
+    identifier = predictor.run.run_id if arguments.identifier is None else arguments.identifier
     if not re.fullmatch(r"[\w.-]+", identifier):
         raise InputError(f"--identifier {identifier!r} must be letters, digits, _, - and .")
     setup = Setup(

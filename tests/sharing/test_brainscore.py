@@ -208,8 +208,17 @@ def test_the_command(trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFix
     arguments = ["brainscore", str(weights), "--output", str(tmp_path / "plugin"), "--units", "5"]
     assert main([*arguments, "--regions", "V1"]) == 2
     assert "--regions V1 is not REGION=LAYER" in capsys.readouterr().err
-    assert main([*arguments, "--stimulus-ms", "0"]) == 2
-    assert "--stimulus-ms must be above 0" in capsys.readouterr().err
+    for options, message in (
+        (["--stimulus-ms", "0"], "--stimulus-ms must be above 0"),
+        (["--stimulus-ms", "inf"], "--stimulus-ms must be above 0"),
+        (["--stimulus-ms", "0.3"], "--stimulus-ms=0.3 ms"),
+        (["--latency-ms", "nan"], "--latency-ms must be a number of ms, not nan"),
+        (["--regions", "V1=layer1", "V1=layer2"], "--regions V1 is given twice"),
+        (["--identifier", ""], "--identifier '' must be letters"),
+    ):
+        assert main([*arguments, *options]) == 2, options
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "plugin").exists()
 
 
 def test_operations_with_a_state_take_batches_of_any_size(tmp_path: Path) -> None:
