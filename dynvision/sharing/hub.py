@@ -34,7 +34,7 @@ def push(folder: Path, to: str, private: bool = False) -> str:
         commit = library.upload_folder(
             repo_id=name, folder_path=folder, commit_message=f"Add {folder.name}", ignore_patterns=[".*"]
         )
-    except (library.errors.HfHubHTTPError, OSError) as error:
+    except (library.errors.HTTPError, OSError) as error:  # of the hub's answer, or of the way there
         raise InputError(f"{to} was not pushed: {_reason(error)}") from None
     return str(commit.commit_url)
 

@@ -162,6 +162,13 @@ def test_pushed_and_pulled(hub: Hub, folder: Path, tmp_path: Path) -> None:
     assert n_asked == 4  # configuration, weights, card and test; no program, which could run anything
 
 
+def test_a_hub_that_cannot_be_reached_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    nowhere = dynvision_at(Hub("http://127.0.0.1:9"), tmp_path, "share", folder, "--to", "me/mine")
+    assert nowhere.returncode == 2
+    assert "me/mine was not pushed" in nowhere.stderr and "Traceback" not in nowhere.stderr
+
+
 def test_what_a_hub_refuses_is_one_sentence(hub: Hub, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     refused = dynvision_at(hub, tmp_path, "share", folder, "--to", "me/mine", token="hf_other")
