@@ -28,6 +28,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,7 +36,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from dynvision.config.layers import read_layers
-from dynvision.config.search import SearchConfig
+from dynvision.config.search import Range, SearchConfig
 from dynvision.config.yaml_text import one_line, to_yaml
 from dynvision.errors import InputError
 from dynvision.files import write_text
@@ -111,7 +112,7 @@ class Search:
         """Check the settings before anything is run.
 
         Raises:
-            InputError: there is nothing to search, or a parameter is varied elsewhere as well.
+            InputError: there is nothing to search, or a parameter is not known or is varied elsewhere as well.
         """
         settings, workflow = self.settings, self.base.workflow
         if not settings.parameters:
@@ -131,6 +132,20 @@ class Search:
                 raise InputError(
                     f"{name} is searched and is given on the command line as well; remove one of them"
                 )
+        for name, space in settings.parameters.items():
+            for value in (space.low,) if isinstance(space, Range) else space:
+                self._check_names(name, value)
+
+    def _check_names(self, name: str, value: Any) -> None:
+        """Refuse what no trial knows: other values that are not possible may be so beside other parameters."""
+        with tempfile.TemporaryDirectory() as folder:
+            chosen = Path(folder) / "chosen.yaml"
+            write_text(chosen, to_yaml(_nested({name: value})))
+            try:
+                plan_workflow(self.config_dir, self.given, [*self.config_files, chosen])
+            except InputError as error:
+                if str(error).startswith("unknown "):
+                    raise InputError(f"search.parameters: {error}") from None
 
     def run(self) -> optuna.trial.FrozenTrial:
         """Try until there are as many trials as are asked for.
