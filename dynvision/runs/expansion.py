@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from dynvision.config.data import with_own_names
 from dynvision.config.models import MODELS
@@ -41,7 +41,7 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         defaults = workflow.defaults_of(model)
         own = workflow.sections(model, data)
         model_args, data_settings = split_input_dims(own["model_args"], own["data"])
-        factors = _factors(workflow, model_args)
+        factors = _factors(workflow, model, model_args)
         for seed, *chosen in itertools.product(workflow.seed, *factors):
             base = {
                 "model_args": {**defaults, **model_args},
@@ -60,7 +60,9 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     return runs
 
 
-def _factors(workflow: WorkflowConfig, model_args: Mapping[str, Any]) -> list[list[list[tuple[str, Any]]]]:
+def _factors(
+    workflow: WorkflowConfig, model: str, model_args: Mapping[str, Any]
+) -> list[list[list[tuple[str, Any]]]]:
     """Return what varies together and what independently.
 
     Returns:
@@ -72,7 +74,7 @@ def _factors(workflow: WorkflowConfig, model_args: Mapping[str, Any]) -> list[li
     swept = {
         f"model_args.{name}": values
         for name, values in model_args.items()
-        if isinstance(values, (list, tuple))
+        if isinstance(values, (list, tuple)) and not _is_one_value(model, name, values)
     }
     paired = {name for group in workflow.paired for name in group}
     for name, values in swept.items():
@@ -92,6 +94,13 @@ def _factors(workflow: WorkflowConfig, model_args: Mapping[str, Any]) -> list[li
         for group in workflow.paired
     ]
     return alone + together
+
+
+def _is_one_value(model: str, name: str, values: Sequence[Any]) -> bool:
+    """Whether a list is the value of an argument that is a list itself, as of ``train``, and no sweep of such lists."""
+    field = MODELS[model].args.model_fields.get(name) if model in MODELS else None
+    is_list = field is not None and get_origin(field.annotation) is list
+    return is_list and not any(isinstance(value, (list, tuple)) for value in values)
 
 
 def _variant(

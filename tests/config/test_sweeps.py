@@ -14,6 +14,7 @@ from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.config.workflow import load_workflow_config
 from dynvision.config.yaml_text import given_values
+from dynvision.errors import InputError
 from dynvision.runs import WorkflowPlan, expand_runs, plan_workflow
 
 
@@ -56,6 +57,16 @@ def test_input_dims_are_no_sweep(plan: Any) -> None:
     assert "input_dims" not in run.model.args
     same = plan(model_args={"n_timesteps": 10, "tau": 8}, data={"n_channels": 3, "resolution": 24})
     assert list(same.runs) == [run.run_id]
+
+
+def test_a_list_of_what_is_learned_is_one_value(plan: Any) -> None:
+    """As the pages write it; lists of lists are a sweep."""
+    (run,) = plan(model_args={"train": ["t_feedforward", "tau"], "t_feedforward": 10}).runs.values()
+    assert sorted(run.model.args["train"]) == ["t_feedforward", "tau"]
+    assert plan(model_args={"train": []}).runs == plan().runs
+    assert len(plan(model_args={"train": [[], ["tau"], ["tau", "t_recurrence"]]}).runs) == 3
+    with pytest.raises(InputError, match="unknown value 't_feedforwrd'.*did you mean 't_feedforward'"):
+        plan(model_args={"train": ["t_feedforwrd"]})
 
 
 def test_equal_combinations_are_one_run(plan: Any) -> None:
