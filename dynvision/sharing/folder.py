@@ -72,10 +72,14 @@ def export_folder(
         forms: kinds of programs.
 
     Raises:
-        InputError: the folder is that of the run itself, or does not answer as the run does.
+        InputError: the folder is that of the run itself or holds something else, or it does not answer as the run does.
     """
     if folder.absolute() == weights.parent.absolute():
         raise InputError(f"{folder} is the folder of the run; choose another one with --output")
+    if (folder / CARD).exists() and not is_finished(folder):
+        raise InputError(
+            f"{folder} has a {CARD} that is of no exported run; choose another folder with --output"
+        )
     (folder / CARD).unlink(missing_ok=True)
     _copy(weights, folder / WEIGHTS)
     write_text(folder / CONFIG, to_yaml(predictor.run))

@@ -162,6 +162,17 @@ def test_pushed_and_pulled(hub: Hub, folder: Path, tmp_path: Path) -> None:
     assert n_asked == 4  # configuration, weights, card and test; no program, which could run anything
 
 
+def test_a_readme_of_something_else_is_kept(
+    trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    weights = trained_lab.root / "run" / "model.safetensors"
+    assert main(["export", str(weights), "--output", str(tmp_path)]) == 2
+    assert "has a README.md that is of no exported run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
 def test_a_hub_that_cannot_be_reached_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     nowhere = dynvision_at(Hub("http://127.0.0.1:9"), tmp_path, "share", folder, "--to", "me/mine")
