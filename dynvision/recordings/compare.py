@@ -94,8 +94,8 @@ def compare(
         seed: of folds and shuffles.
 
     Raises:
-        InputError: an unknown name, fewer than four images in common, several conditions on one side alone, or times
-            without a common step.
+        InputError: an unknown name, responses that are not numbers, fewer than four images in common, several conditions
+            on one side alone, or times without a common step.
     """
     if method not in METHODS:
         raise unknown_name("method of comparison", method, METHODS, key="method")
@@ -118,6 +118,10 @@ def compare(
     own = {
         area: [part[..., _mask(brain, "area", area), :].astype(float) for part in parts] for area in met_areas
     }
+    for area, of_area in own.items():
+        _check_finite(
+            of_area, f"the recording of area {area}", brain["unit"].values[_mask(brain, "area", area)]
+        )
     # The halves of an area are turned into RDMs once, for all layers.
     score = "cosine" if method == "cka" else score
     films = {
@@ -131,6 +135,7 @@ def compare(
             continue
         units = model.isel(unit=np.flatnonzero(_mask(model, "layer", layer)))
         x = average_repetitions(units)["response"].values.astype(float)
+        _check_finite([x], f"layer {layer}", units["unit"].values)
         film = None if method == "encoding" else SCORES[score](_film(x, "euclidean" if crossed else kind))
         for area in met[layer]:
             if film is None:
@@ -142,6 +147,16 @@ def compare(
             known = not n_permutations or bool(significant.any())
             lags.append(_lag(layer, area, model_ms, brain_ms, scores, known))
     return RecordingComparison(pd.concat(rows, ignore_index=True), pd.DataFrame(lags))
+
+
+def _check_finite(parts: Sequence[np.ndarray], whose: str, units: np.ndarray) -> None:
+    """Check responses, (images, units, times) each, of the units of these names."""
+    bad = np.any([~np.isfinite(part).all(axis=(0, 2)) for part in parts], axis=0)
+    if bad.any():
+        raise InputError(
+            f"{whose} has responses that are not numbers, of {int(bad.sum())} of {len(units)} units "
+            f"(numbers {first_few(map(str, units[bad]))}); leave these units or these presentations out of the file"
+        )
 
 
 def _one_condition(

@@ -227,6 +227,20 @@ def test_what_cannot_be_compared_is_one_sentence() -> None:
         compare(model, stranger)
 
 
+@pytest.mark.parametrize("method", ["rsa", "encoding", "cka"])
+def test_values_that_are_not_numbers_are_refused(method: str) -> None:
+    model = network()
+    brain = recording(model, "V1", 1)
+    broken = brain.copy(deep=True)
+    broken["response"].values[3, [2, 5], 4] = np.nan
+    with pytest.raises(InputError, match=r"area V1-V3 has .* of 2 of 30 units \(numbers 2, 5\)"):
+        compare(model, broken, method, n_permutations=0)
+    exploded = model.copy(deep=True)
+    exploded["response"].values[0, 25, -1] = np.inf
+    with pytest.raises(InputError, match=r"layer IT has .* of 1 of 20 units \(numbers 5\)"):
+        compare(exploded, brain, method, n_permutations=0)
+
+
 def test_scores_are_means_over_halves_of_the_repetitions() -> None:
     """Of crossnobis distances as well, which take two repetitions in each half; fewer have no ceiling."""
     model = network()
