@@ -35,7 +35,8 @@ NOISES = {
 OTHERS = {
     "responseffonly", "responseintermediate", "stabilityintermediate", "duration", "contrast", "interval", "repetition",
     "masking", "noise_jang", "contrast_ecog", "duration_ecog", "interval_ecog", "rsvp", "flicker", "flickerreversal",
-    "width", "occlusion", "occlusionffonly", "clutter", "clutterffonly", "adaptation", "adaptationother",
+    "width", "occlusion", "occlusionffonly", "clutter", "clutterffonly", "adaptation", "adaptationother", "decision",
+    "decision_repeats", "noise_people",
 }  # fmt: skip
 
 
