@@ -5,6 +5,7 @@ Optuna is imported when a search begins, since nothing else needs it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,27 @@ def value_text(given: Any, space: Range | tuple[Any, ...]) -> str:
     if given is None:
         return ""
     return one_line(given if isinstance(space, Range) else space[given])
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted names as sections in sections."""
+    sorted_in: dict[str, Any] = {}
+    for name, value in values.items():
+        *sections, last = name.split(".")
+        place = sorted_in
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = value
+    return sorted_in
+
+
+def is_in(values: Any, names: Sequence[str]) -> bool:
+    """Return whether a key is in sections of sections, the outermost name first."""
+    for name in names:
+        if not isinstance(values, Mapping) or name not in values:
+            return False
+        values = values[name]
+    return True
 
 
 def make_sampler(settings: SearchConfig, number: int) -> Any:

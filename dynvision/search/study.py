@@ -44,7 +44,16 @@ from dynvision.runs.calls import end_with_parent
 from dynvision.runs.made_from import CONVERTED, short_hash
 from dynvision.runs.plan import WorkflowPlan, plan_workflow
 from dynvision.search.objective import Objective
-from dynvision.search.sampling import Watch, cut_half_a_line, make_pruner, make_sampler, suggest, value_text
+from dynvision.search.sampling import (
+    Watch,
+    cut_half_a_line,
+    is_in,
+    make_pruner,
+    make_sampler,
+    nested,
+    suggest,
+    value_text,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -128,7 +137,7 @@ class Search:
                 raise InputError(
                     f"search.parameters and category or paired both vary {name}; remove one of them"
                 )
-            if _is_in(command_line, name.split(".")):
+            if is_in(command_line, name.split(".")):
                 raise InputError(
                     f"{name} is searched and is given on the command line as well; remove one of them"
                 )
@@ -140,7 +149,7 @@ class Search:
         """Refuse what no trial knows: other values that are not possible may be so beside other parameters."""
         with tempfile.TemporaryDirectory() as folder:
             chosen = Path(folder) / "chosen.yaml"
-            write_text(chosen, to_yaml(_nested({name: value})))
+            write_text(chosen, to_yaml(nested({name: value})))
             try:
                 plan_workflow(self.config_dir, self.given, [*self.config_files, chosen])
             except InputError as error:
@@ -255,7 +264,7 @@ class Search:
         shown = " ".join(f"{name.partition('.')[2]}={one_line(value)}" for name, value in values.items())
         print(f"trial {trial.number}: {shown}", flush=True)
         chosen = self.folder / "trials" / f"{trial.number}.yaml"
-        write_text(chosen, to_yaml(_nested(values)))
+        write_text(chosen, to_yaml(nested(values)))
         try:
             plan = plan_workflow(self.config_dir, self.given, [*self.config_files, chosen])
             trial.set_user_attr(RUNS, list(plan.runs))
@@ -371,26 +380,6 @@ def _missing_for_all(plan: WorkflowPlan) -> list[str]:
     names = {**plan.experiments, **plan.workflow.scorecard_experiments()}
     shared += [plan.paths.frozen_experiment(name) for name in names]
     return [str(path) for path in shared if not path.exists()]
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted names as sections in sections."""
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        *sections, last = name.split(".")
-        place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = value
-    return nested
-
-
-def _is_in(values: Any, names: Sequence[str]) -> bool:
-    for name in names:
-        if not isinstance(values, Mapping) or name not in values:
-            return False
-        values = values[name]
-    return True
 
 
 def _finished(study: optuna.Study) -> bool:
