@@ -33,9 +33,16 @@ from dynvision.inference.export import MOST_BATCH, TOLERANCE, _Step
 from dynvision.inference.predictor import Predictor
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
+from dynvision.sharing.folder import refuse_other_files
 
 REGIONS = ("V1", "V2", "V4", "IT")
 IDLE_MS = (100.0, 200.0, 400.0, 800.0)  # rests that are tried until all layers have begun
+# What a plugin consists of: the first are written before the others.
+FIRST = ("step.pt2", "start.safetensors", "about.json")
+OTHERS = (
+    *("__init__.py", "model.py", "test.py", "requirements.txt", "metadata.yaml", "region_layer_map"),
+    "__pycache__",
+)
 N_STEPS, BATCHES = 5, (1, 3)  # with which the program is run back
 
 
@@ -97,8 +104,9 @@ def write_plugin(predictor: Predictor, weights: Path, folder: Path, setup: Setup
         setup: names, times and regions.
 
     Raises:
-        InputError: a region or a layer is not known, or the network cannot be exported.
+        InputError: a region or a layer is not known, the folder holds something else, or the network cannot be exported.
     """
+    refuse_other_files(folder, (*FIRST, *OTHERS) if (folder / "about.json").exists() else FIRST)
     (folder / "test.py").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     network = _rested(predictor, weights)

@@ -15,6 +15,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ from dynvision.files import atomic_path, write_text
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.export import PARTS, SUFFIXES, Exported, export_run
 from dynvision.inference.predictor import Predictor, load_run
+from dynvision.text import first_few
 
 CARD, WEIGHTS, CONFIG = "README.md", "model.safetensors", "config.yaml"
+EXTRA = ("config.json", "test.json", "scorecard.csv")
 TITLE = "DynVision: recurrent convolutional networks with cortical time constants and delays"
 
 
@@ -51,6 +54,28 @@ class Shared:
 def is_finished(folder: Path) -> bool:
     """Return whether a folder was written to its end by :func:`export_folder`."""
     return all((folder / name).is_file() for name in (CARD, CONFIG, WEIGHTS, "config.json"))
+
+
+def refuse_other_files(folder: Path, own: Sequence[str]) -> None:
+    """Check that a folder that is going to be written holds nothing else.
+
+    Args:
+        folder: that may exist.
+        own: names or patterns of what is written there; hidden files are let be.
+
+    Raises:
+        InputError: it holds something else, or is a file.
+    """
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; give a folder with --output")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    other = [
+        name for name in there if not name.startswith(".") and not any(fnmatch(name, like) for like in own)
+    ]
+    if other:
+        raise InputError(
+            f"{folder} holds other files ({first_few(other)}); give a new or an empty folder with --output"
+        )
 
 
 def export_folder(
@@ -76,6 +101,7 @@ def export_folder(
     """
     if folder.absolute() == weights.parent.absolute():
         raise InputError(f"{folder} is the folder of the run; choose another one with --output")
+    refuse_other_files(folder, (CARD, WEIGHTS, CONFIG, *EXTRA, *(f"{part}.*" for part in PARTS)))
     if (folder / CARD).exists() and not is_finished(folder):
         raise InputError(
             f"{folder} has a {CARD} that is of no exported run; choose another folder with --output"

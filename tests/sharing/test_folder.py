@@ -162,6 +162,20 @@ def test_pushed_and_pulled(hub: Hub, folder: Path, tmp_path: Path) -> None:
     assert n_asked == 4  # configuration, weights, card and test; no program, which could run anything
 
 
+@pytest.mark.parametrize(("command", "name"), [("export", "notes.txt"), ("brainscore", "model.py")])
+def test_a_folder_of_something_else_is_kept(
+    trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    weights = trained_lab.root / "run" / "model.safetensors"
+    assert main([command, str(weights), "--output", str(tmp_path)]) == 2
+    assert f"holds other files ({name}); give a new or an empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert main([command, str(weights), "--output", str(tmp_path / name)]) == 2
+    assert "is a file; give a folder" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "mine"
+
+
 def test_a_readme_of_something_else_is_kept(
     trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
