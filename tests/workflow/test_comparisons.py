@@ -40,6 +40,7 @@ def plan(**values: object) -> object:
         ({"n_permutations": 5}, "n_permutations=5 is too few"),
         ({"data": "nowhere.nc"}, "comparisons.ecog.data: there is no recording nowhere.nc"),
         ({"bin_ms": -1}, "comparisons.ecog.bin_ms=-1"),
+        ({"value": 7.0}, "comparisons.ecog.value=7 is not among the values of experiments.contrast: 1$"),
         ({"layers": ["V1", "V3"]}, "unknown layer 'V3' .key comparisons.ecog.layers.; allowed|did you mean"),
         ({"pairs": {"ITT": "LOTC"}}, "unknown layer 'ITT' .key comparisons.ecog.pairs.; did you mean 'IT'"),
         ({"method": "behaviour", "n_units": 5}, "n_units means nothing for method: behaviour"),
