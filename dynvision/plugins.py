@@ -95,7 +95,7 @@ def _import(name: str, module: str, root: Path | None) -> None:
         raise InputError(f"plugins: {name}: {error}") from None
     except Exception as error:  # whatever the user's own code raises
         sys.modules.pop(module, None)
-        if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             raise InputError(
                 f"plugins: there is no module {module!r}, neither installed nor in the folder {os.getcwd()}"
             ) from None

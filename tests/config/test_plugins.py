@@ -189,6 +189,7 @@ def test_targets_are_beside_those_of_the_package(study: Path) -> None:
 
 WRONG = [
     ("plugins=nowhere_study", "plugins: there is no module 'nowhere_study', neither installed nor in the folder"),
+    ("plugins=my_study.pyy", "plugins: there is no module 'my_study.pyy', neither installed nor in the folder"),
     ("plugins=sub/none.py", "plugins: there is no file sub/none.py; give a file of Python code"),
     ("plugins=[1]", "plugins: 1 is neither the name of a module nor the path of a file"),
     ("plugins=broken", "plugins: broken does not run: ZeroDivisionError: division by zero"),
