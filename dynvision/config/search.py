@@ -11,6 +11,7 @@ search:
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from pydantic import field_validator, model_validator
 from dynvision.config.section import Section, key, validate
 from dynvision.config.sweep import long_name
 from dynvision.config.yaml_text import one_line
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
 
 SCORECARD = "scorecard"
 # Which of two values is the better one, where that is no question.
@@ -106,6 +107,10 @@ class SearchConfig(Section):
 
     @model_validator(mode="after")
     def _direction_is_known(self) -> SearchConfig:
+        if self.objective not in DIRECTIONS and difflib.get_close_matches(
+            self.objective, DIRECTIONS, cutoff=0.8
+        ):
+            raise unknown_name("objective", self.objective, DIRECTIONS, key="search.objective")
         if not self.direction and self.objective not in DIRECTIONS:
             raise InputError(
                 f"search.direction must be minimize or maximize for the objective {self.objective!r}; without it known: "

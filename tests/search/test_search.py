@@ -257,6 +257,10 @@ def test_a_search_in_which_nothing_works_ends(tmp_path: Path) -> None:
     ("given", "said"),
     [
         ({"parameters": {}}, "search.parameters is empty"),
+        (
+            {"objective": "val_acuracy"},
+            "unknown objective 'val_acuracy' (key search.objective); did you mean 'val_accuracy'",
+        ),
         ({"objective": "contrast.peek", "direction": "maximize"}, "did you mean 'peak'"),
         ({"objective": "contrast.f1", "direction": "maximize"}, "add f1 to experiments.contrast.measures"),
         ({"objective": "contrst.peak", "direction": "maximize"}, "did you mean 'contrast'"),
