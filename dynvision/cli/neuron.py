@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,11 @@ def run(arguments: argparse.Namespace) -> None:
     tables = measure_unit(unit, arguments.duration_ms, arguments.amplitude)
     folder = arguments.output or arguments.results / "neuron" / Path(arguments.unit).name
     labels = (unit.input_label, unit.response_label)
+    if tables["frequency"]["lag_ms"].isna().all():
+        print(
+            f"{unit.name} is silent to sines from 0 to {arguments.amplitude:g}; raise --amplitude",
+            file=sys.stderr,
+        )
     for drawn in neuron_figures(tables, unit.name, unit.dt, labels, style):
         print(save_figure(drawn, folder, style)[0])
 

@@ -242,7 +242,7 @@ def _frequency_response(unit: Unit, time_ms: Signals, amplitude: float) -> pd.Da
         _, in_phase, out_of_phase = np.linalg.lstsq(design, responses[k, late], rcond=None)[0]
         gain[k] = np.hypot(in_phase, out_of_phase) / (0.5 * amplitude)
         lag[k] = np.arctan2(-out_of_phase, in_phase)
-    lag = np.unwrap(lag)
+    lag = np.where(gain > 1e-9, np.unwrap(lag), np.nan)  # a unit that is silent has no lag
     return pd.DataFrame(
         {
             "frequency_hz": 1000 * frequency,

@@ -80,7 +80,8 @@ def _draw_frequency(panels: list[Axes], table: pd.DataFrame, labels: tuple[str, 
         axes.set_xticks([], minor=True)
         axes.set_xlabel("frequency (Hz, logarithmic)")
         axes.set_ylabel(label)
-        axes.set_ylim(min(0.0, 1.1 * table[column].min()), 1.1 * table[column].max() or 1.0)
+        drawn = table[column].fillna(0.0)
+        axes.set_ylim(min(0.0, 1.1 * drawn.min()), 1.1 * drawn.max() or 1.0)
 
 
 def _draw_f_i(panels: list[Axes], table: pd.DataFrame, labels: tuple[str, str], style: Style) -> None:

@@ -136,6 +136,17 @@ def test_the_command_draws_what_it_writes(tmp_path, capsys):
             assert image.size[0] > 300 and np.asarray(image.convert("L")).std() > 5
 
 
+def test_a_unit_that_is_silent_to_sines_has_no_lag_and_is_named(tmp_path, capsys):
+    """An AdExCell stays below threshold up to a rheobase."""
+    assert main(["neuron", "AdExCell", "--output", str(tmp_path)]) == 0
+    assert "AdExCell is silent to sines from 0 to 1; raise --amplitude" in capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "neuron_frequency.csv")
+    assert (table["gain"] == 0).all() and table["lag_ms"].isna().all()
+    assert main(["neuron", "AdExCell", "--amplitude", "2", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+    assert (pd.read_csv(tmp_path / "neuron_frequency.csv")["gain"] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
