@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dynvision.base.configured_model import ConfiguredModel
 from dynvision.config.dyrcnn import DyRCNNArgs, layers_of_area
 from dynvision.config.models import FEEDBACKS, FEEDBACKS_X2, SKIPS, SKIPS_X2
+from dynvision.functional.maps import size_after
 from dynvision.model_components import (
     DivisiveNormalization,
     DriveNoise,
@@ -109,7 +110,7 @@ class DyRCNN(ConfiguredModel):
             shapes[area.name] = (channels, size)
             if area.pool is not None:
                 self.add_module(f"pool_{area.name}", nn.MaxPool2d(*area.pool))
-                size = _shrink(size, *area.pool)
+                size = size_after(size, *area.pool)
         if args.skip:
             for source, target in self.skips:
                 self._connect(
@@ -162,7 +163,7 @@ class DyRCNN(ConfiguredModel):
         two_stages = area.mid_channels is not None
         target_sizes = {
             "input": in_size,
-            "middle": _shrink(in_size, area.kernel, area.stride, area.kernel // 2),
+            "middle": size_after(in_size, area.kernel, area.stride, area.kernel // 2),
         }
         everywhere = isinstance(args.input_adaptation, Mapping)  # one number is of the image
         if own["input_adaptation"] and (everywhere or area.name == self.layer_names[0]):
@@ -245,14 +246,9 @@ class DyRCNN(ConfiguredModel):
         self.add_module(f"{operation}_{target}", connection)
 
 
-def _shrink(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tuple[int, int]:
-    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
-    return height, width
-
-
 def _after_conv(size: tuple[int, int], area: Area) -> tuple[int, int]:
-    size = _shrink(size, area.kernel, area.stride, area.kernel // 2)
-    return size if area.mid_channels is None else _shrink(size, area.kernel, 1, area.kernel // 2)
+    size = size_after(size, area.kernel, area.stride, area.kernel // 2)
+    return size if area.mid_channels is None else size_after(size, area.kernel, 1, area.kernel // 2)
 
 
 class DyRCNNx2(DyRCNN):
