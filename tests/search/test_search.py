@@ -36,7 +36,8 @@ arguments = sys.argv[1:]
 files = arguments[arguments.index("--configfile") + 1 : arguments.index("--config")]
 rate = yaml.safe_load(Path(files[-1]).read_text())["training"]["learning_rate"]
 accuracy = 1 - abs(math.log10(rate) + 2) / 5
-for target in map(Path, arguments[: arguments.index("--configfile")]):
+targets = arguments[: arguments.index("--configfile")]
+for target in (Path(argument) for argument in targets if not argument.startswith("-")):
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.name != "trained.json":
         target.write_text("")
