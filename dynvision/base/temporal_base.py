@@ -36,7 +36,7 @@ from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan
 from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError
-from dynvision.functional.maps import is_transformed
+from dynvision.functional.maps import is_transformed, is_under_torch_func
 from dynvision.model_components.timing import StatefulOperation
 from dynvision.trials import Trial
 from dynvision.trials.presentation import shown_trial
@@ -243,7 +243,7 @@ class TemporalBase(Recordable, Architecture):
     ) -> tuple[Tensor, ModelState]:
         """As :meth:`advance`, of frames, a state and a plan that fit."""
         values = frames.values
-        if not torch._C._are_functorch_transforms_active():  # vmap knows no memory format
+        if not is_under_torch_func():  # vmap knows no memory format
             values = values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with weights_once(self):

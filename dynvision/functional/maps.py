@@ -21,16 +21,17 @@ from dynvision.errors import unknown_name
 from dynvision.functional.leaky_steps import HAS_TRITON
 
 
+def is_under_torch_func() -> bool:
+    """Return whether torch.func transforms what is computed: vmap, grad, jvp and the like."""
+    return torch._C._are_functorch_transforms_active()
+
+
 def is_transformed() -> bool:
     """Return whether torch compiles or transforms what is computed: torch.compile, torch.export, torch.func, forward mode.
 
     These take torch's own operations only, so that autograd functions and kernels of ours give way to them.
     """
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-    )
+    return torch.compiler.is_compiling() or is_under_torch_func() or forward_ad._current_level >= 0
 
 
 def additive(x: Tensor, h: Tensor) -> Tensor:
