@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynvision.base.observers import units_and_steps
 from dynvision.errors import InputError, unknown_name
 from dynvision.neurons.experiments import Signals, Unit
 
@@ -65,7 +66,7 @@ def _activity(model: Any, layer: str, signals: Signals, image: torch.Tensor, uni
     def observe(name: str, frames: Any) -> None:
         if name != layer:
             return
-        values = frames.values.unflatten(0, (-1, frames.batch)).transpose(0, 1)
+        values = units_and_steps(frames)
         values = values.expand(-1, frames.n, *values.shape[2:]).flatten(2)
         kept = values if unit is None else values[..., unit : unit + 1]
         pieces.append((frames.first, kept.double().cpu().numpy()))
