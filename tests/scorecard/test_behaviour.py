@@ -133,6 +133,34 @@ def test_decisions_on_one_image_differ_between_repetitions():
     assert asked["model"]["decisions_are_stochastic"] == pytest.approx(2 / 3 / 4)
 
 
+def at_values(p: dict[float, np.ndarray]) -> pd.Series:
+    """Statistics of the protocols in which one thing varies, of images whose label has a constant probability."""
+    parts = [
+        guesses(raced(np.stack([of_value, 1 - of_value], axis=1), [0] * len(of_value), TIME), TIME, value)
+        for value, of_value in p.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return signs(score_run({}, {}, performance=dict.fromkeys(("rsvp", "masking", "occlusion"), table)))[
+        "model"
+    ]
+
+
+def test_short_images_early_masks_and_occlusion_cost_accuracy_and_not_the_other_way_round():
+    """Of ten images 2, 6 and 10 are decided right, equally fast: more time is as in people, more occlusion is not."""
+    p = {value: np.repeat([0.9, 0.1], [n, 10 - n]) for value, n in ((0.1, 2), (0.5, 6), (0.9, 10))}
+    rising, falling = at_values(p), at_values({1 - value: of_value for value, of_value in p.items()})
+    for name, sign in (("rsvp_needs_time", 1), ("masks_cost_accuracy", 1), ("occlusion_costs_accuracy", -1)):
+        assert rising[name] == sign and falling[name] == -sign, name
+    assert rising["occlusion_costs_time"] == 0
+
+
+def test_occlusion_costs_time_where_less_certain_races_are_longer():
+    p = {value: np.full(4, of_label) for value, of_label in ((0.0, 0.95), (0.4, 0.8), (0.8, 0.6))}
+    assert np.diff([ms(of_value, SPEED_MS)[0] for of_value in p.values()]).tolist() == [4, 8]
+    assert at_values(p)["occlusion_costs_time"] == 1
+    assert at_values({1 - value: of_value for value, of_value in p.items()})["occlusion_costs_time"] == -1
+
+
 def test_accuracy_of_people_stands_beside_that_of_the_network():
     parts = [
         guesses(raced(np.array([[0.9, 0.1]] * n + [[0.1, 0.9]] * (10 - n)), [0] * 10, TIME), TIME, value)

@@ -83,6 +83,45 @@ def test_delayed_normalization_with_human_parameters_passes_the_sign_tests(corte
     assert failed == {"contrast_matters_less_along_hierarchy", "subadditivity_grows_along_hierarchy"}
 
 
+def of_two_layers(values, first, second) -> pd.DataFrame:
+    """Responses (V, T) of two layers from 1 ms to 1000 ms, to a stimulus that lasts as long."""
+    time, layers = np.arange(1.0, 1001), ("V1", "IT")
+    parts = [
+        pd.DataFrame({"value": value, "image": image, "layer": layer, "time_ms": time, "mean": course})
+        for layer, courses in zip(layers, (first, second), strict=True)
+        for value, course in zip(values, courses, strict=True)
+        for image in (0, 1)
+    ]
+    table = pd.concat(parts, ignore_index=True).assign(run_id="made", experiment="made", parameter="made")
+    return table.assign(stimulus_on=True, layer=pd.Categorical(table["layer"], layers))
+
+
+def statistics(protocol: str, values, first, second) -> pd.Series:
+    card = score_run({protocol: of_two_layers(values, first, second)}, {"V1": ["V1"], "IT": ["IT"]})
+    return card[card["kind"] == "sign"].set_index("name")["model"]
+
+
+def test_the_layer_whose_response_to_fast_flicker_is_weaker_has_to_be_the_later_one():
+    frequencies, time = (2.0, 10.0), np.arange(1.0, 1001) / 1000
+    waves = np.stack([np.sin(2 * np.pi * frequency * time) for frequency in frequencies])
+    fading = waves * [[1.0], [0.5]]
+    name = "fast_flicker_fades_along_hierarchy"
+    assert statistics("flicker", frequencies, waves, fading)[name] == 1
+    assert statistics("flicker", frequencies, fading, waves)[name] == -1
+    assert statistics("flicker", frequencies, waves, waves)[name] == 0
+
+
+def test_the_layer_whose_response_lasts_as_long_as_the_stimulus_has_to_be_the_first():
+    """Trapezoids of 100 ms slopes are as wide at half height as from the middle of one slope to that of the other."""
+    durations, time = (300.0, 500.0, 700.0), np.arange(1.0, 1001)
+    as_long = np.stack([np.interp(time, [0, 100, d, d + 100], [0, 1, 1, 0]) for d in durations])
+    alike = np.stack([as_long[0]] * 3)
+    forth, back = (statistics("long", durations, *pair) for pair in ((as_long, alike), (alike, as_long)))
+    assert forth["width_follows_duration"] == pytest.approx(1) and back["width_follows_duration"] == 0
+    assert forth["width_follows_duration_less_along_hierarchy"] == 1
+    assert back["width_follows_duration_less_along_hierarchy"] == -1
+
+
 def test_the_parameters_of_cortex_are_at_no_distance_from_cortex(cortex):
     fits = cortex[cortex["name"].str.startswith("dn_")]
     assert len(fits) == 4 * 3
