@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from dynvision.errors import InputError
 from dynvision.functional.liquid import fused_step
+from dynvision.functional.maps import is_transformed
 from dynvision.neurons.cell import ElapsedTime, FeatureMap, Module, ModuleCell, Parameter, one_each
 from dynvision.neurons.wirings import Wiring, built
 
@@ -151,7 +152,7 @@ class LTCCell(ModuleCell):
 
     Attributes:
         fused: compute sequences on a CPU by :mod:`dynvision.neurons.fused_ltc`, where numba is installed; False for second
-            derivatives, and for the transformations of torch.func.
+            derivatives.
 
     Raises:
         InputError: an argument is not possible, or the wiring does not fit.
@@ -249,7 +250,7 @@ class LTCCell(ModuleCell):
             and {inputs.device.type, state.device.type} == {"cpu"}
             and inputs.dtype in (torch.float32, torch.float64)
             and inputs.dtype == state.dtype == self.gleak.dtype
-            and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
+            and not (is_transformed() or torch.is_autocast_enabled("cpu"))
             and type(self).forward is LTCCell.forward  # a subclass, or hooks, expect a call for every step
             and not (self._forward_hooks or self._forward_pre_hooks)
             and has_numba()

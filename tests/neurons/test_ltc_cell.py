@@ -239,6 +239,22 @@ def test_fused_sequences_are_left_to_torch_where_a_step_must_be_called():
         first.sum().backward()
 
 
+def test_transformations_of_torch_take_a_fused_cell():
+    """Gradient, mapping and derivative along a direction by torch.func are those of the fused sequence."""
+    rnn, inputs = RNN(make("ltc")), torch.rand(2, 5, F, dtype=torch.float64, requires_grad=True)
+
+    def energy(x):
+        return rnn(x)[0].square().sum()
+
+    expected = rnn(inputs)[0]
+    (gradient,) = torch.autograd.grad(energy(inputs), inputs)
+    torch.testing.assert_close(torch.func.grad(energy)(inputs), gradient)
+    mapped = torch.func.vmap(lambda x: rnn(x[None])[0][0])(inputs)
+    torch.testing.assert_close(mapped, expected)
+    _, along = torch.func.jvp(energy, (inputs,), (inputs,))
+    torch.testing.assert_close(along, (gradient * inputs).sum())
+
+
 def test_reversal_potentials_start_with_the_signs_of_the_wiring():
     wiring = FullyConnected(4)
     cell = LTCCell(wiring, F)
