@@ -27,6 +27,13 @@ def add_execution_arguments(parser: argparse.ArgumentParser, used: Sequence[str]
         parser.add_argument(f"--{name.replace('_', '-')}", default=field.default, help=about)
 
 
+def add_results_argument(parser: argparse.ArgumentParser) -> None:
+    """``--results``, the folder below which everything lies."""
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
+    )
+
+
 def add_if_needed_argument(parser: argparse.ArgumentParser) -> None:
     """``--if-needed``, which the workflow gives: a job that it plans to be sure may have nothing to do."""
     parser.add_argument(
@@ -64,6 +71,4 @@ def add_run_arguments(
     if with_files:
         about = f"a trained run: its folder, its model.safetensors, hub:OWNER/NAME, or {about}"
     parser.add_argument("run", metavar="RUN", nargs="+" if several else None, help=about)
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
+    add_results_argument(parser)

@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+from dynvision.cli.arguments import add_run_arguments
 from dynvision.errors import InputError
 from dynvision.units import ms_to_steps
 
@@ -18,14 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "records in time bins and does tasks, a map of regions to layers, metadata, requirements and a test. It needs "
         "neither DynVision nor its workflow; copy it to brainscore_vision/models."
     )
-    parser.add_argument(
-        "run",
-        metavar="RUN",
-        help="a trained run: its folder, its weights, its id, its beginning, or hub:USER/NAME",
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
+    add_run_arguments(parser, with_files=True)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the plugin")
     parser.add_argument("--identifier", metavar="NAME", help="name of the model (default: the run's id)")
     parser.add_argument(

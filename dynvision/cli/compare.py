@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.cli.arguments import add_results_argument
 from dynvision.cli.look import add_look_argument, style_from
 from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, ComparisonConfig
 from dynvision.config.section import validate
@@ -81,9 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", metavar="JSON", help="a block of 'comparisons' instead of these options"
     )
     parser.add_argument("--name", default="", help="of the comparison (default: that of the data)")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
-    )
+    add_results_argument(parser)
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="where to write (default: RESULTS/comparisons/NAME/RUN)"
     )

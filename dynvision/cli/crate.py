@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from dynvision.cli.arguments import add_results_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,9 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "0.5): which file is what, and from which it was made. ro-crate-metadata.json is written into the folder of the "
         "results, which is the crate then. Tables have their units, e.g. ms, in the names of columns."
     )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
+    add_results_argument(parser)
     parser.add_argument("--study", default="", help="study whose report and figures belong to it")
     parser.add_argument("--name", default="", help="name of the crate (default: the study's)")
     parser.add_argument(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dynvision.cli.arguments import add_results_argument
 from dynvision.cli.look import add_look_argument, style_from
 from dynvision.errors import InputError, unknown_name
 
@@ -50,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duration-ms", type=float, default=400.0, help="of each experiment, in ms (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights and image (default: %(default)s)")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
+    add_results_argument(parser)
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for the figures (default: RESULTS/neuron/UNIT)"
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dynvision.cli.arguments import add_results_argument
 from dynvision.cli.look import add_look_argument, style_from
 from dynvision.config.visualization import (
     DYNAMICS_FIGURES,
@@ -41,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--dynamics", action="store_true", help="draw spectra, time constants and trajectories of runs"
     )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="the results folder"
-    )
+    add_results_argument(parser)
     parser.add_argument(
         "--run-ids", nargs="+", default=[], metavar="ID", help="the runs; all that have the tables if absent"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dynvision.cli.arguments import add_results_argument
 from dynvision.cli.look import add_look_argument, look_from
 
 
@@ -14,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write one HTML file with the figures, numbers and configuration of experiments on runs. It needs no other "
         "file and no network. Times are in ms from stimulus onset, responses in the model's own unit (a.u.)."
     )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="the results folder"
-    )
+    add_results_argument(parser)
     parser.add_argument(
         "--experiments", nargs="+", required=True, metavar="NAME", help="experiments to report"
     )

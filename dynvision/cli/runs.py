@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.cli.arguments import add_results_argument
 from dynvision.errors import InputError, unknown_name
 from dynvision.text import print_table
 
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of delete and redo: print what would be done, and do nothing",
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+    add_results_argument(parser)
     parser.add_argument(
         "--output", type=Path, help="CSV file to write, with all parameters; printed if absent"
     )

@@ -5,25 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dynvision.cli.arguments import add_run_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
         "Push a trained run to the Hugging Face hub: weights with their configuration, model card, and programs of its "
         "trial and of its step of dt ms. Others load it with dynvision.load('hub:USER/NAME'), or name hub:USER/NAME where "
-        "a command takes a run to predict, serve or export. Log in with 'hf auth login', or set HF_TOKEN."
+        "a command takes a run to predict, serve or export. A folder of 'dynvision export' is pushed as it is. "
+        "Log in with 'hf auth login', or set HF_TOKEN."
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="a trained run, as of 'dynvision export', or a folder that it has written"
-    )
+    add_run_arguments(parser, with_files=True)
     parser.add_argument(
         "--to", required=True, metavar="USER/NAME", help="the repository; it is made where there is none"
     )
     parser.add_argument("--private", action="store_true", help="a new repository is seen by its owner alone")
     parser.add_argument("--license", default="", metavar="NAME", help="license of the weights, e.g. mit")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
-    )
 
 
 def run(arguments: argparse.Namespace) -> None:
