@@ -117,10 +117,11 @@ class LTCNeuron(BaseNeuron):
         super().reset()
         self.last_prediction = 0.0
 
-    def load_state(self, state_dict: Mapping[str, Any]) -> None:
-        if set(self.saved) == set(state_dict):
-            _check(*(state_dict[name] for name in ("tau", "dt", "gleak", "cm")))
-        super().load_state(state_dict)
+    def _check_saved(self, state_dict: Mapping[str, Any]) -> None:
+        _check(*(state_dict[name] for name in ("tau", "dt", "gleak", "cm")))
+
+
+LIQUID_CONSTANTS = ("weight", "slope", "threshold", "reversal", "recurrent")
 
 
 class LiquidNeuron(BaseNeuron):
@@ -138,7 +139,7 @@ class LiquidNeuron(BaseNeuron):
         InputError: a constant is not possible.
     """
 
-    saved = (*BaseNeuron.saved, "weight", "slope", "threshold", "reversal", "recurrent")
+    saved = (*BaseNeuron.saved, *LIQUID_CONSTANTS)
 
     def __init__(
         self,
@@ -154,14 +155,8 @@ class LiquidNeuron(BaseNeuron):
         history_size: int | None = None,
     ) -> None:
         super().__init__(neuron_id, tau, dt, history_size=history_size)
-        constants = {
-            "weight": weight,
-            "slope": slope,
-            "threshold": threshold,
-            "reversal": reversal,
-            "recurrent": recurrent,
-        }
-        _check_liquid(constants)
+        constants = (weight, slope, threshold, reversal, recurrent)
+        _check_liquid(dict(zip(LIQUID_CONSTANTS, constants, strict=True)))
         self.weight, self.slope, self.threshold = float(weight), float(slope), float(threshold)
         self.reversal, self.recurrent = float(reversal), float(recurrent)
 
@@ -190,11 +185,8 @@ class LiquidNeuron(BaseNeuron):
         self.history.append(self.state)
         return self.state
 
-    def load_state(self, state_dict: Mapping[str, Any]) -> None:
-        if set(self.saved) == set(state_dict):
-            names = ("weight", "slope", "threshold", "reversal", "recurrent")
-            _check_liquid({name: state_dict[name] for name in names})
-        super().load_state(state_dict)
+    def _check_saved(self, state_dict: Mapping[str, Any]) -> None:
+        _check_liquid({name: state_dict[name] for name in LIQUID_CONSTANTS})
 
 
 def _check_liquid(constants: Mapping[str, Any]) -> None:

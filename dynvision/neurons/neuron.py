@@ -150,10 +150,18 @@ class BaseNeuron(ABC):
         """
         check_saved(type(self).__name__, state_dict, self.saved)
         check_positive(tau=state_dict["tau"], dt=state_dict["dt"])
+        self._check_saved(state_dict)
         size = self.history_size
         for name in self.saved:
             setattr(self, name, _copied(state_dict[name]))
         self.history = History(size, state_dict["history"])
+
+    def _check_saved(self, state_dict: Mapping[str, Any]) -> None:  # noqa: B027  # a neuron may save no more
+        """Check what a subclass saves besides.
+
+        Raises:
+            InputError: something is not possible.
+        """
 
 
 def check_saved(owner: str, state_dict: Mapping[str, Any], names: tuple[str, ...]) -> None:

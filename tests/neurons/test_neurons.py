@@ -298,6 +298,8 @@ def test_a_saved_chain_goes_on_where_it_was():
         (lambda: LTCChain(2, history_size=2.5), "history_size=2.5"),
         (lambda: LiquidNeuron(0, weight=-1.0), "weight=-1"),
         (lambda: LiquidNeuron(0, slope=math.nan), "slope=nan"),
+        (lambda: LiquidNeuron(0).load_state(LiquidNeuron(0).save_state() | {"weight": -2.0}), "weight=-2"),
+        (lambda: LiquidNeuron(0).load_state({"state": 1.0}), "lacks dt, history"),
         (lambda: LiquidNeuron(0).update(1.0, gleak=1.0), "'gleak'"),
         (lambda: LTCChain(0), "at least one"),
         (lambda: LTCChain(3, tau_ratio=0.0), "tau_ratio=0"),
