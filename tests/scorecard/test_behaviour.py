@@ -182,6 +182,32 @@ def test_guesses_of_before_are_refused_by_name():
         score_run({}, {}, performance={"decision": table})
 
 
+def target(area: str, measure: str) -> pd.DataFrame:
+    """The table of one target in the protocol of noise."""
+    texts = {"area": area, "protocol": "noise", "measure": measure, "unit": "ms", "provenance": "R"}
+    numbers = {"value": np.nan, "target": 300.0, "low": 250.0, "high": 350.0}
+    return pd.DataFrame([{**texts, "source": "me (2026)", "note": "", **numbers}])
+
+
+def test_people_can_be_compared_in_every_measure_of_guesses():
+    """Without evidence for any class the uncertainty is 1 all the time, 600 ms: one octave above 300."""
+    table = decision(HARD, EASY).query("value == 0.2").assign(uncertainty=1.0)
+    people = target("human observers", "reaction_time_uncertainty_ms").assign(value=0.2)
+    card = score_run({}, {}, people, {"noise": table})
+    number = card[card["kind"] == "number"].iloc[0]
+    assert (number["model"], number["distance"]) == (pytest.approx(600), pytest.approx(1))
+    with pytest.raises(InputError, match="lack the columns uncertainty; run the experiment again"):
+        score_run({}, {}, people, {"noise": table.drop(columns="uncertainty")})
+
+
+@pytest.mark.parametrize(
+    ("area", "measure"), [("human observers", "rise_time_ms"), ("V1", "reaction_time_confidence_ms")]
+)
+def test_a_target_whose_measure_is_of_something_else_is_refused(area, measure):
+    with pytest.raises(InputError, match=f"the target {measure} of {area} is a measure of"):
+        score_run({}, {}, target(area, measure), {"noise": decision(HARD, EASY)})
+
+
 def test_p_is_the_share_of_resamples_that_are_not_above_zero_and_q_is_corrected():
     assert p_of(np.array([1.0, *[1.0] * 95, *[-1.0] * 3, 0.0])) == pytest.approx(5 / 100)
     assert np.isnan(p_of(np.array([1.0]))) and np.isnan(p_of(np.array([np.nan, 1.0])))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
-from dynvision.analysis.registry import names_of
+from dynvision.analysis.registry import MEASURES, names_of
 from dynvision.analysis.scorecard.phenomena import PHENOMENA, Phenomenon, corrected, p_of, verdict
 from dynvision.analysis.scorecard.protocol import Guesses, Protocol, with_interval
 from dynvision.analysis.scorecard.targets import LOGARITHMIC_UNITS, read_targets
@@ -55,7 +55,8 @@ def score_run(
         Columns `SCORECARD_COLUMNS`: sign tests, then numbers in the order of the targets.
 
     Raises:
-        InputError: no layer has an area, an area has no data, or tables of different runs.
+        InputError: no layer has an area, an area has no data, tables of different runs, a table of guesses without a column
+            that is needed, or a target whose measure is not of what it is a target of.
     """
     targets = read_targets() if targets is None else targets
     known = set(targets["area"])
@@ -165,11 +166,15 @@ def _numbers(
     targets: pd.DataFrame,
 ) -> list[dict[str, Any]]:
     rows = []
-    names = {*names_of("responses"), *names_of("performance")}
-    measured = targets[targets["measure"].isin(names) & targets["target"].notna()].to_dict("records")
+    measured = targets[targets["measure"].isin(list(MEASURES)) & targets["target"].notna()].to_dict("records")
     shown = dict.fromkeys((*protocols, *guesses))
     for target in itertools.chain(*([one for one in measured if one["protocol"] == name] for name in shown)):
         of_guesses = target["area"] == PEOPLE
+        if target["measure"] not in names_of("performance" if of_guesses else "responses"):
+            raise InputError(
+                f"the target {target['measure']} of {target['area']} is a measure of {MEASURES[target['measure']].of}; "
+                f"targets of {PEOPLE} are of performance, those of areas of cortex of responses"
+            )
         source = (guesses if of_guesses else protocols).get(target["protocol"])
         if source is None:
             continue

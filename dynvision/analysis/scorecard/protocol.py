@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from dynvision.analysis.bootstrap import SEED, percentile_interval, resampled_means, resampling_weights
 from dynvision.analysis.decisions import RACE, Decisions, decide
 from dynvision.analysis.metrics import MOST_LOST, response_cube
-from dynvision.analysis.registry import MEASURES, Measure
+from dynvision.analysis.registry import MEASURES, TABLES, Measure
 from dynvision.analysis.tables import Cube, to_cube
 from dynvision.analysis.time_grid import after_onset, sample_interval
 from dynvision.errors import InputError
@@ -92,12 +94,8 @@ class Guesses:
 
     def __init__(self, performance: pd.DataFrame, n_draws: int = N_DRAWS, seed: int = SEED) -> None:
         self.experiment = str(performance["experiment"].iloc[0])
-        self._has = [
-            name for name in (*RACE, "evidence_guess", "confidence", "entropy_bits") if name in performance
-        ]
-        cube = to_cube(
-            performance, ("value", "image", "time_ms"), ("correct", "label", "stimulus_on", *self._has)
-        )
+        columns = [name for name, of in TABLES.items() if of == "performance" and name in performance]
+        cube = to_cube(performance, ("value", "image", "time_ms"), (*columns, "stimulus_on"))
         self.values, self.time_ms = cube.axes["value"], cube.axes["time_ms"]
         self.n_images = len(cube.axes["image"])
         self._data = {**cube.data, "stimulus_on": cube.data["stimulus_on"][:, 0]}
@@ -113,9 +111,14 @@ class Guesses:
             return np.where(part > 0, total / part, np.nan)
 
     def measure(self, name: str) -> np.ndarray:
-        """A measure of guesses, as the mean over images, and of each resample: (1 + N, V)."""
+        """A measure of guesses, as the mean over images, and of each resample: (1 + N, V).
+
+        Raises:
+            InputError: the table is of before, without a column that the measure needs.
+        """
         data = {**self._data, "time_ms": self.time_ms, "value": self.values}
         measure = MEASURES[name]
+        self._require(need for need in measure.needs if need in TABLES)
         return self.mean(np.asarray(measure.function(**{need: data[need] for need in measure.needs})))
 
     def peak_accuracy(self) -> np.ndarray:
@@ -129,13 +132,16 @@ class Guesses:
         Raises:
             InputError: the table is of before, without the columns of the race.
         """
-        if missing := [name for name in (*RACE, "evidence_guess") if name not in self._has]:
-            raise InputError(
-                f"the guesses of {self.experiment} lack the columns {', '.join(missing)}; run the experiment again"
-            )
+        self._require((*RACE, "evidence_guess"))
         if bound_ms not in self._decisions:
             self._decisions[bound_ms] = decide(self._data, self.time_ms, bound_ms)
         return self._decisions[bound_ms]
+
+    def _require(self, columns: Iterable[str]) -> None:
+        if missing := [name for name in columns if name not in self._data]:
+            raise InputError(
+                f"the guesses of {self.experiment} lack the columns {', '.join(missing)}; run the experiment again"
+            )
 
     def choices(self, bound_ms: float) -> np.ndarray:
         """Return the class that wins the race to a bound, (V, I); where none reaches it, the leader at the end."""
