@@ -170,6 +170,14 @@ def test_what_cannot_be_is_refused(arguments, message, capsys, tmp_path):
     assert message in capsys.readouterr().err
 
 
-def test_a_failing_constructor_is_named():
-    with pytest.raises(InputError, match="AdExCell cannot be made with|C=0"):
-        make_unit("AdExCell", {"C": 0.0})
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("AdExCell", {"C": 0.0}, "^C=0 must be a positive number"),
+        ("LTCCell", {"epsilon": "small"}, "LTCCell cannot be made with .*epsilon.*: .* not supported"),
+    ],
+)
+def test_a_failing_constructor_is_named(name, arguments, message):
+    """By its own sentence where it has one."""
+    with pytest.raises(InputError, match=message):
+        make_unit(name, arguments)
