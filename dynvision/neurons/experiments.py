@@ -86,7 +86,7 @@ def unit_of_cell(cell: ModuleCell, dt: float = 1.0, unit: int = 0) -> Unit:
         inputs = torch.as_tensor(signals).to(like)[..., None].expand(-1, -1, cell.input_size)
         with torch.no_grad():
             outputs, _ = RNN(cell)(inputs, elapsed_time=dt, training=False)
-        return outputs[..., unit].double().numpy()
+        return outputs[..., unit].double().cpu().numpy()
 
     labels = ("current (rheobases)", "rate (spikes/s)") if is_rate else ("input (a.u.)", "output (a.u.)")
     return Unit(type(cell).__name__, dt, respond, *labels)
