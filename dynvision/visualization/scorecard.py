@@ -18,8 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.analysis.registry import MEASURES
-from dynvision.analysis.scorecard.card import PEOPLE
-from dynvision.analysis.scorecard.phenomena import LEVEL, PHENOMENA
+from dynvision.analysis.scorecard.phenomena import LEVEL, PEOPLE, PHENOMENA
 from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
 from dynvision.visualization.legend import line_handle
 from dynvision.visualization.style import GUIDE, INK, MARKERS, MUTED, PAPER, VERDICTS, Style

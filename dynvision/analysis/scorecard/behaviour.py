@@ -16,6 +16,7 @@ import numpy as np
 from dynvision.analysis.scorecard.phenomena import (
     NOTICED,
     NOTICED_MS,
+    PEOPLE,
     Target,
     agreement,
     mean_of_known,
@@ -27,7 +28,6 @@ from dynvision.analysis.scorecard.protocol import Guesses
 
 SPEED_MS, ACCURACY_MS = 20.0, 100.0  # of certainty
 LEAST_ERRORS = 5  # images that are decided wrongly, below which errors have no mean
-PEOPLE = "human observers"
 RAFIEI = "Rafiei et al. (2024) Nat Hum Behav 8:1752"
 JANG = "Jang et al. (2021) PLOS Biol 19:e3001418"
 SUBRAMANIAN = "Subramanian et al. (2022) J Vision 22:4359"

@@ -17,7 +17,7 @@ import pandas as pd
 
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.analysis.registry import MEASURES, names_of
-from dynvision.analysis.scorecard.phenomena import PHENOMENA, Phenomenon, corrected, p_of, verdict
+from dynvision.analysis.scorecard.phenomena import PEOPLE, PHENOMENA, Phenomenon, corrected, p_of, verdict
 from dynvision.analysis.scorecard.protocol import Guesses, Protocol, with_interval
 from dynvision.analysis.scorecard.targets import LOGARITHMIC_UNITS, read_targets
 from dynvision.errors import InputError, unknown_name
@@ -32,7 +32,6 @@ SCORECARD_COLUMNS = (
 )  # fmt: skip
 TEXTS = tuple(name for name in SCORECARD_COLUMNS if name not in NUMBERS)
 NEAR = (0.1, 2.0)  # of the value, and ms
-PEOPLE = "human observers"
 
 
 def score_run(
@@ -70,6 +69,7 @@ def score_run(
         raise InputError(
             f"a scorecard is of one run, and these tables are of {', '.join(sorted(runs)) or 'none'}"
         )
+    (run_id,) = runs
     protocols = {name: Protocol(table) for name, table in responses.items()}
     guesses = {name: Guesses(table) for name, table in (performance or {}).items()}
     layers: list[str] = []
@@ -84,9 +84,7 @@ def score_run(
         *_signs(protocols, guesses, layers, areas, natural_images),
         *_numbers(protocols, guesses, layers, areas, targets),
     ]
-    table = pd.DataFrame(
-        [{"run_id": runs.copy().pop(), **row} for row in rows], columns=list(SCORECARD_COLUMNS)
-    )
+    table = pd.DataFrame([{"run_id": run_id, **row} for row in rows], columns=list(SCORECARD_COLUMNS))
     table = table.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(TEXTS, object))
     table["q"] = corrected(table["p"].to_numpy())
     return table.fillna(dict.fromkeys(TEXTS, "")).astype(dict.fromkeys(TEXTS, str))

@@ -37,6 +37,7 @@ NOTICED = 0.01  # of fractions and ratios
 NOTICED_MS = 1.0
 NOTICED_LOG = 0.05  # of logarithms of time constants
 LEVEL = 0.05  # of a false discovery
+PEOPLE = "human observers"  # in place of an area of cortex
 Of = Literal["layer", "hierarchy", "behaviour"]
 Statistic = Callable[..., np.ndarray]
 
