@@ -64,6 +64,13 @@ def bootstrap_interval(
     return low.reshape(shape), high.reshape(shape)
 
 
+def mean_of_known(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return the mean over an axis without NaN; NaN where there is nothing else."""
+    known = ~np.isnan(x)
+    n = known.sum(axis=axis)
+    return np.where(n > 0, np.where(known, x, 0.0).sum(axis=axis) / np.maximum(n, 1), np.nan)
+
+
 def lower_median(samples: np.ndarray) -> np.ndarray:
     """Median over the first axis: the lower of the two in the middle, so that it is a value that occurs.
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from dynvision.analysis.bootstrap import bootstrap_interval
+from dynvision.analysis.bootstrap import bootstrap_interval, mean_of_known
 from dynvision.analysis.reaction_time import at_bound, reaction_time_accumulation_ms
 from dynvision.analysis.tables import to_cube
 from dynvision.errors import InputError
@@ -110,10 +110,8 @@ def speed_accuracy(
         add(cube.data["correct"][..., at], np.full(len(values), time_ms[at]), n, read_out_ms=read_out)
     for bound in bounds_ms:
         made = decide(cube.data, time_ms, bound)
-        answered = np.isfinite(made.rt_ms)
-        n = answered.sum(axis=1)
-        rt = np.where(answered, made.rt_ms, 0.0).sum(axis=1) / np.where(n > 0, n, np.nan)
-        add(made.correct, rt, n, bound_ms=bound)
+        n = np.isfinite(made.rt_ms).sum(axis=1)
+        add(made.correct, mean_of_known(made.rt_ms), n, bound_ms=bound)
     columns = ["value", "read_out_ms", "bound_ms", "rt_ms", "accuracy", "ci_low", "ci_high", "n_images"]
     return (
         pd.concat(rows, ignore_index=True).reindex(columns=columns) if rows else pd.DataFrame(columns=columns)

@@ -23,6 +23,7 @@ from dynvision.analysis.bootstrap import (
     SEED,
     bootstrap_interval,
     lower_median,
+    mean_of_known,
     median_interval,
     percentile_interval,
     resampled_means,
@@ -167,15 +168,13 @@ def _trace_rows(
 ) -> pd.DataFrame:
     """Rows of one measure from its samples (V, L, I)."""
     per_image = np.moveaxis(samples, -1, 0)
-    has_value = ~np.isnan(per_image)
-    n_images = has_value.sum(axis=0)
+    n_images = (~np.isnan(per_image)).sum(axis=0)
     if measure.average == "median":
         centre = lower_median(per_image)
         low, high = median_interval(per_image, n_resamples=n_resamples, seed=seed)
     else:
         low, high = bootstrap_interval(per_image, n_resamples=n_resamples, seed=seed)
-        total = np.where(has_value, per_image, 0.0).sum(axis=0)
-        centre = np.where(n_images > 0, total / np.maximum(n_images, 1), np.nan)
+        centre = mean_of_known(per_image, axis=0)
     return _rows(measure.name, cube, centre, low, high, n_images)
 
 

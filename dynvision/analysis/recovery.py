@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dynvision.analysis.bootstrap import mean_of_known
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval
 
@@ -122,10 +123,7 @@ def mean_recovery(
     response: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray, value: np.ndarray
 ) -> np.ndarray:
     """Mean of :func:`recovery` over the conditions with a gap; ``value`` is the gap in ms, (V,)."""
-    ratios = recovery(response, time_ms, stimulus_on)[value > 0]
-    has_value = ~np.isnan(ratios)
-    n = has_value.sum(axis=0)
-    return np.where(n > 0, np.where(has_value, ratios, 0.0).sum(axis=0) / np.maximum(n, 1), np.nan)
+    return mean_of_known(recovery(response, time_ms, stimulus_on)[value > 0], axis=0)
 
 
 SEPARATION_MS = 10.0

@@ -29,6 +29,9 @@ from typing import Literal
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from dynvision.analysis.bootstrap import (
+    mean_of_known as mean_of_known,
+)  # beside the other parts of statistics
 from dynvision.config.measures import PROTOCOLS
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry
@@ -147,13 +150,6 @@ def reversed_trend(trend: np.ndarray) -> np.ndarray:
 def noticed(x: np.ndarray, least: float = NOTICED) -> np.ndarray:
     """Return differences, 0 where they are too small to matter."""
     return np.where(np.abs(x) > least, x, np.where(np.isnan(x), np.nan, 0.0))
-
-
-def mean_of_known(x: np.ndarray) -> np.ndarray:
-    """Return the mean over the last axis without NaN; NaN where there is nothing else."""
-    known = ~np.isnan(x)
-    n = known.sum(axis=-1)
-    return np.where(n > 0, np.where(known, x, 0.0).sum(axis=-1) / np.maximum(n, 1), np.nan)
 
 
 def verdict(statistic: float, low: float) -> str:
