@@ -12,7 +12,7 @@ import pandas as pd
 
 from dynvision.analysis.bootstrap import bootstrap_interval
 from dynvision.analysis.tables import chance_level, levels, to_cube
-from dynvision.analysis.time_grid import sample_interval
+from dynvision.analysis.time_grid import sample_interval, stretches
 
 Periods = tuple[tuple[float, float], ...]
 
@@ -78,10 +78,8 @@ def stimulus_periods(table: pd.DataFrame, column: str = "stimulus_on") -> pd.Dat
     dt = sample_interval(np.unique(grid["time_ms"].to_numpy()))
     rows = []
     for value, of_value in grid.groupby("value"):
-        on = of_value[column].to_numpy().astype(np.int8)
-        edges = np.diff(np.concatenate([[0], on, [0]]))
         time_ms = of_value["time_ms"].to_numpy()
-        for first, behind in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        for first, behind in zip(*stretches(of_value[column].to_numpy()), strict=True):
             rows.append((value, time_ms[first] - dt, time_ms[behind - 1]))
     return pd.DataFrame(rows, columns=["value", "start_ms", "end_ms"])
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from dynvision.analysis.bootstrap import mean_of_known
 from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval
+from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval, stretches
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,11 @@ def find_pulses(stimulus_on: np.ndarray) -> list[Pulses | None]:
     Returns:
         One for each condition; None where the stimulus was never on.
     """
-    edges = np.diff(np.pad(stimulus_on.astype(np.int8), ((0, 0), (1, 1))), axis=-1)
-    onsets = [np.flatnonzero(row == 1) for row in edges]
-    offsets = [np.flatnonzero(row == -1) for row in edges]
-    lengths = [int(off[0] - on[0]) for on, off in zip(onsets, offsets, strict=True) if len(on)]
+    shown = [stretches(row) for row in stimulus_on]
+    lengths = [int(off[0] - on[0]) for on, off in shown if len(on)]
     pulse = min(lengths, default=0)
     found: list[Pulses | None] = []
-    for on, off in zip(onsets, offsets, strict=True):
+    for on, off in shown:
         if not len(on):
             found.append(None)
             continue

@@ -55,6 +55,16 @@ def after_onset(time_ms: np.ndarray) -> np.ndarray:
     return after
 
 
+def stretches(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where something holds without a break: the first index of each stretch, and the first one behind it.
+
+    Args:
+        flags: whether it holds, (T,) of bool.
+    """
+    edges = np.diff(flags.astype(np.int8), prepend=0, append=0)
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+
+
 def first_image(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where the first image ends and where the second begins.
 

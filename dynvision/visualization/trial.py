@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
+from dynvision.analysis.time_grid import stretches
 from dynvision.visualization.courses import TIME_LABEL, round_step
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.names import value_label
@@ -155,9 +156,10 @@ def _shade_phases(axes: Axes, table: pd.DataFrame, dt: float) -> None:
 def _periods(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Period]:
     """Return the stretches of time in which something holds."""
     times, flags = table["time_ms"].to_numpy(dtype=float), holds.to_numpy(dtype=bool)
-    edges = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return [Period(float(times[a]) - dt, float(times[b - 1])) for a, b in zip(starts, ends, strict=True)]
+    return [
+        Period(float(times[first]) - dt, float(times[behind - 1]))
+        for first, behind in zip(*stretches(flags), strict=True)
+    ]
 
 
 SIDE = 0.62  # inches, of a picture
