@@ -66,7 +66,10 @@ class Section(BaseModel):
         found: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if name in self.identifying or value != field.get_default(call_default_factory=True):
+            # Without a copy of the default, which `get_default` makes: a sweep asks for thousands.
+            factory = field.default_factory is not None
+            default = field.get_default(call_default_factory=True) if factory else field.default
+            if name in self.identifying or value != default:
                 # A section inside that differs in nothing is left out, or every new section would give all runs another id.
                 difference = _difference(value, self, name)
                 if difference != {} or not isinstance(value, Section):
