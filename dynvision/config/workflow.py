@@ -255,7 +255,7 @@ class WorkflowConfig(Section):
         """The comparisons of experiments, by name.
 
         Raises:
-            InputError: one is of an experiment that does not exist, or that keeps no units.
+            InputError: one is of an experiment that does not exist, that keeps no units, or that has no such value.
         """
         for name, comparison in self.comparisons.items():
             known = (
@@ -273,6 +273,13 @@ class WorkflowConfig(Section):
                 raise InputError(
                     f"comparisons.{name} needs the units of experiments.{comparison.experiment}, which keeps none; set "
                     f"experiments.{comparison.experiment}.save_responses: unit"
+                )
+            # As they are written in tables and figures: no two values of an experiment are the same to six digits.
+            shown = [f"{value:g}" for value in self._selected(comparison.experiment).values]
+            if comparison.value is not None and f"{comparison.value:g}" not in shown:
+                raise InputError(
+                    f"comparisons.{name}.value={comparison.value:g} is not among the values of experiments."
+                    f"{comparison.experiment}: {', '.join(shown)}"
                 )
         return {name: one for name, one in self.comparisons.items() if one.experiment in experiments}
 

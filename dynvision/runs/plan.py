@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -225,12 +224,6 @@ def plan_workflow(
     for name, comparison in comparisons.items():
         if not Path(comparison.data).exists():
             raise InputError(f"comparisons.{name}.data: there is no recording {comparison.data}")
-        shown = experiments[comparison.experiment].values
-        if comparison.value is not None and not any(math.isclose(comparison.value, value) for value in shown):
-            raise InputError(
-                f"comparisons.{name}.value={comparison.value:g} is not among the values of experiments."
-                f"{comparison.experiment}: {', '.join(f'{value:g}' for value in shown)}"
-            )
         for run_id in runs:
             try:
                 plan.comparison(name, run_id)

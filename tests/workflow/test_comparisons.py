@@ -56,6 +56,16 @@ def test_a_wrong_block_is_one_sentence_before_anything_runs(
         plan(comparisons={"ecog": whole})
 
 
+def test_a_value_is_one_of_the_experiment_as_tables_write_it(tmp_path: Path) -> None:
+    """So a value can be copied from a message or a figure; that of an experiment that is not asked for is looked at too."""
+    (tmp_path / "a.nc").touch()
+    thirds = {"contrast": {**UNITS["contrast"], "values": [1 / 3, 1.0]}}
+    block = {"experiment": "contrast", "data": str(tmp_path / "a.nc"), "value": 0.333333}
+    assert plan(experiments=thirds, comparisons={"ecog": block}).comparisons["ecog"].value == 0.333333
+    with pytest.raises(InputError, match="value=0.33333 is not among .* experiments.contrast: 0.333333, 1$"):
+        plan(experiments=thirds, comparisons={"ecog": {**block, "value": 0.33333}}, experiment="duration")
+
+
 def test_pairs_of_the_scorecard_are_those_of_the_model(tmp_path: Path) -> None:
     (tmp_path / "a.nc").touch()
     block = {"experiment": "contrast", "data": str(tmp_path / "a.nc"), "pairs": "scorecard"}
