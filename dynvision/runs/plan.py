@@ -197,7 +197,8 @@ def plan_workflow(
         if ":" in model:
             check_module(model)
     runs = expand_runs(workflow)
-    check_pretrained(next(iter(runs.values())).training)
+    for run in runs.values():
+        check_pretrained(run.training)
     workflow.scorecard_experiments()  # they exist
     experiments = workflow.selected_experiments()
     look = workflow.visualization

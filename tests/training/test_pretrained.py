@@ -147,3 +147,7 @@ def test_the_file_is_part_of_the_run_and_checked_before_planning(tmp_path: Path,
         plan("/nowhere.safetensors")
     with pytest.raises(InputError, match="must be a .safetensors file; turn a published checkpoint into one"):
         plan("resnet18.pth")
+    # Of every run, not of the first one alone.
+    swept = {"paired": {"training.init_with_pretrained": [str(weights), "/nowhere.safetensors"]}}
+    with pytest.raises(InputError, match="there is no file /nowhere.safetensors"):
+        plan_workflow(ROOT / "config", {"model_name": "DyRCNNx2", **swept})
