@@ -24,6 +24,7 @@ from dynvision.config.run import RunConfig, read_run_config
 from dynvision.errors import InputError
 from dynvision.resources import relative_work
 from dynvision.runs.plan import WorkflowPlan
+from dynvision.text import aligned
 
 # Seconds on two cores (2.1 GHz, AVX-512): of a unit of work for jobs of a network, of a job for all others.
 SECONDS = {
@@ -139,19 +140,11 @@ def forecast_text(rows: Sequence[Forecast], n_runs: int) -> str:
         )
         lines.append((row.kind, str(row.n_jobs), *times, _gigabytes(row.mem_mb), row.source))
     lines.append(("in all", str(n_jobs), "", total, _gigabytes(memory), ""))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    table = [
-        "  ".join(
-            cell.ljust(width) if column in (0, len(line) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
     runs = f"{n_runs} run" + ("" if n_runs == 1 else "s")
     title = (
         f"dynvision: {runs}; estimated one job after the other, as finished jobs here, else on two CPU cores:"
     )
-    return "\n".join([title, *table])
+    return "\n".join([title, *aligned(lines, right=range(1, 5))])
 
 
 def _gigabytes(megabytes: float) -> str:
@@ -213,7 +206,7 @@ def _finished(job: Planned, plan: WorkflowPlan) -> list[_Finished]:
     for path in sorted(_benchmarks(job, plan).glob("*.tsv")):
         frozen = plan.paths.run(path.stem) / "config.yaml"
         try:
-            run = plan.runs.get(path.stem) or (read_run_config(frozen) if frozen.is_file() else None)
+            run = plan.runs.get(path.stem) or (_frozen(frozen) if frozen.is_file() else None)
             with path.open(encoding="utf-8") as file:
                 [row] = csv.DictReader(file, delimiter="\t")
             seconds, mem_mb = float(row["s"]), float(row["max_rss"])
@@ -223,6 +216,12 @@ def _finished(job: Planned, plan: WorkflowPlan) -> list[_Finished]:
         if work:
             found.append(_Finished(run, work, seconds, mem_mb))
     return found
+
+
+@cache
+def _frozen(path: Path) -> RunConfig:
+    """The configuration of a run of another plan, which is read once for all kinds of jobs."""
+    return read_run_config(path)
 
 
 def _benchmarks(job: Planned, plan: WorkflowPlan) -> Path:
