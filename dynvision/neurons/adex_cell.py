@@ -89,12 +89,17 @@ class AdExConstants:
         return self.C / self.gL
 
 
-def rate_and_potential(current: Tensor, constants: AdExConstants) -> tuple[Tensor, Tensor]:
-    """F in spikes per ms and Vm in mV, of the shape of `current` J in pA; differentiable but at the rheobase itself."""
+def rate_and_potential(
+    current: Tensor, constants: AdExConstants, quadrature: Quadrature | None = None
+) -> tuple[Tensor, Tensor]:
+    """F in spikes per ms and Vm in mV, of the shape of `current` J in pA; differentiable but at the rheobase itself.
+
+    `quadrature` is :func:`quadrature_for` the current, for those who call this several times.
+    """
     c = constants
     fires = current > c.rheobase
     above = torch.where(fires, current, c.rheobase + 1.0)
-    nodes, weights = (torch.as_tensor(each).to(current) for each in _nodes())
+    nodes, weights = quadrature_for(current) if quadrature is None else quadrature
     # Nodes stay where they are for a gradient: the integral does not depend on them.
     width = (2.0 * c.D * (above.detach() - c.rheobase) / c.gL).sqrt().clamp(min=1e-6).unsqueeze(-1)
     low, high = torch.asinh((c.Vr - c.VT) / width), torch.asinh((c.Vs - c.VT) / width)
@@ -111,6 +116,15 @@ def rate_and_potential(current: Tensor, constants: AdExConstants) -> tuple[Tenso
 def _current(v: Tensor, current: Tensor, c: AdExConstants) -> Tensor:
     """C dV/dt in pA, at potentials v in mV."""
     return c.gL * (c.EL - v + c.D * torch.exp((v - c.VT) / c.D)) + current
+
+
+Quadrature = tuple[Tensor, Tensor]  # nodes and weights on [-1, 1]
+
+
+def quadrature_for(like: Tensor) -> Quadrature:
+    """Nodes and weights of Gauss and Legendre, of the type of a tensor and beside it; a GPU waits for the copy."""
+    nodes, weights = _nodes()
+    return torch.as_tensor(nodes).to(like), torch.as_tensor(weights).to(like)
 
 
 @functools.cache
@@ -186,10 +200,10 @@ class AdExCell(ModuleCell):
         r, w = self.start(inputs, state).chunk(2, dim=1)
         step = torch.as_tensor(one_each(elapsed_time, inputs)).to(inputs) / self.ode_unfolds
         gain, gain_w = -torch.expm1(-step / c.tau), -torch.expm1(-step / c.tau_w)
-        received = self.input_weight(inputs)
+        received, quadrature = self.input_weight(inputs), quadrature_for(r)
         for _ in range(self.ode_unfolds):
             current = c.rheobase * (received + self.recurrent_weight(c.tau * r)) - w
-            rate, potential = rate_and_potential(current, c)
+            rate, potential = rate_and_potential(current, c, quadrature)
             w = w + gain_w * (c.a * (potential - c.EL) + c.b * c.tau_w * r - w)
             r = r + gain * (rate - r)
         return MS_PER_S * r, torch.cat([r, w], dim=1)
@@ -198,14 +212,15 @@ class AdExCell(ModuleCell):
     def rate_of_current(self, current: Tensor, adapted: bool = False) -> Tensor:
         """Stationary rates in spikes per s for currents I in pA, of its shape: without adaptation, or when it has ended."""
         c = self.constants
-        rate, _ = rate_and_potential(current, c)
+        quadrature = quadrature_for(current)
+        rate, _ = rate_and_potential(current, c, quadrature)
         if not adapted:
             return MS_PER_S * rate
         low = (c.a * current / c.gL).clamp(max=0.0)
         high = c.b * c.tau_w * rate + c.a * (c.VT - c.EL)
         for _ in range(60):  # halve the interval of w in which w is what its equation asks for
             w = 0.5 * (low + high)
-            rate, potential = rate_and_potential(current - w, c)
+            rate, potential = rate_and_potential(current - w, c, quadrature)
             more = c.a * (potential - c.EL) + c.b * c.tau_w * rate > w
             low, high = torch.where(more, w, low), torch.where(more, high, w)
         return MS_PER_S * rate
