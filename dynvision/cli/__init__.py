@@ -120,7 +120,11 @@ class _CommandList(argparse.HelpFormatter):
 # argparse, since the import of typer takes 80 ms and that of cyclopts 130 ms, where all of `dynvision --help` takes 50 ms.
 # Neither adds more: the nearest names are ours in any case, and shtab makes the scripts for completion.
 class _Parser(argparse.ArgumentParser):
-    """Names what is nearest to a command, an option or a choice that does not exist."""
+    """Names what is nearest to a command, an option or a choice that does not exist; an option is never shortened."""
+
+    def __init__(self, **options: Any) -> None:
+        # Shortened, --device of one command would be --devices of another, and change its meaning with each new option.
+        super().__init__(allow_abbrev=False, **options)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

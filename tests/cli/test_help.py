@@ -93,6 +93,10 @@ def test_every_option_is_explained() -> None:
             ("runs", "--resuls", "x"),
             "dynvision runs: error: unknown option '--resuls'; did you mean '--results'?",
         ),
+        (
+            ("dynamics", "r", "--device", "cpu"),
+            "dynvision dynamics: error: unknown option '--device'; did you mean '--devices'?",
+        ),
     ],
 )
 def test_a_call_that_cannot_be_understood_shows_the_usage(arguments: tuple[str, ...], said: str) -> None:
