@@ -259,6 +259,7 @@ class Film:
                 yield from self._video_frames(file)
                 return
             self._check_size(*animation.size)
+            k = 0  # counting the frames may fail, too
             try:
                 for k in range(getattr(animation, "n_frames", 1)):
                     animation.seek(k)
