@@ -38,10 +38,17 @@ def repository(name: str) -> str:
     """Return the name of a repository.
 
     Raises:
-        InputError: it is not ``user/name``.
+        InputError: it is not ``user/name``, or no name that the hub allows.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise InputError(f"{name!r} is no repository of the hub; write user/name")
+    hub_library()
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except ValueError as error:
+        raise InputError(f"{name!r} is no repository of the hub: {error}") from None
     return name
 
 

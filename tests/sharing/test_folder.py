@@ -210,6 +210,9 @@ def test_names_of_repositories(capsys: pytest.CaptureFixture[str]) -> None:
     assert repository("me/mine-2.0") == "me/mine-2.0"
     assert main(["share", "anything", "--to", "mine"]) == 2
     assert "'mine' is no repository of the hub; write user/name" in capsys.readouterr().err
+    for name in ("me/a--b", "me/a..b", "-me/mine", "me/mine.git", f"me/{'x' * 100}"):
+        assert main(["predict", f"hub:{name}", "x.png"]) == 2
+        assert f"{name!r} is no repository of the hub: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
