@@ -1,8 +1,8 @@
 """Run images through trials, from the idle state of a network, and measure what its layers do.
 
 Several trials can be shown at once: their images lie side by side in the batch, trial by trial (V trials of B images are
-V B images), and time is cut wherever one of the trials turns to something else. Measures stay on the device until a trial
-has ended, and are then copied at once.
+V B images), and time is cut wherever one of the trials turns to something else. Measures and units stay on the device until
+a trial has ended, and are then copied at once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ResponseRecorder:
         n_images: B.
         n_steps: steps of a trial.
         n_kept: images of each trial whose units are kept.
-        device: where the measures stay until the end.
+        device: where the measures stay until the end; units stay where they are computed.
 
     Attributes:
         offset: steps of the trial before the block that is running.
@@ -74,7 +74,7 @@ class ResponseRecorder:
         self.offset = 0
         self._shape = (n_trials, n_images, n_kept, n_steps)
         self._measured = torch.zeros((2, len(layers), n_trials * n_images, n_steps), device=device)
-        self._units: dict[str, np.ndarray] = {}
+        self._units: dict[str, Tensor] = {}
 
     def __call__(self, layer: str, frames: Frames) -> None:
         """Record the activity of a block of time."""
@@ -86,20 +86,22 @@ class ResponseRecorder:
             kept[place, :, at] = values
         if n_kept:
             activity = units_and_steps(frames).unflatten(0, (n_trials, -1))[:, :n_kept]
-            units = (activity if activity.dtype == torch.float64 else activity.float()).cpu().numpy()
             if layer not in self._units:
-                self._units[layer] = np.zeros((*units.shape[:2], n_steps, *units.shape[3:]), units.dtype)
-            self._units[layer][:, :, at] = units
+                dtype = torch.float64 if activity.dtype == torch.float64 else torch.float32
+                shape = (*activity.shape[:2], n_steps, *activity.shape[3:])
+                self._units[layer] = torch.zeros(shape, dtype=dtype, device=activity.device)
+            self._units[layer][:, :, at] = activity
 
     def responses(self) -> list[Responses]:
         """Return what was recorded, trial by trial."""
         n_trials, n_images, *_ = self._shape
         mean, sd = self._measured.cpu().unflatten(2, (n_trials, n_images)).numpy()
+        kept = {layer: units.cpu().numpy() for layer, units in self._units.items()}
         return [
             Responses(
                 {layer: mean[place, v] for place, layer in enumerate(self.layers)},
                 {layer: sd[place, v] for place, layer in enumerate(self.layers)},
-                {layer: units[v] for layer, units in self._units.items()},
+                {layer: units[v] for layer, units in kept.items()},
             )
             for v in range(n_trials)
         ]

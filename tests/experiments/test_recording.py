@@ -209,17 +209,22 @@ def test_noise_of_a_network_is_the_same_in_all_conditions() -> None:
     assert first.std() > 0 and torch.equal(first, second) and torch.equal(first, third)
 
 
-def test_measures_are_copied_from_the_device_once(model: DyRCNN, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every copy waits for a GPU: one for the measures and one for the outcomes, however long a trial is."""
+@pytest.mark.parametrize("n_kept", [0, 1])
+def test_measures_are_copied_from_the_device_once(
+    model: DyRCNN, monkeypatch: pytest.MonkeyPatch, n_kept: int
+) -> None:
+    """Every copy waits for a GPU: one for the measures, one for the units of a layer and one for the outcomes, however long
+    a trial is."""
     shown = [Trial((Segment(2), Segment(9, IMAGE, c), Segment(9)), 2.0, c) for c in (0.25, 0.5, 0.75, 1.0)]
     pixels = torch.ones((1, 1, 1, 1))
     batch = Batch(torch.randn(2, 2, 9, 9), torch.tensor([0, 1]), np.arange(2))
-    session = Session(model, shown, PixelScale(0 * pixels, pixels), 0, Progress("", 10**6, "trials"), 0)
+    session = Session(model, shown, PixelScale(0 * pixels, pixels), n_kept, Progress("", 10**6, "trials"), 0)
     copies = []
     real = Tensor.cpu
     monkeypatch.setattr(Tensor, "cpu", lambda x: copies.append(x.shape) or real(x))
     session.show(batch, at_once=2)
-    assert len(copies) == 2 + 4, "measures of two groups, and outcomes of four trials"
+    of_units = 2 * n_kept * len(model.layer_names)
+    assert len(copies) == 2 + of_units + 4, "measures and units of two groups, and outcomes of four trials"
 
 
 NOISY = {"type": "gaussian", "ssnr": 0.4, "refresh_ms": 4, "seed": 5}
