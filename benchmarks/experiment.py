@@ -34,14 +34,12 @@ from dynvision.base import Frames, TemporalBase  # noqa: E402
 from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch, Room  # noqa: E402
-from dynvision.experiments.run import (
-    Progress,  # noqa: E402
-    Session,  # noqa: E402
-)
+from dynvision.experiments.run import Session  # noqa: E402
 from dynvision.experiments.screen import Screen  # noqa: E402
 from dynvision.experiments.writer import ExperimentWriter  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
+from dynvision.text import Progress  # noqa: E402
 from dynvision.trials import Trial  # noqa: E402
 from dynvision.trials.protocol import experiment_trials, times_ms  # noqa: E402
 
