@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -86,6 +87,16 @@ def test_a_plan_that_is_made_again_has_the_same_key(name: str) -> None:
 def test_a_plan_without_recurrence_has_another_key() -> None:
     model = network()
     assert model.plan().key != model.plan(feedforward_only=True).key
+
+
+@pytest.mark.parametrize("lesion", ["layer1->layer1", "feedforward layer1->layer2"])
+def test_a_plan_with_another_gain_has_another_key(lesion: str) -> None:
+    model = network(lesion=lesion)
+    keys = set()
+    for gain, start in itertools.product((1.0, 0.5), (None, 4.0)):
+        model.lesion_gain, model.t_lesion_start = gain, start
+        keys.add(model.plan().key)
+    assert len(keys) == 4
 
 
 def test_a_plan_is_little_work() -> None:
