@@ -10,6 +10,8 @@ from dynvision.models.dyrcnn import Area, DyRCNN
 from tests.textbook_loop import textbook_loop
 
 DT = 2.0
+# Every kind of connection, with a delay.
+FULL = {"feedback": "additive", "t_feedback": 4.0, "t_recurrence": 4.0, "t_skip": 2.0, "t_feedforward": 2.0}
 
 
 class Small(DyRCNN):

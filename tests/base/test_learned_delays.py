@@ -13,19 +13,20 @@ from dynvision.errors import InputError
 from dynvision.model_components import FeedforwardDelay, Skip
 from dynvision.models import create
 from tests.base.networks import Chain
-from tests.base.small import Small, SmallTwoStage, build, compare
+from tests.base.small import FULL, Small, SmallTwoStage, build, compare
 
 LEARNED = ["t_feedforward", "t_recurrence", "t_skip", "t_feedback"]
-FULL = {"feedback": "additive", "t_feedback": 4.0, "t_recurrence": 4.0, "t_skip": 2.0, "t_feedforward": 2.0}
 
 
 def set_delays(model: torch.nn.Module, **values: float) -> torch.nn.Module:
-    """Set learned delays, in ms, by a word in their name."""
+    """Set learned delays, in ms, by the beginning of their name."""
+    learned = {name: p for name, p in model.named_parameters() if name.endswith("learned_delay")}
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            for word, value in values.items():
-                if name.endswith("learned_delay") and word in name:
-                    parameter.fill_(value)
+        for word, value in values.items():
+            named = [parameter for name, parameter in learned.items() if name.startswith(word)]
+            assert named, word
+            for parameter in named:
+                parameter.fill_(value)
     return model
 
 
@@ -54,7 +55,7 @@ def test_outputs_and_gradients_are_those_of_the_textbook_loop(
     kind: Any, solver: str, block_steps: int
 ) -> None:
     model = build(kind, **FULL, train=LEARNED, dynamics_solver=solver, t_idle=4.0, block_steps=block_steps)
-    set_delays(model, addfeedback=4.7, addskip=3.1, recurrence=5.9, delay_=2.6)
+    set_delays(model, addfeedback=4.7, addskip=3.1, V=5.9, IT=5.9, delay_=2.6)
     with torch.no_grad():
         model.V2.learned_delay.fill_(2.3)
     video = torch.randn(2, 7, 2, 10, 10, dtype=torch.float64)

@@ -15,9 +15,8 @@ from dynvision.errors import InputError
 from dynvision.model_components import RecurrentConnectedConv2d
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.small import Small, SmallTwoStage, build, compare
+from tests.base.small import FULL, Small, SmallTwoStage, build, compare
 
-FULL = {"feedback": "additive", "t_feedback": 4.0, "t_recurrence": 4.0, "t_skip": 2.0, "t_feedforward": 2.0}
 WINDOWS = [
     {"lesion_gain": 0.3},
     {"lesion_gain": 0.0, "t_lesion_start": 4.0, "t_lesion_end": 10.0},
