@@ -8,6 +8,8 @@ import torch
 from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.models import MODELS
 from dynvision.config.published_models import OptionallyRecurrentArgs
+from dynvision.config.run import resolve_model_args
+from dynvision.errors import InputError
 from dynvision.models import create, list_models
 
 NAMES = list_models()
@@ -52,3 +54,11 @@ def build(case, size=None, n_steps=N_STEPS, **arguments):
 def images(model, n=2):
     generator = torch.Generator().manual_seed(0)
     return torch.randn(n, 3, model.height, model.width, generator=generator)
+
+
+def assert_refused(arguments, sentence):
+    """Assert that a DyRCNNx4 with these arguments is refused with one sentence, in YAML and in Python."""
+    with pytest.raises(InputError, match=sentence):
+        resolve_model_args("DyRCNNx4", arguments)
+    with pytest.raises(InputError, match=sentence):
+        create("DyRCNNx4", input_dims=(5, 1, 16, 16), n_classes=3, **arguments)

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from dynvision.config.run import resolve_model_args
-from dynvision.errors import InputError
 from dynvision.model_components import FeedforwardDelay, Skip
 from dynvision.models import create
 from tests.base.networks import Chain
+from tests.base.registered import assert_refused
 from tests.base.small import FULL, Small, SmallTwoStage, build, compare
 
 LEARNED = ["t_feedforward", "t_recurrence", "t_skip", "t_feedback"]
@@ -163,5 +162,4 @@ def test_another_delay_is_another_key_of_a_graph() -> None:
     ids=str,
 )
 def test_what_cannot_be_learned_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        resolve_model_args("DyRCNNx4", arguments)
+    assert_refused(arguments, sentence)

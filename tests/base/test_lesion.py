@@ -15,6 +15,7 @@ from dynvision.errors import InputError
 from dynvision.model_components import RecurrentConnectedConv2d
 from dynvision.models import create
 from tests.base.networks import randomize
+from tests.base.registered import assert_refused
 from tests.base.small import FULL, Small, SmallTwoStage, build, compare
 
 WINDOWS = [
@@ -126,10 +127,7 @@ def test_the_window_is_in_ms_from_stimulus_onset() -> None:
 def test_what_cannot_be_is_one_sentence_in_yaml_and_in_python(
     arguments: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(InputError, match=sentence):
-        resolve_model_args("DyRCNNx4", arguments)
-    with pytest.raises(InputError, match=sentence):
-        create("DyRCNNx4", input_dims=(5, 1, 16, 16), n_classes=3, **arguments)
+    assert_refused(arguments, sentence)
 
 
 def test_a_name_that_two_connections_have_needs_the_kind() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from dynvision.config.run import resolve_model_args
-from dynvision.errors import InputError
 from dynvision.model_components import OrganicsStep
 from dynvision.models import create
 from tests.base.networks import randomize
+from tests.base.registered import assert_refused
 from tests.base.small import Small, build, compare
 
 NUMBERS = st.fixed_dictionaries(
@@ -189,6 +189,5 @@ def test_a_network_of_them_is_by_layer_and_every_parameter_learns() -> None:
     ids=str,
 )
 def test_what_cannot_be_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        resolve_model_args("DyRCNNx4", {"dynamics_solver": "organics", **arguments})
+    assert_refused({"dynamics_solver": "organics", **arguments}, sentence)
     assert math.isfinite(resolve_model_args("DyRCNNx4", {"dynamics_solver": "organics"}).tau)

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from dynvision.config.run import resolve_model_args
-from dynvision.errors import InputError
 from dynvision.model_components import InputAdaptation, IntrinsicSuppression, SynapticDepression
 from dynvision.models import create
 from tests.base.networks import randomize
+from tests.base.registered import assert_refused
 from tests.base.small import Small, build, compare
 
 USE, TAU_REC, TAU_IN = 0.02, 300.0, 12.0  # 1/ms, ms, ms
@@ -185,7 +184,4 @@ def test_one_number_of_input_adaptation_is_of_the_image_and_a_mapping_of_any_lay
 def test_what_cannot_be_is_one_sentence_in_yaml_and_in_python(
     arguments: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(InputError, match=sentence):
-        resolve_model_args("DyRCNNx4", arguments)
-    with pytest.raises(InputError, match=sentence):
-        create("DyRCNNx4", input_dims=(5, 1, 16, 16), n_classes=3, **arguments)
+    assert_refused(arguments, sentence)
