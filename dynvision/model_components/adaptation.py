@@ -33,10 +33,10 @@ from torch import Tensor
 
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.model_components.timing import Clocked, StatefulOperation, check_time_constant
+from dynvision.model_components.timing import Clocked, LowPass, StatefulOperation, check_time_constant
 
 
-class InputAdaptation(StatefulOperation, Clocked):
+class InputAdaptation(LowPass):
     """Leaky gain control of the input.
 
     Args:
@@ -49,26 +49,17 @@ class InputAdaptation(StatefulOperation, Clocked):
         InputError: tau is shorter than dt.
     """
 
+    tau_name = "tau_input_adaptation"
+
     def __init__(
         self, weight: float, tau: float = 50.0, dt: float | None = None, offset: float = 0.0
     ) -> None:
-        super().__init__(dt)
-        self.weight, self.tau, self.offset = weight, float(tau), float(offset)
-        if dt is not None:
-            self.check_dt(self.dt)
-
-    def check_dt(self, dt: float) -> None:
-        check_time_constant(self.tau, dt, "tau_input_adaptation")
-
-    @property
-    def rate(self) -> float:
-        """dt / tau."""
-        return self.dt / self.tau
+        super().__init__(tau, dt)
+        self.weight, self.offset = weight, float(offset)
 
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
-        if state is None:
-            return x, self.rate * x.abs()
-        return x / (1.0 + self.weight * above(state, self.offset)), state + self.rate * (x.abs() - state)
+        new = self.followed(x.abs(), state)
+        return (x if state is None else x / (1.0 + self.weight * above(state, self.offset))), new
 
     def run(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """As of the base; on a GPU all steps at once, by its kernel for leaky units."""
@@ -85,7 +76,7 @@ class InputAdaptation(StatefulOperation, Clocked):
         return x / (1.0 + self.weight * above(before, self.offset)), a[-batch:]
 
 
-class IntrinsicSuppression(StatefulOperation, Clocked):
+class IntrinsicSuppression(LowPass):
     """Activity-silent adaptation within each unit.
 
     Args:
@@ -99,27 +90,18 @@ class IntrinsicSuppression(StatefulOperation, Clocked):
     """
 
     needs_activity = True
+    tau_name = "tau_intrinsic_suppression"
 
     def __init__(
         self, strength: float, tau: float = 50.0, dt: float | None = None, offset: float = 0.0
     ) -> None:
-        super().__init__(dt)
-        self.strength, self.tau, self.offset = strength, float(tau), float(offset)
-        if dt is not None:
-            self.check_dt(self.dt)
-
-    def check_dt(self, dt: float) -> None:
-        check_time_constant(self.tau, dt, "tau_intrinsic_suppression")
-
-    @property
-    def rate(self) -> float:
-        """dt / tau."""
-        return self.dt / self.tau
+        super().__init__(tau, dt)
+        self.strength, self.offset = strength, float(offset)
 
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if r is None:
             return x, state
-        state = self.rate * r if state is None else state + self.rate * (r - state)
+        state = self.followed(r, state)
         return x - self.strength * above(state, self.offset), state
 
 

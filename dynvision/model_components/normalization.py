@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, check_time_constant
+from dynvision.model_components.timing import LowPass, TimedOperation
 
 
-class DivisiveNormalization(StatefulOperation, Clocked):
+class DivisiveNormalization(LowPass):
     """Delayed divisive normalisation.
 
     Args:
@@ -47,6 +47,7 @@ class DivisiveNormalization(StatefulOperation, Clocked):
     """
 
     on_output = True
+    tau_name = "tau_divisive_normalization"
 
     def __init__(
         self,
@@ -60,24 +61,14 @@ class DivisiveNormalization(StatefulOperation, Clocked):
         learned: Collection[str] = (),
         n_channels: int = 1,
     ) -> None:
-        super().__init__(dt)
-        self.tau, self.n, self.pool, self.size = float(tau), float(n), pool, size
-        if dt is not None:
-            self.check_dt(self.dt)
+        super().__init__(tau, dt)
+        self.n, self.pool, self.size = float(n), pool, size
         self.fixed_sigma, self.fixed_gain = float(sigma), float(gain)
         self.log_sigma = learned_logarithm("sigma", learned, float(sigma), n_channels)
         # Relative to sigma^n, so that a learned gain and a learned sigma do not pull at each other.
         self.log_gain = learned_logarithm(
             "gain", learned, float(gain) / float(sigma) ** float(n) or 1.0, n_channels
         )
-
-    def check_dt(self, dt: float) -> None:
-        check_time_constant(self.tau, dt, "tau_divisive_normalization")
-
-    @property
-    def rate(self) -> float:
-        """dt / tau_n."""
-        return self.dt / self.tau
 
     @property
     def sigma(self) -> float | Tensor:
@@ -93,8 +84,7 @@ class DivisiveNormalization(StatefulOperation, Clocked):
 
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
         y = x.clamp_min(0.0)
-        pooled = self._pooled(y)
-        p = self.rate * pooled if state is None else state + self.rate * (pooled - state)
+        p = self.followed(self._pooled(y), state)
         return self._normalized(y, p), p
 
     def run(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -212,6 +212,40 @@ class StatefulOperation(nn.Module):
         return (results[0] if n == 1 else torch.cat(results)), state
 
 
+class LowPass(StatefulOperation, Clocked):
+    """An operation whose state follows a signal with one time constant.
+
+        s(t) = s(t - dt) + (dt / tau) (signal(t) - s(t - dt)),      s(0) = 0
+
+    Args:
+        tau: in ms, >= dt.
+        dt: as of :class:`Clocked`.
+
+    Raises:
+        InputError: tau is shorter than dt.
+    """
+
+    tau_name = "tau"  # the key, for errors
+
+    def __init__(self, tau: float, dt: float | None = None) -> None:
+        super().__init__(dt)
+        self.tau = float(tau)
+        if dt is not None:
+            self.check_dt(self.dt)
+
+    def check_dt(self, dt: float) -> None:
+        check_time_constant(self.tau, dt, self.tau_name)
+
+    @property
+    def rate(self) -> float:
+        """dt / tau."""
+        return self.dt / self.tau
+
+    def followed(self, signal: Tensor, state: Tensor | None) -> Tensor:
+        """The state after a step; None before the first."""
+        return self.rate * signal if state is None else state + self.rate * (signal - state)
+
+
 class TimedOperation(nn.Module):
     """A stateless operation that knows which step it is, counted from the start of its layer.
 
