@@ -22,7 +22,7 @@ import pandas as pd
 from dynvision.analysis.bootstrap import bootstrap_interval
 from dynvision.analysis.courses import with_mask
 from dynvision.analysis.registry import register
-from dynvision.analysis.tables import chance_level, to_cube
+from dynvision.analysis.tables import chance_level, identified, to_cube
 from dynvision.analysis.time_grid import after_onset
 
 
@@ -111,10 +111,7 @@ def best_moments(performance: pd.DataFrame) -> pd.DataFrame:
             rows.append(_rows(quantity, cube.axes["value"], samples.mean(axis=0), low, high))
     nothing = np.full(len(best), np.nan)
     rows.append(_rows("time_ms", cube.axes["value"], cube.axes["time_ms"][after][best], nothing, nothing))
-    table = pd.concat(rows, ignore_index=True)
-    for name in ("parameter", "experiment", "run_id"):
-        table.insert(0, name, str(performance[name].iloc[0]))
-    return table.assign(
+    return identified(pd.concat(rows, ignore_index=True), performance).assign(
         n_images=len(cube.axes["image"]),
         chance=chance_level(performance),
     )
@@ -124,9 +121,6 @@ def _rows(
     quantity: str, values: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> pd.DataFrame:
     return pd.DataFrame({"value": values, "quantity": quantity, "mean": mean, "ci_low": low, "ci_high": high})
-
-
-KEYS = ("run_id", "experiment", "parameter")
 
 
 def guess_courses(performance: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +158,7 @@ def guess_courses(performance: pd.DataFrame) -> pd.DataFrame:
                     }
                 )
             )
-    return _identified(pd.concat(parts, ignore_index=True).assign(value=cube.axes["value"][0]), performance)
+    return identified(pd.concat(parts, ignore_index=True).assign(value=cube.axes["value"][0]), performance)
 
 
 def confusions(performance: pd.DataFrame) -> pd.DataFrame:
@@ -202,7 +196,7 @@ def confusions(performance: pd.DataFrame) -> pd.DataFrame:
                 }
             )
         )
-    return _identified(pd.concat(parts, ignore_index=True), performance)
+    return identified(pd.concat(parts, ignore_index=True), performance)
 
 
 def _count(performance: pd.DataFrame) -> tuple:
@@ -219,9 +213,3 @@ def _count(performance: pd.DataFrame) -> tuple:
     counts = np.bincount(flat[guess >= 0], minlength=n_values * n_classes**2 * n_times)
     n_images = np.bincount(row, minlength=n_classes)
     return counts.reshape(n_values, n_classes, n_classes, n_times), classes, n_images, cube
-
-
-def _identified(table: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
-    for name in reversed(KEYS):
-        table.insert(0, name, str(performance[name].iloc[0]))
-    return table

@@ -29,7 +29,7 @@ from dynvision.analysis.bootstrap import (
     resampled_means,
 )
 from dynvision.analysis.registry import MEASURES, TABLES, Measure, find_measure
-from dynvision.analysis.tables import Cube, levels, to_cube
+from dynvision.analysis.tables import Cube, identified, levels, to_cube
 from dynvision.errors import InputError
 
 CLASSIFIER_LAYER = "classifier"
@@ -76,7 +76,7 @@ def measure_responses(
             _metrics(wanted, response_cube(of_run), n_resamples, seed),
             _metrics(guessed, _guess_cube(performance, run_id, guessed), n_resamples, seed),
         ]
-        parts.append(_identified(pd.concat(tables), of_run))
+        parts.append(identified(pd.concat(tables), of_run))
     measured = pd.concat(parts)
     return _sorted(measured, responses, [measure.name for measure in (*wanted, *guessed)])
 
@@ -106,7 +106,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
         cube = response_cube(of_run) if wanted else None
         rows = [] if cube is None else population_rows(wanted, cube, seed)
         table = pd.concat(rows) if rows else pd.DataFrame(columns=[*METRICS, "reason"])
-        parts.append(_identified(table, of_run))
+        parts.append(identified(table, of_run))
     measured = _sorted(pd.concat(parts), responses, [measure.name for measure in wanted])
     numbers = dict.fromkeys(("mean", "ci_low", "ci_high", "fraction"), np.float64) | {"n_images": np.int64}
     text = (
@@ -225,12 +225,6 @@ def _rows(
         {"value": np.repeat(values, len(layers)), "layer": np.tile(layers, len(values)), "measure": measure}
         | dict(zip(METRICS[3:], columns, strict=True))
     )
-
-
-def _identified(table: pd.DataFrame, of_run: pd.DataFrame) -> pd.DataFrame:
-    for name in ("parameter", "experiment", "run_id"):
-        table.insert(0, name, str(of_run[name].iloc[0]))
-    return table
 
 
 def _sorted(measured: pd.DataFrame, responses: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:

@@ -270,6 +270,13 @@ def to_cube(table: pd.DataFrame, axes: Sequence[str], columns: Sequence[str]) ->
     return Cube(coordinates, {name: table[name].to_numpy()[order].reshape(shape) for name in columns})
 
 
+def identified(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
+    """Put run, experiment and parameter of the table that one was made from before its columns; changes and returns it."""
+    for name in ("parameter", "experiment", "run_id"):
+        table.insert(0, name, str(source[name].iloc[0]))
+    return table
+
+
 def levels(column: pd.Series) -> list[str]:
     """The names that occur in a column: in the order of its categories, or else of appearance."""
     if isinstance(column.dtype, pd.CategoricalDtype):
