@@ -25,6 +25,7 @@ from dynvision.visualization.names import (
     value_label,
     words_of,
 )
+from dynvision.visualization.tables import focus_layer
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SEEN = 0.02  # of the largest value: a smaller change is none
@@ -165,8 +166,7 @@ def findings(
     Returns:
         For each condition its name (empty if there is one only) and a sentence.
     """
-    layers = [layer for layer in names.ordered(averaged["layer"]) if layer != CLASSIFIER_LAYER]
-    focus = experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
+    focus = focus_layer(averaged, experiment, names)
     parameter = experiment.config.parameter
     unit = PARAMETER_UNITS.get(parameter, "")
     name = parameter_name(parameter, names)

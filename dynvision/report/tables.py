@@ -13,6 +13,7 @@ from dynvision.analysis.tables import levels
 from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, percent, seconds, span
 from dynvision.report.results import Compared, Results, Run
 from dynvision.visualization.names import Names, at_value, swept_label, value_label
+from dynvision.visualization.tables import focus_layer
 
 ABSENT = Cell(NOT_A_NUMBER)
 OVER_TIME = "test_accuracy_over_time"  # of test.json
@@ -107,8 +108,7 @@ def condition_table(
         experiment: its focus layer is shown, or the first layer.
         names: names and order.
     """
-    layers = [layer for layer in names.ordered(averaged["layer"].unique()) if layer != CLASSIFIER_LAYER]
-    focus = experiment.config.focus_layer if experiment.config.focus_layer in layers else layers[0]
+    focus = focus_layer(averaged, experiment, names)
     highest = float(averaged["value"].max())
     at_highest = averaged[(averaged["value"] == highest) & averaged["layer"].isin([focus, CLASSIFIER_LAYER])]
     measures = levels(at_highest["measure"])
