@@ -18,7 +18,13 @@ from matplotlib.figure import Figure
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.tables import levels
-from dynvision.visualization.axes import is_logarithmic, measure_label, set_measure_axis, set_parameter_axis
+from dynvision.visualization.axes import (
+    LOG_AXIS,
+    is_logarithmic,
+    measure_label,
+    set_measure_axis,
+    set_parameter_axis,
+)
 from dynvision.visualization.captions import band_sentence, capital, definition
 from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
@@ -224,7 +230,7 @@ def _a_column_each(
     """Lay out a row for each measure and a column for each condition."""
     grid, shown = condition_blocks(rows, len(measures), SHARED_SIZE[0], COLUMN_HEIGHT, row_gap=0.2)
     logarithmic = is_logarithmic(values) and not words_of(parameter_label)
-    grid.label_below(f"{parameter_label}, log axis" if logarithmic else parameter_label)
+    grid.label_below(f"{parameter_label}{LOG_AXIS}" if logarithmic else parameter_label)
     panels: Panels = []
     for block, row in zip(grid.blocks, shown, strict=True):
         block.hide_inner_labels()

@@ -162,12 +162,12 @@ def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style
 
 def overview_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Return the caption of the overview of a sweep."""
-    layers = [layer for layer in levels(table["layer"]) if layer != "classifier"]
+    layers = [layer for layer in levels(table["layer"]) if layer != CLASSIFIER_LAYER]
     how = (
         "Each parameter is varied alone; the grey line marks the network as configured."
         if table["is_base"].any()
         else "Points are means over the other parameters, and vertical bars show the range over them."
-        if table["band"].eq("range over the other parameters").any()
+        if table["band"].eq(BAND_CONDITIONS).any()
         else ""
     )
     of_seeds = table["n_seeds"].max()

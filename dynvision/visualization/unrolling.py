@@ -12,8 +12,10 @@ from dynvision.config.run import RunConfig
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
 from dynvision.visualization.comparison import Comparison
+from dynvision.visualization.courses import TIME_LABEL
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.responses import Y_LABEL
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import LineStyle, Style
 from dynvision.visualization.tables import dynamics_of_one_run
@@ -64,8 +66,8 @@ def unrolling_figure(table: pd.DataFrame, style: Style) -> Figure:
         axes.set_xlim(0, float(np.max(table["time_ms"])))
         axes.set_ylim(bottom=0)
     grid.blocks[0].hide_inner_labels()
-    grid.label_below("time from stimulus onset (ms)")
-    grid.label_left("mean response of units, |r| (a.u.)")
+    grid.label_below(TIME_LABEL)
+    grid.label_left(Y_LABEL)
     add_legend(grid, [line_handle(name, line=line) for name, (line, _) in LOOKS.items()])
     return grid.figure
 
