@@ -12,6 +12,7 @@ from dynvision.analysis.latency import peak, rise_time_ms, time_to_peak_ms
 from dynvision.analysis.summation import summed_response
 from dynvision.analysis.tables import chance_level
 from dynvision.config.measures import MEASURES as CONFIGURABLE
+from dynvision.config.measures import NOT_OF_A_LAYER
 from dynvision.errors import InputError
 from tests.analysis.example_tables import adapting_pulse, leaky_pulse
 
@@ -24,6 +25,12 @@ def test_registry_has_what_a_configuration_can_name():
         "accuracy_peak",
         "accuracy_mean_on",
     }
+
+
+def test_a_configuration_knows_which_measures_are_of_a_layer_at_each_value():
+    drawn = {name for name in CONFIGURABLE if MEASURES[name].of == "responses"}
+    drawn -= {name for name in CONFIGURABLE if MEASURES[name].scope == "experiment"}
+    assert set(CONFIGURABLE) - NOT_OF_A_LAYER == drawn
 
 
 @pytest.mark.parametrize("name", MEASURES)
