@@ -123,16 +123,11 @@ class CellLayer(Module):
         if isinstance(timespans, (int, float)):
             return timespans
         times = torch.as_tensor(timespans).to(sequence)
-        if times.dim() == input_axes(single) and times.shape[-1] == 1:
+        if times.dim() == (2 if single else 3) and times.shape[-1] == 1:
             times = times.squeeze(-1)
         if not (single or self.batch_first) and times.dim() == 2:
             times = times.T
         return times
-
-
-def input_axes(single: bool) -> int:
-    """Axes of a sequence, (T, F) or (B, T, F)."""
-    return 2 if single else 3
 
 
 class LTC(CellLayer):
