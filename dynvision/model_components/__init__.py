@@ -1,5 +1,6 @@
 """The parts that models are made of, usable alone in plain PyTorch."""
 
+from dynvision.config.model import SOLVERS
 from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSuppression, SynapticDepression
 from dynvision.model_components.connection import Connection, Feedback, Pathway, PointwiseConnection, Skip
 from dynvision.model_components.convolution import Conv2d, Retina, WeightNormConv2d, WeightNormLinear
@@ -16,7 +17,6 @@ from dynvision.model_components.organics import OrganicsStep
 from dynvision.model_components.recurrence import LocalLateralConnection, RecurrentConnection, SelfConnection
 from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d
 from dynvision.model_components.solvers import (
-    SOLVERS,
     EulerStep,
     ExponentialEulerStep,
     LiquidStep,

@@ -277,9 +277,6 @@ class LiquidStep(Solver):
         return fused_step(h, z + g * self.reversal, 1.0 + g, self.dt / self.tau)
 
 
-__all__ = ["SOLVERS", "find_solver"]
-
-
 def find_solver(name: str) -> type[Solver]:
     """A solver class by name.
 
