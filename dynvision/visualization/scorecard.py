@@ -39,6 +39,11 @@ X_LABELS = {
     "long": "duration (ms)",
     "flicker": "frequency (Hz)",
     "noise": "signal fraction",
+    "decision": "signal fraction",
+    "repeats": "repetition",
+    "rsvp": "duration of an image (ms)",
+    "masking": "onset of the mask (ms)",
+    "occlusion": "part that is hidden",
 }
 UNCORRECTED = "°"  # a yes that does not survive the correction for the number of questions
 AREA_MARKS = (*MARKERS[1:], "X", "*", "h", "<", ">", "p", "8", "d")  # the circle is the network's

@@ -18,6 +18,8 @@ from dynvision.config.measures import PROTOCOLS as KNOWN
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.experiments.tables import outcomes
+from dynvision.visualization.scorecard import scorecard_figure
+from dynvision.visualization.style import Style
 from tests.analysis.race_tables import guesses, raced
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 
@@ -198,6 +200,16 @@ def test_people_can_be_compared_in_every_measure_of_guesses():
     assert (number["model"], number["distance"]) == (pytest.approx(600), pytest.approx(1))
     with pytest.raises(InputError, match="lack the columns uncertainty; run the experiment again"):
         score_run({}, {}, people, {"noise": table.drop(columns="uncertainty")})
+
+
+@pytest.mark.parametrize("protocol", KNOWN)
+def test_a_measure_of_people_at_several_values_is_drawn_in_every_protocol(protocol):
+    people = target("human observers", "accuracy_peak").assign(protocol=protocol, unit="fraction", target=0.5)
+    people = pd.concat([people.assign(value=value, low=0.4, high=0.6) for value in (0.2, 0.3)])
+    card = score_run({}, {}, people, {protocol: decision(HARD, EASY)})
+    assert (card["kind"] == "number").sum() == 2
+    (axes,) = [one for one in scorecard_figure(card, Style()).axes if "accuracy" in one.get_ylabel()]
+    assert axes.get_xlabel()
 
 
 @pytest.mark.parametrize(
