@@ -188,21 +188,7 @@ def export_run(predictor: Predictor, folder: Path, form: str, part: str) -> Expo
         path = folder / f"{part}{SUFFIXES[form]}"
         with tempfile.TemporaryDirectory() as scratch:
             written = Path(scratch) / path.name
-            try:
-                run = _WRITERS[form](module, _arguments(module, part, 3), written)
-                difference = max(_difference(module, part, run, batch) for batch in BATCHES)
-            except InputError:
-                raise
-            except Exception as error:
-                reason = " ".join(str(error).split())[:300] or type(error).__name__
-                raise InputError(
-                    f"{part} of {predictor.run.run_id} cannot be exported as {form}: {reason}"
-                ) from error
-            if not difference <= TOLERANCE:
-                raise InputError(
-                    f"the exported {part} differs from the network by {difference:.2g} of its largest output, more than "
-                    f"{TOLERANCE:g}; nothing is kept of it"
-                )
+            difference = write_compared(module, form, part, written, predictor.run.run_id)
             with atomic_path(path) as temporary:
                 shutil.copyfile(written, temporary)
     if part == "step":
@@ -212,6 +198,31 @@ def export_run(predictor: Predictor, folder: Path, form: str, part: str) -> Expo
         folder / "about.json", json.dumps(_about(predictor, module), indent=2, ensure_ascii=False) + "\n"
     )
     return Exported(part, path, difference)
+
+
+def write_compared(module: Any, form: str, part: str, path: Path, run_id: str) -> float:
+    """Write a program, read it back, and compare it with the network; of a step, the state is the last of the outputs.
+
+    Returns:
+        The largest difference of its outputs from the network's, of the largest output.
+
+    Raises:
+        InputError: a missing package, a network that cannot be exported, or outputs that are not those of the network.
+    """
+    try:
+        run = _WRITERS[form](module, _arguments(module, part, 3), path)
+        difference = max(_difference(module, part, run, batch) for batch in BATCHES)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{part} of {run_id} cannot be exported as {form}: {reason}") from error
+    if not difference <= TOLERANCE:
+        raise InputError(
+            f"the exported {part} differs from the network by {difference:.2g} of its largest output, more than "
+            f"{TOLERANCE:g}; nothing is kept of it"
+        )
+    return difference
 
 
 def _arguments(module: Any, part: str, batch: int) -> tuple[Any, ...]:
@@ -293,7 +304,7 @@ def _difference(module: Any, part: str, run: Run, batch: int) -> float:
                 worst, float((one - other).abs().max()) / scale if one.shape == other.shape else math.inf
             )
         if part == "step":
-            given = (torch.randn_like(given[0]), found[1:])
+            given = (torch.randn_like(given[0]), found[-len(given[1]) :])
     return worst
 
 

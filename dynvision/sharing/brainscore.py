@@ -29,7 +29,7 @@ from dynvision.base.frames import Frames
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import atomic_path, write_text
-from dynvision.inference.export import MOST_BATCH, TOLERANCE, _Step
+from dynvision.inference.export import _Step, write_compared
 from dynvision.inference.predictor import Predictor
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
@@ -43,7 +43,6 @@ OTHERS = (
     *("__init__.py", "model.py", "test.py", "requirements.txt", "metadata.yaml", "region_layer_map"),
     "__pycache__",
 )
-N_STEPS, BATCHES = 5, (1, 3)  # with which the program is run back
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,8 @@ def write_plugin(predictor: Predictor, weights: Path, folder: Path, setup: Setup
         generator = torch.Generator().manual_seed(setup.seed)
         units = {layer: _draw(math.prod(shapes[layer]), setup.n_units, generator) for layer in layers}
         module = RecordedStep(network, units).eval()
-        _write_program(module, folder / "step.pt2")
+        with atomic_path(folder / "step.pt2") as temporary:
+            write_compared(module, "torch-export", "step", temporary, predictor.run.run_id)
         with atomic_path(folder / "start.safetensors") as temporary:
             save_file(dict(zip(module.flat.names(), module.start, strict=True)), temporary)
     about = _about(predictor, module, setup, regions, units, shapes)
@@ -185,43 +185,6 @@ def _shapes(network: Any) -> dict[str, tuple[int, ...]]:
 
 def _draw(n_all: int, most: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n_all, generator=generator)[:most].sort().values
-
-
-def _write_program(module: RecordedStep, path: Path) -> None:
-    """Export, read back, and compare with the network over several steps and batches."""
-    generator = torch.Generator().manual_seed(0)
-
-    def given(batch: int) -> tuple[Tensor, list[Tensor]]:
-        like = next(module.network.parameters())
-        frame = torch.randn(batch, *module.network.image, generator=generator, dtype=like.dtype)
-        return frame, [part.expand(batch, *part.shape[1:]).clone() for part in module.start]
-
-    arguments = given(3)
-    axis = torch.export.Dim("batch", min=1, max=MOST_BATCH)
-    shapes = ({0: axis}, [{0: axis} for _ in arguments[1]])
-    with atomic_path(path) as temporary:
-        try:
-            torch.export.save(torch.export.export(module, arguments, dynamic_shapes=shapes), temporary)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise InputError(f"the network cannot be exported: {reason}") from error
-        program: Any = torch.export.load(temporary).module()
-        for batch in BATCHES:
-            frame, state = given(batch)
-            for _ in range(N_STEPS):
-                one, other = module(frame, state), program(frame, state)
-                for a, b in zip(_parts(one), _parts(other), strict=True):
-                    scale = max(float(a.abs().max()), 1e-12)
-                    if not float((a - b).abs().max()) / scale <= TOLERANCE:
-                        raise InputError(
-                            "the exported program differs from the network; nothing is kept of it"
-                        )
-                state = one[2]
-
-
-def _parts(outputs: Any) -> list[Tensor]:
-    logits, activity, state = outputs
-    return [logits, *activity, *state]
 
 
 def _about(

@@ -19,12 +19,12 @@ import dynvision
 from dynvision.base.frames import Frames
 from dynvision.cli import main
 from dynvision.errors import InputError
+from dynvision.inference.export import write_compared
 from dynvision.models import DyRCNNx2
 from dynvision.sharing.brainscore import (
     RecordedStep,
     Setup,
     _rested,
-    _write_program,
     region_map,
     write_plugin,
 )
@@ -222,7 +222,7 @@ def test_the_command(trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_operations_with_a_state_take_batches_of_any_size(tmp_path: Path) -> None:
-    """Written with three images and run back with one and three; a guard on the batch fails with one of them."""
+    """Written with three images and run back with one, two and five; a guard on the batch fails with one of them."""
     torch.manual_seed(0)
     network: Any = DyRCNNx2(
         n_classes=3,
@@ -234,5 +234,5 @@ def test_operations_with_a_state_take_batches_of_any_size(tmp_path: Path) -> Non
     ).eval()
     module = RecordedStep(network, {"layer2": torch.arange(4)}).eval()
     with torch.no_grad():
-        _write_program(module, tmp_path / "step.pt2")
+        write_compared(module, "torch-export", "step", tmp_path / "step.pt2", "run")
     assert (tmp_path / "step.pt2").is_file()
