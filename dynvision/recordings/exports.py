@@ -89,8 +89,13 @@ def to_zarr(dataset: xarray.Dataset, path: str | Path) -> None:
     Args:
         dataset: responses.
         path: the folder, ``*.zarr``; one that is there is replaced.
+
+    Raises:
+        InputError: something else is there.
     """
     path = Path(path)
+    if path.exists() and not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+        raise InputError(f"{path} is there and holds no Zarr; choose another name")
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     # As objects, text has any length; of a fixed length Zarr has no stable format.

@@ -52,6 +52,12 @@ def test_zarr_is_read_back_by_zarr_and_written_piece_by_piece(tmp_path: Path) ->
     assert back["condition"].values.tolist() == [0.5] * 4 + [1.0] * 4 and set(back["layer"].values) == {"V1"}
     to_zarr(opened.isel(presentation=[0]), tmp_path / "model.zarr")
     assert read_recording(tmp_path / "model.zarr").sizes["presentation"] == 1
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "notes.txt").write_text("mine")
+    for path in (tmp_path / "others", tmp_path / "others" / "notes.txt"):
+        with pytest.raises(InputError, match="holds no Zarr; choose another name"):
+            to_zarr(opened, path)
+    assert (tmp_path / "others" / "notes.txt").read_text() == "mine"
 
 
 def test_names_of_images_of_any_length_are_kept_in_zarr(tmp_path: Path) -> None:
