@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score two feedforward networks beside each: with as many parameters, and deeper with as much computation; "
         "for those that are not trained, write a configuration that trains them",
     )
+    parser.add_argument(
+        "--train-controls",
+        action="store_true",
+        help="the same, and train those that are not trained, here and one by one, as the run was trained",
+    )
     add_look_argument(parser)
     add_execution_arguments(parser, OF_EXPERIMENTS)
 
@@ -92,19 +97,26 @@ def run(arguments: argparse.Namespace) -> None:
         return _write(finished, tables, settings, arguments)
 
     cards = {run_id: card_of(finished) for run_id, finished in by_id.items()}
-    if arguments.controls:
+    if arguments.controls or arguments.train_controls:
+        by = execution if arguments.train_controls else None
         for run_id, finished in by_id.items():
-            _with_controls(finished, cards[run_id], card_of, arguments.results)
+            _with_controls(finished, cards[run_id], card_of, arguments.results, by)
     _write_seeds(cards, [finished.config for finished in by_id.values()], arguments.results)
 
 
 def _with_controls(
-    finished: FinishedRun, card: pd.DataFrame, card_of: Callable[[FinishedRun], pd.DataFrame], results: Path
+    finished: FinishedRun,
+    card: pd.DataFrame,
+    card_of: Callable[[FinishedRun], pd.DataFrame],
+    results: Path,
+    trained_by: ExecutionConfig | None,
 ) -> None:
-    """Score the controls of a run that are trained, print all verdicts side by side, and write what trains the others.
+    """Score the controls of a run and print all verdicts side by side.
+
+    Those that are not trained are trained first, if it is stated how; else a configuration that trains them is written.
 
     Raises:
-        InputError: there are no controls of such a model.
+        InputError: there are no controls of such a model, or one cannot be trained.
     """
     from dynvision.analysis import write_table
     from dynvision.analysis.scorecard import controls_text
@@ -114,6 +126,7 @@ def _with_controls(
     from dynvision.inference.finished_run import find_run
     from dynvision.models.controls import control_runs, workflow_of
     from dynvision.runs import ResultPaths
+    from dynvision.trained import WEIGHTS
 
     data = read_manifest(finished.data, finished.config.data.images)
     controls = control_runs(finished.config, data.input_shape, data.n_classes)
@@ -123,7 +136,10 @@ def _with_controls(
             f"control {control.run.run_id}: {matched} {control.control:,}, of the network {control.network:,}",
             flush=True,
         )
-        if (ResultPaths(results).run(control.run.run_id) / "model.safetensors").exists():
+        trained = ResultPaths(results).run(control.run.run_id)
+        if trained_by is not None and not (trained / WEIGHTS).exists():
+            _train(control.run, trained, finished.data, trained_by)
+        if (trained / WEIGHTS).exists():
             cards[matched] = card_of(find_run(control.run.run_id, results))
         else:
             missing[matched] = control
@@ -142,10 +158,21 @@ def _with_controls(
         path = folder / "controls.yaml"
         write_text(path, to_yaml(workflow_of([control.run for control in missing.values()])))
         print(
-            f"Not trained: {', '.join(missing)}. Train with 'snakemake --configfile {path} --config "
-            f"results_dir={results}', then call this again",
+            f"Not trained: {', '.join(missing)}. Train here with --train-controls; or with 'snakemake --configfile {path} "
+            f"--config results_dir={results}', then call this again",
             flush=True,
         )
+
+
+def _train(run: RunConfig, folder: Path, data: Path, execution: ExecutionConfig) -> None:
+    """Freeze a run and train it, in this process."""
+    from dynvision.config.yaml_text import to_yaml
+    from dynvision.files import write_text
+    from dynvision.training.fit import train_run
+
+    write_text(folder / "config.yaml", to_yaml(run))
+    one = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    train_run(run, execution.model_copy(update=one), data, folder)
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str, ExperimentConfig]]:

@@ -16,7 +16,9 @@ from dynvision.data import DataModule
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
 from dynvision.report.plates import scorecard_plates
+from dynvision.runs import ResultPaths
 from dynvision.runs.expansion import expand_runs
+from dynvision.runs.made_from import TRAINED
 from dynvision.training.fit import provenance
 from dynvision.visualization.scorecard import scorecard_caption, scorecard_figure
 from dynvision.visualization.style import Style
@@ -145,6 +147,23 @@ def test_controls_are_planned_and_then_scored_beside_the_network(results):
     asked = table[table["kind"] == "sign"].groupby("control")
     for _, of_one in asked:
         assert f"{(of_one['verdict'] == 'yes').sum()} of {len(of_one)}" in line
+
+
+def test_controls_are_trained_as_the_network_was_and_scored(results):
+    root, run_id = results
+    outcome = command(results, "--protocols", "contrast", "--train-controls")
+    assert outcome.status == 0 and "Not trained" not in outcome.said, outcome.said
+    paths = ResultPaths(root / "results")
+    table = pd.read_parquet(root / "results" / "scorecard" / run_id / "controls.parquet")
+    runs = table.groupby("control")["run_id"].first()
+    assert set(runs.index) == {"network", "parameters", "computation"} and runs["network"] == run_id
+    network, control = (
+        read_run_config(paths.run(runs[name]) / "config.yaml") for name in ("network", "computation")
+    )
+    assert (control.training, control.data, control.seed) == (network.training, network.data, network.seed)
+    log = pd.read_csv(paths.run(control.run_id) / "training.csv")
+    assert log["epoch"].max() == network.training.epochs
+    assert (paths.run(control.run_id) / TRAINED).exists()  # so that a workflow finds it trained
 
 
 @pytest.mark.parametrize(
