@@ -76,11 +76,16 @@ def remove_abandoned(folder: str | Path) -> None:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def running_system() -> str:
+    """Return what names the system that runs on this machine until it is started again; elsewhere than on Linux nothing."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text().strip() if boot.exists() else ""
+
+
 @cache
 def _here() -> str:
     """The machine, and the system that runs on it until it is started again: four hexadecimal digits each."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    names = (os.uname().nodename, boot.read_text() if boot.exists() else "")
+    names = (os.uname().nodename, running_system())
     return "".join(hashlib.sha256(name.encode()).hexdigest()[:4] for name in names)
 
 

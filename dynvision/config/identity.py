@@ -25,6 +25,7 @@ import sys
 import sysconfig
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -95,14 +96,17 @@ def path_name(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in last).split()) or "data"
 
 
-def hash_of(values: Mapping[str, Any]) -> str:
-    """Return eight hexadecimal digits of the SHA-256 of canonical JSON."""
+def hash_of(values: Any, n_digits: int = 8) -> str:
+    """Return hexadecimal digits of the SHA-256 of canonical JSON."""
     # The order of keys and the spacing of a file are no part of what a run is.
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    return hashlib.sha256(canonical.encode()).hexdigest()[:n_digits]
 
 
 PACKAGE = "dynvision"
+KNOWN_TEXTS = (
+    256  # files are parsed once, though a sweep asks for each run and experiment; an edit is another text
+)
 INSTALLED = tuple({Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")})
 
 
@@ -151,9 +155,9 @@ def _collect(module: str, root: Path | None, found: dict[str, bytes]) -> None:
         path = _file(root, current)
         if path is None or current in found:
             continue
-        text = path.read_bytes()
+        text, is_package = path.read_bytes(), path.name == "__init__.py"
         found[current] = _essential(text)
-        waiting += [other for other in _imported(text, current, path) if _beside(other, module, root)]
+        waiting += [other for other in _imported(text, current, is_package) if _beside(other, module, root)]
 
 
 def _root(module: str) -> Path | None:
@@ -181,13 +185,14 @@ def _beside(module: str, own: str, root: Path) -> bool:
     return top == own.partition(".")[0] or not is_installed
 
 
-def _imported(text: bytes, module: str, path: Path) -> list[str]:
+@lru_cache(maxsize=KNOWN_TEXTS)
+def _imported(text: bytes, module: str, is_package: bool) -> list[str]:
     """The modules that a file imports; of ``from a import b`` both a and a.b."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):  # the import reports it
         return []
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    package = module if is_package else module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -200,6 +205,7 @@ def _imported(text: bytes, module: str, path: Path) -> list[str]:
     return [name for name in {*names, *parents} if name]
 
 
+@lru_cache(maxsize=KNOWN_TEXTS)
 def _essential(text: bytes) -> bytes:
     """A file without comments, empty lines and spaces at the ends of lines, for every version of Python the same."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -142,15 +143,29 @@ class RunConfig(Section):
     @property
     def run_id(self) -> str:
         """``{model}_{data}_s{seed}_{hash8}``: readable in front, unique at the end; that of its file where it has one."""
-        model = self.model.name.rpartition(":")[2]
-        own = f"{model}_{path_name(self.data.name)}_s{self.seed}_{digest(self)}"
-        return self._stored_ids.get(RUN_ID, own)
+        return self._stored_ids.get(RUN_ID) or self.own_ids[RUN_ID]
 
     @property
     def data_id(self) -> str:
         """``{data}_s{split seed}_{hash8}``: runs that see the same images in the same split share it."""
-        own = f"{path_name(self.data.name)}_s{self.data.split_seed}_{digest(self.data.images)}"
-        return self._stored_ids.get(DATA_ID, own)
+        return self._stored_ids.get(DATA_ID) or self.own_ids[DATA_ID]
+
+    @cached_property
+    def own_ids(self) -> dict[str, str]:
+        """The ids of its values; each is a hash, which takes its time for a thousand runs."""
+        model, data = self.model.name.rpartition(":")[2], path_name(self.data.name)
+        return {
+            RUN_ID: f"{model}_{data}_s{self.seed}_{digest(self)}",
+            DATA_ID: f"{data}_s{self.data.split_seed}_{digest(self.data.images)}",
+        }
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> RunConfig:
+        """Return a copy; one with other values is another run."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            copied.__dict__.pop("own_ids", None)
+            copied._stored_ids = {}
+        return copied
 
     def frozen(self) -> dict[str, Any]:
         """Return what a frozen configuration holds: the version, the ids, and every value."""

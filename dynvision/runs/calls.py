@@ -32,6 +32,8 @@ from typing import IO, Any
 
 import psutil
 
+from dynvision.files import running_system
+
 SNAKEMAKE = Path(".snakemake")
 TOKEN = "DYNVISION_CALL"  # in the environment of all that a call starts
 END_S = 30.0  # time that a job has to end after SIGTERM
@@ -274,8 +276,7 @@ def _read(path: Path) -> Call:
 
 
 def _kernel() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text().strip() if boot.exists() else os.uname().nodename
+    return running_system() or os.uname().nodename
 
 
 def _snakemake_here() -> bool:

@@ -15,7 +15,6 @@ A result's identity is the hash of its record. Results can be copied, and Snakem
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -25,7 +24,7 @@ from typing import Any
 from dynvision.config.comparison import BEHAVIOUR, DISTANCES, SCORES, ComparisonConfig
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.identity import plugins_of_experiment, source_hash
+from dynvision.config.identity import hash_of, plugins_of_experiment, source_hash
 from dynvision.config.measures import TARGET_TABLES, ScorecardConfig
 from dynvision.config.run import RunConfig
 from dynvision.config.visualization import FIGURES as DRAWN_BY
@@ -89,8 +88,7 @@ def identity_of(path: Path) -> str | None:
 
 def short_hash(values: Any) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of canonical JSON."""
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hash_of(values, n_digits=16)
 
 
 def file_hash(path: Path) -> str:

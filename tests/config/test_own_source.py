@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_an_edit_changes_the_hash(here: Path) -> None:
     assert len({*hashes, ""}) == 6
     edited(here / "another.py", "2", "1")
     assert source_hash(MODEL) == hashes[3]
+
+
+def test_a_text_is_parsed_once_however_often_it_is_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "another.py").write_text(f"N = {id(here)}\n")  # no text that was parsed before
+    edited(here / "my_source_net.py", "import my_layers", "import my_layers, another")
+    parsed: list[bytes] = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text: parsed.append(text) or parse(text))
+    assert len({source_hash(MODEL) for _ in range(5)}) == 1
+    assert 0 < len(parsed) <= 3 and len(set(parsed)) == len(parsed)
 
 
 def test_what_changes_nothing_changes_no_hash(here: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynvision.config import run as run_module
 from dynvision.config.data import DataConfig, ImagesConfig
 from dynvision.config.dyrcnn import DyRCNNArgs
-from dynvision.config.identity import SCHEMA_VERSION
+from dynvision.config.identity import SCHEMA_VERSION, digest
 from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TYPES
 from dynvision.config.models import MODELS
 from dynvision.config.run import RunConfig, path_name, read_run_config, thaw
-from dynvision.config.section import key, validate
+from dynvision.config.section import Section, key, validate
 from dynvision.config.training import TrainingConfig
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
@@ -164,6 +165,16 @@ def test_a_frozen_run_is_read_from_its_file(tmp_path: Any) -> None:
 )
 def test_one_run_written_in_two_ways(written: dict[str, Any], meant: dict[str, Any]) -> None:
     assert run_of(**written).run_id == run_of(**meant).run_id
+
+
+def test_the_id_is_computed_once_and_a_changed_copy_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Section] = []
+    monkeypatch.setattr(run_module, "digest", lambda section: hashed.append(section) or digest(section))
+    run = run_of()
+    assert run.run_id == run.run_id == DEFAULT_RUN_ID and len(hashed) == 2  # of the run, and of its images
+    assert run.model_copy().run_id == run.run_id and run == run_of()
+    changed = run.model_copy(update={"seed": 2})
+    assert changed.run_id == run_of(seed=2, data={"split_seed": 1}).run_id != run.run_id
 
 
 def test_the_id_is_readable_in_front() -> None:
