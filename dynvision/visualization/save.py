@@ -149,6 +149,10 @@ def save_figure(drawn: Drawn, output_dir: str | Path, style: Style) -> list[Path
     facts = {"Title": drawn.name, "Description": drawn.caption}
     with style.context():
         make_legible(drawn.figure)
+        layout = drawn.figure.get_layout_engine()
+        if layout is not None:  # it would place the axes at each drawing; the outline needs them now
+            layout.execute(drawn.figure)
+            drawn.figure.set_layout_engine("none")
         outline = drawn.figure.get_tightbbox().padded(PADDING)  # once: each takes a drawing
         with atomic_path(paths[0]) as temporary:
             drawn.figure.savefig(

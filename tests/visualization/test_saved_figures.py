@@ -5,10 +5,12 @@ import xml.etree.ElementTree as ElementTree
 
 import pandas as pd
 import pytest
-from PIL import Image
+from matplotlib.figure import Figure
+from PIL import Image, ImageChops
 
 from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES, SWEEP_FIGURES
-from dynvision.visualization.save import save_figure
+from dynvision.visualization.save import PADDING, Drawn, save_figure
+from dynvision.visualization.style import Style
 
 OF_EXPERIMENTS = (*EXPERIMENT_FIGURES, *SWEEP_FIGURES)
 
@@ -56,3 +58,20 @@ def test_csv_says_what_bands_are(saved):
     table = pd.read_csv(saved[0] / "measures.csv")
     assert set(table["band"]) == {"95 % interval over images"} and set(table["n_images"]) == {5}
     assert set(table["parameter"]) == {"duration_ms"}
+
+
+@pytest.mark.parametrize("layout", ["constrained", "compressed", "tight", "none"])
+def test_nothing_is_cut_off_whatever_lays_a_figure_out(layout, tmp_path):
+    style = Style()
+    with style.context():
+        figure = Figure(figsize=(3, 2.4), layout=layout)
+        axes = figure.subplots(1, 2)
+        axes[0].plot([10, 20], [18, 34], "o-")
+        axes[0].set(xlabel="duration (ms)", ylabel="width at half height (ms)", title="an early layer")
+    save_figure(Drawn("width", figure, pd.DataFrame(), ""), tmp_path, style)
+    with Image.open(tmp_path / "width.png") as image:
+        shown = image.convert("RGB")
+    left, top, right, bottom = ImageChops.invert(shown).getbbox()
+    margins = (left, top, shown.width - right, shown.height - bottom)
+    px = PADDING * style.config.dpi
+    assert margins == pytest.approx([px] * 4, abs=5)  # the width of glyphs depends on the resolution
