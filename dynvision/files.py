@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name in the same folder, then renamed.
+"""Files that are whole or absent: written under a temporary name in the same folder, then renamed; and what a file is.
 
     .{stem}.{machine}{system}-{process}-{random}{suffix}
 
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dynvision.errors import InputError
 
@@ -148,6 +149,41 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def opened_weights(path: str | Path, framework: str = "pt") -> Iterator[Any]:
+    """A file of weights (safetensors) to read from.
+
+    Args:
+        path: the file.
+        framework: of its tensors, ``pt`` for torch or ``np`` for NumPy, which needs no torch.
+
+    Raises:
+        InputError: the file is missing, damaged or no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open  # planning reads no weights
+
+    if not Path(path).is_file():
+        raise InputError(f"weights {path} do not exist; train the run first")
+    try:
+        with safe_open(str(path), framework=framework) as file:
+            yield file
+    except SafetensorError as error:
+        kind = what_it_is(path)
+        if kind != UNKNOWN_KIND:
+            raise InputError(
+                f"weights {path} cannot be read as safetensors, since the file is {kind}; replace it"
+            ) from None
+        raise InputError(
+            f"weights {path} cannot be read as safetensors ({error}); delete the file and train the run again"
+        ) from None
+
+
+def read_header(path: str | Path) -> dict[str, str]:
+    """Return the header of a file of weights, which are not read; errors as of `opened_weights`."""
+    with opened_weights(path, "np") as file:
+        return dict(file.metadata() or {})
 
 
 START_BYTES = 512

@@ -113,22 +113,16 @@ def _mapping(text: str) -> dict[str, Any]:
 
 
 def _write_distributions(weights: Path, config: Path, output: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
     from dynvision.analysis import write_table
     from dynvision.analysis.weights import weight_distributions
     from dynvision.config.run import read_run_config
+    from dynvision.files import opened_weights
     from dynvision.runs.made_from import file_hash, made_from, of_weights
 
     run_id = read_run_config(config).run_id
-    try:
-        with safe_open(weights, framework="np") as file:
-            of_run = (file.metadata() or {}).get("run_id", run_id)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"weights {weights} do not exist; train the run first") from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"weights {weights} cannot be read: {error}") from None
+    with opened_weights(weights, "np") as file:
+        of_run = (file.metadata() or {}).get("run_id", run_id)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if of_run != run_id:
         raise InputError(f"weights {weights} are of run {of_run}, not of {run_id}")
     with made_from(output.with_suffix(".json"), of_weights(file_hash(weights))):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dynvision.base import TemporalBase
@@ -19,7 +18,7 @@ from dynvision.config.training import LAST
 from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.models.build import build_model
-from dynvision.models.weights import load_run_weights, load_weights, why_unreadable
+from dynvision.models.weights import load_run_weights, load_weights, read_training_checkpoint
 from dynvision.units import ms_to_steps
 
 
@@ -93,29 +92,16 @@ def checkpoint_weights(folder: Path, epoch: int, run_id: str) -> tuple[dict[str,
     Raises:
         InputError: the run kept no checkpoint of that epoch, or its file is damaged or of another run.
     """
-    found: dict[int, Path] = {}
+    found: dict[int, tuple[dict[str, Tensor], Path]] = {}
     for path in sorted(
         set(folder.glob("*.ckpt")) - {folder / LAST}
     ):  # that one may be of the middle of an epoch
-        found.setdefault(int(_read(path)["epoch"]) + 1, path)  # Lightning counts from 0
+        content = read_training_checkpoint(path, run_id)
+        found.setdefault(content["epoch"] + 1, (content["state_dict"], path))  # Lightning counts from 0
     if epoch not in found:
         kept = ", ".join(str(number) for number in sorted(found)) or "none"
         raise InputError(
             f"run {run_id} kept no checkpoint of epoch {epoch} in {folder} (epochs kept: {kept}); set "
             "execution.checkpoint_every to keep one every so many epochs and train again, or change the values"
         )
-    content = _read(found[epoch])
-    owner = content.get("dynvision", {}).get("run_id", run_id)
-    if owner != run_id:
-        raise InputError(f"checkpoint {found[epoch]} is of run {owner}, not of {run_id}")
-    return content["state_dict"], found[epoch]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        content["epoch"], content["state_dict"]
-    except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
-        reason = why_unreadable(path, error)
-        raise InputError(f"checkpoint {path} cannot be read ({reason}); delete it and train again") from None
-    return content
+    return found[epoch]

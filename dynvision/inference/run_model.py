@@ -27,6 +27,7 @@ from dynvision.data.manifest import ShownImages, in_header, read_manifest
 from dynvision.data.storage import Storage
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError
+from dynvision.files import read_header
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
@@ -48,7 +49,7 @@ from dynvision.inference.prediction import (
     check_threshold,
 )
 from dynvision.models.build import build_model
-from dynvision.models.weights import load_run_weights, read_header
+from dynvision.models.weights import load_run_weights
 
 CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
 

@@ -6,21 +6,19 @@ the tensors by name are read, and nothing that could run code.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.files import UNKNOWN_KIND, atomic_path, what_it_is
+from dynvision.files import atomic_path, opened_weights, what_it_is
 from dynvision.text import first_few
 
 
@@ -55,37 +53,9 @@ def _sort_header(path: Path) -> None:
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights and header of a file.
-
-    Raises:
-        InputError: the file is missing, damaged or no safetensors file.
-    """
-    with _opened(path) as file:
+    """Weights and header of a file; errors as of `opened_weights`."""
+    with opened_weights(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-
-
-def read_header(path: str | Path) -> dict[str, str]:
-    """The header of a file of weights, which are not read; errors as of `read_weights`."""
-    with _opened(path) as file:
-        return dict(file.metadata() or {})
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    if not Path(path).is_file():
-        raise InputError(f"weights {path} do not exist; train the run first")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            yield file
-    except SafetensorError as error:
-        kind = what_it_is(path)
-        if kind != UNKNOWN_KIND:
-            raise InputError(
-                f"weights {path} cannot be read as safetensors, since the file is {kind}; replace it"
-            ) from None
-        raise InputError(
-            f"weights {path} cannot be read as safetensors ({error}); delete the file and train the run again"
-        ) from None
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], origin: str | Path) -> None:
@@ -168,6 +138,34 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def read_training_checkpoint(path: str | Path, run_id: str) -> dict[str, Any]:
+    """What a training of this project saved, its tensors mapped from the file until they are used.
+
+    Args:
+        path: the ``.ckpt`` file.
+        run_id: the run that it has to be of.
+
+    Returns:
+        ``epoch``, counted from 0, ``state_dict``, ``dynvision`` (of `training.checkpoints`), and what Lightning adds.
+
+    Raises:
+        InputError: the file is damaged or of another run.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content["epoch"], content["state_dict"]
+        owner = content.get("dynvision", {}).get("run_id", "an unknown run")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
+        reason = why_unreadable(path, error)
+        raise InputError(f"checkpoint {path} cannot be read ({reason}); delete it and train again") from None
+    if owner != run_id:
+        raise InputError(f"checkpoint {path} is of {owner}, not of {run_id}; delete it and train again")
+    return content
 
 
 def _load(path: Path) -> Any:

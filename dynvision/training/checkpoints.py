@@ -20,9 +20,8 @@ import dynvision
 from dynvision.config.run import RunConfig
 from dynvision.config.training import BEST, LAST, TrainingConfig, epoch_file
 from dynvision.config.yaml_text import to_yaml
-from dynvision.errors import InputError
 from dynvision.files import atomic_path
-from dynvision.models.weights import why_unreadable
+from dynvision.models.weights import read_training_checkpoint
 
 IMAGES = "images"
 AVERAGE, LAST_UPDATE = "moving average", "last update"
@@ -174,22 +173,13 @@ def last_checkpoint(folder: Path, run_id: str, images: str) -> Path | None:
         InputError: there is one that cannot be read, or that is of another run.
     """
     path = folder / LAST
-    if not path.exists():
-        return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        known = content.get("dynvision", {})
-        found, trained_on = known.get("run_id", "an unknown run"), known.get(IMAGES, images)
-    except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
-        reason = why_unreadable(path, error)
-        raise InputError(
-            f"checkpoint {path} cannot be read ({reason}); delete it to train from the start"
-        ) from None
-    if found != run_id:
-        raise InputError(
-            f"checkpoint {path} is of {found}, not of {run_id}; delete it to train from the start"
-        )
-    if trained_on != images:
+        content = read_training_checkpoint(path, run_id)
+    except (
+        FileNotFoundError
+    ):  # there is none, or another process of this training has just removed it, as below
+        return None
+    if content["dynvision"].get(IMAGES, images) != images:
         print(
             f"{run_id}: the images are others than when this training was stopped; it begins anew", flush=True
         )

@@ -28,7 +28,7 @@ from dynvision.device import choose_device
 from dynvision.errors import InputError
 from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
-from dynvision.models.weights import save_weights
+from dynvision.models.weights import read_training_checkpoint, save_weights
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, file_hash, made_from, of_training
 from dynvision.training.checkpoints import MODES, kind_of_weights, last_checkpoint, provenance
 from dynvision.training.devices import describe_processes, end_started_processes, images_per_process
@@ -173,8 +173,7 @@ def _finish(
 ) -> None:
     """Test the best weights and write what remains."""
     checkpoints = run_folder / "checkpoints"
-    best = torch.load(checkpoints / BEST, map_location=model.device, weights_only=True)["state_dict"]
-    model.load_state_dict(best)
+    model.load_state_dict(read_training_checkpoint(checkpoints / BEST, run.run_id)["state_dict"])
     tested = test_accuracy(model, data, trainer)
     log.write()
     summary = {

@@ -128,7 +128,7 @@ def test_the_checkpoint_varies(show: Run, trained_lab: Lab, tmp_path: Path) -> N
     assert "kept no checkpoint of epoch 3" in str(error.value) and "epochs kept: 2, 4" in str(error.value)
     content = torch.load(folder / "epoch-0002.ckpt", weights_only=True)
     torch.save({**content, "dynvision": {"run_id": "another"}}, folder / "epoch-0002.ckpt")
-    with pytest.raises(InputError, match="is of run another"):
+    with pytest.raises(InputError, match="is of another, not of"):
         show("other", weights=best, parameter="checkpoint", values=[2])
     (folder / "epoch-0002.ckpt").write_bytes(b"broken")
     with pytest.raises(InputError, match="cannot be read"):

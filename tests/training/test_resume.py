@@ -114,9 +114,7 @@ def test_a_damaged_checkpoint_is_one_sentence(half_trained: Lab) -> None:
         outcome = half_trained.train()
         assert outcome.status == 2
         assert outcome.said.startswith(f"dynvision train: checkpoint {path} cannot be read (")
-        assert (
-            outcome.said.endswith("); delete it to train from the start\n") and outcome.said.count("\n") == 1
-        )
+        assert outcome.said.endswith("); delete it and train again\n") and outcome.said.count("\n") == 1
         assert path.read_bytes() == content
     path.unlink()
     assert "epoch 1/3" in half_trained.train().said
@@ -129,7 +127,7 @@ def test_a_checkpoint_of_another_run_is_one_sentence(half_trained: Lab) -> None:
     path = half_trained.root / "run" / "checkpoints" / "last.ckpt"
     assert (outcome.status, outcome.said) == (
         2,
-        f"dynvision train: checkpoint {path} is of {theirs}, not of {ours}; delete it to train from the start\n",
+        f"dynvision train: checkpoint {path} is of {theirs}, not of {ours}; delete it and train again\n",
     )
 
 
@@ -142,7 +140,7 @@ def test_a_checkpoint_from_elsewhere_is_not_trusted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         last_checkpoint(tmp_path, "run", "images")
     assert not (tmp_path / "evil").exists()
-    torch.save({"callbacks": {}, "dynvision": {}}, tmp_path / "last.ckpt")
+    torch.save({"epoch": 0, "state_dict": {}, "dynvision": {}}, tmp_path / "last.ckpt")
     with pytest.raises(InputError, match="is of an unknown run, not of run"):
         last_checkpoint(tmp_path, "run", "images")
 
@@ -180,6 +178,22 @@ def test_checkpoints_of_other_images_are_not_resumed(
         ": the images are others than when this training was stopped; it begins anew\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_another_process_removes_meanwhile_is_not_resumed(
+    tmp_path: Path, trained_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that train together look for it at once, and the first to find other images removes it."""
+    path = tmp_path / "last.ckpt"
+    shutil.copy(trained_lab.root / "run" / "checkpoints" / "best.ckpt", path)
+    load = torch.load
+
+    def removed_first(given: Path, **options: Any) -> Any:
+        path.unlink()
+        return load(given, **options)
+
+    monkeypatch.setattr(torch, "load", removed_first)
+    assert last_checkpoint(tmp_path, "run", "others") is None
 
 
 def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
