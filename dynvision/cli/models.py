@@ -1,4 +1,4 @@
-"""``dynvision models``: every model with what it costs."""
+"""``dynvision models``: every model with what it costs, or every trained network that ships."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
         "Counts are of one image of the size in px that a model was made for, and the same on every machine; times are in "
-        "ms, on one thread of this one."
+        "ms, on one thread of this one. A network that ships trained is taken by its name wherever a run is."
     )
-    parser.add_argument("names", nargs="*", help="models by name; all unless given")
     parser.add_argument(
+        "names", nargs="*", help="models by name, or networks that ship trained; all unless given"
+    )
+    listed = parser.add_mutually_exclusive_group()
+    listed.add_argument(
         "--times", action="store_true", help="measure time and memory of a trial instead of counting"
     )
-    written = parser.add_mutually_exclusive_group()
-    written.add_argument(
+    listed.add_argument(
+        "--trained",
+        action="store_true",
+        help="list the networks that ship trained: accuracy on the test images, size, and what trains each again",
+    )
+    pages = parser.add_mutually_exclusive_group()
+    pages.add_argument(
         "--update", type=Path, metavar="PAGE", help="write the table into its place in this page"
     )
-    written.add_argument(
+    pages.add_argument(
         "--check",
         type=Path,
         metavar="PAGE",
-        help="write nothing; fail if the counts in this page are not true",
+        help="write nothing; fail if the table in this page is not true",
     )
 
 
@@ -37,16 +45,20 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a model that is not known, options that contradict each other, or a page that is not true.
     """
     from dynvision.config.models import MODELS
+    from dynvision.trained import read_shipped, shipped_runs
 
+    known = sorted(shipped_runs() if arguments.trained else MODELS)
     for name in arguments.names:
-        if name not in MODELS:
-            raise unknown_name("model", name, MODELS)
-    names = arguments.names or sorted(MODELS)
+        if name not in known:
+            raise unknown_name("trained network" if arguments.trained else "model", name, known)
+    names = arguments.names or known
     if arguments.update and arguments.names:
-        raise InputError("--update writes all models; leave out the names")
+        raise InputError("--update writes the whole table; leave out the names")
     from dynvision.models import footprint as costs
 
-    if arguments.times:
+    if arguments.trained:
+        block, table = costs.TRAINED, costs.trained_table([read_shipped(name) for name in names])
+    elif arguments.times:
         if arguments.check:
             raise InputError("--check is about counts, which are the same everywhere; leave out --times")
         block, table = costs.TIMES, costs.times_table([costs.timing(name) for name in names])
@@ -55,11 +67,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.update:
         costs.replace_block(arguments.update, block, table)
     elif arguments.check:
-        known = costs.read_block(arguments.check, block).splitlines()
-        wrong = [row.split("`")[1] for row in table.splitlines()[2:] if row not in known]
+        written = costs.read_block(arguments.check, block).splitlines()
+        wrong = [row.split("`")[1] for row in table.splitlines()[2:] if row not in written]
         if wrong:
+            option = " --trained" if arguments.trained else ""
             raise InputError(
-                f"{arguments.check} is not true of {', '.join(wrong)}; run 'dynvision models --update {arguments.check}'"
+                f"{arguments.check} is not true of {', '.join(wrong)}; run 'dynvision models{option} --update "
+                f"{arguments.check}'"
             )
     else:
         print(table)

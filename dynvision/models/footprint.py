@@ -29,9 +29,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from dynvision.base import ModelState, TemporalBase
 from dynvision.base.plan import Plan
 from dynvision.config.models import find_model
+from dynvision.data.manifest import in_header
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.models import create, model_class
+from dynvision.models.build import build_model
+from dynvision.models.weights import read_header
+from dynvision.trained import ShippedRun
 
 N_TIMED = 3  # trials, of which the median counts
 LONG = 2.0  # s; a longer trial is measured once
@@ -178,7 +182,7 @@ def _size(state: ModelState) -> int:
     return sum(tensor.numel() for tensor in tensors)
 
 
-COUNTS, TIMES = "counts", "times"
+COUNTS, TIMES, TRAINED = "counts", "times", "trained"
 
 
 def counts_row(counted: Footprint) -> str:
@@ -209,6 +213,32 @@ def times_table(measured: Sequence[Timing]) -> str:
     )
     rows = [_row((f"`{m.name}`", f"{m.milliseconds:,.0f}", f"{m.megabytes:,.0f}")) for m in measured]
     return "\n".join([machine, "", _row(("model", "ms a trial", "MB")), "|---|--:|--:|", *rows])
+
+
+def trained_row(shipped: ShippedRun) -> str:
+    """The row of a network that ships trained."""
+    run = shipped.run
+    n_channels, size = run.data.n_channels, run.data.resolution
+    images = in_header(read_header(shipped.weights), run.data.images)
+    assert images is not None, "every training writes them into the header"
+    with torch.device("meta"):
+        model = build_model(run, (n_channels, size, size), len(images.class_names))
+    cells = (
+        f"`{shipped.name}`",
+        f"`{run.model.name}`",
+        f"{run.data.name}, {n_channels} x {size} px",
+        f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+        f"{100 * shipped.test_accuracy:.1f} % of {shipped.n_images}",
+        f"{shipped.weights.stat().st_size / 1e6:.1f}",
+        f"`{shipped.command}`",
+    )
+    return _row(cells)
+
+
+def trained_table(shipped: Sequence[ShippedRun]) -> str:
+    """Networks that ship trained as a table in Markdown."""
+    head = ("name", "model", "images", "parameters", "test accuracy", "MB", "trained by")
+    return "\n".join([_row(head), "|---|---|---|--:|--:|--:|---|", *map(trained_row, shipped)])
 
 
 def replace_block(path: Path, block: str, text: str) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+import dynvision
 from dynvision.cli import main
 from dynvision.config.run import read_run_config
 from dynvision.data import DataModule
@@ -20,7 +21,7 @@ from dynvision.errors import InputError
 from dynvision.inference.finished_run import find_run
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
-from dynvision.trained import shipped_runs
+from dynvision.trained import read_shipped, shipped_runs
 from tests.lab import Lab
 
 SHIPPED = shipped_runs()
@@ -39,12 +40,10 @@ def test_there_are_some() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_command_on_the_card_trains_this_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    card = (SHIPPED[name] / "README.md").read_text()
-    (command,) = re.findall(r"Trained by `(.+?)`;", card)
-    run = ship_run.run_of_command(command)
-    frozen = read_run_config(SHIPPED[name] / "config.yaml")
-    assert frozen == run and frozen.run_id == run.run_id
-    assert f"`{run.run_id}`" in card
+    shipped = read_shipped(name)
+    run = ship_run.run_of_command(shipped.command)
+    assert shipped.run == run and shipped.run.run_id == run.run_id
+    assert f"`{run.run_id}`" in (SHIPPED[name] / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -63,6 +62,27 @@ def test_the_weights_answer_as_the_card_says(name: str, tmp_path: Path) -> None:
     assert abs(sum(right) / len(right) - said["test_accuracy"]) <= 0.003
     shown = f"{100 * said['test_accuracy']:.1f} % of {said['n_images']}"
     assert shown in (SHIPPED[name] / "README.md").read_text()
+
+
+def test_a_page_lists_what_ships(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--trained", "--check", str(REPOSITORY / "docs" / "models.md")]) == 0
+    assert main(["models", "--trained"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(SHIPPED)
+    page = tmp_path / "page.md"
+    page.write_text((REPOSITORY / "docs" / "models.md").read_text().replace("96.7 % of 359", "99.9 % of 359"))
+    assert main(["models", "--trained", "--check", str(page)]) == 2
+    assert "not true of cortical; run 'dynvision models --trained --update" in capsys.readouterr().err
+    assert main(["models", "--trained", "DyRCNNx4"]) == 2
+    assert "unknown trained network 'DyRCNNx4'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_network_is_loaded_by_its_name(name: str) -> None:
+    model = dynvision.load(name, device="cpu").model
+    page = (REPOSITORY / "docs" / "models.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` | ")]
+    assert f"| {sum(p.numel() for p in model.parameters()):,} |" in row
 
 
 def test_a_network_is_shipped_with_the_command_that_trains_it(
