@@ -1,13 +1,19 @@
-"""The arguments that commands share: the run that a command is about, and where and how it computes, never what."""
+"""The arguments that commands share, and the texts that several read in one way.
+
+They state which run a command is about, and where and how it computes, never what.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
+from dynvision.errors import InputError
 from dynvision.trained import shipped_runs
 
 OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "checkpoint_every", "test_batch_size")
@@ -32,6 +38,64 @@ def add_results_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the results (default: %(default)s)"
     )
+
+
+def add_config_dir_argument(parser: argparse.ArgumentParser, about: str = "") -> None:
+    """Add ``--config-dir``, and after a colon what the command takes from there."""
+    parser.add_argument(
+        "--config-dir",
+        type=Path,
+        default=Path("config"),
+        metavar="DIR",
+        help=f"folder of the YAML files{f': {about}' if about else ''} (default: %(default)s)",
+    )
+
+
+def add_values_argument(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add the keys and values that stand above those of the YAML files, without an option before them."""
+    parser.add_argument(
+        "values",
+        nargs="*",
+        metavar="key=value",
+        help=f"as for snakemake --config, e.g. {example}",
+    )
+
+
+def add_frozen_run_arguments(
+    parser: argparse.ArgumentParser, weights: bool = False, data: bool = False
+) -> None:
+    """Add the files of a run that the workflow hands on: ``--config``, and the weights and the data where they are read."""
+    parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
+    if weights:
+        parser.add_argument("--weights", type=Path, required=True, help="the run's model.safetensors")
+    if data:
+        parser.add_argument("--data", type=Path, required=True, help="folder that 'dynvision convert' wrote")
+
+
+def add_study_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--study``."""
+    parser.add_argument(
+        "--study",
+        default="",
+        metavar="NAME",
+        help="the study whose figures and report these are, if it has a name",
+    )
+
+
+def read_json(text: str, what: str) -> Any:
+    """Return the value of a text of JSON.
+
+    Args:
+        text: as it is given.
+        what: where it stands, for errors.
+
+    Raises:
+        InputError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{what} is not valid JSON: {error}") from None
 
 
 def add_if_needed_argument(parser: argparse.ArgumentParser) -> None:

@@ -63,16 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: an option is not possible, the run cannot be loaded, or its network cannot be exported.
     """
     from dynvision.cli.export import loaded
+    from dynvision.config.yaml_text import split_pairs
     from dynvision.sharing.brainscore import Setup, write_plugin
 
-    pairs = [text.partition("=") for text in arguments.regions]
-    for region, equals, layer in pairs:
-        if not (region and equals and layer):
-            raise InputError(f"--regions {region}{equals}{layer} is not REGION=LAYER, e.g. V1=layer1")
-    regions = [region for region, _, _ in pairs]
-    for region in regions:
-        if regions.count(region) > 1:
-            raise InputError(f"--regions {region} is given twice; a region is of one layer")
+    regions = split_pairs(arguments.regions, "--regions", "REGION=LAYER, e.g. V1=layer1")
     for option in ("visual_degrees", "stimulus_ms", "units"):
         if not 0 < getattr(arguments, option) < math.inf:
             raise InputError(
@@ -88,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--identifier {identifier!r} must be letters, digits, _, - and .")
     setup = Setup(
         identifier,
-        {region: layer for region, _, layer in pairs},
+        regions,
         arguments.visual_degrees,
         arguments.stimulus_ms,
         arguments.latency_ms,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.cli.arguments import add_results_argument
+from dynvision.cli.arguments import add_config_dir_argument, add_results_argument, read_json
 from dynvision.cli.look import add_look_argument, style_from
 from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, ComparisonConfig
 from dynvision.config.section import validate
@@ -72,12 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="scorecard|JSON",
         help="which layer meets which areas: scorecard takes its table, or areas by layer (default: all pairs)",
     )
-    parser.add_argument(
-        "--config-dir",
-        type=Path,
-        default=Path("config"),
-        help="folder of the YAML files, for --pairs scorecard (default: config)",
-    )
+    add_config_dir_argument(parser, "the table of --pairs scorecard")
     parser.add_argument(
         "--settings", metavar="JSON", help="a block of 'comparisons' instead of these options"
     )
@@ -274,13 +268,13 @@ def _behaviour(
 def _settings(arguments: argparse.Namespace) -> ComparisonConfig:
     """The comparison that is asked for, its pairs written out."""
     if arguments.settings is not None:
-        values = _json(arguments.settings, "--settings")
+        values = read_json(arguments.settings, "--settings")
     else:
         given = {name: getattr(arguments, name) for name in OPTIONS}
         values = {name: value for name, value in given.items() if value is not None}
         if arguments.pairs is not None:
             is_name = not arguments.pairs.lstrip().startswith("{")
-            values["pairs"] = arguments.pairs if is_name else _json(arguments.pairs, "--pairs")
+            values["pairs"] = arguments.pairs if is_name else read_json(arguments.pairs, "--pairs")
     where = f"comparisons.{arguments.name}" if arguments.name else ""
     config = validate(ComparisonConfig, values, where)
     if config.pairs != "scorecard":
@@ -289,13 +283,6 @@ def _settings(arguments: argparse.Namespace) -> ComparisonConfig:
 
     model = _run(arguments).config.model.name
     return config.committed(model, load_workflow_config(arguments.config_dir).scorecard)
-
-
-def _json(text: str, option: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{option} is not valid JSON: {error}") from None
 
 
 def _write(found: _Found, folder: Path, style: Style) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from dynvision.cli.arguments import add_config_dir_argument, add_values_argument, read_json
 from dynvision.errors import InputError
 
 
@@ -19,10 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser(
         "show", help="print the resolved workflow configuration as YAML, with the origin of every value"
     )
-    show.add_argument(
-        "values", nargs="*", metavar="key=value", help="as for snakemake --config, e.g. mode=debug seed=2"
-    )
-    show.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
+    add_values_argument(show, "mode=debug seed=2")
+    add_config_dir_argument(show)
     frozen = {
         "run": "a run",
         "data": "a data folder",
@@ -34,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         freeze.add_argument("values", help="the configuration as JSON")
         freeze.add_argument("--output", type=Path, required=True, help="YAML file to write")
     sync = actions.add_parser("sync", help="write the generated files in config/ from the schemas")
-    sync.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of the YAML files")
+    add_config_dir_argument(sync)
     sync.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
 
 
@@ -68,10 +66,7 @@ def _freeze(kind: str, text: str, output: Path) -> None:
     from dynvision.config.yaml_text import to_yaml
     from dynvision.files import write_text
 
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"the configuration is not valid JSON: {error}") from None
+    values = read_json(text, "the configuration")
     if not isinstance(values, dict):
         raise InputError(f"the configuration must be a JSON object with keys and values, not {text}")
     if kind == "run":

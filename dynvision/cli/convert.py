@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dynvision.cli.arguments import add_frozen_run_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -15,13 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "FFCV is installed) and, last, manifest.json (class names, splits, checksums, mean and sd of the training pixels "
         "in 0..1)."
     )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        required=True,
-        metavar="YAML",
-        help="configuration of a run (results/runs/*/config.yaml)",
-    )
+    add_frozen_run_arguments(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="folder to write; made if absent"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dynvision.cli.arguments import add_results_argument
+from dynvision.cli.arguments import add_results_argument, add_study_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "results, which is the crate then. Tables have their units, e.g. ms, in the names of columns."
     )
     add_results_argument(parser)
-    parser.add_argument("--study", default="", help="study whose report and figures belong to it")
+    add_study_argument(parser)
     parser.add_argument("--name", default="", help="name of the crate (default: the study's)")
     parser.add_argument(
         "--license", default="", help="address of the license, e.g. https://spdx.org/licenses/CC-BY-4.0"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dynvision.cli.arguments import (
     OF_EXPERIMENTS,
     add_execution_arguments,
+    add_frozen_run_arguments,
     add_if_needed_argument,
     execution_from,
 )
@@ -28,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--experiment", type=Path, required=True, help="the frozen experiment (YAML); times are in ms"
     )
-    parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
-    parser.add_argument("--weights", type=Path, required=True, help="the run's model.safetensors")
-    parser.add_argument("--data", type=Path, required=True, help="folder that 'dynvision convert' wrote")
+    add_frozen_run_arguments(parser, weights=True, data=True)
     parser.add_argument(
         "--responses", type=Path, required=True, help="Parquet file to write: activity by layer"
     )

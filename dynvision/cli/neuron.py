@@ -11,12 +11,7 @@ from dynvision.cli.arguments import add_results_argument
 from dynvision.cli.look import add_look_argument, style_from
 from dynvision.errors import InputError, unknown_name
 
-NETWORK_INPUT = (
-    20,
-    3,
-    32,
-    32,
-)  # of a network that is not a trained run: steps, channels, height and width in px
+NETWORK_INPUT = (20, 3, 32, 32)  # of an untrained network: steps, channels, height and width in px
 N_CLASSES = 10
 
 
@@ -64,12 +59,13 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: there is no such unit, or a setting is not possible.
     """
+    from dynvision.config.yaml_text import given_values
     from dynvision.neurons.experiments import measure_unit
     from dynvision.visualization.neuron import neuron_figures
     from dynvision.visualization.save import save_figure
 
     style = style_from(arguments)
-    unit = _unit(arguments, _settings(arguments.settings))
+    unit = _unit(arguments, given_values(arguments.settings, "--set", "KEY=VALUE, e.g. tau=20"))
     tables = measure_unit(unit, arguments.duration_ms, arguments.amplitude)
     folder = arguments.output or arguments.results / "neuron" / Path(arguments.unit).name
     labels = (unit.input_label, unit.response_label)
@@ -80,21 +76,6 @@ def run(arguments: argparse.Namespace) -> None:
         )
     for drawn in neuron_figures(tables, unit.name, unit.dt, labels, style):
         print(save_figure(drawn, folder, style)[0])
-
-
-def _settings(given: list[str]) -> dict[str, Any]:
-    """Keys and values, read as YAML."""
-    from dynvision.config.yaml_text import parse
-
-    settings = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {text} must be KEY=VALUE, e.g. tau=20")
-        if key in settings:
-            raise InputError(f"--set {key} is given twice; give it once")
-        settings[key] = parse(f"value: {value}", f"--set {text}")["value"]
-    return settings
 
 
 def _unit(arguments: argparse.Namespace, settings: dict[str, Any]) -> Any:

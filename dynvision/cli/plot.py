@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.arguments import add_results_argument
+from dynvision.cli.arguments import add_results_argument, add_study_argument
 from dynvision.cli.look import add_look_argument, style_from
 from dynvision.config.visualization import (
     DYNAMICS_FIGURES,
@@ -56,12 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="folder for the figures; in the results if absent"
     )
-    parser.add_argument(
-        "--study",
-        default="",
-        metavar="NAME",
-        help="the study whose figures and report these are, if it has a name",
-    )
+    add_study_argument(parser)
     add_look_argument(parser)
 
 

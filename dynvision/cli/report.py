@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dynvision.cli.arguments import add_results_argument
+from dynvision.cli.arguments import add_results_argument, add_study_argument
 from dynvision.cli.look import add_look_argument, look_from
 
 
@@ -23,12 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--comparisons", nargs="+", default=[], metavar="NAME", help="comparisons with recordings to report"
     )
-    parser.add_argument(
-        "--study",
-        default="",
-        metavar="NAME",
-        help="the study whose figures and report these are, if it has a name",
-    )
+    add_study_argument(parser)
     add_look_argument(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="HTML", help="where to write the report"

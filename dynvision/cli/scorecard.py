@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.arguments import OF_EXPERIMENTS, add_execution_arguments, add_run_arguments, execution_from
+from dynvision.cli.arguments import (
+    OF_EXPERIMENTS,
+    add_config_dir_argument,
+    add_execution_arguments,
+    add_run_arguments,
+    execution_from,
+    read_json,
+)
 from dynvision.cli.look import add_look_argument, look_from
 from dynvision.errors import InputError, unknown_name
 
@@ -31,12 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "are also averaged, with intervals over seeds."
     )
     add_run_arguments(parser, several=True)
-    parser.add_argument(
-        "--config-dir",
-        type=Path,
-        default=Path("config"),
-        help="folder of the YAML files: protocols, and which layer is compared with which area (default: config)",
-    )
+    add_config_dir_argument(parser, "protocols, and which layer is compared with which area")
     parser.add_argument(
         "--settings",
         metavar="JSON",
@@ -185,11 +186,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str,
     if arguments.settings is None:
         workflow = load_workflow_config(arguments.config_dir)
         return workflow.scorecard, workflow.scorecard_experiments()
-    try:
-        values = json.loads(arguments.settings)
-    except json.JSONDecodeError as error:
-        raise InputError(f"--settings is not valid JSON: {error}") from None
-    settings = validate(ScorecardConfig, values, "scorecard")
+    settings = validate(ScorecardConfig, read_json(arguments.settings, "--settings"), "scorecard")
     folder = arguments.results / "experiments"
     return settings, {
         name: read_experiment(folder / name / "config.yaml").config for name in settings.experiments.values()

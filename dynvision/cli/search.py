@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dynvision.cli.arguments import add_values_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -17,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-- --workflow-profile cluster/profiles/slurm. The search is named after the study; its trials, the best of them "
         "as a configuration file and the output of Snakemake are in searches/NAME of the results."
     )
-    parser.add_argument(
-        "values", nargs="*", metavar="key=value", help="as for snakemake --config, e.g. study=rates seed=2"
-    )
+    add_values_argument(parser, "study=rates seed=2")
     parser.add_argument(
         "--configfile",
         type=Path,

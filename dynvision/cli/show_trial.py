@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.cli.arguments import add_config_dir_argument, add_frozen_run_arguments
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,19 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "as trial.png and trial.svg, with trial.csv beside them. With --experiment, what is on the screen at each value of "
         "the parameter is printed, and drawn as pictures, noise and masks included (trials.png)."
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="YAML", help="the run's configuration")
+    add_frozen_run_arguments(parser)
     parser.add_argument(
         "--experiment",
         metavar="NAME",
         help="an experiment by name, or its frozen YAML file: its trials are shown",
     )
-    parser.add_argument(
-        "--config-dir",
-        type=Path,
-        default=Path("config"),
-        metavar="DIR",
-        help="folder of the YAML files in which the experiment is (default: config)",
-    )
+    add_config_dir_argument(parser, "experiments by name")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the figure")
     parser.add_argument(
         "--data",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dynvision.cli.arguments import (
     OF_TRAINING,
     add_execution_arguments,
+    add_frozen_run_arguments,
     add_if_needed_argument,
     execution_from,
 )
@@ -25,8 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The run's configuration states what is trained: durations and time constants in ms, the resolution in px, the "
         "length of a presentation in steps of dt. training.csv has a row an epoch, with its length in s."
     )
-    parser.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
-    parser.add_argument("--data", type=Path, required=True, help="folder that 'dynvision convert' wrote")
+    add_frozen_run_arguments(parser, data=True)
     parser.add_argument(
         "--output",
         type=Path,

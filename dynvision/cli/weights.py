@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from dynvision.cli.arguments import add_frozen_run_arguments
 from dynvision.errors import InputError
 from dynvision.text import print_table
 
@@ -50,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "distributions", help=summary, description=summary[0].upper() + summary[1:] + "."
     )
     command.epilog = "A row for each layer, connection and bin; weights are in the model's own unit (a.u.)."
-    command.add_argument("--weights", type=Path, required=True, help="the run's model.safetensors")
-    command.add_argument("--config", type=Path, required=True, help="the run's frozen configuration (YAML)")
+    add_frozen_run_arguments(command, weights=True)
     command.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 

@@ -235,23 +235,35 @@ def _plain(value: Any) -> Any:
 COMMAND_LINE = "--config"
 
 
-def given_values(texts: Iterable[str]) -> dict[str, Any]:
+def given_values(
+    texts: Iterable[str], option: str = COMMAND_LINE, form: str = "key=value, e.g. mode=debug"
+) -> dict[str, Any]:
     """Return keys and values of texts like ``seed=2`` or ``model_args={tau: 8}``.
+
+    Args:
+        texts: as they are given.
+        option: the option that takes them, for errors.
+        form: what each is, with an example.
 
     Raises:
         InputError: a text is not ``key=value``, a value is not YAML, or a key is given twice.
     """
-    given: dict[str, Any] = {}
+    pairs = split_pairs(texts, option, form)
+    return {name: parse(value, f"{option}: the value of {name}={value!r}") for name, value in pairs.items()}
+
+
+def split_pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """Return names and values of texts like ``V1=layer1``, the values as they are; arguments as of `given_values`."""
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InputError(f"{text!r} is not key=value, e.g. mode=debug")
-        if name in given:
-            raise InputError(
-                f"{COMMAND_LINE} has the key {name!r} twice; remove one of them, or give it a list"
-            )
-        given[name] = parse(value, f"the value of {text!r}")
-    return given
+            raise InputError(f"{option} {text} is not {form}")
+        if name in pairs:
+            several = ", or give it a list" if option == COMMAND_LINE else ""
+            raise InputError(f"{option} has the key {name!r} twice; remove one of them{several}")
+        pairs[name] = value
+    return pairs
 
 
 def check_given_once(arguments: Sequence[str]) -> None:

@@ -213,7 +213,7 @@ def test_the_command(trained_lab: Lab, tmp_path: Path, capsys: pytest.CaptureFix
         (["--stimulus-ms", "inf"], "--stimulus-ms must be above 0"),
         (["--stimulus-ms", "0.3"], "--stimulus-ms=0.3 ms"),
         (["--latency-ms", "nan"], "--latency-ms must be a number of ms, not nan"),
-        (["--regions", "V1=layer1", "V1=layer2"], "--regions V1 is given twice"),
+        (["--regions", "V1=layer1", "V1=layer2"], "--regions has the key 'V1' twice"),
         (["--identifier", ""], "--identifier '' must be letters"),
     ):
         assert main([*arguments, *options]) == 2, options
