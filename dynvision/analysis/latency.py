@@ -115,12 +115,9 @@ def rise_time_ms(
     level = PART * highest
     first = (r >= level[:, None]).argmax(axis=-1)
     before = np.maximum(first - 1, 0)
-    row = np.arange(len(r))
-    low, high = r[row, before], r[row, first]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(first == before, 0.0, (level - low) / (high - low))
+    times = _crossing(r, time, before, first, level)
+    with np.errstate(invalid="ignore"):
         rises = np.isfinite(highest) & (highest > 1e-6 * np.abs(response).max(axis=-1).reshape(-1))
-    times = time[before] + part * (time[first] - time[before])
     return np.where(rises, times, np.nan).reshape(above.shape[:-1])
 
 
@@ -183,8 +180,8 @@ def time_to_peak_ms(
         first = (inside & (above >= (highest - SAME * scale)[..., None])).argmax(axis=-1)
         lowest = np.where(step < first[..., None], above, 0.0).min(axis=-1)  # 0 is the mean before onset
         height = highest - np.minimum(lowest, 0.0)
-        behind = inside & (step > first[..., None])
-        fall = highest - np.where(behind, above, np.inf).min(axis=-1)
+        later = inside & (step > first[..., None])
+        fall = highest - np.where(later, above, np.inf).min(axis=-1)
         least = np.maximum(FALL * height, FALL_SD * spread_before_onset(response, time_ms))
         falls = np.isfinite(highest + scale) & (height > SAME * scale) & (fall > least)
     return np.where(falls, time_ms[after][first], np.nan)
@@ -217,21 +214,22 @@ def fwhm_ms(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     step = np.arange(len(time))
     top = flat.argmax(axis=-1)[:, None]
     before = np.where(below & (step < top), step, -1).max(axis=-1)  # last sample below, before the peak
-    behind = np.where(below & (step > top), step, len(time)).min(axis=-1)  # first one after it
-    row = np.arange(len(flat))
-
-    def crossing(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Time between two neighbouring samples at which the level is met."""
-        a, b = flat[row, low], flat[row, high]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            part = np.where(a == b, 0.0, (level - a) / (b - a))
-        return time[low] + part * (time[high] - time[low])
-
-    rise = np.where(
-        before < 0, time[0], crossing(np.maximum(before, 0), np.maximum(before, 0) + (before >= 0))
-    )
-    last = np.minimum(behind, len(time) - 1)
-    fall = crossing(last, last - 1)
+    after_top = np.where(below & (step > top), step, len(time)).min(axis=-1)  # first one after it
+    begins = np.maximum(before, 0)
+    rise = np.where(before < 0, time[0], _crossing(flat, time, begins, begins + (before >= 0), level))
+    last = np.minimum(after_top, len(time) - 1)
+    fall = _crossing(flat, time, last, last - 1, level)
     with np.errstate(invalid="ignore"):
-        falls = (behind < len(time)) & (highest > lowest) & np.isfinite(highest - lowest)
+        falls = (after_top < len(time)) & (highest > lowest) & np.isfinite(highest - lowest)
     return np.where(falls, fall - rise, np.nan).reshape(r.shape[:-1])
+
+
+def _crossing(
+    r: np.ndarray, time: np.ndarray, low: np.ndarray, high: np.ndarray, level: np.ndarray
+) -> np.ndarray:
+    """Return when responses (N, T) meet a level (N,) between their samples `low` and `high` (N,), linearly."""
+    row = np.arange(len(r))
+    a, b = r[row, low], r[row, high]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = np.where(a == b, 0.0, (level - a) / (b - a))
+    return time[low] + part * (time[high] - time[low])

@@ -26,7 +26,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import after_onset, sample_interval
+from dynvision.analysis.time_grid import after_onset, last_on, sample_interval
 
 CONFIDENCE_THRESHOLD = 0.5
 ENTROPY_THRESHOLD = 1.0  # bits
@@ -175,11 +175,10 @@ def speed_accuracy_range(correct: np.ndarray, time_ms: np.ndarray, stimulus_on: 
         -1, 0 or 1 for each image, (V, I); NaN where the stimulus was never on.
     """
     after = after_onset(time_ms)
-    recorded, on = correct[..., after].astype(np.float64), stimulus_on[:, after]
-    last = on.shape[-1] - 1 - on[:, ::-1].argmax(axis=-1)
+    recorded = correct[..., after].astype(np.float64)
+    last, is_shown = last_on(stimulus_on[:, after])
     late = np.take_along_axis(recorded, last[:, None, None], axis=-1)[..., 0]
-    shown = on.any(axis=-1).reshape(-1, 1)
-    return np.where(shown, late - recorded[..., 0], np.nan)
+    return np.where(is_shown[:, None], late - recorded[..., 0], np.nan)
 
 
 def _first_time(met: np.ndarray, time_ms: np.ndarray) -> np.ndarray:

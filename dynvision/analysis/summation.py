@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynvision.analysis.registry import register
-from dynvision.analysis.time_grid import above_baseline, after_onset, sample_interval
+from dynvision.analysis.time_grid import above_baseline, after_onset, last_on, sample_interval
 
 
 @register(
@@ -177,10 +177,9 @@ def sustained_ratio(response: np.ndarray, time_ms: np.ndarray, stimulus_on: np.n
         A ratio, (V, ...); NaN where there was no stimulus or no response above the baseline.
     """
     r = above_baseline(response, time_ms)
-    on = stimulus_on[:, after_onset(time_ms)]
-    last = on.shape[-1] - 1 - on[:, ::-1].argmax(axis=-1)
+    last, is_shown = last_on(stimulus_on[:, after_onset(time_ms)])
     at_offset = np.stack([of_value[..., t] for of_value, t in zip(r, last, strict=True)])
     highest = r.max(axis=-1)
-    shown = on.any(axis=-1).reshape(-1, *[1] * (highest.ndim - 1))
+    shown = is_shown.reshape(-1, *[1] * (highest.ndim - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(shown & (highest > 0), at_offset / highest, np.nan)

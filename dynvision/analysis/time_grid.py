@@ -85,6 +85,18 @@ def first_image(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(shown, end - 1, -1), np.where(again.any(axis=-1), again.argmax(axis=-1), n)
 
 
+def last_on(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last sample with the stimulus on, and whether there is one.
+
+    Args:
+        stimulus_on: whether the stimulus was on, (V, T) of bool.
+
+    Returns:
+        Index, T - 1 where the stimulus was never on, and whether it was; each (V,).
+    """
+    return stimulus_on.shape[-1] - 1 - stimulus_on[:, ::-1].argmax(axis=-1), stimulus_on.any(axis=-1)
+
+
 def above_baseline(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
     """Responses from onset on, less the mean before onset.
 
