@@ -38,7 +38,7 @@ def from_outside(plugin: str) -> Iterator[None]:
     _PLUGINS.append(plugin)
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too: half a plugin would be named as a whole one
         for registry in _REGISTRIES:
             for name in set(registry._definitions) - set(before.get(registry, registry._definitions)):
                 if registry.outside(name) == plugin:

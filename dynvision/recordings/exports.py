@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.files import atomic_path
+from dynvision.files import atomic_path, temporary_path
 from dynvision.recordings.responses import DIMENSIONS
 from dynvision.recordings.similarity import CROSSED, rdm_film
 
@@ -96,8 +96,7 @@ def to_zarr(dataset: xarray.Dataset, path: str | Path) -> None:
     path = Path(path)
     if path.exists() and not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
         raise InputError(f"{path} is there and holds no Zarr; choose another name")
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = temporary_path(path)
     # As objects, text has any length; of a fixed length Zarr has no stable format.
     text = {name: dataset[name].astype(object) for name in dataset.coords if dataset[name].dtype.kind == "U"}
     ordered = dataset.transpose(*DIMENSIONS).assign_coords(text)
@@ -107,11 +106,10 @@ def to_zarr(dataset: xarray.Dataset, path: str | Path) -> None:
             one = ordered.isel(presentation=[number]).load()
             how = {"append_dim": "presentation"} if number else {"mode": "w", "encoding": pieces}
             one.to_zarr(partial, zarr_format=3, consolidated=False, **how)
-    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
 
 
 def to_rdms(dataset: xarray.Dataset, distance: str = "correlation") -> Any:
