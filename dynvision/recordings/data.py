@@ -21,13 +21,15 @@ Source of the format: Rübel et al. (2022), eLife 11:e78362.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from dynvision.errors import InputError, unknown_name
+from dynvision.files import what_it_is
 from dynvision.recordings.responses import DIMENSIONS, labelled_responses
 
 if TYPE_CHECKING:
@@ -155,9 +157,31 @@ def _checked(dataset: xarray.Dataset, path: Path) -> xarray.Dataset:
     if "image" not in dataset.coords or "time_ms" not in dataset.coords:
         raise InputError(f"{path} needs the coordinates image (along presentation) and time_ms")
     dataset = dataset.transpose(*DIMENSIONS, ...)
+    for name in ("response", "time_ms"):
+        _numbers(dataset[name], f"{path}: {name}")
     if not np.issubdtype(dataset["response"].dtype, np.floating):
         dataset = dataset.astype({"response": np.float32})
     return dataset
+
+
+def _numbers(array: Any, what: str) -> Any:
+    """Return what has a dtype, if that is of real numbers."""
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{what} must hold real numbers, not {array.dtype}")
+    return array
+
+
+def _labelled(path: Path, response: np.ndarray, *labels: Any) -> xarray.Dataset:
+    """Return the responses of a file with their labels; an error names the file."""
+    try:
+        return labelled_responses(response.astype(np.float32), *labels)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _words(error: Exception) -> str:
+    """Return the message of another library on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _read_xarray(path: Path) -> xarray.Dataset:
@@ -168,15 +192,29 @@ def _read_xarray(path: Path) -> xarray.Dataset:
             return xarray.open_zarr(path, consolidated=False)
         return xarray.open_dataset(path, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read: {_words(error)}") from None
 
 
 def _read_npz(path: Path) -> xarray.Dataset:
+    if not zipfile.is_zipfile(path):
+        kind = what_it_is(path)
+        raise InputError(
+            f"{path} cannot be read as NPZ, since its end is missing; write or copy it again"
+            if kind.startswith("a zip archive")
+            else f"{path} cannot be read as NPZ; it is {kind}"
+        )
+    arrays, entry = {}, "it"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} cannot be read as NPZ: {' '.join(str(error).split())}") from None
+        with zipfile.ZipFile(path) as file:
+            for entry in file.namelist():
+                with file.open(entry) as part:
+                    arrays[entry.removesuffix(".npy")] = np.lib.format.read_array(part, allow_pickle=False)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({_words(error)}); write or copy it again") from None
+    except (ValueError, NotImplementedError, RuntimeError) as error:
+        raise InputError(
+            f"{path} cannot be read as NPZ, since {entry} holds no array of numbers or text ({_words(error)})"
+        ) from None
     for name in ("response", "time_ms", "image"):
         if name not in arrays:
             raise InputError(f"{path} has no array {name!r}; it has {', '.join(arrays) or 'none'}")
@@ -184,23 +222,27 @@ def _read_npz(path: Path) -> xarray.Dataset:
         raise InputError(
             f"{path}: response has {arrays['response'].ndim} axes, not (presentation, unit, time)"
         )
-    response, times = arrays.pop("response"), arrays.pop("time_ms")
+    response, times = (_numbers(arrays.pop(name), f"{path}: {name}") for name in ("response", "time_ms"))
     unit = {name: arrays.pop(name) for name in UNIT_LABELS if name in arrays}
-    return labelled_responses(response.astype(np.float32), times, arrays, unit)
+    return _labelled(path, response, times, arrays, unit)
 
 
 def _read_long(path: Path) -> xarray.Dataset:
     try:
         table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype={"image": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read as a table: {_words(error)}") from None
     for name in ("image", "time_ms", "response"):
         if name not in table:
             raise InputError(f"{path} has no column {name!r}; it has {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise InputError(f"{path} has no rows")
     shown = [name for name in PRESENTATION_LABELS if name in table]
     units = [name for name in UNIT_LABELS if name in table] or ["electrode"]
     if "electrode" not in table and units == ["electrode"]:
         table = table.assign(electrode="1")
+    for name in ("time_ms", "response"):
+        _numbers(table[name].to_numpy(), f"{path}: {name}")
     if table[["time_ms", "response"]].isna().any().any():
         raise InputError(f"{path} has rows without a time or a response")
     wide = table.pivot_table(
@@ -212,7 +254,8 @@ def _read_long(path: Path) -> xarray.Dataset:
         raise InputError(f"{path}: not every image, electrode and time has a response; fill or drop them")
     values = wide.to_numpy(dtype=np.float32).reshape(len(wide), -1, len(times))
     first = unit.iloc[:: len(times)]
-    return labelled_responses(
+    return _labelled(
+        path,
         values,
         times,
         {name: presentation[name].to_numpy() for name in shown},
@@ -253,7 +296,7 @@ def read_nwb(
             units = None if file.units is None else file.units.to_dataframe()
             trials = None if file.trials is None else file.trials.to_dataframe()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as NWB: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read as NWB: {_words(error)}") from None
     if units is None or "spike_times" not in units or trials is None:
         raise InputError(f"{path} needs units with spike_times, and trials")
     if image not in trials:

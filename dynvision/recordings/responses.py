@@ -56,17 +56,18 @@ def labelled_responses(
 
     sizes = dict(zip(DIMENSIONS, np.shape(values), strict=True))
     times = np.asarray(time_ms, dtype=float)
-    if len(times) != sizes["time_ms"] or np.any(np.diff(times) <= 0):
+    ascend = np.isfinite(times).all() and (np.diff(times) > 0).all()
+    if times.shape != (sizes["time_ms"],) or not ascend:
         raise InputError(
-            f"time_ms has {len(times)} values for {sizes['time_ms']} times; they must be as many, and ascend"
+            f"time_ms has {times.size} values for {sizes['time_ms']} times; they must be as many, finite, and ascend"
         )
     coordinates: dict[str, Any] = {"time_ms": times}
     for dimension, given in (("presentation", presentation), ("unit", unit)):
         for name, labels in given.items():
-            if len(labels) != sizes[dimension]:
-                raise InputError(
-                    f"coordinate {name!r} has {len(labels)} values for {sizes[dimension]} along {dimension}"
-                )
+            shape = np.shape(labels)
+            if shape != (sizes[dimension],):
+                found = f"{shape[0]} values" if len(shape) == 1 else f"the shape {shape}"
+                raise InputError(f"coordinate {name!r} has {found} for {sizes[dimension]} along {dimension}")
             coordinates[name] = (dimension, np.asarray(labels))
     dataset = xarray.Dataset({"response": (DIMENSIONS, values)}, coords=coordinates, attrs=attributes)
     dataset["time_ms"].attrs["units"] = "ms"

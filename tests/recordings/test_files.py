@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +60,14 @@ def test_repetitions_are_averaged_and_separated(brain: xarray.Dataset) -> None:
     ("name", "content", "sentence"),
     [
         ("a.nc", b"<html>not found</html>", "cannot be read"),
-        ("a.npz", b"PK broken", "cannot be read as NPZ"),
+        ("a.npz", b"", "cannot be read as NPZ; it is an empty file"),
+        ("a.npz", b"PK broken", "cannot be read as NPZ; it is a text that begins with 'PK broken'"),
+        ("a.npz", b"\x93NUMPY\x01", "cannot be read as NPZ; it is a NumPy array"),
+        ("a.npz", b"PK\x03\x04" + bytes(400), "cannot be read as NPZ, since its end is missing"),
         ("a.csv", b"image,time_ms\n1,2\n", "no column 'response'"),
+        ("a.csv", b"image,time_ms,response\n", "has no rows"),
         ("a.csv", b"image,time_ms,response\n1,2,\n", "without a time or a response"),
+        ("a.csv", b"image,time_ms,response\n1,2,none\n1,3,loud\n", "response must hold real numbers, not "),
         ("a.mat", b"", "not of a known format"),
     ],
 )
@@ -69,7 +77,40 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, content: byte
         read_recording(tmp_path / name)
 
 
-def test_a_pickle_in_an_npz_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", response=np.array([{}], dtype=object), time_ms=[1.0], image=[0])
-    with pytest.raises(InputError, match="cannot be read as NPZ"):
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"response": np.array([{}], dtype=object)}, "since response.npy holds no array of numbers or text"),
+        ({"response": np.full((1, 1, 2), "a")}, "response must hold real numbers, not <U1"),
+        ({"response": np.ones((1, 1, 2), complex)}, "response must hold real numbers, not complex128"),
+        ({"time_ms": np.array(["a", "b"])}, "time_ms must hold real numbers, not <U1"),
+        ({"time_ms": np.array([0.0, np.nan])}, "they must be as many, finite, and ascend"),
+        ({"time_ms": np.array([[0.0, 1.0]])}, "they must be as many, finite, and ascend"),
+        ({"note": np.array("a word")}, "coordinate 'note' has the shape () for 1 along presentation"),
+    ],
+    ids=str,
+)
+def test_arrays_that_are_no_recording_are_one_sentence(
+    tmp_path: Path, changed: dict[str, np.ndarray], sentence: str
+) -> None:
+    whole = {"response": np.zeros((1, 1, 2)), "time_ms": np.array([0.0, 1.0]), "image": np.array([0])}
+    np.savez(tmp_path / "a.npz", **{**whole, **changed})
+    with pytest.raises(InputError, match=re.escape(sentence)) as error:
         read_recording(tmp_path / "a.npz")
+    assert str(error.value).startswith(f"{tmp_path / 'a.npz'}")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_npz_is_one_sentence_wherever_the_damage_is(
+    tmp_path: Path, save: Callable[..., None]
+) -> None:
+    path = tmp_path / "a.npz"
+    save(path, response=np.ones((2, 3, 4)), time_ms=np.arange(4.0), image=np.arange(2))
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        broken = bytearray(whole)
+        for place in random.integers(len(whole), size=random.integers(1, 8)):
+            broken[place] = random.integers(256)
+        path.write_bytes(bytes(broken[: random.integers(len(whole))] if random.random() < 0.2 else broken))
+        with contextlib.suppress(InputError):  # damage of a time stamp is none
+            read_recording(path)
