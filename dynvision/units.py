@@ -38,14 +38,18 @@ def ms_to_steps(duration_ms: float, dt: float, name: str = "duration", minimum_m
             f"{name}={duration_ms:g} ms is too small; the smallest value allowed is {minimum_ms:g} ms"
         )
     exact = duration_ms / dt
-    steps = round(exact)
-    if abs(exact - steps) > TOLERANCE:
+    if not is_multiple(duration_ms, dt):
         lower, upper = math.floor(exact) * dt, math.ceil(exact) * dt
         valid = f"{lower:g} ms and {upper:g} ms" if lower >= minimum_ms else f"{upper:g} ms"
         raise InputError(
             f"{name}={duration_ms:g} ms is not a multiple of dt={dt:g} ms; nearest valid values: {valid}"
         )
-    return steps
+    return round(exact)
+
+
+def is_multiple(duration_ms: float, dt: float) -> bool:
+    """Return whether a duration is a whole number of steps; both in ms, finite, and `dt` above 0."""
+    return abs(duration_ms / dt - round(duration_ms / dt)) <= TOLERANCE
 
 
 def steps_to_ms(n_steps: int, dt: float) -> float:

@@ -94,7 +94,9 @@ def last_on(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Index, T - 1 where the stimulus was never on, and whether it was; each (V,).
     """
-    return stimulus_on.shape[-1] - 1 - stimulus_on[:, ::-1].argmax(axis=-1), stimulus_on.any(axis=-1)
+    return stimulus_on.shape[-1] - 1 - stimulus_on[:, ::-1].argmax(axis=-1), np.asarray(
+        stimulus_on.any(axis=-1)
+    )
 
 
 def above_baseline(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:

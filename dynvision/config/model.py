@@ -119,7 +119,7 @@ class TemporalArgs(Section):
     @model_validator(mode="after")
     def _durations_fit_the_grid(self) -> TemporalArgs:
         for name in type(self).model_fields:
-            if not (name.startswith("t_") or name == "loss_reaction_time") or name.startswith("t_lesion"):
+            if not is_duration(name) or name.startswith("t_lesion"):
                 continue
             shortest = self.dt if name in ("t_recurrence", "t_feedback") else 0.0
             for layer, value in numbers_of(getattr(self, name)):
@@ -152,6 +152,11 @@ class TemporalArgs(Section):
             return steps // len(symbols)
         shown = "".join(symbols[step * len(symbols) // steps] for step in range(steps))
         return max(len(stretch) for stretch in shown.split("0"))
+
+
+def is_duration(name: str) -> bool:
+    """Return whether a model argument is in ms and a multiple of ``dt``."""
+    return name.startswith("t_") or name == "loss_reaction_time"
 
 
 def lesion_window(start: float | None, end: float | None, dt: float) -> tuple[int | None, int | None]:

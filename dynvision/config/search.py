@@ -59,6 +59,11 @@ class Range(Section):
         """Whether values are whole numbers."""
         return all(isinstance(bound, int) for bound in (self.low, self.high, self.step or 1))
 
+    @property
+    def spacing(self) -> float | None:
+        """Distance of the values from each other; None where any number can be drawn."""
+        return 1 if self.step is None and self.is_whole else self.step
+
 
 class SearchConfig(Section):
     """A search for parameters with ``dynvision search``. It is no part of what a run is."""

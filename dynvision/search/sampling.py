@@ -1,22 +1,58 @@
-"""The side of Optuna: the values of a trial, the sampler that draws them, and the pruner that stops a trial early.
+"""What is drawn: the values of a trial, the sampler that draws them, and the pruner that stops a trial early.
 
 Optuna is imported when a search begins, since nothing else needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.config.model import is_duration
+from dynvision.config.run import RunConfig
 from dynvision.config.search import Range, SearchConfig
+from dynvision.config.section import numbers_of
 from dynvision.config.yaml_text import one_line
+from dynvision.errors import InputError
 from dynvision.runs.made_from import short_hash
 from dynvision.runs.plan import WorkflowPlan
 from dynvision.search.objective import training_rows
+from dynvision.units import is_multiple
 
 if TYPE_CHECKING:
     import optuna
+
+
+def check_times(settings: SearchConfig, runs: Iterable[RunConfig]) -> None:
+    """Check that every duration that can be drawn is a multiple of ``dt``, unless that is searched as well.
+
+    Args:
+        settings: of the search.
+        runs: what is run with nothing searched.
+
+    Raises:
+        InputError: one is not.
+    """
+    if "model_args.dt" in settings.parameters:
+        return
+    grids = sorted({run.model.args["dt"] for run in runs if "dt" in run.model.args})
+    for name, space in settings.parameters.items():
+        section, argument, *_ = name.split(".")
+        if section != "model_args" or not is_duration(argument):
+            continue
+        if isinstance(space, Range):
+            shown, numbers = one_line(space.differences()), [space.low, space.spacing]
+        else:
+            shown = one_line(list(space))
+            given = [one for choice in space for _, one in numbers_of(choice)]
+            numbers = [one for one in given if isinstance(one, (int, float))]
+        for dt in grids:
+            if any(number is None or not is_multiple(number, dt) for number in numbers):
+                raise InputError(
+                    f"search.parameters.{name}: {shown} has values that are not multiples of dt={dt:g} ms; give low and "
+                    "step that are, or list such values"
+                )
 
 
 def suggest(trial: optuna.Trial, name: str, space: Range | tuple[Any, ...]) -> Any:

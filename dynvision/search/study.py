@@ -46,6 +46,7 @@ from dynvision.runs.plan import WorkflowPlan, plan_workflow
 from dynvision.search.objective import Objective
 from dynvision.search.sampling import (
     Watch,
+    check_times,
     cut_half_a_line,
     is_in,
     make_pruner,
@@ -141,6 +142,7 @@ class Search:
                 raise InputError(
                     f"{name} is searched and is given on the command line as well; remove one of them"
                 )
+        check_times(settings, self.base.runs.values())
         for name, space in settings.parameters.items():
             for value in (space.low,) if isinstance(space, Range) else space:
                 self._check_names(name, value)

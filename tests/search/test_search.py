@@ -278,6 +278,18 @@ def test_a_search_in_which_nothing_works_ends(tmp_path: Path) -> None:
         ({"parameters": {"trc": {"low": 4, "high": 2}}}, "low=4 must be below high=2"),
         ({"parameters": {"trc": {"low": 0, "high": 2, "log": True}}}, "has no logarithm"),
         ({"parameters": {"trc": {"low": 2}}}, "search.parameters.trc.high is missing"),
+        (
+            {"parameters": {"trc": {"low": 3, "high": 9, "step": 2}}},
+            "{low: 3, high: 9, step: 2} has values that are not multiples of dt=2 ms; give low and step that are",
+        ),
+        ({"parameters": {"trc": {"low": 2, "high": 8}}}, "has values that are not multiples of dt=2 ms"),
+        ({"parameters": {"trc": {"low": 2.0, "high": 8.0}}}, "has values that are not multiples of dt=2 ms"),
+        ({"parameters": {"tff.V1": {"low": 0, "high": 9, "step": 3}}}, "not multiples of dt=2 ms"),
+        (
+            {"parameters": {"trc": [4, 5]}},
+            "search.parameters.model_args.t_recurrence: [4, 5] has values that are not multiples of dt=2 ms",
+        ),
+        ({"parameters": {"trc": [6, {"V1": 6, "V2": 7, "V4": 6, "IT": 6}]}}, "not multiples of dt=2 ms"),
     ],
     ids=str,
 )
@@ -285,6 +297,16 @@ def test_what_is_refused(tmp_path: Path, given: dict[str, Any], said: str) -> No
     with pytest.raises(InputError) as error:
         search_in(tmp_path, **given).check()
     assert said in str(error.value)
+
+
+def test_times_on_the_grid_of_the_networks_can_be_searched(tmp_path: Path) -> None:
+    for parameters in (
+        {"trc": {"low": 2, "high": 12, "step": 2}},
+        {"trc": {"low": 2.0, "high": 12.0, "step": 4.0}, "tau": {"low": 3.0, "high": 9.0}},
+        {"trc": {"low": 3, "high": 9, "step": 3}, "dt": [1, 3]},  # which grid it is, each trial decides
+        {"trc": [2, 6, {"V1": 4, "V2": 4, "V4": 6, "IT": 6}]},
+    ):
+        search_in(tmp_path, parameters=parameters).check()
 
 
 def test_a_parameter_is_varied_in_one_place(tmp_path: Path) -> None:
