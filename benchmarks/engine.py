@@ -7,7 +7,7 @@
 Each row is one model on one input: an image shown for T steps of 2 ms, all delays at their defaults, skips on. The loop is
 the oracle of the tests (``tests/textbook_loop.py``) on the same modules in channels-last layout, its best. A ratio above 1
 means that the engine is faster. With --compiled the loop compiled by ``torch.compile`` is a second rival; it compiles for
-minutes, and needs a compiler. On a GPU, memory is the peak beyond what was there before.
+minutes, and needs a compiler. On a GPU, memory is what it gives at most, for the captured trial too.
 
 Work is of forward and backward pass. Counted is what the convolutions of the loop do, at every step, three times that of
 the forward pass; executed what the engine's do, which convolves a constant image once, and on a GPU pads channels. A rate
@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -35,6 +37,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from dynvision.base.cuda_graphs import EAGER_CALLS  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from tests.models import layouts  # noqa: E402
 from tests.models.published import cordsnet  # noqa: E402
@@ -106,9 +109,9 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
     def autocast() -> contextlib.AbstractContextManager[object]:
         return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
-    def engine() -> Tensor:
+    def engine(network: torch.nn.Module = model) -> Tensor:
         with autocast():
-            return model(images)
+            return network(images)
 
     def loop() -> Tensor:
         with autocast():
@@ -128,6 +131,9 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
 
         return call
 
+    if device == "cuda":  # before the others, whose captured trial holds memory
+        memory = peak_memory(backward(partial(engine, copy.deepcopy(model))))
+        loop_memory = peak_memory(backward(loop))
     ours, theirs = paired(forward(engine), forward(loop), device, arguments.repeats)
     ours_both, theirs_both = paired(backward(engine), backward(loop), device, arguments.repeats)
     row = [
@@ -150,7 +156,6 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
     row += [f"{work / 1e9:.1f}" for work in (counted, executed)]
     row += [f"{work / ours_both / 1e12:.3g}" for work in (counted, executed)]
     if device == "cuda":
-        memory, loop_memory = peak_memory(backward(engine)), peak_memory(backward(loop))
         row += [f"{memory / 1e6:.0f}", f"{loop_memory / memory:.2f}"]
     return row
 
@@ -221,27 +226,30 @@ def measure_cordsnet(pixels: int, precision: str, arguments: argparse.Namespace)
 
 
 def paired(a: Callable[[], None], b: Callable[[], None], device: str, repeats: int) -> tuple[float, float]:
-    """Median seconds of two functions, called in turn after a warm-up."""
+    """Median seconds of two functions, called in turn after a warm-up; a GPU's captures a trial meanwhile."""
     times: tuple[list[float], list[float]] = ([], [])
-    for repeat in range(repeats + 1):
+    warm_up = EAGER_CALLS + 1 if device == "cuda" else 1
+    for repeat in range(warm_up + repeats):
         for function, measured in zip((a, b), times, strict=True):
             begun = time.perf_counter()
             function()
             if device == "cuda":
                 torch.cuda.synchronize()
-            if repeat:
+            if repeat >= warm_up:
                 measured.append(time.perf_counter() - begun)
     return statistics.median(times[0]), statistics.median(times[1])
 
 
 def peak_memory(function: Callable[[], None]) -> float:
-    """Peak bytes on the GPU beyond those in use before."""
+    """Bytes that a GPU gives for a function that is called until its trial is captured, the captured one included."""
     torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
     torch.cuda.reset_peak_memory_stats()
-    function()
+    for _ in range(EAGER_CALLS + 1):
+        function()
     torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
+    return torch.cuda.max_memory_reserved() - before
 
 
 def operations(model: torch.nn.Module, video: Tensor) -> int:

@@ -4,8 +4,8 @@
     python benchmarks/experiment.py --models DyRCNNx4 --experiments contrast duration_ecog --images 64
     python benchmarks/experiment.py --split results                  where the time of a finished workflow went
 
-The engine's limit is the same network on the same stretches of input without anybody listening: no measures, no outcomes,
-no tables, and for dynamic noise, the image at each step. Both are measured in turn in one run; a ratio of 1 means that an
+The engine's limit is the same network on the same stretches of input, in as many conditions at once, without anybody
+listening: no measures, no outcomes, no tables, and for dynamic noise, the image at each step. Both are measured in turn in one run; a ratio of 1 means that an
 experiment costs nothing beside its network. ``--split`` reads what Snakemake wrote to ``results/benchmarks`` and the logs
 of the experiments, after
 
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch, Room  # noqa: E402
 from dynvision.experiments.run import Session  # noqa: E402
 from dynvision.experiments.screen import Screen  # noqa: E402
+from dynvision.experiments.trial import groups, side_by_side  # noqa: E402
 from dynvision.experiments.writer import ExperimentWriter  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=32, help="height and width in px")
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--images", type=int, default=64, help="images of a batch")
+    parser.add_argument("--batches", type=int, default=4, help="batches of an experiment")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
@@ -109,16 +111,18 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
             paths = [Path(folder, f"{table}.parquet") for table in ("responses", "performance", "units")]
             fixed = {"run_id": name, "experiment": title, "parameter": experiment.parameter}
             with ExperimentWriter(*paths, fixed, {}) as results:
-                for part, records in room.each_part(batch, session.show):
-                    for record in records:
-                        results.append(record, part, times)
+                for _ in range(arguments.batches):
+                    for part, records in room.each_part(batch, session.show):
+                        for record in records:
+                            results.append(record, part, times)
 
     def alone() -> None:
-        run_engine(model, images.to(device), shown)
+        for _ in range(arguments.batches):
+            run_engine(model, images.to(device), shown, room.n_conditions)
 
     alone()
     limit, cost = in_turn(alone, whole, device, arguments.repeats)
-    n_steps = sum(condition.n_steps for condition in shown)
+    n_steps = arguments.batches * sum(condition.n_steps for condition in shown)
     rates = [n * n_steps / seconds for seconds in (limit, cost)]
     return [
         name,
@@ -133,18 +137,22 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
 
 
 @torch.inference_mode()
-def run_engine(model: TemporalBase, images: torch.Tensor, shown: list[Trial]) -> None:
-    """The network on the stretches of every trial, without an observer."""
+def run_engine(model: TemporalBase, images: torch.Tensor, shown: list[Trial], at_once: int) -> None:
+    """The network on the stretches of every trial, so many trials at once, without an observer."""
     plan = model.plan()
-    begin = model.initial_state(len(images), plan)
     null = model.null_input(len(images))
     screen = Screen.of(images, images.device)
-    for trial in shown:
-        state = begin
-        for frames in screen.frames(replace(trial, noise=None), null):
-            if trial.noise is not None and frames.values is not null:
-                frames = Frames(0, frames.n, torch.cat(list(frames.steps())))
+    for group in groups(shown, at_once):
+        state = model.initial_state(len(group) * len(images), plan)
+        for frames in side_by_side([shown_frames(screen, trial, null) for trial in group]):
             _, state = model.advance(frames, state, plan)
+
+
+def shown_frames(screen: Screen, trial: Trial, null: torch.Tensor) -> Iterator[Frames]:
+    """What is shown in a trial, with the image at each step in place of noise."""
+    for frames in screen.frames(replace(trial, noise=None), null):
+        changes = trial.noise is not None and frames.values is not null
+        yield Frames(0, frames.n, torch.cat(list(frames.steps()))) if changes else frames
 
 
 def in_turn(

@@ -19,7 +19,6 @@ from dynvision.data import DataModule
 from dynvision.device import choose_device
 from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
 from dynvision.experiments.network import load_network, network_settings
-from dynvision.experiments.tables import outcomes
 from dynvision.experiments.trial import Responses, layer_shapes, run_trials
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord, images_within
 from dynvision.files import remove_leftovers
@@ -145,7 +144,7 @@ class Session:
         for trial, responses, logits in run_trials(
             self.model, part.on_screen(self.scale), self.trials, n_kept, at_once
         ):
-            records.append(TrialRecord(trial, responses, outcomes(logits, part.labels, trial.times_ms)))
+            records.append(TrialRecord(trial, responses, logits.cpu()))
             self._log_not_finite(trial, responses)
             done += len(part)
             self.progress.at(done)

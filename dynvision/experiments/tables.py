@@ -85,7 +85,9 @@ class TableWriter:
 
     def __init__(self, path: Path, schema: pa.Schema, fixed: Mapping[str, Any]) -> None:
         self.schema, self.fixed = schema, dict(fixed)
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        # Measured values hardly come twice: a dictionary of them makes the file larger, and slower to write.
+        repeated = [field.name for field in schema if field.type != pa.float32()]
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated)
 
     def append(self, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> None:
         """Append the elements of arrays that broadcast to ``shape`` as rows, last axis fastest."""
@@ -94,16 +96,22 @@ class TableWriter:
         for field in self.schema:
             if field.name in self.fixed:
                 column = name_column(self.fixed[field.name], n_rows)
+            elif field.type == _NAME:
+                names, index = np.unique(columns[field.name].astype(str), return_inverse=True)
+                index = index.reshape(columns[field.name].shape).astype(np.int32)
+                column = pa.DictionaryArray.from_arrays(_rows(index, shape), pa.array(names))
             else:
-                values = np.broadcast_to(columns[field.name], shape).reshape(-1)
-                column = pa.array(values, type=pa.string() if field.type == _NAME else field.type)
-                column = column.dictionary_encode() if field.type == _NAME else column
+                column = pa.array(_rows(columns[field.name], shape), type=field.type)
             arrays.append(column)
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
 
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+def _rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(values, shape).reshape(-1)
 
 
 def name_column(name: str, n_rows: int) -> pa.DictionaryArray:

@@ -131,7 +131,7 @@ def run_trials(
     if draws_at_the_start(model):
         at_once = 1
     begin, n_begun = None, 0
-    for group in _groups(trials, at_once):
+    for group in groups(trials, at_once):
         if begin is None or n_begun != len(group):
             begin, n_begun = model.initial_state(len(group) * n_images, plan), len(group)
         n_steps = group[0].n_steps
@@ -153,7 +153,7 @@ def draws_at_the_start(model: TemporalBase) -> bool:
     )
 
 
-def _groups(trials: Sequence[Trial], at_once: int) -> Iterator[list[Trial]]:
+def groups(trials: Sequence[Trial], at_once: int) -> Iterator[list[Trial]]:
     """Yield trials of equal length that follow each other, at most so many together."""
     for _, alike in itertools.groupby(trials, key=lambda trial: trial.n_steps):
         group = list(alike)

@@ -12,7 +12,9 @@ metadata have the shape of each layer. A layer has rows in a trial only if it st
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +24,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import Tensor
 
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter, name_column
+from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter, name_column, outcomes
 from dynvision.experiments.trial import Responses
 from dynvision.files import atomic_path
 from dynvision.trials import Trial
@@ -33,6 +36,7 @@ from dynvision.trials import Trial
 BYTES = 4  # of a float32
 # Values of a row group, unless one image has more: a reader decodes whole row groups, and lists have offsets of 32 bits.
 ROW_GROUP = 2**22
+MOST_WAITING = 2  # trials that wait to be written
 SHAPES = b"shapes"
 
 
@@ -134,16 +138,18 @@ class TrialRecord:
     Attributes:
         trial: the trial.
         responses: what the layers did.
-        outcomes: columns of the table of performance, (B, T) each.
+        logits: outputs, (B, T, K), in the memory of the host.
     """
 
     trial: Trial
     responses: Responses
-    outcomes: dict[str, np.ndarray]
+    logits: Tensor
 
 
 class ExperimentWriter:
     """The files of an experiment, each whole or absent.
+
+    A thread of its own writes, so that the network goes on meanwhile: half of an experiment's time on a GPU.
 
     Args:
         responses, performance, units: where they are written.
@@ -170,6 +176,9 @@ class ExperimentWriter:
             if shapes:
                 path = opened.enter_context(atomic_path(units))
                 self._units = opened.enter_context(closing(UnitWriter(path, shapes, fixed)))
+            self._thread = ThreadPoolExecutor(max_workers=1)
+            self._waiting: deque[Future[None]] = deque()
+            opened.push(self._finish)  # the first to be left: files are closed after it
             self._stack = opened.pop_all()
 
     def __enter__(self) -> ExperimentWriter:
@@ -181,7 +190,25 @@ class ExperimentWriter:
         self._stack.__exit__(kind, error, trace)
 
     def append(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
-        """Append a batch in a trial: a row for each (layer,) image and step."""
+        """Append a batch in a trial: a row for each (layer,) image and step.
+
+        Raises:
+            OSError: what came before could not be written.
+        """
+        while len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._write, record, batch, times))
+
+    def _finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the thread; after an error nothing more is written."""
+        self._thread.shutdown(cancel_futures=error is not None)
+        if error is None:
+            for written in self._waiting:
+                written.result()
+
+    def _write(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
         trial, responses = record.trial, record.responses
         layers = list(responses.mean)
         common = {
@@ -203,7 +230,13 @@ class ExperimentWriter:
             (len(layers), len(batch), len(times)),
         )
         self._performance.append(
-            {**common, "image": image, "label": label, **record.outcomes}, (len(batch), len(times))
+            {
+                **common,
+                "image": image,
+                "label": label,
+                **outcomes(record.logits, batch.labels, trial.times_ms),
+            },
+            (len(batch), len(times)),
         )
         if self._units is not None and responses.units:
             self._units.append(trial.value, responses, batch, times)

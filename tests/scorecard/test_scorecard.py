@@ -15,7 +15,6 @@ from dynvision.analysis.scorecard.protocol import with_interval
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
-from dynvision.experiments.tables import outcomes
 from dynvision.experiments.trial import run_trials
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord
 from dynvision.trials.protocol import experiment_trial, times_ms
@@ -45,7 +44,7 @@ def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
         cases = [experiment_trial(experiment, value, model.dt) for value in experiment.values]
         with ExperimentWriter(*paths, fixed, {}) as results:
             for case, recorder, logits in run_trials(model, batch.images, cases):
-                kept = TrialRecord(case, recorder, outcomes(logits, batch.labels, case.times_ms))
+                kept = TrialRecord(case, recorder, logits)
                 results.append(kept, batch, np.array(times_ms(experiment, model.dt)))
         tables[name] = read_responses(paths[0])
     return tables
