@@ -5,9 +5,9 @@
     python benchmarks/experiment.py --split results                  where the time of a finished workflow went
 
 The engine's limit is the same network on the same stretches of input, in as many conditions at once, without anybody
-listening: no measures, no outcomes, no tables, and for dynamic noise, the image at each step. Both are measured in turn in one run; a ratio of 1 means that an
-experiment costs nothing beside its network. ``--split`` reads what Snakemake wrote to ``results/benchmarks`` and the logs
-of the experiments, after
+listening: no measures, no outcomes, no tables, and for dynamic noise, the image at each step. Both are measured in turn in
+one run; a ratio of 1 means that an experiment costs nothing beside its network. ``--split`` reads what Snakemake wrote to
+``results/benchmarks`` and the logs of the experiments, after
 
     snakemake --config model_name=DyRCNNx4 experiment=contrast
 """
