@@ -163,18 +163,19 @@ def model_card(
             {"name": run.run_id, "results": [{"task": task, "dataset": of, "metrics": [metric]}]}
         ]
     channels, height, width = images.input_shape
+    of_channels = f"{channels} channel{'' if channels == 1 else 's'}"
     lines = [
         "---",
         to_yaml(head).rstrip(),
         "---",
         f"# {run.run_id}",
         "",
-        f"{run.model.name}, a recurrent convolutional network in time, with steps of {run.model.args['dt']:g} ms, trained "
-        f"on {dataset} with seed {run.seed}. All settings are in `{CONFIG}`.",
+        f"{run.model.name}, a recurrent convolutional network in time, with steps of {predictor.model.network.dt:g} ms, "
+        f"trained on {dataset} with seed {run.seed}. All settings are in `{CONFIG}`.",
         "",
         "## Data",
         "",
-        f"{images.n_classes} classes, {width} x {height} px, {channels} channels: {_listed(images.class_names)}.",
+        f"{images.n_classes} classes, {width} x {height} px, {of_channels}: {_listed(images.class_names)}.",
         "",
         "## Accuracy",
         "",
@@ -222,10 +223,11 @@ def _programs(programs: Sequence[Exported]) -> list[str]:
     if not programs:
         return []
     names = ", ".join(f"`{made.path.name}`" for made in programs)
+    state = " A step takes and returns the state, which begins as `start.safetensors`."
     return [
-        f"Without DynVision: {names} are programs for torch.export and ONNX. They take normalised images; `about.json` "
-        "states how to normalise, when outputs come and what the classes are called. A step takes and returns the state, "
-        "which begins as `start.safetensors`.",
+        f"Without DynVision: {names}, for torch.export (`.pt2`) and ONNX, take normalised images; `about.json` states how "
+        "to normalise, when outputs come and what the classes are called."
+        + (state if any(made.part == "step" for made in programs) else ""),
         "",
     ]
 

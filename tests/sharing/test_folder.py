@@ -64,6 +64,34 @@ def test_programs_are_in_the_folder_and_on_the_card(trained_lab: Lab, tmp_path: 
     text = (out / "README.md").read_text()
     assert all((out / name).is_file() and f"`{name}`" in text for name in names)
     assert len(names) + len(made.left_out) == 2
+    assert ("start.safetensors" in text) == (out / "start.safetensors").is_file() == ("step.pt2" in names)
+
+
+OWN = """
+from torch import nn
+from dynvision.base import BaseModel
+from dynvision.model_components import EulerStep
+
+
+class Mine(BaseModel):
+    def _define_architecture(self):
+        self.layer_names, self.layer_operations = ["V1"], ["layer", "tstep", "nonlin", "record", "delay"]
+        self.V1, self.nonlin = nn.Conv2d(self.n_channels, 4, 3), nn.ReLU()
+        self.tstep = EulerStep(dt=self.dt, tau=self.tau)
+        self.classifier = nn.Linear(4, self.n_classes)
+"""
+
+
+def test_a_model_of_ones_own_with_default_arguments_is_exported(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lab.root / "my_network.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(lab.root))
+    own = lab.config(model={"name": "my_network:Mine", "args": {"n_timesteps": 3}})
+    assert lab.train(own).status == 0
+    predictor = dynvision.load(weights_of(lab), device="cpu")
+    export_folder(predictor, weights_of(lab), lab.root / "mine", forms=())
+    assert "with steps of 2 ms" in (lab.root / "mine" / "README.md").read_text()
 
 
 def test_the_folder_answers_as_the_run_does(trained_lab: Lab, folder: Path, tmp_path: Path) -> None:
