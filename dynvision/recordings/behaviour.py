@@ -36,12 +36,14 @@ import pandas as pd
 
 from dynvision.config.comparison import DECISIONS
 from dynvision.errors import InputError, unknown_name
+from dynvision.recordings.tables import read_rows
 
 TRIAL_COLUMNS = ("image", "condition", "response", "rt_ms", "observer")
 DECISION_COLUMNS = ("image", "condition", "label", "response", "rt_ms", "confidence")
 ROUNDING = 1e-3  # of values that are stored in single precision
 N_SPLITS = 20
 FEWEST_IMAGES = 3  # of a correlation
+FASTEST_MS = 20.0  # nobody answers so fast: such times are in seconds
 
 
 def read_trials(path: str | Path) -> pd.DataFrame:
@@ -51,29 +53,19 @@ def read_trials(path: str | Path) -> pd.DataFrame:
         InputError: the file is missing or damaged, lacks a column, or has times that are not positive numbers.
     """
     names = ("image", "response", "observer", "condition", "label")
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(names, str))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"there is no file of trials {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+    table = read_rows(path, TRIAL_COLUMNS[:1] + TRIAL_COLUMNS[2:], names, ("rt_ms",))
     if "condition" not in table:
         table["condition"] = "all"
-    missing = [name for name in TRIAL_COLUMNS if name not in table]
-    if missing:
-        raise InputError(
-            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
-        )
-    for name in ("image", "response", "observer"):
-        if table[name].isna().any():
-            row = int(np.flatnonzero(table[name].isna())[0])
-            raise InputError(f"{path}: {name} is empty in row {row + 2}; fill it or remove the row")
-    times = pd.to_numeric(table["rt_ms"], errors="coerce")
-    wrong = table["rt_ms"].notna() & ~(times > 0)
+    times = table["rt_ms"]
+    wrong = times.notna() & ~((times > 0) & np.isfinite(times))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise InputError(f"{path}: rt_ms={table['rt_ms'].iloc[row]} in row {row + 2} is no positive time")
-    return table.assign(rt_ms=times)
+        raise InputError(f"{path}: rt_ms={times.iloc[row]:g} in row {row + 2} is no positive time")
+    if times.median() < FASTEST_MS:
+        raise InputError(
+            f"{path}: half of the trials have an rt_ms below {FASTEST_MS:g}; times are in ms, so multiply seconds by 1000"
+        )
+    return table
 
 
 def network_decisions(

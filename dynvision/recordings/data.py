@@ -5,17 +5,10 @@
 | ``*.nc`` ``*.zarr`` | an xarray Dataset with ``response`` (presentation, unit, time_ms), in any order of dimensions |
 | ``*.npz``       | ``response``, ``time_ms``, and coordinates by name; those named in ``UNIT_LABELS`` are of units   |
 | ``*.csv``       | long form: image, time_ms, response, and any of condition, repetition, area, subject, electrode   |
-| ``*.nwb``       | spikes, as rates around the onsets of trials; needs the extra ``nwb``                             |
+| ``*.nwb``       | spikes as rates (:mod:`dynvision.recordings.spikes`); needs the extra ``nwb``                     |
 | folder          | BIDS derivatives of intracranial recordings (:mod:`dynvision.recordings.bids`)                    |
 
 Times are in ms from stimulus onset. Arrays of objects (pickles) are refused.
-
-**Spikes** become rates in bins of width w = ``bin_ms``, each labelled by its end. The file has ``units`` with spike times,
-and ``trials`` with ``start_time`` (or ``onset_time``) and a column that names the image, all in seconds.
-
-    r_k = n(onset + k w, onset + (k + 1) w] / w          spikes per second
-
-Source of the format: Rübel et al. (2022), eLife 11:e78362.
 """
 
 from __future__ import annotations
@@ -28,17 +21,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
 from dynvision.files import what_it_is
 from dynvision.recordings.responses import DIMENSIONS, labelled_responses
+from dynvision.recordings.spikes import read_nwb
+from dynvision.recordings.tables import plain_names, read_rows
+from dynvision.text import first_few
 
 if TYPE_CHECKING:
     import xarray
 
 UNIT_LABELS = ("area", "subject", "electrode", "neuron", "sensor", "layer", "channel", "row", "column")
 PRESENTATION_LABELS = ("image", "label", "condition", "repetition")
-AREA_COLUMNS = ("area", "brain_area", "location")  # of units of an NWB file
-ONSET_COLUMNS = ("onset_time", "start_time")  # of its trials
+NAMES = ("image", "area", "subject", "electrode", "neuron", "sensor", "layer")  # labels that are text
+MILLISECONDS = ("ms", "msec", "millisecond", "milliseconds")
+N_TOO_FAST, TOO_FAST_MS = 10, 5.0  # nothing is recorded so often in so short a time: it is in seconds
 
 
 def read_recording(path: str | Path) -> xarray.Dataset:
@@ -50,17 +47,18 @@ def read_recording(path: str | Path) -> xarray.Dataset:
     path = Path(path)
     if not path.exists():
         raise InputError(f"there is no recording {path}")
-    if path.suffix == ".zarr" or path.suffix in (".nc", ".h5", ".netcdf"):
+    suffix = path.suffix.lower()
+    if suffix in (".zarr", ".nc", ".h5", ".netcdf"):
         return _checked(_read_xarray(path), path)
     if path.is_dir():
         from dynvision.recordings.bids import read_bids_derivatives
 
         return read_bids_derivatives(path)
-    if path.suffix == ".nwb":
+    if suffix == ".nwb":
         return read_nwb(path)
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         return _checked(_read_npz(path), path)
-    if path.suffix in (".csv", ".tsv"):
+    if suffix in (".csv", ".tsv"):
         return _checked(_read_long(path), path)
     raise InputError(
         f"{path} is not of a known format; give *.nc, *.zarr, *.npz, *.csv, *.nwb, or a folder of BIDS derivatives"
@@ -148,20 +146,72 @@ def image_keys(dataset: xarray.Dataset) -> np.ndarray:
 
 
 def _checked(dataset: xarray.Dataset, path: Path) -> xarray.Dataset:
-    missing = [name for name in DIMENSIONS if name not in dataset.get("response", dataset).dims]
-    if "response" not in dataset or missing:
+    """Return a recording with its axes and times in order, images named as text.
+
+    Raises:
+        InputError: an axis or a label that a comparison needs is missing, of another shape, not a number or empty.
+    """
+    if "response" not in dataset or set(dataset["response"].dims) != set(DIMENSIONS):
+        has = dataset["response"].dims if "response" in dataset else tuple(map(str, dataset.data_vars))
         raise InputError(
-            f"{path} must have a variable response with the dimensions {', '.join(DIMENSIONS)}"
-            + (f"; it lacks {', '.join(missing)}" if missing else "")
+            f"{path} must have a variable response with the dimensions {', '.join(DIMENSIONS)}; "
+            f"{'its dimensions are' if 'response' in dataset else 'it has'} {', '.join(map(str, has)) or 'none'}"
         )
-    if "image" not in dataset.coords or "time_ms" not in dataset.coords:
-        raise InputError(f"{path} needs the coordinates image (along presentation) and time_ms")
-    dataset = dataset.transpose(*DIMENSIONS, ...)
+    for name, dimension in (("image", "presentation"), ("time_ms", "time_ms")):
+        if name not in dataset.coords:
+            raise InputError(f"{path} needs the coordinate {name}, along {dimension}")
+    for dimension, labels in (("presentation", PRESENTATION_LABELS), ("unit", UNIT_LABELS)):
+        for name in labels:
+            if name in dataset.coords:
+                dataset = dataset.assign_coords({name: (dimension, _labels(dataset[name], dimension, path))})
     for name in ("response", "time_ms"):
         _numbers(dataset[name], f"{path}: {name}")
+    dataset = dataset.transpose(*DIMENSIONS, ...)
+    dataset = dataset.assign_coords(time_ms=_times(dataset["time_ms"], path))
+    if np.any(np.diff(dataset["time_ms"].values) < 0):
+        dataset = dataset.sortby("time_ms")
     if not np.issubdtype(dataset["response"].dtype, np.floating):
         dataset = dataset.astype({"response": np.float32})
     return dataset
+
+
+def _labels(coordinate: xarray.DataArray, dimension: str, path: Path) -> np.ndarray:
+    """Labels of presentations or units: one each, none empty, names as text."""
+    if coordinate.dims != (dimension,):
+        raise InputError(
+            f"{path}: {coordinate.name} must have one value for each {dimension}; it is along "
+            f"{', '.join(map(str, coordinate.dims)) or 'nothing'}"
+        )
+    values = coordinate.values
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if coordinate.name not in NAMES:
+        return values
+    names = plain_names(pd.Series(values))
+    empty = np.flatnonzero(names.isna() | (names == ""))
+    if len(empty):
+        raise InputError(
+            f"{path}: {coordinate.name} is empty at {dimension} {first_few(map(str, empty))}; name it, or leave these out"
+        )
+    return names.to_numpy(dtype=str)
+
+
+def _times(coordinate: xarray.DataArray, path: Path) -> np.ndarray:
+    """Times in ms, each once."""
+    times = coordinate.values
+    unit = str(coordinate.attrs.get("units", "ms"))
+    if unit not in MILLISECONDS:
+        raise InputError(f"{path}: time_ms is in {unit}; give ms from stimulus onset")
+    if not np.isfinite(times).all() or len(np.unique(times)) < len(times):
+        raise InputError(
+            f"{path}: time_ms has a value that is not a number, or one twice; each time needs its own"
+        )
+    if len(times) > N_TOO_FAST and np.ptp(times) < TOO_FAST_MS:
+        raise InputError(
+            f"{path}: time_ms has {len(times)} values from {times.min():g} to {times.max():g}; they are in ms, so multiply "
+            "seconds by 1000"
+        )
+    return times.astype(float)
 
 
 def _numbers(array: Any, what: str) -> Any:
@@ -188,7 +238,7 @@ def _read_xarray(path: Path) -> xarray.Dataset:
     import xarray
 
     try:
-        if path.suffix == ".zarr":
+        if path.suffix.lower() == ".zarr":
             return xarray.open_zarr(path, consolidated=False)
         return xarray.open_dataset(path, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
@@ -223,37 +273,51 @@ def _read_npz(path: Path) -> xarray.Dataset:
             f"{path}: response has {arrays['response'].ndim} axes, not (presentation, unit, time)"
         )
     response, times = (_numbers(arrays.pop(name), f"{path}: {name}") for name in ("response", "time_ms"))
-    unit = {name: arrays.pop(name) for name in UNIT_LABELS if name in arrays}
-    return _labelled(path, response, times, arrays, unit)
+    n_shown, n_units, _ = response.shape
+    shown: dict[str, np.ndarray] = {}
+    unit: dict[str, np.ndarray] = {}
+    attributes = {}
+    for name, values in arrays.items():
+        if values.ndim == 0:
+            attributes[name] = values.item()
+        elif name in UNIT_LABELS or (
+            values.shape == (n_units,) != (n_shown,) and name not in PRESENTATION_LABELS
+        ):
+            unit[name] = values
+        else:
+            shown[name] = values
+    if times.shape == response.shape[2:]:
+        order = np.argsort(times, kind="stable")
+        times, response = times[order], response[..., order]
+    return _labelled(path, response, times, shown, unit).assign_attrs(attributes)
 
 
 def _read_long(path: Path) -> xarray.Dataset:
-    try:
-        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype={"image": str})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a table: {_words(error)}") from None
-    for name in ("image", "time_ms", "response"):
-        if name not in table:
-            raise InputError(f"{path} has no column {name!r}; it has {', '.join(map(str, table.columns))}")
-    if table.empty:
-        raise InputError(f"{path} has no rows")
+    table = read_rows(path, ("image", "time_ms", "response"), NAMES, ("time_ms", "response"))
     shown = [name for name in PRESENTATION_LABELS if name in table]
-    units = [name for name in UNIT_LABELS if name in table] or ["electrode"]
-    if "electrode" not in table and units == ["electrode"]:
-        table = table.assign(electrode="1")
-    for name in ("time_ms", "response"):
-        _numbers(table[name].to_numpy(), f"{path}: {name}")
-    if table[["time_ms", "response"]].isna().any().any():
-        raise InputError(f"{path} has rows without a time or a response")
-    wide = table.pivot_table(
-        index=shown, columns=[*units, "time_ms"], values="response", aggfunc="mean", sort=True
-    )
-    presentation, unit = wide.index.to_frame(), wide.columns.to_frame()
-    times = np.unique(unit["time_ms"].to_numpy(dtype=float))
-    if len(wide.columns) % len(times) or wide.isna().any().any():
+    units = [name for name in UNIT_LABELS if name in table]
+    empty = table[[*shown, *units, "time_ms", "response"]].isna()
+    if empty.any(axis=None):
+        row = int(np.flatnonzero(empty.any(axis=1))[0])
+        raise InputError(
+            f"{path}: {empty.columns[empty.iloc[row]][0]} is empty in row {row + 2}; fill it or remove the row"
+        )
+    if not units:
+        units, table = ["electrode"], table.assign(electrode="1")
+    again = table.duplicated([*shown, *units, "time_ms"])
+    if again.any():
+        raise InputError(
+            f"{path} has {int(again.sum())} rows whose {', '.join([*shown, *units, 'time_ms'])} another row has, too, "
+            f"e.g. row {np.flatnonzero(again)[0] + 2}; number repetitions in a column repetition, and name electrodes in "
+            "a column electrode"
+        )
+    wide = table.set_index([*shown, *units, "time_ms"])["response"].unstack([*units, "time_ms"])
+    times, n_units = np.unique(table["time_ms"]), len(table[units].drop_duplicates())
+    if len(wide.columns) != n_units * len(times) or wide.isna().any().any():
         raise InputError(f"{path}: not every image, electrode and time has a response; fill or drop them")
+    wide = wide.sort_index(axis=0).sort_index(axis=1)
     values = wide.to_numpy(dtype=np.float32).reshape(len(wide), -1, len(times))
-    first = unit.iloc[:: len(times)]
+    presentation, first = wide.index.to_frame(), wide.columns[:: len(times)].to_frame()
     return _labelled(
         path,
         values,
@@ -261,68 +325,3 @@ def _read_long(path: Path) -> xarray.Dataset:
         {name: presentation[name].to_numpy() for name in shown},
         {name: first[name].to_numpy() for name in units},
     )
-
-
-def read_nwb(
-    path: str | Path,
-    image: str = "image",
-    window_ms: tuple[float, float] = (-100.0, 500.0),
-    bin_ms: float = 10.0,
-) -> xarray.Dataset:
-    """Read the firing rates of an NWB file.
-
-    Args:
-        path: the file.
-        image: column of the trials that names what was shown.
-        window_ms: first and last time around an onset, multiples of ``bin_ms``.
-        bin_ms: width of the bins.
-
-    Returns:
-        Rates in spikes per second, with the coordinates image, condition (if the trials have one), neuron and area.
-
-    Raises:
-        InputError: a file that cannot be read or lacks spikes, trials or the column, or a window that has no whole bins.
-    """
-    try:
-        from pynwb import NWBHDF5IO
-    except ModuleNotFoundError:
-        raise InputError(f'{path} is an NWB file, which needs pynwb: pip install -e ".[nwb]"') from None
-    n_bins = (window_ms[1] - window_ms[0]) / bin_ms if bin_ms > 0 else 0.0
-    if n_bins < 1 or abs(n_bins - round(n_bins)) > 1e-6:
-        raise InputError(f"window_ms={window_ms} is not a number of bins of bin_ms={bin_ms:g}")
-    try:
-        with NWBHDF5IO(str(path), "r") as io:
-            file = io.read()
-            units = None if file.units is None else file.units.to_dataframe()
-            trials = None if file.trials is None else file.trials.to_dataframe()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as NWB: {_words(error)}") from None
-    if units is None or "spike_times" not in units or trials is None:
-        raise InputError(f"{path} needs units with spike_times, and trials")
-    if image not in trials:
-        raise unknown_name("column", image, list(map(str, trials.columns)), key="image")
-    onsets = trials[next(name for name in ONSET_COLUMNS if name in trials)].to_numpy(dtype=float)
-    edges = np.linspace(window_ms[0], window_ms[1], round(n_bins) + 1)
-    places = onsets[:, None] + edges[None, :] / 1000.0
-    rates = [_rates(np.sort(spikes), places, bin_ms) for spikes in units["spike_times"]]
-    shown = {"image": trials[image].astype(str).to_numpy()}
-    if "condition" in trials:
-        shown["condition"] = trials["condition"].to_numpy()
-    neuron = {"neuron": units.index.astype(str).to_numpy(), "area": _areas(units)}
-    return labelled_responses(np.stack(rates, axis=1).astype(np.float32), edges[1:], shown, neuron)
-
-
-def _rates(spikes: np.ndarray, places: np.ndarray, bin_ms: float) -> np.ndarray:
-    """Spikes per second between the edges of the bins, (trials, bins); a spike on an edge ends its bin."""
-    before = np.searchsorted(spikes, places.ravel(), side="right").reshape(places.shape)
-    return np.diff(before, axis=1) * (1000.0 / bin_ms)
-
-
-def _areas(units: pd.DataFrame) -> np.ndarray:
-    """Areas of the units, of a column of theirs or of the first of their electrodes."""
-    for name in AREA_COLUMNS:
-        if name in units:
-            return units[name].astype(str).to_numpy()
-    if "electrodes" in units:
-        return np.array([str(of["location"].iloc[0]) for of in units["electrodes"]])
-    return np.full(len(units), "unknown")

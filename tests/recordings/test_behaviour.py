@@ -183,3 +183,25 @@ def test_files_of_trials_are_checked(tmp_path: Path) -> None:
     path.write_text("image,response,rt_ms,observer\n1,2,400,a\n2,,300,a\n")
     with pytest.raises(InputError, match="response is empty in row 3"):
         read_trials(path)
+    path.write_text("image,response,rt_ms,observer,condition\n1,2,400,a,\n")
+    with pytest.raises(InputError, match="condition is empty in row 2"):
+        read_trials(path)
+    path.write_text("image,response,rt_ms,observer\n1,2,0.4,a\n2,2,0.5,a\n")
+    with pytest.raises(InputError, match="multiply seconds by 1000"):
+        read_trials(path)
+    path.write_text("stimulus,resp,RT,subject\n1,2,400,a\n")
+    with pytest.raises(
+        InputError, match="lacks the columns image, response, rt_ms, observer; it has stimulus, resp"
+    ):
+        read_trials(path)
+
+
+def test_trials_are_read_as_a_spreadsheet_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(
+        "\ufeffImage; Condition;Response;RT_ms;Observer\n1,0;0,5;2,0;400,5;a\n2,0;1;3,0;;a\n", "utf-8"
+    )
+    trials = read_trials(path)
+    assert trials["image"].tolist() == ["1", "2"] and trials["response"].tolist() == ["2", "3"]
+    assert trials["condition"].tolist() == ["0.5", "1"]
+    assert trials["rt_ms"].iloc[0] == 400.5 and np.isnan(trials["rt_ms"].iloc[1])
