@@ -46,6 +46,7 @@ try:
     GIVEN = given_values(workflow.config_settings.config_args or [])
     PLAN = plan_workflow(config_folder(), GIVEN, workflow.overwrite_configfiles)
     PLAN.check_folders()
+    REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
     os.environ[PLUGINS] = os.pathsep.join(PLAN.workflow.plugins)  # the commands of all jobs import them, too
 except (InputError, OSError) as error:
     sys.exit(f"dynvision: {error}")  # without the places in files that a WorkflowError would add
@@ -60,7 +61,6 @@ STARTED = time.time()
 OF_RUNS = list(RUN_FIGURES)
 OF_DYNAMICS = [name for name in DYNAMICS_FIGURES if name not in ON_REQUEST]
 LOADER = PLAN.workflow.execution.loader
-REQUESTS = Requests(PLAN.runs, PLAN.workflow.execution)
 TRAINED = f"{RESULTS}/runs/{{run_id}}/trained.json"
 RESPONSES = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/responses.json"
 METRICS = f"{RESULTS}/experiments/{{experiment}}/{{run_id}}/metrics.json"

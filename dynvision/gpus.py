@@ -1,10 +1,12 @@
 """One GPU a process, where several processes share a machine: each takes one that no other holds, and keeps it to its end.
 
-    snakemake -j 4        four jobs at a time: on a machine with four GPUs each has one
+    snakemake -j 4                                    four jobs at a time: on a machine with four GPUs each has one
+    snakemake -j 8 --config execution='{pack: 2}'     eight jobs at a time: each of the four GPUs has two
 
-A GPU is held by a lock on a file named after it, which the kernel lets go however the process ends. GPUs are known by their
-UUIDs, so that two jobs of a scheduler, which each call their own GPU 0, are not in each other's way. Nothing here imports
-torch: CUDA_VISIBLE_DEVICES must be set before that.
+A GPU is held by a lock on a file named after it, which the kernel lets go however the process ends. Who holds it alone
+locks it exclusively; who shares it with others locks it as one of several, and exclusively one of its places. GPUs are
+known by their UUIDs, so that two jobs of a scheduler, which each call their own GPU 0, are not in each other's way.
+Nothing here imports torch: CUDA_VISIBLE_DEVICES must be set before that.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def _chosen(names: str, listed: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def hold_gpus(n: int, accelerator: str) -> Iterator[list[str]]:
+def hold_gpus(n: int, accelerator: str, share: int = 1) -> Iterator[list[str]]:
     """Hold n GPUs, and let this process and its children see no others.
 
     Waits until they are free. Does nothing where there are none, where none is to be used, or where the process is one
@@ -71,6 +73,7 @@ def hold_gpus(n: int, accelerator: str) -> Iterator[list[str]]:
     Args:
         n: how many.
         accelerator: as in ``execution.accelerator``.
+        share: processes that may hold a GPU at the same time, if all of them share it; 1 holds it alone.
 
     Yields:
         Their UUIDs; empty where nothing is held.
@@ -85,7 +88,7 @@ def hold_gpus(n: int, accelerator: str) -> Iterator[list[str]]:
     if n > len(gpus):
         raise InputError(f"execution.devices={n}, but there are {len(gpus)} GPUs to use here; lower it")
     with contextlib.ExitStack() as stack:
-        held = _hold(n, gpus, stack)
+        held = _hold(n, gpus, share, stack)
         before = os.environ.get(VISIBLE)
         os.environ[VISIBLE] = ",".join(held)
         try:
@@ -97,25 +100,39 @@ def hold_gpus(n: int, accelerator: str) -> Iterator[list[str]]:
                 os.environ[VISIBLE] = before
 
 
-def _hold(n: int, gpus: list[str], stack: contextlib.ExitStack) -> list[str]:
+def _hold(n: int, gpus: list[str], share: int, stack: contextlib.ExitStack) -> list[str]:
     """Lock n of the GPUs, all or none at a time, so that two that wait for two cannot hold one each."""
-    folder = _folder()
     said = False
     while True:
-        with contextlib.ExitStack() as attempt:
-            held = []
-            for gpu in gpus:
-                file = attempt.enter_context(open(folder / re.sub(r"\W", "-", gpu), "a"))
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    held.append(gpu)
-                if len(held) == n:
-                    stack.push(attempt.pop_all())
-                    return held
+        for place in range(share):  # the first place of every GPU before the second of any
+            with contextlib.ExitStack() as attempt:
+                held: list[str] = []
+                for gpu in gpus:
+                    if _lock(gpu, place if share > 1 else None, attempt):
+                        held.append(gpu)
+                    if len(held) == n:
+                        stack.push(attempt.pop_all())
+                        return held
         if not said:
             print(f"waiting for a free GPU ({len(gpus)} are in use)", file=sys.stderr, flush=True)
             said = True
         time.sleep(POLL_S)
+
+
+def _lock(gpu: str, place: int | None, stack: contextlib.ExitStack) -> bool:
+    """Lock a place of a GPU, or without one all of it; False where another holds it."""
+    path = _folder() / re.sub(r"\W", "-", gpu)
+    locks = [(path, fcntl.LOCK_EX)]
+    if place is not None:
+        locks = [(path, fcntl.LOCK_SH), (path.with_name(f"{path.name}.{place}"), fcntl.LOCK_EX)]
+    with contextlib.ExitStack() as attempt:
+        for file, kind in locks:
+            try:
+                fcntl.flock(attempt.enter_context(open(file, "a")), kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        stack.push(attempt.pop_all())
+    return True
 
 
 def _is_one_of_several() -> bool:

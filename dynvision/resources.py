@@ -25,6 +25,7 @@ from pathlib import Path
 from dynvision.config.model import TemporalArgs
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
+from dynvision.errors import InputError
 from dynvision.gpus import visible_gpus
 
 LAUNCHER, IMAGE, CONFIG = "DYNVISION_LAUNCHER", "DYNVISION_IMAGE", "DYNVISION_CONFIG"
@@ -93,10 +94,20 @@ class Requests:
     Args:
         runs: the runs by id.
         execution: the section ``execution``.
+
+    Raises:
+        InputError: jobs are to share a GPU, and each is submitted with a GPU of its own.
     """
 
     runs: Mapping[str, RunConfig]
     execution: ExecutionConfig
+
+    def __post_init__(self) -> None:
+        if self.execution.pack > 1 and os.environ.get(LAUNCHER):
+            raise InputError(
+                f"execution.pack={self.execution.pack} jobs share a GPU, and each job that is submitted here has its own; "
+                "set it to 1, or run the workflow whole in one job with a GPU (docs/cluster.md)"
+            )
 
     def training(self, run_id: str) -> Request:
         """What the training of a run asks for."""

@@ -16,7 +16,7 @@ from dynvision.config.training import ExecutionConfig
 from dynvision.errors import InputError
 from dynvision.trained import shipped_runs
 
-OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "checkpoint_every", "test_batch_size")
+OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "pack", "checkpoint_every", "test_batch_size")
 OF_DYNAMICS = ("loader", "accelerator")
 OF_TRAINING = tuple(name for name in ExecutionConfig.model_fields if name != "test_batch_size")
 

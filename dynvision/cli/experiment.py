@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.if_needed and _is_shown(experiment.config, config, arguments):
         print(f"{config.run_id}: {experiment.name} was shown already to this network; the responses are kept")
         return
-    with hold_gpus(1, execution.accelerator):
+    with hold_gpus(1, execution.accelerator, execution.pack):
         from dynvision.experiments.run import ExperimentFiles, run_experiment
 
         files = ExperimentFiles(arguments.weights, arguments.data, arguments.responses, arguments.performance)

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.if_needed and _is_trained(config, arguments.data, arguments.output):
         print(f"{config.run_id}: is trained already on these images; 'dynvision runs redo' trains it again")
         return
-    with hold_gpus(execution.devices, execution.accelerator):
+    with hold_gpus(execution.devices, execution.accelerator, execution.pack):
         from dynvision.training.fit import train_run
 
         train_run(config, execution, arguments.data, arguments.output)

@@ -253,6 +253,9 @@ class ExecutionConfig(Section):
         "auto",
         "how several processes train together; auto also trains models with parameters that are at rest",
     )
+    pack: int = key(
+        1, "jobs that share a GPU at the same time, each a training or an experiment of its own", "jobs", ge=1
+    )
     logger: Literal["csv", "wandb", "tensorboard", "none"] = key(
         "csv",
         "where else to log than to training.csv, which is written in any case: csv and none are nowhere else",
@@ -276,6 +279,19 @@ class ExecutionConfig(Section):
         0, "parts of a trial computed again in the backward pass to save memory; 0 keeps everything", ge=0
     )
     test_batch_size: int = key(64, "images per batch in experiments", "images", ge=1)
+
+    @model_validator(mode="after")
+    def _pack_is_possible(self) -> ExecutionConfig:
+        if self.pack > 1 and self.n_processes > 1:
+            raise InputError(
+                f"pack={self.pack} jobs share one GPU, and this training has {self.n_processes} processes (devices x "
+                "num_nodes); set pack, or devices and num_nodes, to 1"
+            )
+        if self.pack > 1 and self.accelerator == "cpu":
+            raise InputError(
+                f"pack={self.pack} jobs share a GPU, and accelerator=cpu uses none; set pack to 1, or accelerator to auto"
+            )
+        return self
 
     @property
     def n_processes(self) -> int:

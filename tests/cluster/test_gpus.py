@@ -12,27 +12,16 @@ import pytest
 
 from dynvision.config.training import ExecutionConfig
 from dynvision.errors import InputError
-from dynvision.gpus import LOCKS, VISIBLE, hold_gpus, visible_gpus
+from dynvision.gpus import VISIBLE, hold_gpus, visible_gpus
 from dynvision.resources import Requests
+from tests.pretended_gpus import pretend_gpus
 from tests.processes import wait_for
 
 
 @pytest.fixture
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
     """Pretends that there are so many; their names."""
-    monkeypatch.delenv(VISIBLE, raising=False)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    monkeypatch.setenv(LOCKS, str(tmp_path / "locks"))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    def pretend(n: int) -> list[str]:
-        names = [f"GPU-{number:04}" for number in range(n)]
-        program = tmp_path / "nvidia-smi"
-        program.write_text("#!/bin/sh\nprintf '%s\\n' " + " ".join(names) + "\n")
-        program.chmod(0o755)
-        return names
-
-    return pretend
+    return lambda n: pretend_gpus(n, tmp_path, monkeypatch)
 
 
 def test_what_may_be_used(gpus: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,12 +32,12 @@ def test_what_may_be_used(gpus: Callable[[int], list[str]], monkeypatch: pytest.
         assert visible_gpus() == [names[number] for number in numbers], chosen
 
 
-def hold_in_a_process(n: int, said: Path) -> int:
+def hold_in_a_process(n: int, said: Path, share: int = 1) -> int:
     """Hold GPUs until killed; they are written to a file."""
     child = os.fork()
     if child == 0:
         try:
-            with hold_gpus(n, "auto") as held:
+            with hold_gpus(n, "auto", share) as held:
                 said.with_suffix(".part").write_text(f"{','.join(held)} {os.environ[VISIBLE]}")
                 said.with_suffix(".part").rename(said)
                 time.sleep(10**6)  # until it is killed
@@ -75,6 +64,46 @@ def test_four_jobs_on_four_gpus_and_a_fifth_that_waits(
         assert waiting.read_text() == first[ended]
     finally:
         for job in jobs:
+            os.kill(job, signal.SIGKILL)
+            os.waitpid(job, 0)
+
+
+def test_jobs_that_share_gpus_are_spread_over_them(
+    gpus: Callable[[int], list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Three on each of two GPUs, one after the other on each; a seventh waits, and so does one that wants a GPU alone."""
+    names = gpus(2)
+    jobs: dict[Path, int] = {}
+
+    def start(share: int) -> Path:
+        said = tmp_path / f"said-{len(jobs)}"
+        jobs[said] = hold_in_a_process(1, said, share)
+        return said
+
+    try:
+        held = []
+        for _ in range(6):
+            held.append(start(3))
+            wait_for(held[-1].exists)
+        assert [said.read_text() for said in held] == [f"{name} {name}" for name in 3 * names]
+        assert capfd.readouterr().err == ""
+        seventh, alone = start(3), start(1)
+        shown = ""
+        while shown.count("waiting for a free GPU (2 are in use)") < 2:
+            shown += capfd.readouterr().err
+        assert not seventh.exists() and not alone.exists()
+        os.kill(jobs[held[3]], signal.SIGKILL)
+        wait_for(seventh.exists)
+        assert seventh.read_text() == f"{names[1]} {names[1]}"
+        for said in held[::2]:
+            os.kill(jobs[said], signal.SIGKILL)
+        wait_for(alone.exists)
+        assert alone.read_text() == f"{names[0]} {names[0]}"
+        assert all(
+            Path(f"/proc/{jobs[said]}/status").read_text().count("State:\tS") for said in (held[1], seventh)
+        )
+    finally:
+        for job in jobs.values():
             os.kill(job, signal.SIGKILL)
             os.waitpid(job, 0)
 

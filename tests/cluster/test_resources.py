@@ -11,6 +11,7 @@ import pytest
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
+from dynvision.errors import InputError
 from dynvision.resources import LAUNCHER, Requests, experiment_request, training_request
 
 WORKFLOW = Path(__file__).parents[2]
@@ -87,6 +88,16 @@ def test_processes_are_tasks_of_a_launcher(
     assert requests.tasks_per_gpu == (1 if tasks else None)
     command = f"start --nodes={num_nodes} --ntasks-per-node={devices} --cpus-per-task={{threads}} "
     assert requests.launch == (command if devices * num_nodes > 1 else "")
+
+
+def test_submitted_jobs_share_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LAUNCHER, raising=False)
+    assert Requests({}, ExecutionConfig(pack=4)).launch == ""
+    monkeypatch.setenv(LAUNCHER, "start")
+    with pytest.raises(
+        InputError, match="execution.pack=4 jobs share a GPU, and each job that is submitted here"
+    ):
+        Requests({}, ExecutionConfig(pack=4))
 
 
 def test_no_rule_knows_what_runs_it() -> None:
