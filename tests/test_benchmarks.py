@@ -18,6 +18,7 @@ SMALLEST = {
 }
 SLOW = {
     "train": "--models DyRCNNx2 --pixels 8 --batch 2 --batches 1 --rounds 1",
+    "pack": "--models DyRCNNx2 --pixels 8 --batch 2 --batches 1 --epochs 2 --trainings 1",
     "engine": "--cordsnet --pixels 32 --batch 1 --repeats 1 --precision float32 --forward-only",
 }
 
