@@ -14,7 +14,7 @@ from typing import Any
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.errors import InputError
-from dynvision.trained import shipped_runs
+from dynvision.trained import WEIGHTS, shipped_runs
 
 OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "pack", "checkpoint_every", "test_batch_size")
 OF_DYNAMICS = ("loader", "accelerator")
@@ -118,21 +118,16 @@ def execution_from(arguments: argparse.Namespace) -> ExecutionConfig:
     )
 
 
-def add_run_arguments(
-    parser: argparse.ArgumentParser, several: bool = False, with_files: bool = False
-) -> None:
-    """Add the runs, and where results lie.
+def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add the runs, as `dynvision.inference.finished_run` finds them, and where results lie.
 
     Args:
         parser: of the command.
         several: whether it takes several runs.
-        with_files: whether a run may also be its folder, its weights, or one of the hub.
     """
     about = (
-        "id of a trained run, as 'dynvision runs' lists it; its beginning is enough if no other begins so; "
-        f"or a network that ships trained: {', '.join(shipped_runs())}"
+        "a trained run: its id, as 'dynvision runs' lists it, of which the beginning is enough if no other begins so; its "
+        f"folder; its {WEIGHTS}; hub:OWNER/NAME; or a network that ships trained: {', '.join(shipped_runs())}"
     )
-    if with_files:
-        about = f"a trained run: its folder, its model.safetensors, hub:OWNER/NAME, or {about}"
     parser.add_argument("run", metavar="RUN", nargs="+" if several else None, help=about)
     add_results_argument(parser)

@@ -61,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Written: scores.parquet (layer, area, model_ms, brain_ms, score, noise ceiling, significance), lags.csv (by how "
         "much the recording follows each layer), a map of each layer and area, and courses with their ceilings."
     )
-    parser.add_argument("run", help="a run's id, or a file units.parquet (of behaviour: performance.parquet)")
+    parser.add_argument(
+        "run", help="a run, by any name of it, or a file units.parquet (of behaviour: performance.parquet)"
+    )
     for name, options in OPTIONS.items():
         about = options.get("help") or str(ComparisonConfig.model_fields[name].description)
         flags = [f"--{name.replace('_', '-')}", *([FORMER[name]] if name in FORMER else [])]
@@ -143,7 +145,8 @@ def _table(arguments: argparse.Namespace, experiment: str, name: str) -> tuple[s
         return Path(arguments.run).resolve().parent.name, Path(arguments.run)
     paths = ResultPaths(arguments.results)
     run_id = arguments.run
-    if not paths.experiment(experiment, run_id).is_dir() and (arguments.results / "runs").is_dir():
+    is_id = Path(run_id).name == run_id and paths.experiment(experiment, run_id).is_dir()
+    if not is_id and (arguments.results / "runs").is_dir():
         run_id = _run(arguments).config.run_id
     return run_id, paths.experiment(experiment, run_id) / name
 

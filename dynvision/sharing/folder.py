@@ -30,8 +30,9 @@ from dynvision.inference.config import InferenceConfig
 from dynvision.inference.export import PARTS, SUFFIXES, Exported, export_run
 from dynvision.inference.predictor import Predictor, load_run
 from dynvision.text import first_few
+from dynvision.trained import CONFIG, WEIGHTS
 
-CARD, WEIGHTS, CONFIG = "README.md", "model.safetensors", "config.yaml"
+CARD = "README.md"
 EXTRA = ("config.json", "test.json", "scorecard.csv")
 TITLE = "DynVision: recurrent convolutional networks with cortical time constants and delays"
 
