@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: a model that is not known, options that contradict each other, or a page that is not true.
     """
     from dynvision.config.models import MODELS
-    from dynvision.trained import read_shipped, shipped_runs
+    from dynvision.trained import shipped_runs
 
     known = sorted(shipped_runs() if arguments.trained else MODELS)
     for name in arguments.names:
@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.models import footprint as costs
 
     if arguments.trained:
-        block, table = costs.TRAINED, costs.trained_table([read_shipped(name) for name in names])
+        from dynvision.inference.finished_run import read_shipped, trained_table
+
+        block, table = costs.TRAINED, trained_table([read_shipped(name) for name in names])
     elif arguments.times:
         if arguments.check:
             raise InputError("--check is about counts, which are the same everywhere; leave out --times")

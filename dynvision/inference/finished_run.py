@@ -11,6 +11,9 @@ Each command that takes a run takes all of these.
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,3 +113,69 @@ def run_at(path: Path) -> tuple[RunConfig, Path]:
             "them, set training.init_with_pretrained"
         )
     return thaw(parse(header["config"], f"the configuration in {path}")), path
+
+
+@dataclass(frozen=True)
+class ShippedRun(FinishedRun):
+    """A trained network that ships.
+
+    Attributes:
+        name: what commands take.
+        test_accuracy: fraction of the test images that it named right when it was trained.
+        n_images: how many test images there are.
+        command: what trains it again.
+    """
+
+    name: str
+    test_accuracy: float
+    n_images: int
+    command: str
+
+
+def read_shipped(name: str, results: str | Path = "results") -> ShippedRun:
+    """Return what the files of a network that ships state of it."""
+    finished, folder = find_run(name, results, needs_data=False), shipped_runs()[name]
+    test = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    (command,) = re.findall(r"Trained by `(.+?)`;", (folder / "README.md").read_text(encoding="utf-8"))
+    return ShippedRun(
+        finished.config,
+        finished.weights,
+        finished.data,
+        name,
+        test["test_accuracy"],
+        test["n_images"],
+        command,
+    )
+
+
+def trained_table(shipped: Sequence[ShippedRun]) -> str:
+    """Networks that ship trained as a table in Markdown."""
+    from dynvision.models.footprint import table_row
+
+    head = ("name", "model", "images", "parameters", "test accuracy", "MB", "trained by")
+    return "\n".join([table_row(head), "|---|---|---|--:|--:|--:|---|", *map(_trained_row, shipped)])
+
+
+def _trained_row(shipped: ShippedRun) -> str:
+    import torch
+
+    from dynvision.data.manifest import in_header
+    from dynvision.models.build import build_model
+    from dynvision.models.footprint import table_row
+
+    run = shipped.config
+    n_channels, size = run.data.n_channels, run.data.resolution
+    images = in_header(read_header(shipped.weights), run.data.images)
+    assert images is not None, "every training writes them into the header"
+    with torch.device("meta"):
+        model = build_model(run, (n_channels, size, size), len(images.class_names))
+    cells = (
+        f"`{shipped.name}`",
+        f"`{run.model.name}`",
+        f"{run.data.name}, {n_channels} x {size} px",
+        f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+        f"{100 * shipped.test_accuracy:.1f} % of {shipped.n_images}",
+        f"{shipped.weights.stat().st_size / 1e6:.1f}",
+        f"`{shipped.command}`",
+    )
+    return table_row(cells)

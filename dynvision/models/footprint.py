@@ -29,13 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from dynvision.base import ModelState, TemporalBase
 from dynvision.base.plan import Plan
 from dynvision.config.models import find_model
-from dynvision.data.manifest import in_header
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.models import create, model_class
-from dynvision.models.build import build_model
-from dynvision.models.weights import read_header
-from dynvision.trained import ShippedRun
 
 N_TIMED = 3  # trials, of which the median counts
 LONG = 2.0  # s; a longer trial is measured once
@@ -197,13 +193,13 @@ def counts_row(counted: Footprint) -> str:
         f"{counted.macs_per_image / 1e9:,.3f}",
         f"{counted.state_values:,}",
     )
-    return _row(cells)
+    return table_row(cells)
 
 
 def counts_table(counted: Sequence[Footprint]) -> str:
     """Counts as a table in Markdown."""
     head = ("model", "channels, px, classes", "steps", "parameters", "MMAC a step", "GMAC an image", "state")
-    return "\n".join([_row(head), "|---|---|--:|--:|--:|--:|--:|", *map(counts_row, counted)])
+    return "\n".join([table_row(head), "|---|---|--:|--:|--:|--:|--:|", *map(counts_row, counted)])
 
 
 def times_table(measured: Sequence[Timing]) -> str:
@@ -211,34 +207,8 @@ def times_table(measured: Sequence[Timing]) -> str:
     machine = (
         f"One thread of {_processor()}, torch {torch.__version__.partition('+')[0]}, float32, one image."
     )
-    rows = [_row((f"`{m.name}`", f"{m.milliseconds:,.0f}", f"{m.megabytes:,.0f}")) for m in measured]
-    return "\n".join([machine, "", _row(("model", "ms a trial", "MB")), "|---|--:|--:|", *rows])
-
-
-def trained_row(shipped: ShippedRun) -> str:
-    """The row of a network that ships trained."""
-    run = shipped.run
-    n_channels, size = run.data.n_channels, run.data.resolution
-    images = in_header(read_header(shipped.weights), run.data.images)
-    assert images is not None, "every training writes them into the header"
-    with torch.device("meta"):
-        model = build_model(run, (n_channels, size, size), len(images.class_names))
-    cells = (
-        f"`{shipped.name}`",
-        f"`{run.model.name}`",
-        f"{run.data.name}, {n_channels} x {size} px",
-        f"{sum(parameter.numel() for parameter in model.parameters()):,}",
-        f"{100 * shipped.test_accuracy:.1f} % of {shipped.n_images}",
-        f"{shipped.weights.stat().st_size / 1e6:.1f}",
-        f"`{shipped.command}`",
-    )
-    return _row(cells)
-
-
-def trained_table(shipped: Sequence[ShippedRun]) -> str:
-    """Networks that ship trained as a table in Markdown."""
-    head = ("name", "model", "images", "parameters", "test accuracy", "MB", "trained by")
-    return "\n".join([_row(head), "|---|---|---|--:|--:|--:|---|", *map(trained_row, shipped)])
+    rows = [table_row((f"`{m.name}`", f"{m.milliseconds:,.0f}", f"{m.megabytes:,.0f}")) for m in measured]
+    return "\n".join([machine, "", table_row(("model", "ms a trial", "MB")), "|---|--:|--:|", *rows])
 
 
 def replace_block(path: Path, block: str, text: str) -> None:
@@ -276,7 +246,8 @@ def _marks(block: str) -> tuple[str, str]:
     return f"<!-- {block}: written by dynvision models -->", f"<!-- end of {block} -->"
 
 
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """Return a row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
