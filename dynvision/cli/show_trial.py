@@ -110,7 +110,7 @@ def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     from dynvision.analysis.conditions import read_experiment
     from dynvision.config.run import changed_in_test, resolve_model_args
     from dynvision.config.workflow import load_workflow_config
-    from dynvision.trials.protocol import experiment_trials
+    from dynvision.trials.presentation import experiment_trials
 
     name, look = str(arguments.experiment), arguments.visualization
     if name.endswith((".yaml", ".yml")):

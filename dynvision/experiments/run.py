@@ -26,7 +26,7 @@ from dynvision.noise import PixelScale
 from dynvision.runs.made_from import file_hash, made_from, of_responses
 from dynvision.text import Progress
 from dynvision.trials import Trial
-from dynvision.trials.protocol import experiment_trial, times_ms
+from dynvision.trials.presentation import experiment_trial, times_ms
 
 
 @dataclass(frozen=True)
