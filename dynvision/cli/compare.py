@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.cli.arguments import add_config_dir_argument, add_results_argument, read_json
-from dynvision.cli.look import add_look_argument, style_from
+from dynvision.cli.arguments import (
+    add_config_dir_argument,
+    add_look_argument,
+    add_results_argument,
+    read_json,
+    style_from,
+)
 from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, ComparisonConfig
 from dynvision.config.section import validate
 from dynvision.errors import InputError

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(describe(config, course))
     if arguments.output is None:
         return
-    from dynvision.cli.look import read_visualization
+    from dynvision.cli.arguments import read_visualization
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.style import Style
     from dynvision.visualization.trial import draw_trial
@@ -129,7 +129,7 @@ def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     print(describe_trials(name, experiment, trials))
     if arguments.output is None:
         return
-    from dynvision.cli.look import read_visualization
+    from dynvision.cli.arguments import read_visualization
     from dynvision.config.parameter import all_parameters
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.experiments.batches import each_batch, pixel_scale
