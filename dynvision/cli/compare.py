@@ -204,7 +204,7 @@ def _responses(
     from dynvision.recordings import compare, open_responses, read_recording
     from dynvision.recordings.compare import RecordingComparison
     from dynvision.runs.made_from import OF_RECORDING
-    from dynvision.visualization.time_maps import (
+    from dynvision.visualization.recordings import (
         courses_caption,
         courses_figure,
         time_maps_caption,
@@ -244,7 +244,7 @@ def _behaviour(
         speed_accuracy,
     )
     from dynvision.runs.made_from import OF_BEHAVIOUR
-    from dynvision.visualization.behaviour import behaviour_caption, behaviour_figure
+    from dynvision.visualization.recordings import behaviour_caption, behaviour_figure
 
     if kept is not None:
         measures, decisions, curves = (pd.read_csv(kept / name) for name in OF_BEHAVIOUR)
