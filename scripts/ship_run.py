@@ -62,18 +62,18 @@ def main(folder: str, name: str, command: str, scorecard: str = "") -> None:
     if trained.run_id != run.run_id:
         raise InputError(f"{command} trains {trained.run_id}, not {run.run_id}")
     target.mkdir(exist_ok=True)
-    for file in ("config.yaml", "test.json", "model.safetensors"):
-        if (source / file).resolve() != (target / file).resolve():
-            shutil.copyfile(source / file, target / file)
+    copies = {name: source / name for name in ("config.yaml", "test.json", "model.safetensors")}
     if scorecard:
-        for path in (Path(scorecard), Path(scorecard).with_suffix(".svg")):
-            shutil.copyfile(path, target / f"scorecard{path.suffix}")
+        copies |= {f"scorecard{suffix}": Path(scorecard).with_suffix(suffix) for suffix in (".csv", ".svg")}
+    for name_there, path in copies.items():
+        if path.resolve() != (target / name_there).resolve():
+            shutil.copyfile(path, target / name_there)
     test = json.loads((source / "test.json").read_text())
     lines = [
         f"# {name}",
         "",
-        f"{run.model.name}, trained on {run.data.name} for {test['epoch']} epochs with seed {run.seed}: the run "
-        f"`{run.run_id}`.",
+        f"{run.model.name}, trained on {run.data.name} for {run.training.epochs} epochs with seed {run.seed}; the "
+        f"weights are of epoch {test['epoch']}, the best by {run.training.best_by}. It is the run `{run.run_id}`.",
         "",
         f"- Test accuracy: {100 * test['test_accuracy']:.1f} % of {test['n_images']} images.",
         *([f"- {scorecard_line(Path(scorecard))}"] if scorecard else []),

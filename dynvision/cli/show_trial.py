@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(describe(config, course))
     if arguments.output is None:
         return
-    from dynvision.cli.arguments import read_visualization
+    from dynvision.cli.look import read_visualization
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.style import Style
     from dynvision.visualization.trial import draw_trial
@@ -110,7 +110,7 @@ def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     from dynvision.analysis.conditions import read_experiment
     from dynvision.config.run import changed_in_test, resolve_model_args
     from dynvision.config.workflow import load_workflow_config
-    from dynvision.trials.presentation import experiment_trials
+    from dynvision.trials.protocol import experiment_trials
 
     name, look = str(arguments.experiment), arguments.visualization
     if name.endswith((".yaml", ".yml")):
@@ -129,7 +129,7 @@ def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
     print(describe_trials(name, experiment, trials))
     if arguments.output is None:
         return
-    from dynvision.cli.arguments import read_visualization
+    from dynvision.cli.look import read_visualization
     from dynvision.config.parameter import all_parameters
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.experiments.batches import each_batch, pixel_scale

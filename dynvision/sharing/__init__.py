@@ -1,5 +1,6 @@
 """Trained networks and finished studies for others: one folder, the Hugging Face hub, an RO-Crate, Brain-Score."""
 
-from dynvision.sharing.folder import Shared, export_folder, push
+from dynvision.sharing.folder import Shared, export_folder
+from dynvision.sharing.hub import push
 
 __all__ = ["Shared", "export_folder", "push"]

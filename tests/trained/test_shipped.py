@@ -18,7 +18,8 @@ from dynvision.cli import main
 from dynvision.config.run import read_run_config
 from dynvision.data import DataModule
 from dynvision.errors import InputError
-from dynvision.inference.finished_run import find_run, read_shipped
+from dynvision.inference.finished_run import find_run
+from dynvision.inference.shipped import read_shipped
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
 from dynvision.trained import shipped_runs
@@ -42,7 +43,7 @@ def test_the_command_on_the_card_trains_this_run(name: str, monkeypatch: pytest.
     monkeypatch.chdir(REPOSITORY)
     shipped = read_shipped(name)
     run = ship_run.run_of_command(shipped.command)
-    assert shipped.config == run and shipped.config.run_id == run.run_id
+    assert shipped.run == run and shipped.run.run_id == run.run_id
     assert f"`{run.run_id}`" in (SHIPPED[name] / "README.md").read_text()
 
 
@@ -72,7 +73,8 @@ def test_a_page_lists_what_ships(tmp_path: Path, capsys: pytest.CaptureFixture[s
     page = tmp_path / "page.md"
     page.write_text((REPOSITORY / "docs" / "models.md").read_text().replace("96.7 % of 359", "99.9 % of 359"))
     assert main(["models", "--trained", "--check", str(page)]) == 2
-    assert "not true of cortical; run 'dynvision models --trained --update" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not true of cortical" in said and "run 'dynvision models --trained --update" in said
     assert main(["models", "--trained", "DyRCNNx4"]) == 2
     assert "unknown trained network 'DyRCNNx4'" in capsys.readouterr().err
 
