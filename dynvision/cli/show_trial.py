@@ -1,6 +1,7 @@
 """``dynvision show-trial``: what a network sees in a trial, and which labels count.
 
-Without ``--experiment`` it is a trial of the training; with it, the trials of all values of an experiment.
+Without ``--experiment`` it is a trial of the training; with it, the trials of all values of an experiment. The network is
+that of a run's frozen configuration, or the first that the workflow's configuration asks for: nothing has to be run before.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.cli.arguments import add_config_dir_argument, add_frozen_run_arguments
+from dynvision.cli.arguments import add_config_dir_argument, add_values_argument
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dynvision.base import BaseModel
     from dynvision.config.experiment import ExperimentConfig
     from dynvision.config.run import RunConfig
+    from dynvision.config.workflow import WorkflowConfig
     from dynvision.trials import Trial
 
 
@@ -29,13 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "as trial.png and trial.svg, with trial.csv beside them. With --experiment, what is on the screen at each value of "
         "the parameter is printed, and drawn as pictures, noise and masks included (trials.png)."
     )
-    add_frozen_run_arguments(parser)
+    add_values_argument(parser, "model_name=DyRCNNx2 plugins=my_stimuli.py")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="a run's frozen configuration (default: the first run that the files of --config-dir ask for)",
+    )
     parser.add_argument(
         "--experiment",
         metavar="NAME",
         help="an experiment by name, or its frozen YAML file: its trials are shown",
     )
-    add_config_dir_argument(parser, "experiments by name")
+    add_config_dir_argument(parser, "experiments by name, and the run where --config names none")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the figure")
     parser.add_argument(
         "--data",
@@ -60,13 +68,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: the configuration or the data cannot be used, or there is no such batch.
     """
-    from dynvision.config.run import read_run_config
-
-    config = read_run_config(arguments.config)
     if arguments.batch < 0:
         raise InputError(f"--batch {arguments.batch} must be 0 or more")
+    config, workflow = _configured(arguments)
     if arguments.experiment is not None:
-        _run_experiment(config, arguments)
+        _run_experiment(config, workflow, arguments)
         return
     frame = _training_image(config, arguments.data, arguments.batch) if arguments.data else None
     model = _model(config)
@@ -82,6 +88,32 @@ def run(arguments: argparse.Namespace) -> None:
     style = Style(read_visualization(arguments.visualization))
     for path in save_figure(draw_trial(course.steps(), course.dt, frame, style), arguments.output, style):
         print(path)
+
+
+def _configured(arguments: argparse.Namespace) -> tuple[RunConfig, WorkflowConfig | None]:
+    """Return the run whose network is shown, and the workflow's configuration unless files state all that is asked for."""
+    from dynvision.config.run import read_run_config
+    from dynvision.config.workflow import load_workflow_config
+    from dynvision.config.yaml_text import given_values
+    from dynvision.runs import expand_runs
+
+    config = None if arguments.config is None else read_run_config(arguments.config)
+    name = None if _is_file(arguments.experiment) else arguments.experiment
+    if config is not None and name is None:
+        if arguments.values:
+            raise InputError(
+                f"{arguments.values[0]} changes nothing beside --config {arguments.config}; leave one of them out"
+            )
+        return config, None
+    values = given_values(arguments.values)
+    workflow = load_workflow_config(
+        arguments.config_dir, values if name is None else {**values, "experiment": name}
+    )
+    return config or next(iter(expand_runs(workflow).values())), workflow
+
+
+def _is_file(experiment: str | None) -> bool:
+    return experiment is not None and experiment.endswith((".yaml", ".yml"))
 
 
 def describe(config: RunConfig, course: Trial) -> str:
@@ -105,20 +137,21 @@ def describe(config: RunConfig, course: Trial) -> str:
     return "\n".join(lines)
 
 
-def _run_experiment(config: RunConfig, arguments: argparse.Namespace) -> None:
+def _run_experiment(
+    config: RunConfig, workflow: WorkflowConfig | None, arguments: argparse.Namespace
+) -> None:
     """Print the trials of an experiment, and draw them if there is a place for that."""
     from dynvision.analysis.conditions import read_experiment
     from dynvision.config.run import changed_in_test, resolve_model_args
-    from dynvision.config.workflow import load_workflow_config
     from dynvision.trials.protocol import experiment_trials
 
     name, look = str(arguments.experiment), arguments.visualization
-    if name.endswith((".yaml", ".yml")):
+    if look is None and workflow is not None:
+        look = workflow.visualization
+    if workflow is None or _is_file(name):
         named = read_experiment(Path(name))
         name, experiment = named.name, named.config
     else:
-        workflow = load_workflow_config(arguments.config_dir, {"experiment": name})
-        look = workflow.visualization if look is None else look
         chosen = workflow.selected_experiments()
         if len(chosen) != 1:
             raise InputError(f"--experiment {name} is {len(chosen)} experiments; give the name of one")

@@ -144,6 +144,21 @@ def test_the_trials_of_an_experiment_are_printed(tmp_path: Path, capsys: pytest.
     assert "unknown experiment 'maskin'" in capsys.readouterr().err
 
 
+def test_nothing_has_to_be_run_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without ``--config`` it is the first run of the workflow's configuration, with the values that are given."""
+    of_dir, figures = ("--config-dir", CONFIG_DIR), tmp_path / "figures"
+    assert main(["show-trial", "model_args={t_idle: 4, n_timesteps: 6}", *of_dir]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("DyRCNNx4_digits_s1_") and "idle 4 ms, presentation 12 ms" in said
+    mine = "experiments={mine: {parameter: duration_ms, values: [4, 8], recorded_ms: 20, baseline_ms: 2}}"
+    options = ["--experiment", "mine", "--output", str(figures)]
+    assert main(["show-trial", mine, "model_args={dt: 1}", *options, *of_dir]) == 0
+    assert "mine: duration_ms 4, 8; -2 to 20 ms, dt 1 ms" in capsys.readouterr().out
+    assert pd.read_csv(figures / "trials.csv")["end_ms"].max() == 20
+    assert main(["show-trial", "seed=2", "--config", str(write_config(tmp_path / "config.yaml"))]) == 2
+    assert "seed=2 changes nothing beside --config" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "name", ["contrast", "interval", "masking", "poissonnoise", "rsvp", "flicker", "clutter"]
 )

@@ -32,7 +32,8 @@ def _write(name, text):
 
 def _run(block):
     commands = [shlex.split(command) for command in split_commands(block)]
-    if all(command[0] == "dynvision" and not set(command) & set("|<>") for command in commands):
+    alone = any(part.startswith("plugins=") for command in commands for part in command)  # it may be imported already
+    if not alone and all(command[0] == "dynvision" and not set(command) & set("|<>") for command in commands):
         from dynvision.cli import main  # what the program calls, without another start of Python
         for command in commands:
             assert main(command[1:]) == 0, command
