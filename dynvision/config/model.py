@@ -215,7 +215,7 @@ class RecurrentArgs(TemporalArgs):
     max_weight_init: float = key(0.001, "recurrent weights start uniform in +- this", ge=0)
     train: list[Literal["tau", "tau.channel", "t_feedforward", "t_recurrence"]] = key(
         [],
-        "numbers that are learned, one a layer: tau, with .channel behind one a channel, and delays (whole steps "
+        "numbers that are learned, one a layer: tau (tau.channel: one a channel) and delays (whole steps "
         "in a test)",
     )
 
