@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -59,14 +58,13 @@ def notebook_of(page: Path) -> nbformat.NotebookNode:
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
-    """Execute a notebook in a folder, which gets the configuration that a clone has.
+    """Execute a notebook in a folder.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     from nbclient import NotebookClient
 
-    shutil.copytree(ROOT / "config", folder / "config")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     paths = os.pathsep.join([str(ROOT), str(folder), os.environ.get("PYTHONPATH", "")])
     client = NotebookClient(

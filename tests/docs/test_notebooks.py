@@ -110,6 +110,8 @@ def test_the_site_shows_outputs_below_their_blocks(tmp_path: Path) -> None:
 def test_a_notebook_can_be_executed(page: Path, tmp_path: Path) -> None:
     notebook = notebooks.notebook_of(page)
     notebooks.execute(notebook, tmp_path)  # raises where a cell fails
+    if page.stem not in FAST:  # and again in the same folder, as a reader does
+        notebooks.execute(notebooks.notebook_of(page), tmp_path)
     assert not re.search(r"/(home|root|tmp|work)/", nbformat.writes(notebook))
     for cell in nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells:
         assert not any("/tmp/" in str(output) for output in cell.get("outputs", []))
