@@ -42,7 +42,7 @@ from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
 from dynvision.text import Progress  # noqa: E402
 from dynvision.trials import Trial  # noqa: E402
-from dynvision.trials.protocol import experiment_trials, times_ms  # noqa: E402
+from dynvision.trials.presentation import experiment_trials, times_ms  # noqa: E402
 
 CONFIG = Path(__file__).parent.parent / "config"
 SHOWN_IN = re.compile(r"conditions in ([\d.]+) s$")

@@ -1,6 +1,7 @@
-"""The arguments that commands share, and the texts that several read in one way.
+"""The arguments that commands share, the files that they name, and the texts that several read in one way.
 
-They state which run a command is about, and where and how it computes, never what.
+They state which run a command is about, and where and how it computes, never what; and how figures look: palette, names,
+order, and the mapping of layers to areas of cortex, from the YAML file that ``--visualization`` names.
 """
 
 from __future__ import annotations
@@ -9,12 +10,19 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynvision.config.section import validate
+from dynvision.config.measures import ScorecardConfig
+from dynvision.config.section import Section, validate
 from dynvision.config.training import ExecutionConfig
+from dynvision.config.visualization import VisualizationConfig
+from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
-from dynvision.trained import shipped_runs
+from dynvision.trained import WEIGHTS, shipped_runs
+
+if TYPE_CHECKING:
+    from dynvision.visualization.style import Style
+
 
 OF_EXPERIMENTS = ("loader", "num_workers", "accelerator", "pack", "checkpoint_every", "test_batch_size")
 OF_DYNAMICS = ("loader", "accelerator")
@@ -118,21 +126,116 @@ def execution_from(arguments: argparse.Namespace) -> ExecutionConfig:
     )
 
 
-def add_run_arguments(
-    parser: argparse.ArgumentParser, several: bool = False, with_files: bool = False
-) -> None:
-    """Add the runs, and where results lie.
+def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add the runs, as `dynvision.inference.finished_run` finds them, and where results lie.
 
     Args:
         parser: of the command.
         several: whether it takes several runs.
-        with_files: whether a run may also be its folder, its weights, or one of the hub.
     """
     about = (
-        "id of a trained run, as 'dynvision runs' lists it; its beginning is enough if no other begins so; "
-        f"or a network that ships trained: {', '.join(shipped_runs())}"
+        "a trained run: its id, as 'dynvision runs' lists it, of which the beginning is enough if no other begins so; its "
+        f"folder; its {WEIGHTS}; hub:OWNER/NAME; or a network that ships trained: {', '.join(shipped_runs())}"
     )
-    if with_files:
-        about = f"a trained run: its folder, its model.safetensors, hub:OWNER/NAME, or {about}"
     parser.add_argument("run", metavar="RUN", nargs="+" if several else None, help=about)
     add_results_argument(parser)
+
+
+_S = TypeVar("_S", bound=Section)
+SECTION, SCORECARD, OF_RESULTS = "visualization", "scorecard", "visualization.yaml"
+
+
+def read_visualization(path: Path | None, results: Path | None = None) -> VisualizationConfig:
+    """Read palette, names and order.
+
+    Args:
+        path: the file; without it, or where it has the key ``scorecard`` alone, the ``visualization.yaml`` of the results
+            folder counts, which the workflow writes, and where there is none the defaults.
+        results: the results folder.
+
+    The keys may stand at the top of the file or below ``visualization:``, as in ``config_visualization.yaml``.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or has a key that is not known.
+    """
+    for file in (path, _of_results(results)):
+        if file is None:
+            continue
+        values = read_yaml(file)
+        if SECTION in values:
+            values = _section(file, values, SECTION)
+        elif SCORECARD in values:
+            _section(file, values, SCORECARD)
+            continue
+        return _validated(VisualizationConfig, values, file, SECTION)
+    return VisualizationConfig()
+
+
+def read_scorecard(path: Path | None, results: Path | None = None) -> ScorecardConfig:
+    """Read which experiment is which protocol of cortex, and which layer stands beside which area.
+
+    Args:
+        path: a file with the key ``scorecard``; without it, or where it has no such key, the ``visualization.yaml`` of the
+            results folder counts, which the workflow writes. Where there is none either, nothing stands beside cortex.
+        results: the results folder.
+
+    Raises:
+        InputError: a file is missing, is not YAML, or has a key that is not known.
+    """
+    for file in (path, _of_results(results)):
+        values = {} if file is None else read_yaml(file)
+        if file is not None and SCORECARD in values:
+            return _validated(ScorecardConfig, _section(file, values, SCORECARD), file, SCORECARD)
+    return ScorecardConfig()
+
+
+def _of_results(results: Path | None) -> Path | None:
+    return results / OF_RESULTS if results is not None and (results / OF_RESULTS).is_file() else None
+
+
+def _section(path: Path, values: dict[str, Any], section: str) -> dict[str, Any]:
+    if others := set(values) - {SECTION, SCORECARD}:
+        raise InputError(
+            f"visualization file {path} has {min(others)} beside {section}; it may hold {SECTION} and {SCORECARD}"
+        )
+    inner = values[section] or {}
+    if not isinstance(inner, dict):
+        raise InputError(f"visualization file {path}: {section} must hold keys and values")
+    return inner
+
+
+def _validated(schema: type[_S], values: dict[str, Any], path: Path, section: str) -> _S:
+    try:
+        return validate(schema, values, section)
+    except InputError as error:
+        raise InputError(f"visualization file {path}: {error}") from None
+
+
+def add_look_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--visualization`` to a command that has ``--results`` as well."""
+    parser.add_argument(
+        "--visualization",
+        type=Path,
+        metavar="YAML",
+        help="palette, names, order and figures; as in the workflow of the results folder if absent",
+    )
+
+
+def look_from(arguments: argparse.Namespace) -> VisualizationConfig:
+    """Return what the file holds, or what the workflow has left in the results folder.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    return read_visualization(arguments.visualization, arguments.results)
+
+
+def style_from(arguments: argparse.Namespace) -> Style:
+    """Return the look with what may stand beside cortex.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    from dynvision.visualization.style import Style
+
+    return Style(look_from(arguments), read_scorecard(arguments.visualization, arguments.results))

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "records in time bins and does tasks, a map of regions to layers, metadata, requirements and a test. It needs "
         "neither DynVision nor its workflow; copy it to brainscore_vision/models."
     )
-    add_run_arguments(parser, with_files=True)
+    add_run_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the plugin")
     parser.add_argument("--identifier", metavar="NAME", help="name of the model (default: the run's id)")
     parser.add_argument(

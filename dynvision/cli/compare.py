@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.cli.arguments import add_config_dir_argument, add_results_argument, read_json
-from dynvision.cli.look import add_look_argument, style_from
+from dynvision.cli.arguments import (
+    add_config_dir_argument,
+    add_look_argument,
+    add_results_argument,
+    read_json,
+    style_from,
+)
 from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, ComparisonConfig
 from dynvision.config.section import validate
 from dynvision.errors import InputError
@@ -61,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Written: scores.parquet (layer, area, model_ms, brain_ms, score, noise ceiling, significance), lags.csv (by how "
         "much the recording follows each layer), a map of each layer and area, and courses with their ceilings."
     )
-    parser.add_argument("run", help="a run's id, or a file units.parquet (of behaviour: performance.parquet)")
+    parser.add_argument(
+        "run", help="a run, by any name of it, or a file units.parquet (of behaviour: performance.parquet)"
+    )
     for name, options in OPTIONS.items():
         about = options.get("help") or str(ComparisonConfig.model_fields[name].description)
         flags = [f"--{name.replace('_', '-')}", *([FORMER[name]] if name in FORMER else [])]
@@ -143,7 +150,8 @@ def _table(arguments: argparse.Namespace, experiment: str, name: str) -> tuple[s
         return Path(arguments.run).resolve().parent.name, Path(arguments.run)
     paths = ResultPaths(arguments.results)
     run_id = arguments.run
-    if not paths.experiment(experiment, run_id).is_dir() and (arguments.results / "runs").is_dir():
+    is_id = Path(run_id).name == run_id and paths.experiment(experiment, run_id).is_dir()
+    if not is_id and (arguments.results / "runs").is_dir():
         run_id = _run(arguments).config.run_id
     return run_id, paths.experiment(experiment, run_id) / name
 
@@ -196,7 +204,7 @@ def _responses(
     from dynvision.recordings import compare, open_responses, read_recording
     from dynvision.recordings.compare import RecordingComparison
     from dynvision.runs.made_from import OF_RECORDING
-    from dynvision.visualization.time_maps import (
+    from dynvision.visualization.recordings import (
         courses_caption,
         courses_figure,
         time_maps_caption,
@@ -236,7 +244,7 @@ def _behaviour(
         speed_accuracy,
     )
     from dynvision.runs.made_from import OF_BEHAVIOUR
-    from dynvision.visualization.behaviour import behaviour_caption, behaviour_figure
+    from dynvision.visualization.recordings import behaviour_caption, behaviour_figure
 
     if kept is not None:
         measures, decisions, curves = (pd.read_csv(kept / name) for name in OF_BEHAVIOUR)

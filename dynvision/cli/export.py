@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "take any number of images. Each program is read back, run and compared with the network before it is kept. Of a "
         "part that cannot be exported the cause is printed; where it was asked for as a program, the status is 3."
     )
-    add_run_arguments(parser, with_files=True)
+    add_run_arguments(parser)
     parser.add_argument(
         "--format",
         choices=FORMATS,
@@ -90,11 +90,11 @@ def loaded(run: str, results: Path) -> tuple[Predictor, Path]:
         InputError: there is no such run.
     """
     from dynvision.inference import InferenceConfig
-    from dynvision.inference.predictor import load_run, run_path
+    from dynvision.inference.finished_run import run_at, run_path
+    from dynvision.inference.predictor import load_run
 
     path = run_path(run, results)
-    predictor = load_run(path, InferenceConfig(device={"device_type": "cpu"}))
-    return predictor, path / "model.safetensors" if path.is_dir() else path
+    return load_run(path, InferenceConfig(device={"device_type": "cpu"})), run_at(path)[1]
 
 
 def exports(results: Path, predictor: Predictor) -> Path:

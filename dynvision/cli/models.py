@@ -57,9 +57,9 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.models import footprint as costs
 
     if arguments.trained:
-        from dynvision.inference import shipped
+        from dynvision.inference.finished_run import read_shipped, trained_table
 
-        block, table = shipped.TRAINED, shipped.trained_table([shipped.read_shipped(name) for name in names])
+        block, table = costs.TRAINED, trained_table([read_shipped(name) for name in names])
     elif arguments.times:
         if arguments.check:
             raise InputError("--check is about counts, which are the same everywhere; leave out --times")

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dynvision.cli.arguments import add_results_argument
-from dynvision.cli.look import add_look_argument, style_from
+from dynvision.cli.arguments import add_look_argument, add_results_argument, style_from
 from dynvision.errors import InputError, unknown_name
 
 NETWORK_INPUT = (20, 3, 32, 32)  # of an untrained network: steps, channels, height and width in px

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.arguments import add_results_argument, add_study_argument
-from dynvision.cli.look import add_look_argument, style_from
+from dynvision.cli.arguments import add_look_argument, add_results_argument, add_study_argument, style_from
 from dynvision.config.visualization import (
     DYNAMICS_FIGURES,
     EXPERIMENT_FIGURES,

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "presentation lasts. Printed are for each image the most probable class at the end, its probability, and the "
         "time of decision: ms from stimulus onset until one class has half the probability; - if that never is so."
     )
-    add_run_arguments(parser, with_files=True)
+    add_run_arguments(parser)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
     parser.add_argument(
         "--data",
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: the run has not been trained, or, without ``--keep-going``, an image cannot be answered.
     """
     from dynvision.inference import InferenceConfig, RunModel
-    from dynvision.inference.predictor import run_path
+    from dynvision.inference.finished_run import run_path
 
     folder = run_path(arguments.run, arguments.results)
     output = arguments.output

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dynvision.cli.arguments import add_results_argument, add_study_argument
-from dynvision.cli.look import add_look_argument, look_from
+from dynvision.cli.arguments import add_look_argument, add_results_argument, add_study_argument, look_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: a configuration, a table or a figure is missing or broken.
     """
-    from dynvision.cli.look import read_scorecard
+    from dynvision.cli.arguments import read_scorecard
     from dynvision.report import write_report
     from dynvision.runs import ResultPaths
     from dynvision.runs.made_from import (

@@ -11,11 +11,12 @@ from dynvision.cli.arguments import (
     OF_EXPERIMENTS,
     add_config_dir_argument,
     add_execution_arguments,
+    add_look_argument,
     add_run_arguments,
     execution_from,
+    look_from,
     read_json,
 )
-from dynvision.cli.look import add_look_argument, look_from
 from dynvision.errors import InputError, unknown_name
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "/info and /metrics describe the server, / is a page to drop an image on. Ctrl-C or SIGTERM ends it, when all "
         "requests that have come are answered."
     )
-    add_run_arguments(parser, with_files=True)
+    add_run_arguments(parser)
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder of the run's data; only old weights need it"
     )

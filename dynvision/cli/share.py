@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a command takes a run to predict, serve or export. A folder of 'dynvision export' is pushed as it is. "
         "Log in with 'hf auth login', or set HF_TOKEN."
     )
-    add_run_arguments(parser, with_files=True)
+    add_run_arguments(parser)
     parser.add_argument(
         "--to", required=True, metavar="USER/NAME", help="the repository; it is made where there is none"
     )

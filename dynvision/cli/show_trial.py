@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(describe(config, course))
     if arguments.output is None:
         return
-    from dynvision.cli.look import read_visualization
+    from dynvision.cli.arguments import read_visualization
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.style import Style
     from dynvision.visualization.trial import draw_trial
@@ -143,7 +143,7 @@ def _run_experiment(
     """Print the trials of an experiment, and draw them if there is a place for that."""
     from dynvision.analysis.conditions import read_experiment
     from dynvision.config.run import changed_in_test, resolve_model_args
-    from dynvision.trials.protocol import experiment_trials
+    from dynvision.trials.presentation import experiment_trials
 
     name, look = str(arguments.experiment), arguments.visualization
     if look is None and workflow is not None:
@@ -162,7 +162,7 @@ def _run_experiment(
     print(describe_trials(name, experiment, trials))
     if arguments.output is None:
         return
-    from dynvision.cli.look import read_visualization
+    from dynvision.cli.arguments import read_visualization
     from dynvision.config.parameter import all_parameters
     from dynvision.config.visualization import VisualizationConfig
     from dynvision.experiments.batches import each_batch, pixel_scale

@@ -1,15 +1,31 @@
-"""A trained run by its id, with its files below the folder of the results; or a network that ships trained."""
+"""A trained run, by any of the ways in which a user names one: the one place where a name becomes files.
+
+    results/runs/RUN         its folder, wherever that lies
+    .../model.safetensors    its weights, with the configuration in their header
+    hub:OWNER/NAME           a run of the Hugging Face hub, which is pulled
+    cortical                 a network that ships trained
+    RUN                      its id, or the beginning of it, below the folder of the results
+
+Each command that takes a run takes all of these.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.run import RunConfig, read_run_config, thaw
+from dynvision.config.yaml_text import parse
 from dynvision.errors import InputError
+from dynvision.files import read_header
+from dynvision.inference.hub import KIND as HUB
+from dynvision.inference.hub import pull
 from dynvision.runs import ResultPaths
 from dynvision.runs.listing import find_run_id
-from dynvision.trained import WEIGHTS, shipped_runs
+from dynvision.trained import CONFIG, WEIGHTS, shipped_runs
 
 
 @dataclass(frozen=True)
@@ -27,41 +43,139 @@ class FinishedRun:
     data: Path
 
 
-def find_run(given: str, results: Path, needs_data: bool = True) -> FinishedRun:
-    """A run by its id or the beginning of it, or a network that ships trained.
+def find_run(given: str | Path, results: str | Path, needs_data: bool = True) -> FinishedRun:
+    """Return the run that is meant.
 
     The data of a network that ships are converted where they are not there yet.
 
     Args:
-        given: the id, its beginning, or the name of a network that ships.
+        given: what the user wrote, see the top of this file.
         results: folder of the results.
         needs_data: whether its data must be there, too.
 
     Raises:
-        InputError: no run or several runs begin so, or the run has not been trained.
+        InputError: no run or several runs are meant, or the run has not been trained.
     """
-    paths = ResultPaths(results)
-    shipped = shipped_runs()
-    if given in shipped:
-        config = read_run_config(shipped[given] / "config.yaml")
-        data = paths.data(config.data_id)
-        if needs_data and not (data / "manifest.json").exists():
-            from dynvision.data.conversion import convert_dataset
+    path = run_path(given, results)
+    config, weights = run_at(path)
+    finished = FinishedRun(config, weights, ResultPaths(Path(results)).data(config.data_id))
+    manifest = finished.data / "manifest.json"
+    if needs_data and not manifest.exists() and path in shipped_runs().values():
+        from dynvision.data.conversion import convert_dataset
 
-            convert_dataset(config.data.images, data, "memory")
-        return FinishedRun(config, shipped[given] / WEIGHTS, data)
-    known = sorted(path.parent.name for path in (results / "runs").glob("*/config.yaml"))
+        convert_dataset(config.data.images, finished.data, "memory")
+    needed = [(weights, "train"), (manifest, "convert")]
+    for file, mend in needed if needs_data else needed[:1]:
+        if not file.exists():
+            raise InputError(f"run {config.run_id} has no {file}; {mend} it again")
+    return finished
+
+
+def run_path(given: str | Path, results: str | Path) -> Path:
+    """Return the folder of a run or its weights, whichever states what it is; a run of the hub is pulled.
+
+    Args:
+        given: a run, as of :func:`find_run`; it need not have been trained.
+        results: folder of the results.
+
+    Raises:
+        InputError: no run or several runs are meant.
+    """
+    kind, _, name = str(given).partition(":")
+    path = pull(name) if kind == HUB and name else Path(given)
+    if (path / CONFIG).is_file() or path.suffix == ".safetensors":
+        return path
+    shipped = shipped_runs()
+    if str(given) in shipped:
+        return shipped[str(given)]
+    paths = ResultPaths(Path(results))
+    known = paths.run_ids()
     if not known:
-        others = f", and {given!r} is none of those that ship ({', '.join(shipped)})" if shipped else ""
+        others = f", and {str(given)!r} is none of those that ship ({', '.join(shipped)})" if shipped else ""
         raise InputError(
             f"no run has been trained in {results}{others}; train one, or give the folder with --results"
         )
-    run_id = find_run_id(given, known, shipped)
-    folder = paths.run(run_id)
-    config = read_run_config(folder / "config.yaml")
-    finished = FinishedRun(config, folder / WEIGHTS, paths.data(config.data_id))
-    needed = [(finished.weights, "train"), (finished.data / "manifest.json", "convert")]
-    for path, mend in needed if needs_data else needed[:1]:
-        if not path.exists():
-            raise InputError(f"run {run_id} has no {path}; {mend} it again")
-    return finished
+    return paths.run(find_run_id(str(given), known, shipped))
+
+
+def run_at(path: Path) -> tuple[RunConfig, Path]:
+    """Return the configuration of a run and the place of its weights, from its folder or from the weights alone.
+
+    Raises:
+        InputError: a file is missing, damaged or of no run.
+    """
+    if path.is_dir():
+        return read_run_config(path / CONFIG), path / WEIGHTS
+    header = read_header(path)
+    if "config" not in header:
+        raise InputError(
+            f"weights {path} are not of a run: there is no configuration in their header; to begin a training with "
+            "them, set training.init_with_pretrained"
+        )
+    return thaw(parse(header["config"], f"the configuration in {path}")), path
+
+
+@dataclass(frozen=True)
+class ShippedRun(FinishedRun):
+    """A trained network that ships.
+
+    Attributes:
+        name: what commands take.
+        test_accuracy: fraction of the test images that it named right when it was trained.
+        n_images: how many test images there are.
+        command: what trains it again.
+    """
+
+    name: str
+    test_accuracy: float
+    n_images: int
+    command: str
+
+
+def read_shipped(name: str, results: str | Path = "results") -> ShippedRun:
+    """Return what the files of a network that ships state of it."""
+    finished, folder = find_run(name, results, needs_data=False), shipped_runs()[name]
+    test = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    (command,) = re.findall(r"Trained by `(.+?)`;", (folder / "README.md").read_text(encoding="utf-8"))
+    return ShippedRun(
+        finished.config,
+        finished.weights,
+        finished.data,
+        name,
+        test["test_accuracy"],
+        test["n_images"],
+        command,
+    )
+
+
+def trained_table(shipped: Sequence[ShippedRun]) -> str:
+    """Networks that ship trained as a table in Markdown."""
+    from dynvision.models.footprint import table_row
+
+    head = ("name", "model", "images", "parameters", "test accuracy", "MB", "trained by")
+    return "\n".join([table_row(head), "|---|---|---|--:|--:|--:|---|", *map(_trained_row, shipped)])
+
+
+def _trained_row(shipped: ShippedRun) -> str:
+    import torch
+
+    from dynvision.data.manifest import in_header
+    from dynvision.models.build import build_model
+    from dynvision.models.footprint import table_row
+
+    run = shipped.config
+    n_channels, size = run.data.n_channels, run.data.resolution
+    images = in_header(read_header(shipped.weights), run.data.images)
+    assert images is not None, "every training writes them into the header"
+    with torch.device("meta"):
+        model = build_model(run, (n_channels, size, size), len(images.class_names))
+    cells = (
+        f"`{shipped.name}`",
+        f"`{run.model.name}`",
+        f"{run.data.name}, {n_channels} x {size} px",
+        f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+        f"{100 * shipped.test_accuracy:.1f} % of {shipped.n_images}",
+        f"{shipped.weights.stat().st_size / 1e6:.1f}",
+        f"`{shipped.command}`",
+    )
+    return table_row(cells)

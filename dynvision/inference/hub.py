@@ -14,9 +14,10 @@ from typing import Any
 from dynvision.config.identity import PLUGINS
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
+from dynvision.trained import CONFIG, WEIGHTS
 
 KIND = "hub"
-PULLED = ("config.yaml", "model.safetensors", "README.md", "test.json")
+PULLED = (CONFIG, WEIGHTS, "README.md", "test.json")
 
 
 def hub_library() -> Any:
@@ -83,7 +84,7 @@ def pull(name: str) -> Path:
     for needed in PULLED[:2]:
         if not (folder / needed).is_file():
             raise InputError(f"hub:{of} holds no run of DynVision: there is no {needed}")
-    _check_no_code(of, folder / "config.yaml")
+    _check_no_code(of, folder / CONFIG)
     return folder
 
 

@@ -20,12 +20,10 @@ from dynvision.base.frames import Frames, every, stretches
 from dynvision.base.observers import shifted
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.finished_run import find_run
-from dynvision.inference.hub import KIND as HUB
-from dynvision.inference.hub import pull
+from dynvision.inference.finished_run import run_path
 from dynvision.inference.inputs import Film, is_film
 from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
-from dynvision.inference.run_model import CONFIG, RunModel
+from dynvision.inference.run_model import RunModel
 from dynvision.inference.sources import SOURCES, check_settings
 
 EXIT_STEPS = 4  # steps that are computed before it is asked whether the network has decided
@@ -89,23 +87,6 @@ def load_run(
     predictor.load_model(path)
     predictor.optimize_for_inference()
     return predictor
-
-
-def run_path(source: str | Path, results: str | Path = "results") -> Path:
-    """Return the folder of a run or its weights, whichever states what it is; a run of the hub is pulled.
-
-    Args:
-        source: a run, as :func:`load` takes it.
-        results: folder in which runs are looked for by their id.
-
-    Raises:
-        InputError: there is no such run.
-    """
-    kind, _, name = str(source).partition(":")
-    path = pull(name) if kind == HUB and name else Path(source)
-    if (path / CONFIG).is_file() or path.suffix == ".safetensors":
-        return path
-    return find_run(str(source), Path(results), needs_data=False).weights.parent
 
 
 class Predictor(RunModel):

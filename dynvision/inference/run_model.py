@@ -6,7 +6,6 @@ test: idle time, the unshuffled presentation pattern, residual time. Other contr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from torch import Tensor, nn
 from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD
 from dynvision.base import BaseModel as TrainableModel
 from dynvision.base.monitoring import not_finite_since
-from dynvision.config.run import RunConfig, read_run_config, thaw
-from dynvision.config.yaml_text import parse
+from dynvision.config.run import RunConfig
 from dynvision.data.images import fit_image
 from dynvision.data.loader import transform_of
 from dynvision.data.manifest import ShownImages, in_header, read_manifest
@@ -31,6 +29,7 @@ from dynvision.files import read_header
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
+from dynvision.inference.finished_run import run_at
 from dynvision.inference.inputs import (
     MOST_VALUES,
     Film,
@@ -50,8 +49,6 @@ from dynvision.inference.prediction import (
 )
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
-
-CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
 
 
 class TrialNetwork(nn.Module):
@@ -112,12 +109,11 @@ class RunModel(BaseModel):
         Raises:
             ModelLoadError: a file is missing, damaged or of another run, or the data are.
         """
-        files = find_run_files(model_path, self.data)
-        run, images = files.config, files.images
+        run, weights, images = _files(model_path, self.data)
         name, precision = precision_of(run.training.precision, self.device, self.config.device.use_fp16)
         try:
             network = precision.convert_module(build_model(run, images.input_shape, images.n_classes))
-            header = load_run_weights(network, files.weights, run.run_id)
+            header = load_run_weights(network, weights, run.run_id)
             check_weights(network)
         except (InputError, ModelInferenceError) as error:
             raise ModelLoadError(str(error)) from None
@@ -262,51 +258,15 @@ class RunModel(BaseModel):
         return self._images
 
 
-@dataclass(frozen=True)
-class RunFiles:
-    """A run that has been trained.
-
-    Attributes:
-        config: its frozen configuration.
-        weights: its ``model.safetensors``.
-        images: how its images are stored and shown, and what their classes are called.
-    """
-
-    config: RunConfig
-    weights: Path
-    images: ShownImages
-
-
-def find_run_files(path: str | Path, data: str | Path | None = None) -> RunFiles:
-    """The files of a run.
-
-    Args:
-        path: the run's folder, or its weights, in whose header is the configuration.
-        data: folder of its data; by default the header of the weights states what must be known of them.
-
-    Raises:
-        ModelLoadError: something is missing, damaged or of another run.
-    """
+def _files(path: str | Path, data: str | Path | None) -> tuple[RunConfig, Path, ShownImages]:
+    """Configuration and weights of a run, and how its images are stored and shown."""
     try:
-        path = Path(path)
-        weights = path / WEIGHTS if path.is_dir() else path
-        config = read_run_config(path / CONFIG) if path.is_dir() else _config_in(weights)
-        return RunFiles(config, weights, _images(config, weights, data))
+        config, weights = run_at(Path(path))
+        return config, weights, _images(config, weights, data)
     except InputError as error:
         raise ModelLoadError(str(error)) from None
     except (OSError, TypeError, ValueError, AttributeError) as error:  # of a damaged header
         raise ModelLoadError(f"the files of run {path} cannot be understood: {error}") from None
-
-
-def _config_in(weights: Path) -> RunConfig:
-    """The configuration in the header of a run's weights."""
-    header = read_header(weights)
-    if "config" not in header:
-        raise InputError(
-            f"weights {weights} are not of a run: there is no configuration in their header; to begin a training with "
-            "them, set training.init_with_pretrained"
-        )
-    return thaw(parse(header["config"], f"the configuration in {weights}"))
 
 
 def _images(config: RunConfig, weights: Path, data: str | Path | None) -> ShownImages:

@@ -178,7 +178,7 @@ def _size(state: ModelState) -> int:
     return sum(tensor.numel() for tensor in tensors)
 
 
-COUNTS, TIMES = "counts", "times"
+COUNTS, TIMES, TRAINED = "counts", "times", "trained"
 
 
 def counts_row(counted: Footprint) -> str:
@@ -193,13 +193,13 @@ def counts_row(counted: Footprint) -> str:
         f"{counted.macs_per_image / 1e9:,.3f}",
         f"{counted.state_values:,}",
     )
-    return row(cells)
+    return table_row(cells)
 
 
 def counts_table(counted: Sequence[Footprint]) -> str:
     """Counts as a table in Markdown."""
     head = ("model", "channels, px, classes", "steps", "parameters", "MMAC a step", "GMAC an image", "state")
-    return "\n".join([row(head), "|---|---|--:|--:|--:|--:|--:|", *map(counts_row, counted)])
+    return "\n".join([table_row(head), "|---|---|--:|--:|--:|--:|--:|", *map(counts_row, counted)])
 
 
 def times_table(measured: Sequence[Timing]) -> str:
@@ -207,8 +207,8 @@ def times_table(measured: Sequence[Timing]) -> str:
     machine = (
         f"One thread of {_processor()}, torch {torch.__version__.partition('+')[0]}, float32, one image."
     )
-    rows = [row((f"`{m.name}`", f"{m.milliseconds:,.0f}", f"{m.megabytes:,.0f}")) for m in measured]
-    return "\n".join([machine, "", row(("model", "ms a trial", "MB")), "|---|--:|--:|", *rows])
+    rows = [table_row((f"`{m.name}`", f"{m.milliseconds:,.0f}", f"{m.megabytes:,.0f}")) for m in measured]
+    return "\n".join([machine, "", table_row(("model", "ms a trial", "MB")), "|---|--:|--:|", *rows])
 
 
 def replace_block(path: Path, block: str, text: str) -> None:
@@ -246,7 +246,7 @@ def _marks(block: str) -> tuple[str, str]:
     return f"<!-- {block}: written by dynvision models -->", f"<!-- end of {block} -->"
 
 
-def row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
     """Return a row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 

@@ -26,9 +26,8 @@ from dynvision.recordings.data import (
     repetitions,
     split_halves,
 )
-from dynvision.recordings.encoding import encode, pearson
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters
-from dynvision.recordings.similarity import CROSSED, gram_film, rdm_film, unit_ceiling
+from dynvision.recordings.similarity import CROSSED, encode, gram_film, pearson, rdm_film, unit_ceiling
 from dynvision.text import first_few
 
 if TYPE_CHECKING:

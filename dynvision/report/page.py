@@ -13,8 +13,11 @@ from dynvision.config.run import read_run_config
 from dynvision.config.visualization import SWEEP_FIGURES, VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
-from dynvision.report.content import Chapter, Listing, Report, Table
-from dynvision.report.plates import (
+from dynvision.report.content import (
+    Chapter,
+    Listing,
+    Report,
+    Table,
     comparison_plates,
     dynamics_plates,
     experiment_plates,
@@ -22,8 +25,17 @@ from dynvision.report.plates import (
     scorecard_plates,
     training_plates,
 )
-from dynvision.report.provenance import code_state, report_date, run_time_tables, software_versions
-from dynvision.report.results import CONFIG, Compared, Measured, Results, read_results
+from dynvision.report.results import (
+    CONFIG,
+    Compared,
+    Measured,
+    Results,
+    code_state,
+    read_results,
+    report_date,
+    run_time_tables,
+    software_versions,
+)
 from dynvision.report.tables import (
     behaviour_table,
     condition_table,

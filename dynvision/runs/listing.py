@@ -28,6 +28,7 @@ from dynvision.config.yaml_text import parse, read_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, read_record
 from dynvision.runs.plan import ResultPaths
+from dynvision.trained import CONFIG
 
 STATE = ("status", "epoch", "test_accuracy", "date")
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -92,11 +93,11 @@ def list_runs(paths: ResultPaths) -> list[dict[str, Any]]:
     """
     at_work = _in_training()
     rows = []
-    for path in sorted((paths.root / "runs").glob("*/config.yaml")):
-        frozen = {
-            name: value for name, value in read_yaml(path).items() if name not in (DATA_ID, RUN_ID, VERSION)
-        }
-        rows.append({"run_id": path.parent.name, **_state(path.parent, at_work), **flatten(frozen)})
+    for run_id in paths.run_ids():
+        folder = paths.run(run_id)
+        values = read_yaml(folder / CONFIG).items()
+        frozen = {name: value for name, value in values if name not in (DATA_ID, RUN_ID, VERSION)}
+        rows.append({"run_id": run_id, **_state(folder, at_work), **flatten(frozen)})
     return rows
 
 

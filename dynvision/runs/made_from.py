@@ -30,6 +30,7 @@ from dynvision.config.run import RunConfig
 from dynvision.config.visualization import FIGURES as DRAWN_BY
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.files import file_sha256, write_text
+from dynvision.trained import WEIGHTS as OF_MODEL
 
 CONVERTED = "converted.json"
 TRAINED, WEIGHTS, RESPONSES, METRICS = "trained.json", "weights.json", "responses.json", "metrics.json"
@@ -37,7 +38,7 @@ DYNAMICS, SCORECARD, FIGURES, REPORT = "dynamics.json", "scorecard.json", "figur
 COMPARED = "comparison.json"
 OF_RECORDING, TIME_FIGURES = ("scores.parquet", "lags.csv"), ("time_maps", "courses")
 OF_BEHAVIOUR = ("measures.csv", "decisions.csv", "speed_accuracy.csv")
-OF_TRAINING = ("model.safetensors", "training.csv", "test.json")  # what a training writes beside its record
+OF_TRAINING = (OF_MODEL, "training.csv", "test.json")  # what a training writes beside its record
 MOST_READ = 256 * 2**20  # bytes of a folder that are read to know it
 # What an experiment measures, and what is drawn of it first, is not shown to a network.
 NOT_SHOWN = ("measures", "focus_layer", "like", "group")

@@ -23,6 +23,7 @@ from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import check_writable
 from dynvision.runs.expansion import check_pretrained, expand_runs
+from dynvision.trained import CONFIG
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class ResultPaths:
     def data(self, data_id: str) -> Path:
         """Folder of a converted data set: ``manifest.json`` and the ``.beton`` files."""
         return self.root / "data" / data_id
+
+    def run_ids(self) -> list[str]:
+        """The runs that there are, whether they have been trained or not."""
+        return sorted(path.parent.name for path in (self.root / "runs").glob(f"*/{CONFIG}"))
 
     def run(self, run_id: str) -> Path:
         """Folder of a run: ``config.yaml``, ``checkpoints/``, ``model.safetensors``, ``training.csv``."""

@@ -1,4 +1,4 @@
-"""A trained run as one folder for a colleague, and its model card.
+"""A trained run as one folder for a colleague, its model card, and how it gets to the Hugging Face hub.
 
     model.safetensors, config.yaml    the network; ``dynvision.load(FOLDER)`` answers images with it
     config.json                       what it is in a few words, for programs that look for this name
@@ -7,6 +7,7 @@
     trial.*, step.*, about.json       programs for ``torch.export`` and ONNX, which need no DynVision
 
 The folder is read back and answers as the run does before its card is written: a folder without a card is not finished.
+:mod:`dynvision.inference.hub` pulls what :func:`push` has pushed.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from dynvision.errors import InputError
 from dynvision.files import atomic_path, write_text
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.export import PARTS, SUFFIXES, Exported, export_run
+from dynvision.inference.hub import hub_library, repository
 from dynvision.inference.predictor import Predictor, load_run
 from dynvision.text import first_few
+from dynvision.trained import CONFIG, WEIGHTS
 
-CARD, WEIGHTS, CONFIG = "README.md", "model.safetensors", "config.yaml"
+CARD = "README.md"
 EXTRA = ("config.json", "test.json", "scorecard.csv")
 TITLE = "DynVision: recurrent convolutional networks with cortical time constants and delays"
 
@@ -268,3 +271,40 @@ def _check_answers(predictor: Predictor, folder: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
+
+
+def push(folder: Path, to: str, private: bool = False) -> str:
+    """Push a folder, making the repository where there is none.
+
+    The token is that of ``hf auth login`` or of the variable ``HF_TOKEN``.
+
+    Args:
+        folder: a finished folder.
+        to: ``user/name``.
+        private: whether a new repository is seen by its owner alone.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        InputError: the folder is not finished, or the hub refuses.
+    """
+    if not is_finished(folder):
+        raise InputError(f"{folder} is no finished folder of a run; make it with 'dynvision export RUN'")
+    library = hub_library()
+    name = repository(to)
+    try:
+        library.create_repo(name, private=private, exist_ok=True)
+        commit = library.upload_folder(
+            repo_id=name, folder_path=folder, commit_message=f"Add {folder.name}", ignore_patterns=[".*"]
+        )
+    except (library.errors.HTTPError, OSError) as error:  # of the hub's answer, or of the way there
+        raise InputError(f"{to} was not pushed: {_reason(error)}") from None
+    return str(commit.commit_url)
+
+
+def _reason(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) in (401, 403):
+        return "the hub does not accept this user's token; log in with 'hf auth login', or set HF_TOKEN"
+    return " ".join(str(error).split())[:200]

@@ -1,4 +1,4 @@
-"""The stimuli by name. Each is one file in this folder, found by being there."""
+"""The stimuli by name. Every file in this folder is found by being there."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     trial = [idle: null, not recorded] [the presentation] [residual: null, until the last layer has seen the last frame]
 
 Presentation patterns of the training (:mod:`dynvision.trials.presentation`) and stimuli of experiments
-(:mod:`dynvision.trials.protocol`) compile to it, and everything that shows or draws a trial reads it.
+(:mod:`dynvision.trials.presentation`) compile to it, and everything that shows or draws a trial reads it.
 
     where is contrast defined     :mod:`dynvision.trials.content`
     which steps are scored        `Segment.scored`; the output R steps after a scored step counts, `Trial.labels`

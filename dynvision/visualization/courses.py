@@ -15,8 +15,8 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MultipleLocator
 
 from dynvision.analysis.courses import what_was_shown
-from dynvision.visualization.captions import MOST_BANDS
 from dynvision.visualization.layout import Grid
+from dynvision.visualization.legend import MOST_BANDS
 from dynvision.visualization.names import value_label
 from dynvision.visualization.style import BAND_ALPHA, GUIDE, PAPER, STIMULUS
 

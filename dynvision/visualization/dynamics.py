@@ -18,13 +18,6 @@ from dynvision.analysis.conditions import Condition
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.targets import cortex_course
 from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
-from dynvision.visualization.captions import (
-    CORTEX,
-    band_sentence,
-    course_band_sentence,
-    definition,
-    stimulus_sentence,
-)
 from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.courses import (
     TIME_LABEL,
@@ -35,7 +28,16 @@ from dynvision.visualization.courses import (
     stimulus_handles,
 )
 from dynvision.visualization.layout import panel_grid
-from dynvision.visualization.legend import add_legend_below, add_values, line_handle
+from dynvision.visualization.legend import (
+    CORTEX,
+    add_legend_below,
+    add_values,
+    band_sentence,
+    course_band_sentence,
+    definition,
+    line_handle,
+    stimulus_sentence,
+)
 from dynvision.visualization.measures import draw_measure, intervals_drawn
 from dynvision.visualization.names import at_value, swept_label, words_of
 from dynvision.visualization.save import Drawn

@@ -25,10 +25,16 @@ from dynvision.visualization.axes import (
     set_measure_axis,
     set_parameter_axis,
 )
-from dynvision.visualization.captions import band_sentence, capital, definition
 from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
-from dynvision.visualization.legend import add_conditions, add_legend, line_handle
+from dynvision.visualization.legend import (
+    add_conditions,
+    add_legend,
+    band_sentence,
+    capital,
+    definition,
+    line_handle,
+)
 from dynvision.visualization.names import swept_label, words_of
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import (

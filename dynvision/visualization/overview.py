@@ -18,10 +18,9 @@ from dynvision.analysis.conditions import comparable
 from dynvision.analysis.tables import levels
 from dynvision.errors import InputError
 from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
-from dynvision.visualization.captions import count
 from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_blocks
-from dynvision.visualization.legend import add_values
+from dynvision.visualization.legend import add_values, count
 from dynvision.visualization.measures import draw_measure, one_layer
 from dynvision.visualization.names import level_label, model_parameter_label, swept_label
 from dynvision.visualization.save import Drawn

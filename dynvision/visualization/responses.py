@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dynvision.visualization.captions import columns_phrase, course_band_sentence, stimulus_sentence
 from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.courses import (
     draw_courses,
@@ -19,7 +18,13 @@ from dynvision.visualization.courses import (
     stimulus_handles,
 )
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.legend import add_legend_below, add_values
+from dynvision.visualization.legend import (
+    add_legend_below,
+    add_values,
+    columns_phrase,
+    course_band_sentence,
+    stimulus_sentence,
+)
 from dynvision.visualization.names import swept_label
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import Style

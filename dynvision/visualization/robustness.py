@@ -14,10 +14,16 @@ from matplotlib.figure import Figure
 
 from dynvision.analysis.accuracy import QUANTITIES
 from dynvision.visualization.axes import set_parameter_axis
-from dynvision.visualization.captions import MOST_BANDS, course_band_sentence
 from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import quantity_blocks
-from dynvision.visualization.legend import add_conditions, add_legend, add_legend_below, line_handle
+from dynvision.visualization.legend import (
+    MOST_BANDS,
+    add_conditions,
+    add_legend,
+    add_legend_below,
+    course_band_sentence,
+    line_handle,
+)
 from dynvision.visualization.names import swept_label, words_of
 from dynvision.visualization.performance import set_accuracy_axis
 from dynvision.visualization.save import Drawn

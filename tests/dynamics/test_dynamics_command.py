@@ -7,6 +7,7 @@ import pandas as pd
 
 import dynvision.dynamics
 from dynvision.dynamics import DYNAMICS
+from dynvision.inference.finished_run import find_run
 from tests.lab import forked_command
 
 
@@ -48,6 +49,14 @@ def test_it_is_repeatable(results):
     for name in (*DYNAMICS, "timescales"):
         tables = [pd.read_parquet(root.parent / folder / f"{name}.parquet") for folder in ("one", "two")]
         pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_run_is_found_by_every_name(results):
+    root, run_id = results
+    folder = root / "runs" / run_id
+    names = (run_id, run_id[:-1], str(folder), folder, folder / "model.safetensors")
+    found = [find_run(name, root) for name in names]
+    assert all(one == found[0] for one in found) and found[0].weights == names[-1]
 
 
 def test_what_cannot_be_analysed_is_one_sentence(results, tmp_path):

@@ -20,7 +20,7 @@ from dynvision.experiments.run import Session
 from dynvision.experiments.writer import ExperimentWriter
 from dynvision.noise import PixelScale
 from dynvision.text import Progress
-from dynvision.trials.protocol import experiment_trials, times_ms
+from dynvision.trials.presentation import experiment_trials, times_ms
 from tests.experiments.leaky_chain import TAU, LeakyChain
 
 VALUES = {5: 1.0, 2: 0.4, 9: 0.8}  # grey value of each flat image by its index

@@ -10,7 +10,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.trials import Trial
-from dynvision.trials.protocol import experiment_trials, times_ms
+from dynvision.trials.presentation import experiment_trials, times_ms
 
 
 def experiment(**values: Any) -> ExperimentConfig:

@@ -20,7 +20,7 @@ from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
 from dynvision.noise import PixelScale
 from dynvision.text import Progress
 from dynvision.trials import IMAGE, Segment, Trial
-from dynvision.trials.protocol import experiment_trials
+from dynvision.trials.presentation import experiment_trials
 from tests.textbook_loop import textbook_loop
 
 

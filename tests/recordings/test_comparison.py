@@ -10,14 +10,16 @@ from sklearn.linear_model import Ridge
 from dynvision.errors import InputError
 from dynvision.recordings import compare, labelled_responses
 from dynvision.recordings.data import repetitions, split_halves
-from dynvision.recordings.encoding import assign_folds, encode, ridge_predictions
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters, sign_flip_clusters
 from dynvision.recordings.similarity import (
+    assign_folds,
     compare_films,
     crossnobis_distances,
+    encode,
     linear_cka,
     noise_ceiling,
     rdm_film,
+    ridge_predictions,
 )
 from tests.recordings.made import STEP_MS, network, patterns, recording
 

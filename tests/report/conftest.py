@@ -10,7 +10,7 @@ import pytest
 from dynvision.analysis import write_table
 from dynvision.analysis.weights import weight_distributions
 from dynvision.cli import main
-from dynvision.cli.look import read_visualization
+from dynvision.cli.arguments import read_visualization
 from dynvision.config import to_yaml
 from dynvision.report import write_report
 from dynvision.runs import ResultPaths, run_config

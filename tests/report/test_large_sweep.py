@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dynvision.cli.look import read_visualization
+from dynvision.cli.arguments import read_visualization
 from dynvision.report import write_report
 from tests.report.conftest import LOOK
 from tests.report.pages import BROWSER, Page, browse

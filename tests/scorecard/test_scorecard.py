@@ -17,7 +17,7 @@ from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.trial import run_trials
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord
-from dynvision.trials.protocol import experiment_trial, times_ms
+from dynvision.trials.presentation import experiment_trial, times_ms
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardChain
 

@@ -15,7 +15,7 @@ from dynvision.config.yaml_text import to_yaml
 from dynvision.data import DataModule
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
-from dynvision.report.plates import scorecard_plates
+from dynvision.report.content import scorecard_plates
 from dynvision.runs import ResultPaths
 from dynvision.runs.expansion import expand_runs
 from dynvision.runs.made_from import TRAINED

@@ -22,7 +22,7 @@ from dynvision.experiments.screen import Screen
 from dynvision.noise import PixelScale
 from dynvision.stimuli.film import count_frames, read_frame
 from dynvision.trials import Trial
-from dynvision.trials.protocol import experiment_trials
+from dynvision.trials.presentation import experiment_trials
 
 NULL = -7.0
 

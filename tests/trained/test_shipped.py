@@ -18,8 +18,7 @@ from dynvision.cli import main
 from dynvision.config.run import read_run_config
 from dynvision.data import DataModule
 from dynvision.errors import InputError
-from dynvision.inference.finished_run import find_run
-from dynvision.inference.shipped import read_shipped
+from dynvision.inference.finished_run import find_run, read_shipped
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights
 from dynvision.trained import shipped_runs
@@ -43,7 +42,7 @@ def test_the_command_on_the_card_trains_this_run(name: str, monkeypatch: pytest.
     monkeypatch.chdir(REPOSITORY)
     shipped = read_shipped(name)
     run = ship_run.run_of_command(shipped.command)
-    assert shipped.run == run and shipped.run.run_id == run.run_id
+    assert shipped.config == run and shipped.config.run_id == run.run_id
     assert f"`{run.run_id}`" in (SHIPPED[name] / "README.md").read_text()
 
 

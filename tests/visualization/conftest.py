@@ -14,7 +14,7 @@ from dynvision.analysis import (
     response_courses,
 )
 from dynvision.analysis.accuracy import best_moments, confusions, guess_courses
-from dynvision.cli.look import read_visualization
+from dynvision.cli.arguments import read_visualization
 from dynvision.config import ExperimentConfig
 from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.runs import ResultPaths, run_config

@@ -8,7 +8,7 @@ import pytest
 
 from dynvision.analysis import NamedExperiment
 from dynvision.cli import main
-from dynvision.cli.look import read_scorecard, read_visualization
+from dynvision.cli.arguments import read_scorecard, read_visualization
 from dynvision.config.measures import ScorecardConfig
 from dynvision.config.visualization import FIGURES
 from dynvision.config.workflow import load_workflow_config

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dynvision.cli.look import read_visualization
+from dynvision.cli.arguments import read_visualization
 from dynvision.config import VisualizationConfig
 from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.errors import InputError

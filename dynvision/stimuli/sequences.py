@@ -1,0 +1,95 @@
+"""Images that follow each other: parts that the configuration writes out, and a row with a target in it.
+
+    sequence    {type: sequence, parts: [{show: image, duration_ms: 20}, {duration_ms: 10}, {show: mask, duration_ms: 20}]}
+    rsvp        [image duration_ms] [blank gap_ms] ... n_in_row times    the target is at target_position, counted from 1
+
+The other images of a row are those that follow the target in the test set, which comes round robin over the classes.
+`stimulus_on` is true while the target is on; `shown` states ``other`` for the rest of the row. Time 0 is the onset of the
+row.
+
+Source: Sörensen, Bohté, de Jong, Slagter & Scholte (2023), PLOS Comput Biol 19:e1011169, for rows of 13 to 80 ms an image
+(rapid serial visual presentation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from dynvision.config.section import Section, key
+from dynvision.errors import InputError
+from dynvision.stimuli.stimulus import MaskKind, Show, Span, Stimulus, register
+from dynvision.trials.content import IMAGE, NAMED, Mask, Other
+
+
+class Part(Section):
+    """One part of a sequence."""
+
+    show: Show = key("blank", "what is shown")
+    duration_ms: float = key(10.0, "how long", "ms", gt=0)
+    contrast: float = key(
+        1.0, "amplitude about the mean grey; multiplies the contrast of the stimulus", ge=0, le=1
+    )
+
+
+@register("sequence")
+class Sequence(Stimulus):
+    """Parts that follow each other."""
+
+    type: Literal["sequence"] = key("sequence", "parts that follow each other, written out")
+    parts: tuple[Part, ...] = key(
+        (Part(show="image"),), "the parts: show (image, blank, mask), duration_ms, contrast"
+    )
+    mask: MaskKind = key("phasescrambled", "kind of noise that masks are made of")
+
+    def spans(self) -> tuple[Span, ...]:
+        if not self.parts or self.parts[0].show == "blank":
+            raise InputError(
+                "stimulus.parts must begin with an image or a mask, since time 0 is stimulus onset; "
+                "a blank before it is baseline_ms"
+            )
+        return tuple(
+            Span(
+                part.duration_ms,
+                Mask(self.mask) if part.show == "mask" else NAMED[part.show],
+                part.contrast * self.contrast,
+                f"stimulus.parts[{index}].duration_ms",
+            )
+            for index, part in enumerate(self.parts)
+        )
+
+    def describe(self, said: Mapping[str, str]) -> str:
+        parts = ", ".join(f"{part.show} {part.duration_ms:g} ms" for part in self.parts)
+        return f"in the sequence {parts}, at contrast {said['contrast']}"
+
+
+@register("rsvp")
+class Rsvp(Stimulus):
+    """A row of images with a target among them."""
+
+    type: Literal["rsvp"] = key("rsvp", "a row of images, each on for duration_ms; one of them is the target")
+    duration_ms: float = key(40.0, "how long each image is on", "ms", gt=0)
+    gap_ms: float = key(0.0, "blank between two images", "ms", ge=0)
+    n_in_row: int = key(5, "images in the row", ge=1)
+    target_position: int = key(3, "place of the target in the row, from 1", ge=1)
+
+    def spans(self) -> tuple[Span, ...]:
+        if self.target_position > self.n_in_row:
+            raise InputError(
+                f"stimulus.target_position={self.target_position} is not in a row of stimulus.n_in_row="
+                f"{self.n_in_row} images; lower it or raise n_in_row"
+            )
+        spans: list[Span] = []
+        others = 0
+        for place in range(1, self.n_in_row + 1):
+            others += place != self.target_position
+            content = IMAGE if place == self.target_position else Other(others)
+            spans += [Span(self.gap_ms, key="stimulus.gap_ms")] if place > 1 else []
+            spans.append(Span(self.duration_ms, content, self.contrast, "stimulus.duration_ms"))
+        return tuple(spans)
+
+    def describe(self, said: Mapping[str, str]) -> str:
+        return (
+            f"as number {said['target_position']} in a row of {said['n_in_row']} images of {said['duration_ms']} each with "
+            f"gaps of {said['gap_ms']}, at contrast {said['contrast']}; time 0 is the beginning of the row"
+        )
