@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from dynvision.errors import InputError
-from dynvision.neurons.cell import ElapsedTime, Linear, ModuleCell, one_each
+from dynvision.neurons.cell import ElapsedTime, Linear, TimedCell
 from dynvision.neurons.neuron import check_positive
 
 NODES = 64
@@ -147,7 +147,7 @@ def _fixed_point(current: Tensor, c: AdExConstants) -> Tensor:
     return c.VT + c.D * y - (current - current.detach()) / slope  # with dV/dJ of the fixed point
 
 
-class AdExCell(ModuleCell):
+class AdExCell(TimedCell):
     """Adaptive exponential rate units with dense recurrence.
 
     Args:
@@ -175,30 +175,12 @@ class AdExCell(ModuleCell):
         """Rate in spikes per ms and adaptation in pA of each unit, side by side."""
         return 2 * self.hidden_size
 
-    def forward(  # type: ignore[override]
-        self,
-        inputs: Tensor,
-        state: Tensor | None = None,
-        elapsed_time: ElapsedTime = 1.0,
-        training: bool | None = None,
+    def advance(
+        self, inputs: Tensor, state: Tensor, elapsed: ElapsedTime, training: bool | None
     ) -> tuple[Tensor, Tensor]:
-        """One step.
-
-        Args:
-            inputs: (B, F), held during the step.
-            state: what the last step returned, (B, 2 N); None before the first: no rate and no adaptation.
-            elapsed_time: of the step, in ms, a number or (B,).
-            training: has no effect, since nothing differs in training.
-
-        Returns:
-            Rates in spikes per s, (B, N), and the new state (B, 2 N).
-
-        Raises:
-            InputError: an argument has another shape than this cell's.
-        """
         c = self.constants
-        r, w = self.start(inputs, state).chunk(2, dim=1)
-        step = torch.as_tensor(one_each(elapsed_time, inputs)).to(inputs) / self.ode_unfolds
+        r, w = state.chunk(2, dim=1)
+        step = torch.as_tensor(elapsed).to(inputs) / self.ode_unfolds
         gain, gain_w = -torch.expm1(-step / c.tau), -torch.expm1(-step / c.tau_w)
         received, quadrature = self.input_weight(inputs), quadrature_for(r)
         for _ in range(self.ode_unfolds):

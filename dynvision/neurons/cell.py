@@ -281,3 +281,36 @@ class ModuleCell(Module):
                 f"state of shape {tuple(state.shape)}: {type(self).__name__} has ({len(inputs)}, {self.state_size}) here"
             )
         return state
+
+
+class TimedCell(ModuleCell):
+    """What cells in continuous time share; a subclass has an `advance`. Arguments as of :class:`ModuleCell`."""
+
+    def forward(  # type: ignore[override]
+        self,
+        inputs: Tensor,
+        state: Tensor | None = None,
+        elapsed_time: ElapsedTime = 1.0,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One step.
+
+        Args:
+            inputs: (B, F), held during the step.
+            state: what the last step returned, (B, `state_size`); None before the first.
+            elapsed_time: of the step, in ms, a number or (B,).
+            training: whether dropout is active, of cells that have it; None as the module's own mode.
+
+        Returns:
+            Output, (B, `output_size`), and the new state.
+
+        Raises:
+            InputError: an argument has another shape than this cell's.
+        """
+        return self.advance(inputs, self.start(inputs, state), one_each(elapsed_time, inputs), training)
+
+    def advance(
+        self, inputs: Tensor, state: Tensor, elapsed: ElapsedTime, training: bool | None
+    ) -> tuple[Tensor, Tensor]:
+        """One step, as of `forward`, from a state that is there; the time is as :func:`one_each` gives it."""
+        raise NotImplementedError(f"{type(self).__name__} has no advance")

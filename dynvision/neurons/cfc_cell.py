@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.neurons.cell import ElapsedTime, MaskedLinear, Module, ModuleCell, Parameter, one_each
+from dynvision.neurons.cell import ElapsedTime, MaskedLinear, Module, Parameter, TimedCell
 from dynvision.neurons.wirings import Wiring, built
 
 
@@ -92,7 +92,7 @@ def make_head(mode: str, n_features: int, hidden_size: int, mask: Tensor | None 
     return head
 
 
-class CfCCell(ModuleCell):
+class CfCCell(TimedCell):
     """A closed-form continuous-time cell.
 
     Args:
@@ -133,33 +133,15 @@ class CfCCell(ModuleCell):
             nn.init.xavier_uniform_(layer.weight)
         self.head = make_head(mode, sizes[-1], hidden_size)
 
-    def forward(  # type: ignore[override]
-        self,
-        inputs: Tensor,
-        state: Tensor | None = None,
-        elapsed_time: ElapsedTime = 1.0,
-        training: bool | None = None,
+    def advance(
+        self, inputs: Tensor, state: Tensor, elapsed: ElapsedTime, training: bool | None
     ) -> tuple[Tensor, Tensor]:
-        """One step.
-
-        Args:
-            inputs: (B, F).
-            state: what the last step returned, (B, N); None before the first.
-            elapsed_time: of the step, in ms, a number or (B,).
-            training: whether features are left out; None as the module's own mode.
-
-        Returns:
-            The new state (B, N), as output and as state.
-
-        Raises:
-            InputError: an argument has another shape than this cell's.
-        """
-        new_state = self.head(self.features(inputs, state, training), one_each(elapsed_time, inputs))
+        new_state = self.head(self.features(inputs, state, training), elapsed)
         return new_state, new_state
 
-    def features(self, inputs: Tensor, state: Tensor | None, training: bool | None = None) -> Tensor:
+    def features(self, inputs: Tensor, state: Tensor, training: bool | None = None) -> Tensor:
         """What the backbone makes of inputs and state, for the head."""
-        y = torch.cat([inputs, self.start(inputs, state)], dim=1)
+        y = torch.cat([inputs, state], dim=1)
         for layer in self.backbone:
             y = self.activation(layer(y))
             y = nn.functional.dropout(
@@ -168,7 +150,7 @@ class CfCCell(ModuleCell):
         return y
 
 
-class WiredCfCCell(ModuleCell):
+class WiredCfCCell(TimedCell):
     """Closed-form layers that are connected as a wiring states.
 
     Args:
@@ -202,31 +184,12 @@ class WiredCfCCell(ModuleCell):
     def output_size(self) -> int:
         return self.wiring.output_dim
 
-    def forward(  # type: ignore[override]
-        self,
-        inputs: Tensor,
-        state: Tensor | None = None,
-        elapsed_time: ElapsedTime = 1.0,
-        training: bool | None = None,
+    def advance(
+        self, inputs: Tensor, state: Tensor, elapsed: ElapsedTime, training: bool | None
     ) -> tuple[Tensor, Tensor]:
-        """One step.
-
-        Args:
-            inputs: (B, F).
-            state: what the last step returned, (B, N); None before the first.
-            elapsed_time: of the step, in ms, a number or (B,).
-            training: has no effect, since nothing differs in training.
-
-        Returns:
-            Output (B, `output_size`), the first units, and the new state (B, N).
-
-        Raises:
-            InputError: an argument has another shape than this cell's.
-        """
-        before = self.start(inputs, state)
-        elapsed, x, new = one_each(elapsed_time, inputs), inputs, []
+        x, new = inputs, []
         for head, layer in zip(self.heads, self.wiring.layers, strict=True):
-            x = head(torch.cat([x, before[:, layer]], dim=1), elapsed)
+            x = head(torch.cat([x, state[:, layer]], dim=1), elapsed)
             new.append(x)
         after = torch.cat(new, dim=1)[:, self.place]
         return after[:, : self.output_size], after

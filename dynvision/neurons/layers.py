@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.neurons.cell import ElapsedTime, Linear, Module, ModuleCell, of_each_step
+from dynvision.neurons.cell import ElapsedTime, Linear, Module, ModuleCell, of_each_step, run_steps
 from dynvision.neurons.cfc_cell import CfCCell, WiredCfCCell
 from dynvision.neurons.ltc_cell import LTCCell
 from dynvision.neurons.rnn import check_sequence
@@ -101,16 +101,18 @@ class CellLayer(Module):
     def _steps(self, sequence: Tensor, state: Any, times: Sequence[ElapsedTime] | None) -> tuple[Tensor, Any]:
         if self.lstm is None:
             return self.rnn_cell.steps(sequence, state, times)
-        assert times is not None
-        h, c = (None, None) if state is None else state
-        h = self.rnn_cell.start(sequence[:, 0], h)
-        c = self.rnn_cell.start(sequence[:, 0], c)
-        outputs = []
-        for x, elapsed in zip(sequence.unbind(1), times, strict=True):
-            h, c = self.lstm(x, (h, c))
-            output, h = self.rnn_cell(x, h, elapsed)
-            outputs.append(output)
-        return torch.stack(outputs, dim=1), (h, c)
+        first = (None, None) if state is None else state
+        h, c = (self.rnn_cell.start(sequence[:, 0], part) for part in first)
+        return run_steps(self._with_memory, sequence, (h, c), times, None)
+
+    def _with_memory(
+        self, x: Tensor, state: tuple[Tensor, Tensor], elapsed_time: ElapsedTime
+    ) -> tuple[Tensor, Any]:
+        """One step of the memory, and one of the cell from what it gives."""
+        assert self.lstm is not None
+        h, c = self.lstm(x, state)
+        output, h = self.rnn_cell(x, h, elapsed_time)
+        return output, (h, c)
 
     def _batched(self, hx: Any) -> Any:
         """The state of one sequence, as of a batch of one."""

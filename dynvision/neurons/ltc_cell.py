@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from dynvision.errors import InputError
 from dynvision.functional.liquid import fused_step
 from dynvision.functional.maps import is_transformed
-from dynvision.neurons.cell import ElapsedTime, FeatureMap, Module, ModuleCell, Parameter, one_each
+from dynvision.neurons.cell import ElapsedTime, FeatureMap, Module, Parameter, TimedCell, one_each
 from dynvision.neurons.wirings import Wiring, built
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def unpositive(value: Tensor, implicit: bool) -> Tensor:
     return value.expm1().log() if implicit else value
 
 
-class LTCCell(ModuleCell):
+class LTCCell(TimedCell):
     """A liquid time-constant cell.
 
     Args:
@@ -197,22 +197,13 @@ class LTCCell(ModuleCell):
         elapsed_time: ElapsedTime = 1.0,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """One step.
+        """One step, as of :meth:`TimedCell.forward`; the output is a map of the first units."""
+        return super().forward(inputs, states, elapsed_time, training)
 
-        Args:
-            inputs: (B, F), held during the step.
-            states: what the last step returned, (B, N); None before the first.
-            elapsed_time: of the step, in ms, a number or (B,).
-            training: has no effect, since nothing differs in training.
-
-        Returns:
-            Output (B, `output_size`), a map of the first units, and the new state (B, N).
-
-        Raises:
-            InputError: an argument has another shape than this cell's.
-        """
-        state = self.start(inputs, states)
-        state = self._ode_solver(self.input_map(inputs), state, one_each(elapsed_time, inputs))
+    def advance(
+        self, inputs: Tensor, state: Tensor, elapsed: ElapsedTime, training: bool | None
+    ) -> tuple[Tensor, Tensor]:
+        state = self._ode_solver(self.input_map(inputs), state, elapsed)
         return self.output_map(state[:, : self.output_size]), state
 
     def steps(
@@ -251,7 +242,8 @@ class LTCCell(ModuleCell):
             and inputs.dtype in (torch.float32, torch.float64)
             and inputs.dtype == state.dtype == self.gleak.dtype
             and not (is_transformed() or torch.is_autocast_enabled("cpu"))
-            and type(self).forward is LTCCell.forward  # a subclass, or hooks, expect a call for every step
+            # a subclass, or hooks, expect a call for every step
+            and (type(self).forward, type(self).advance) == (LTCCell.forward, LTCCell.advance)
             and not (self._forward_hooks or self._forward_pre_hooks)
             and has_numba()
         )

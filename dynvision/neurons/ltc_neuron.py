@@ -41,7 +41,26 @@ def ltc_rate(h: State, input_signal: State, tau: float, gleak: State, cm: float)
     return ((input_signal - h) / tau - gleak * h) / cm
 
 
-class LTCNeuron(BaseNeuron):
+class _FromZero(BaseNeuron):
+    """A neuron that begins at 0."""
+
+    def _initialize_state(self) -> float:
+        return 0.0
+
+    def _go_to(self, state: State) -> State:
+        """Take a new state, and return it."""
+        self.state = state
+        self.history.append(state)
+        return state
+
+    @staticmethod
+    def _refuse(kwargs: Mapping[str, Any], neuron: str, allowed: list[str]) -> None:
+        """Raises: InputError: there is an argument that the neuron does not take."""
+        if kwargs:
+            raise unknown_name(f"argument of {neuron}.update", next(iter(kwargs)), allowed)
+
+
+class LTCNeuron(_FromZero):
     """A neuron with a leak conductance.
 
     Args:
@@ -73,9 +92,6 @@ class LTCNeuron(BaseNeuron):
         self.gleak, self.cm = float(gleak), float(cm)
         self.last_prediction: State = 0.0
 
-    def _initialize_state(self) -> float:
-        return 0.0
-
     @property
     def time_constant(self) -> float:
         """With which the neuron moves, in ms."""
@@ -102,15 +118,14 @@ class LTCNeuron(BaseNeuron):
         Raises:
             InputError: an argument is unknown, or this gleak is negative or too large for dt.
         """
-        _refuse(kwargs, "LTCNeuron", ["input_signal", "gleak", "training"])
+        self._refuse(kwargs, "LTCNeuron", ["input_signal", "gleak", "training"])
         if gleak is not None:
             xp = namespace(gleak)
             for extreme in (float(xp.min(gleak)), float(xp.max(gleak))):
                 _check(self.tau, self.dt, extreme, self.cm)
         leak = self.gleak if gleak is None else gleak
-        self.state = self.state + self.dt * ltc_rate(self.state, input_signal, self.tau, leak, self.cm)
-        self.history.append(self.state)
-        self.last_prediction = self.state
+        rate = ltc_rate(self.state, input_signal, self.tau, leak, self.cm)
+        self.last_prediction = self._go_to(self.state + self.dt * rate)
         return self.state
 
     def reset(self) -> None:
@@ -124,7 +139,7 @@ class LTCNeuron(BaseNeuron):
 LIQUID_CONSTANTS = ("weight", "slope", "threshold", "reversal", "recurrent")
 
 
-class LiquidNeuron(BaseNeuron):
+class LiquidNeuron(_FromZero):
     """A liquid time-constant neuron: its input opens a conductance, which pulls it and makes it faster.
 
     Args:
@@ -160,9 +175,6 @@ class LiquidNeuron(BaseNeuron):
         self.weight, self.slope, self.threshold = float(weight), float(slope), float(threshold)
         self.reversal, self.recurrent = float(reversal), float(recurrent)
 
-    def _initialize_state(self) -> float:
-        return 0.0
-
     def conductance(self, input_signal: State, state: State) -> State:
         """f per ms, for an input and a state: numbers or arrays that broadcast."""
         drive = self.slope * (input_signal + self.recurrent * state - self.threshold)
@@ -179,11 +191,9 @@ class LiquidNeuron(BaseNeuron):
         Raises:
             InputError: an argument is unknown.
         """
-        _refuse(kwargs, "LiquidNeuron", ["input_signal", "training"])
+        self._refuse(kwargs, "LiquidNeuron", ["input_signal", "training"])
         f = self.conductance(input_signal, self.state)
-        self.state = fused_step(self.state, f * self.reversal, f + 1.0 / self.tau, self.dt)
-        self.history.append(self.state)
-        return self.state
+        return self._go_to(fused_step(self.state, f * self.reversal, f + 1.0 / self.tau, self.dt))
 
     def _check_saved(self, state_dict: Mapping[str, Any]) -> None:
         _check_liquid({name: state_dict[name] for name in LIQUID_CONSTANTS})
@@ -195,12 +205,6 @@ def _check_liquid(constants: Mapping[str, Any]) -> None:
             raise InputError(f"{name}={value!r} must be a number")
     if constants["weight"] < 0:
         raise InputError(f"weight={constants['weight']:g} per ms must not be negative")
-
-
-def _refuse(kwargs: Mapping[str, Any], neuron: str, allowed: list[str]) -> None:
-    """Raises: InputError: there is an argument that the neuron does not take."""
-    if kwargs:
-        raise unknown_name(f"argument of {neuron}.update", next(iter(kwargs)), allowed)
 
 
 def time_constant(tau: float, gleak: float, cm: float) -> float:

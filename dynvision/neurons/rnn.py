@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, of_each_step, one_each, run_steps
+from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, TimedCell, of_each_step, run_steps
 
 
 class RNN(Module):
@@ -138,7 +138,7 @@ class LSTMCell(nn.LSTMCell):
         return run_steps(self, inputs, state, times, training)
 
 
-class CTRNNCell(ModuleCell):
+class CTRNNCell(TimedCell):
     """Leaky units with dense recurrence.
 
     Args:
@@ -186,30 +186,11 @@ class CTRNNCell(ModuleCell):
         """Time constants in ms, (N,)."""
         return self.log_tau.exp()
 
-    def forward(  # type: ignore[override]
-        self,
-        inputs: Tensor,
-        state: Tensor | None = None,
-        elapsed_time: ElapsedTime = 1.0,
-        training: bool | None = None,
+    def advance(
+        self, inputs: Tensor, state: Tensor, elapsed: ElapsedTime, training: bool | None
     ) -> tuple[Tensor, Tensor]:
-        """One step.
-
-        Args:
-            inputs: (B, F), held during the step.
-            state: activity after the last step, (B, N); None before the first.
-            elapsed_time: of the step, in ms, a number or (B,).
-            training: has no effect, since nothing differs in training.
-
-        Returns:
-            The new activity (B, N), as output and as state.
-
-        Raises:
-            InputError: an argument has another shape than this cell's.
-        """
-        r = self.start(inputs, state)
-        step = one_each(elapsed_time, inputs) / self.ode_unfolds
-        gain = -torch.expm1(-step / self.tau)
+        r = state
+        gain = -torch.expm1(-(elapsed / self.ode_unfolds) / self.tau)
         heard = self.input_weight(inputs)
         for _ in range(self.ode_unfolds):
             r = r + gain * (self.activation(heard + self.recurrent_weight(r)) - r)

@@ -75,14 +75,7 @@ class StrideAwareCfCCell(CfCCell):
     ) -> tuple[Tensor, Tensor]:
         """One stride of every group; as of :meth:`CfCCell.forward`, with the `elapsed_time` of one step, in ms."""
         elapsed = one_each(elapsed_time, inputs) * (self.stride_of_unit * self.time_scale_factor).to(inputs)
-        return self.advance(inputs, state, elapsed, training)
-
-    def advance(
-        self, inputs: Tensor, state: Tensor | None, elapsed: Tensor, training: bool | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """One step in which each unit has a time of its own, (N,) or (B, N), in ms; the rest is as of `forward`."""
-        new_state = self.head(self.features(inputs, state, training), elapsed)
-        return new_state, new_state
+        return self.advance(inputs, self.start(inputs, state), elapsed, training)
 
 
 class StrideAwareCfC(Module):
