@@ -31,8 +31,7 @@ from dynvision.base.scans import one_by_one
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.connection import Connection
 from dynvision.model_components.elementwise import Bias
-from dynvision.model_components.recurrence import RecurrentConnection
-from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
+from dynvision.model_components.recurrence import Recurrent
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Delayed, StatefulOperation, TimedOperation, ZeroStart
 
@@ -239,7 +238,7 @@ def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
     for i, operation in enumerate(found):
         if isinstance(operation, Operation) and operation.kind == "recur":
             recurrent = operation.module
-            assert isinstance(recurrent, (RecurrentConnectedConv2d, RecurrentConnection))
+            assert isinstance(recurrent, Recurrent)
             end = i + 1
             while end < len(found) and recurrent.recurrence_merge == "additive" and _is_additive(found[end]):
                 end += 1

@@ -31,12 +31,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynvision.functional.liquid import fused_step
 from dynvision.model_components.normalization import learned_logarithm
-from dynvision.model_components.solvers import Solver
+from dynvision.model_components.solvers import ImplicitStep, Solver
 from dynvision.model_components.timing import StatefulOperation, check_time_constant
 
 
-class OrganicsStep(StatefulOperation, Solver):  # type: ignore[misc]  # called with its state
+class OrganicsStep(StatefulOperation, ImplicitStep):  # type: ignore[misc]  # called with its state
     """The step of an ORGaNICs layer; the state is a, (B, C, H, W).
 
     Args:
@@ -110,12 +111,8 @@ class OrganicsStep(StatefulOperation, Solver):  # type: ignore[misc]  # called w
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
         a = self.sigma**2 + torch.zeros_like(x) if state is None else state
         b, c = self.dt / self.tau, self.dt / self.tau_n
-        y = (b * x if r is None else r + b * x) / (1.0 + b * a.sqrt())
+        y = fused_step(r, x, a.sqrt(), b)
         return y, (a + c * (self.sigma**2 + self.pooled(y.square() * a))) / (1.0 + c)
-
-    def gain(self) -> float | Tensor:
-        """The part of the way to the drive that the first step goes, where sigma is 1."""
-        return self.dt / (self.tau + self.dt)
 
     def extra_repr(self) -> str:
         return f"{Solver.extra_repr(self)}, tau_n={self.tau_n:g} ms"

@@ -126,33 +126,74 @@ def initialize_operator(operator: nn.Module, max_weight_init: float) -> None:
             nn.init.uniform_(parameter, -max_weight_init, max_weight_init)
 
 
-class RecurrentConnection(Delayed):
+class Recurrent(Delayed):
+    """What applies an operator to its layer's own delayed activity, and where the result merges into a signal.
+
+    A pure function of its inputs: the engine keeps the activity. A subclass sets ``recurrence``, the operator.
+
+    Args:
+        t_recurrence: delay in ms, at least dt.
+        dt: as of :class:`Clocked`.
+        recurrence_merge: ``additive`` or ``multiplicative``.
+        target_size: (H, W) of the target; needed only where the recurrent signal can arrive before any input.
+    """
+
+    delay_name = "t_recurrence"
+    shortest_delay_is_dt = True
+    recurrence: nn.Module | None
+
+    def __init__(
+        self,
+        t_recurrence: float,
+        dt: float | None,
+        recurrence_merge: str,
+        target_size: tuple[int, int] | None,
+    ) -> None:
+        super().__init__(t_recurrence, dt)
+        self.recurrence_merge = recurrence_merge
+        self.merge = find_merge(recurrence_merge)
+        self.target_size = target_size
+
+    def recurrent_signal(self, r: Tensor) -> Tensor:
+        """The operator applied to the layer's own delayed activity, (B, C, H, W) to (B, C', H, W)."""
+        assert self.recurrence is not None
+        return self.recurrence(r)  # type: ignore[no-any-return]
+
+    def merge_at_target(self, x: Tensor | None, h: Tensor) -> Tensor:
+        """Merge a recurrent signal into its target, at the target's resolution; an absent target is replaced by it.
+
+        Args:
+            x: the target, (B, C, H, W); None before it has started.
+            h: the recurrent signal, (B, C, H', W').
+
+        Returns:
+            (B, C, H, W).
+        """
+        h = resize_to_target(h, x, self.target_size)
+        return h if x is None else self.merge(x, h)
+
+
+class RecurrentConnection(Recurrent):
     """A recurrent connection as an operation of its own, for layers that are built from plain modules.
 
         h = R(r(t - t_recurrence))      merges into the signal at the place where it stands in ``layer_operations``
 
-    After a layer's last convolution that is its drive (target output), before the layer its input. The module is a pure
-    function of its inputs: the engine keeps the activity.
+    After a layer's last convolution that is its drive (target output), before the layer its input.
 
     Args:
         in_channels: channels of the layer's activity.
         out_channels: channels of the signal that it merges into; by default the same.
         recurrence_type: see :mod:`dynvision.model_components.recurrence`; not none.
-        recurrence_merge: ``additive`` or ``multiplicative``.
         kernel_size: k of the operator.
         bias: bias of the operator.
-        t_recurrence: delay in ms.
-        dt: as of :class:`Clocked`.
         max_weight_init: weights start uniform in +- this.
-        target_size: (H, W) of the target; needed only where the recurrent signal can arrive before any input.
+        t_recurrence, dt, recurrence_merge, target_size: as of :class:`Recurrent`.
 
     Raises:
         InputError: a type that is not known, or that cannot change channels where it would have to.
     """
 
     recurrence_target = "output"  # of what stands before it
-    delay_name = "t_recurrence"
-    shortest_delay_is_dt = True
 
     def __init__(
         self,
@@ -167,21 +208,14 @@ class RecurrentConnection(Delayed):
         max_weight_init: float = 0.001,
         target_size: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(t_recurrence, dt)
-        self.recurrence_merge = recurrence_merge
+        super().__init__(t_recurrence, dt, recurrence_merge, target_size)
         if dt is not None:
             self.check_dt(self.dt)
-        self.merge = find_merge(recurrence_merge)
-        self.target_size = target_size
         target = in_channels if out_channels is None else out_channels
         recurrence = build_operator(recurrence_type, in_channels, target, kernel_size, bias)
         assert recurrence is not None
         self.recurrence = recurrence
         initialize_operator(recurrence, max_weight_init)
-
-    def recurrent_signal(self, r: Tensor) -> Tensor:
-        """The operator applied to the layer's own delayed activity, (B, C, H, W) to (B, C', H, W)."""
-        return self.recurrence(r)
 
     def forward(self, x: Tensor | None, r: Tensor | None = None) -> Tensor | None:
         """One step.
@@ -193,7 +227,4 @@ class RecurrentConnection(Delayed):
         Returns:
             The merged signal, (B, C', H', W'); None if there is nothing yet.
         """
-        if r is None:
-            return x
-        h = resize_to_target(self.recurrent_signal(r), x, self.target_size)
-        return h if x is None else self.merge(x, h)
+        return x if r is None else self.merge_at_target(x, self.recurrent_signal(r))

@@ -5,7 +5,7 @@
     recurrence   h = R(r(t - t_recurrence)) merges into x (target input), into the signal between the stages (middle)
                  or into z (output); nearest-neighbour resizing maps h to the resolution of its target
 
-The module is a pure function of its inputs: the engine of :class:`dynvision.base.TemporalBase` keeps the activity.
+The engine of :class:`dynvision.base.TemporalBase` keeps the activity.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.functional.maps import find_merge, resize_to_target
 from dynvision.model_components.convolution import check_kernel, convolve
-from dynvision.model_components.recurrence import build_operator, initialize_operator
-from dynvision.model_components.timing import Delayed
+from dynvision.model_components.recurrence import Recurrent, build_operator, initialize_operator
 
 TARGETS = ("output", "middle", "input")
 
 
-class RecurrentConnectedConv2d(Delayed):
+class RecurrentConnectedConv2d(Recurrent):
     """Convolution in one or two stages with a recurrent connection.
 
     Args:
@@ -34,20 +32,14 @@ class RecurrentConnectedConv2d(Delayed):
         mid_modules: what acts between the first convolution and its rectification, e.g. a normalisation.
         recurrence_type: see :mod:`dynvision.model_components.recurrence`.
         recurrence_target: ``output``, ``middle`` (two stages) or ``input``.
-        recurrence_merge: ``additive`` or ``multiplicative``.
         recurrence_kernel_size: k of the operator; by default that of the (first) convolution.
         recurrence_bias: bias of the operator; by default that of the last convolution.
-        t_recurrence: delay in ms.
-        dt: as of :class:`Clocked`.
         max_weight_init: recurrent weights start uniform in +- this.
-        target_size: (H, W) of the recurrent target; needed only where the recurrent signal can arrive before any input.
+        t_recurrence, dt, recurrence_merge, target_size: as of :class:`Recurrent`.
 
     Raises:
         InputError: a combination that is not possible; the message names the two keys.
     """
-
-    delay_name = "t_recurrence"
-    shortest_delay_is_dt = True
 
     def __init__(
         self,
@@ -68,7 +60,7 @@ class RecurrentConnectedConv2d(Delayed):
         max_weight_init: float = 0.001,
         target_size: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(t_recurrence, dt)
+        super().__init__(t_recurrence, dt, recurrence_merge, target_size)
         if recurrence_target not in TARGETS:
             raise unknown_name("recurrence_target", recurrence_target, TARGETS)
         if recurrence_target == "middle" and mid_channels is None and recurrence_type != "none":
@@ -86,9 +78,6 @@ class RecurrentConnectedConv2d(Delayed):
             check_kernel(kernel)
         self.in_channels, self.out_channels, self.mid_channels = in_channels, out_channels, mid_channels
         self.recurrence_type, self.recurrence_target = recurrence_type, recurrence_target
-        self.recurrence_merge = recurrence_merge
-        self.merge = find_merge(recurrence_merge)
-        self.target_size = target_size
         first_out = out_channels if mid_channels is None else mid_channels
         self.conv = nn.Conv2d(in_channels, first_out, kernels[0], strides[0], kernels[0] // 2, bias=biases[0])
         self.mid_modules = mid_modules
@@ -140,24 +129,6 @@ class RecurrentConnectedConv2d(Delayed):
     def check_dt(self, dt: float) -> None:
         if self.recurrence is not None:
             super().check_dt(dt)
-
-    def recurrent_signal(self, r: Tensor) -> Tensor:
-        """The operator applied to the layer's own delayed activity, (B, C_out, H', W'); of the same size."""
-        assert self.recurrence is not None
-        return self.recurrence(r)
-
-    def merge_at_target(self, x: Tensor | None, h: Tensor) -> Tensor:
-        """Merge a recurrent signal into its target, at the target's resolution; an absent target is replaced by it.
-
-        Args:
-            x: the target, (B, C, H, W); None before it has started.
-            h: the recurrent signal, (B, C, H', W').
-
-        Returns:
-            (B, C, H, W).
-        """
-        h = resize_to_target(h, x, self.target_size)
-        return h if x is None else self.merge(x, h)
 
     def forward(self, x: Tensor | None, r: Tensor | None = None) -> Tensor | None:
         """One step.

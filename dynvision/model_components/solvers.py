@@ -227,7 +227,14 @@ class RungeKuttaStep(Solver):
         return total
 
 
-class LiquidStep(Solver):
+class ImplicitStep(Solver):
+    """A scheme that is implicit in the leak, ``r(t) = (h + a z) / (1 + a)`` where nothing else acts on the unit."""
+
+    def gain(self) -> float | Tensor:
+        return self.dt / (self.tau + self.dt)
+
+
+class LiquidStep(ImplicitStep):
     """Liquid units: leaky units whose time constant depends on what they are driven by.
 
         tau dr/dt = -r + z + g(z) (E - r),     g(z) = w sigmoid(s (z - m))
@@ -265,10 +272,6 @@ class LiquidStep(Solver):
     def conductance(self, z: Tensor) -> Tensor:
         """g(z), (B, C, H, W), relative to the leak."""
         return self.log_strength.exp() * torch.sigmoid(self.slope * (z - self.threshold))
-
-    def gain(self) -> float | Tensor:
-        """The part of the way to the drive that one step goes without conductance."""
-        return self.dt / (self.tau + self.dt)
 
     def forward(self, drives: Sequence[Tensor], h: Tensor | None) -> Tensor:
         """One step; arguments and result as of :meth:`Solver.forward`."""
