@@ -97,9 +97,11 @@ class TableWriter:
             if field.name in self.fixed:
                 column = name_column(self.fixed[field.name], n_rows)
             elif field.type == _NAME:
-                names, index = np.unique(columns[field.name].astype(str), return_inverse=True)
-                index = index.reshape(columns[field.name].shape).astype(np.int32)
-                column = pa.DictionaryArray.from_arrays(_rows(index, shape), pa.array(names))
+                given = columns[field.name]
+                names = [*dict.fromkeys(map(str, given.flat))]  # readers keep this order: it is the hierarchy
+                index = np.array([names.index(str(name)) for name in given.flat], dtype=np.int32)
+                index = _rows(index.reshape(given.shape), shape)
+                column = pa.DictionaryArray.from_arrays(index, pa.array(names))
             else:
                 column = pa.array(_rows(columns[field.name], shape), type=field.type)
             arrays.append(column)

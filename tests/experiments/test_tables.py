@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
-from dynvision.experiments.tables import PERFORMANCE, RESPONSES, TableWriter
+from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter
 from tests.lab import Lab
 
 TIMES = [2.0 * step for step in range(-1, 11)]
@@ -158,6 +159,21 @@ def test_another_grid_is_the_same_time(lab_with_run: Lab) -> None:
     one = table[(table["value"] == 1) & (table["image"] == table["image"].iloc[0])]
     assert one["time_ms"].tolist() == [float(time) for time in range(-3, 21)]
     assert one.loc[one["stimulus_on"], "time_ms"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_layers_stand_in_the_order_of_the_network(tmp_path: Path) -> None:
+    """Readers take it for the hierarchy: trends along it are of V1 to IT, not of the alphabet."""
+    layers = ["V1", "V2", "V4", "IT"]
+    writer = TableWriter(
+        tmp_path / "t.parquet", pa.schema(KEYS), {"run_id": "r", "experiment": "e", "parameter": "p"}
+    )
+    columns = {name: np.zeros((1, 1), np.int64) for name in ("value", "image", "label")}
+    columns |= {"layer": np.array(layers, dtype=object)[:, None], "time_ms": np.array([[0.0, 2.0]])}
+    writer.append(columns, (4, 2))
+    writer.close()
+    read = pq.read_table(tmp_path / "t.parquet").to_pandas()["layer"]
+    assert list(read.cat.categories) == list(read.unique()) == layers
+    assert read.tolist() == [layer for layer in layers for _ in range(2)]
 
 
 def test_a_disk_that_is_full_ends_the_experiment_and_leaves_no_table(
