@@ -48,10 +48,16 @@ def main() -> None:
     unfused = LTC(FEATURES, given.units)
     unfused.rnn_cell.fused = False
     layers["dynvision, full, not fused"] = unfused
+    if inputs.is_cuda:
+        for name, wiring in (("full", full), ("AutoNCP", sparse)):
+            own = Wiring(wiring.adjacency_matrix, wiring.sensory_adjacency_matrix, wiring.output_dim)
+            layers[f"dynvision, {name}, CUDA graph"] = LTC(FEATURES, own)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.device}")
     print(f"{'layer':28} {'synapses':>8}  first pass (s)  then: clock (s)  processor (s)")
     for name, layer in layers.items():
         cell = layer.to(given.device)
+        if "graph" in name:
+            cell = torch.cuda.make_graphed_callables(cell, (inputs,))
         first, _ = measure(cell, inputs)
         wall, processor = zip(*(measure(cell, inputs) for _ in range(given.repeats)), strict=True)
         synapses = full.synapse_count if "full" in name else sparse.synapse_count

@@ -9,9 +9,10 @@ schedules, moving averages, distributed training.
     3rd                         captured, then replayed
     later                       input copied into the graph's own buffer, replayed, outputs copied out
 
-A key holds everything that decides which kernels run: shapes, types, addresses of the parameters, autocast, the plan. What
-cannot be captured runs eagerly, and the reason is logged once. Captured graphs of a model share one pool of memory, so
-only one of them may wait for its backward pass; a further trial in the meantime runs eagerly.
+A step of a stream is captured likewise, without gradients, once its state has the length that it keeps. A key holds
+everything that decides which kernels run: shapes, types, addresses of the parameters, autocast, the plan. What cannot be
+captured runs eagerly, and the reason is logged once. Captured graphs of a model share one pool of memory, so only one of
+them may wait for its backward pass; a further trial in the meantime runs eagerly.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,6 +42,7 @@ NUMBERS = (bool, int, float, str)
 PLAIN = (*NUMBERS, tuple, list, dict)
 
 Trial = Callable[[Sequence[Tensor], Watch], Tensor]
+Step = Callable[[Sequence[Tensor]], tuple[list[Tensor], Any]]
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,31 @@ def _eager_gradients(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Tens
         )
 
 
+class GraphedStep:
+    """A captured step of a stream, without gradients, from the tensors of a frame and a state to those after it."""
+
+    waiting = staticmethod(lambda: None)  # no backward pass comes
+
+    def __init__(self, step: Step, inputs: Sequence[Tensor], pool: Any) -> None:
+        self.inputs = [x.clone() for x in inputs]
+        torch.cuda.synchronize()
+        self.graph = torch.cuda.CUDAGraph()
+        with _without_cast_cache(), _capture(self.graph, pool):
+            self.outputs, self.kept = step(self.inputs)
+
+    def __call__(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], Any]:
+        """Replay; the tensors are the caller's own copies."""
+        torch._foreach_copy_(self.inputs, list(inputs))
+        self.graph.replay()
+        return _copies(self.outputs), self.kept  # type: ignore[return-value]
+
+
 class CudaGraphs:
-    """The captured trials of one model."""
+    """The captured trials and steps of one model."""
 
     def __init__(self) -> None:
         self._calls: OrderedDict[Hashable, int] = OrderedDict()
-        self._graphs: OrderedDict[Hashable, GraphedTrial] = OrderedDict()
+        self._graphs: OrderedDict[Hashable, Any] = OrderedDict()
         self._refused: set[Hashable] = set()
         self._logged: set[str] = set()
         self._pool: Any = None
@@ -220,26 +242,45 @@ class CudaGraphs:
         Returns:
             The outputs of the trial.
         """
-        reason = _cannot_capture(model, inputs)
-        if reason:
-            self._log(reason)
-            return trial(inputs, watch)
-        key = (key, tuple(watch), *_signature(model, inputs))
-        graph = self._graphs.get(key)
+        make = partial(GraphedTrial, model, trial, inputs, tuple(watch))
+        graph = self._graph(model, (key, tuple(watch)), "a trial", make, inputs)
         if graph is None:
-            if key in self._refused or not self._seen_often(key):
-                return trial(inputs, watch)
-            graph = self._capture(model, key, trial, inputs, tuple(watch))
-            if graph is None:
-                return trial(inputs, watch)
-        elif any(other.waiting() is not None for other in self._graphs.values()):
-            self._log("an earlier trial still waits for its backward pass")
             return trial(inputs, watch)
-        self._graphs.move_to_end(key)
         outputs = graph(inputs)
         for seen, values in zip(graph.seen, outputs[1:], strict=True):
             watch[seen.quantity](seen.layer, Frames(seen.first, seen.n, values, seen.constant))
         return outputs[0]
+
+    def step(
+        self, model: nn.Module, key: Hashable, step: Step, inputs: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Any]:
+        """Run a step without gradients, by its graph where there is one; the result is that of ``step``."""
+        graph = self._graph(model, key, "a step", partial(GraphedStep, step, inputs), inputs)
+        return step(inputs) if graph is None else graph(inputs)
+
+    def _graph(
+        self, model: nn.Module, key: Hashable, what: str, make: Callable[..., Any], inputs: Sequence[Tensor]
+    ) -> Any | None:
+        """The graph of a key, captured where it has been seen often enough; None where to run eagerly."""
+        reason = _cannot_capture(model, inputs)
+        if reason:
+            self._log(reason)
+            return None
+        key = (key, *_signature(model, inputs))
+        graph = self._graphs.get(key)
+        if graph is None:
+            if key in self._refused or not self._seen_often(key):
+                return None
+            return self._capture(key, what, make, inputs)
+        if self._one_waits():
+            self._log("an earlier trial still waits for its backward pass")
+            return None
+        self._graphs.move_to_end(key)
+        return graph
+
+    def _one_waits(self) -> bool:
+        """Whether a trial waits for its backward pass, which reads memory that a replay would overwrite."""
+        return any(graph.waiting() is not None for graph in self._graphs.values())
 
     def _seen_often(self, key: Hashable) -> bool:
         self._calls[key] = self._calls.pop(key, 0) + 1
@@ -247,26 +288,19 @@ class CudaGraphs:
             self._calls.popitem(last=False)
         return self._calls[key] > EAGER_CALLS
 
-    def _capture(
-        self,
-        model: nn.Module,
-        key: Hashable,
-        trial: Trial,
-        inputs: Sequence[Tensor],
-        quantities: Sequence[str],
-    ) -> GraphedTrial | None:
-        if any(other.waiting() is not None for other in self._graphs.values()):
+    def _capture(self, key: Hashable, what: str, make: Callable[..., Any], inputs: Sequence[Tensor]) -> Any:
+        if self._one_waits():
             return None
         while len(self._graphs) >= MOST_GRAPHS:
             self._graphs.popitem(last=False)
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         before, stream = torch.cuda.memory_reserved(), torch.cuda.current_stream()
         try:
-            graph = GraphedTrial(model, trial, inputs, quantities, self._pool)
+            graph = make(self._pool)
         except torch.OutOfMemoryError:
             self._refused.add(key)
             torch.cuda.empty_cache()
-            self._log("the GPU's memory does not hold a captured trial beside the others")
+            self._log(f"the GPU's memory does not hold {what} beside those that were captured")
             return None
         except RuntimeError as error:
             # Eager execution is always right, and shows an error that is not one of capturing. Seen: a caller that
@@ -274,11 +308,12 @@ class CudaGraphs:
             torch.cuda.set_stream(stream)  # a capture that could not begin leaves its own stream in place
             self._refused.add(key)
             torch.cuda.empty_cache()
-            self._log(f"the trial could not be captured ({str(error).splitlines()[0]})")
+            self._log(f"{what} could not be captured ({str(error).splitlines()[0]})")
             return None
         self._graphs[key] = graph
         log.info(
-            "captured a trial of inputs %s as a CUDA graph (%.0f MB reserved for it)",
+            "captured %s of inputs %s as a CUDA graph (%.0f MB reserved for it)",
+            what,
             [tuple(x.shape) for x in inputs],
             (torch.cuda.memory_reserved() - before) / 1e6,
         )
@@ -312,6 +347,7 @@ def _signature(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[Hashable, ..
     return (
         tuple((x.shape, x.stride(), x.dtype, x.device) for x in inputs),
         torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),  # its tensors cannot be written to outside
         model.training,
         torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda"),
         torch.backends.cuda.matmul.allow_tf32,

@@ -243,6 +243,25 @@ class ModelState:
             operations={k: function(s) if isinstance(s, Tensor) else s for k, s in self.operations.items()},
         )
 
+    def tensors(self) -> list[Tensor]:
+        """Every tensor in it, in the order in which :meth:`map` meets them."""
+        found: list[Tensor] = []
+        self.map(lambda x: found.append(x) or x)  # type: ignore[func-returns-value]
+        return found
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> ModelState:
+        """The state with other tensors in the places of its own, in the order of :meth:`tensors`."""
+        rest = iter(tensors)
+        return self.map(lambda x: next(rest))
+
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """What it is besides its tensors."""
+        pieces = [(name, *((p.first, p.n, p.constant) for p in t.pieces)) for name, t in self.traces.items()]
+        others = [(key, isinstance(value, Tensor) or repr(value)) for key, value in self.operations.items()]
+        drives = tuple((name, len(values)) for name, values in self.drives.items())
+        return self.age, self.batch, tuple(pieces), drives, tuple(others)
+
     def detach(self) -> ModelState:
         """The state with the gradient cut."""
         return self.map(torch.Tensor.detach)

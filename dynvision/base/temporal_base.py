@@ -268,8 +268,28 @@ class TemporalBase(Recordable, Architecture):
         Raises:
             InputError: as of :meth:`advance`.
         """
-        logits, state = self.advance(Frames(0, 1, frame), state, plan)
-        return logits[:, 0], state
+        plan = self.plan() if plan is None else plan
+        if not self._captures_step(frame, state, plan):
+            logits, state = self.advance(Frames(0, 1, frame), state, plan)
+            return logits[:, 0], state
+        check_frames(Frames(0, 1, frame), self, self.image)
+        check_state(Frames(0, 1, frame), state, plan, self)
+
+        def step(inputs: Sequence[Tensor]) -> tuple[list[Tensor], ModelState]:
+            logits, after = self._advance(Frames(0, 1, inputs[0]), state.with_tensors(inputs[1:]), plan, {})
+            return [logits[:, 0], *after.tensors()], after
+
+        key = ("step", plan.key, state.layout)
+        (outputs, *parts), after = self._graphs.step(self, key, step, (frame, *state.tensors()))
+        return outputs, after.with_tensors(parts)
+
+    def _captures_step(self, frame: Tensor, state: ModelState, plan: Plan) -> bool:
+        """Whether a step may be replayed from a CUDA graph: one like those that follow, without a gradient."""
+        if not (frame.is_cuda and self.cuda_graphs and state.age == plan.settled):
+            return False
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return False
+        return not (plan.hooked or is_hooked(self) or computes_weights(self) or is_transformed())
 
     def initial_state(self, batch: int, plan: Plan | None = None) -> ModelState:
         """The state at stimulus onset: nothing yet, or after ``t_idle`` ms of null input.

@@ -140,3 +140,32 @@ def test_a_trial_that_cannot_be_captured_runs_eagerly_and_says_so_once(
             x = torch.rand(1, 2)
             assert graphs.run(model, "key", lambda inputs, watch: model(inputs[0]), [x], {}).equal(model(x))
     assert len(graphs) == 0 and caplog.text.count("no CUDA graph") == 1
+
+
+@pytest.mark.parametrize(
+    "dynamics",
+    [{}, {"intrinsic_suppression": 0.5}, {"divisive_normalization": True}, {"dynamics_solver": "rk4"}],
+)
+def test_a_step_is_the_same_from_the_tensors_of_its_state(dynamics: dict[str, Any], monkeypatch: Any) -> None:
+    """What a graph is given and gives back is the whole state: here the step runs as it would while it is captured."""
+    torch.manual_seed(0)
+    model = create("DyRCNNx4", input_dims=(16, 1, 8, 8), n_classes=3, **dynamics).eval()
+    video = torch.randn(2, 16, 1, 8, 8)
+    layouts = set()
+
+    def run(self: Any, model: Any, key: Any, step: Any, inputs: Any) -> Any:
+        layouts.add(key)
+        outputs, after = step([x.clone() for x in inputs])
+        return [x.clone() for x in outputs], after
+
+    monkeypatch.setattr(
+        type(model), "_captures_step", lambda self, frame, state, plan: state.age == plan.settled
+    )
+    monkeypatch.setattr(cuda_graphs.CudaGraphs, "step", run)
+    with torch.no_grad():
+        whole, plan = model(video), model.plan()
+        state = model.initial_state(2, plan)
+        for step in range(16):
+            outputs, state = model.step(video[:, step], state, plan)
+            torch.testing.assert_close(outputs, whole[:, step])
+    assert 1 <= len(layouts) <= 2, "of the many steps of a stream, one or two are captured"
