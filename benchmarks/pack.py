@@ -7,8 +7,8 @@ The trainings are those of ``dynvision train`` on the bundled digits, a seed eac
 all of them train: from the moment in which the last has ended its first epoch, in which it captures its graphs, until the
 first has ended all. An update counts with the validation and the checkpoints that belong to it.
 
-"x one" is how long they take against one. They take the GPU in turns, unless NVIDIA's MPS runs
-(``nvidia-cuda-mps-control -d``): then kernels of several processes run at once.
+"x first" is how long they take for an update of each, against the first row. They take the GPU in turns, unless
+NVIDIA's MPS runs (``nvidia-cuda-mps-control -d``): then kernels of several processes run at once.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     print(f"{processor(arguments.device)}; torch {torch.__version__}; {os.cpu_count()} CPUs\n")
-    print("| model | px | batch | precision | trainings | updates/s, all | ms an update, each | x one |")
+    print("| model | px | batch | precision | trainings | updates/s, all | ms an update, each | x first |")
     print("|" + "---|" * 8)
     with tempfile.TemporaryDirectory() as folder:
         for model in arguments.models:
             for precision in arguments.precision:
-                one = 0.0
+                first = 0.0
                 for n in arguments.trainings:
                     rate = together(n, model, precision, Path(folder), arguments)
-                    one = one or rate / n
+                    first = first or rate / n
                     row = [model, arguments.pixels, arguments.batch, precision, n]
-                    row += [f"{rate:.0f}", f"{1e3 * n / rate:.1f}", f"{n * one / rate:.2f}"]
+                    row += [f"{rate:.0f}", f"{1e3 * n / rate:.1f}", f"{n * first / rate:.2f}"]
                     print("| " + " | ".join(map(str, row)) + " |", flush=True)
 
 
