@@ -6,7 +6,8 @@
 The bare loop is what a user would write: preprocess the images, run the network on them, take the softmax to NumPy. Each
 row is one way at one number of images at once: p50, p95 and p99 of the time until all of them are answered, in ms, images
 answered in a second, and the rate relative to the bare loop, whose calls take turns with those of the other ways so that
-both see the same machine. The overhead of `predict` is its p50 less that of the bare loop at one image.
+both see the same machine. Last come the medians of the processor time of both, of all threads, in ms, and their ratio,
+which on a CPU does not depend on what else the machine does. The overhead of `predict` is the difference of its medians.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ def main() -> None:
     )
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}\n")
     print(
-        "| images at once | way | p50 (ms) | p95 | p99 | images/s | of the bare loop |\n|---|---|---|---|---|---|---|"
+        "| images at once | way | p50 (ms) | p95 | p99 | images/s | of the bare loop "
+        + "| processor (ms) | bare loop | ratio |\n"
+        + "|---" * 10
+        + "|"
     )
     server = Server(predictor, port=0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -106,27 +110,27 @@ def ways(predictor: Predictor, server: Server, batch: int) -> dict[str, Way]:
 
 
 def report(batch: int, name: str, images: list[Any], way: Way, loop: Way, seconds: float) -> None:
-    """Print one row, and at one image the overhead."""
-    times: dict[str, list[float]] = {"way": [], "loop": []}
+    """Print one row."""
+    calls = {"loop": loop, "way": way}
+    clock: dict[str, list[float]] = {which: [] for which in calls}
+    processor: dict[str, list[float]] = {which: [] for which in calls}
     for _ in range(3):
         way(images)
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times["way"]) < 20:
-        for which, call in (("loop", loop), ("way", way)):
-            begin = time.perf_counter()
+    while time.perf_counter() < end or len(clock["way"]) < 20:
+        for which, call in calls.items():
+            begin = time.perf_counter(), time.process_time()
             call(images)
-            times[which].append(1000 * (time.perf_counter() - begin))
-    p50, p95, p99 = np.percentile(times["way"], [50, 95, 99])
-    of_loop = float(np.median(times["loop"]))
+            clock[which].append(1000 * (time.perf_counter() - begin[0]))
+            processor[which].append(1000 * (time.process_time() - begin[1]))
+    p50, p95, p99 = np.percentile(clock["way"], [50, 95, 99])
+    of_loop, taken = float(np.median(clock["loop"])) / p50, float(np.median(processor["way"]))
+    of_bare = float(np.median(processor["loop"]))
     print(
-        f"| {batch} | {name} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {1000 * batch / p50:.0f} | {of_loop / p50:.2f} |",
+        f"| {batch} | {name} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {1000 * batch / p50:.0f} | {of_loop:.2f} "
+        f"| {taken:.2f} | {of_bare:.2f} | {of_bare / taken:.2f} |",
         flush=True,
     )
-    if name == "predict":
-        print(
-            f"| {batch} | bare loop, beside predict | {of_loop:.2f} | | | {1000 / of_loop:.0f} | 1 |",
-            flush=True,
-        )
 
 
 if __name__ == "__main__":

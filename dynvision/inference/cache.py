@@ -56,7 +56,8 @@ class ContentCache:
         """
         entries = self._entries()
         if not entries:
-            self.clear()
+            if self._kept:
+                self.clear()
             return make()
         name = key()
         with self._lock:

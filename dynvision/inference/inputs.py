@@ -133,7 +133,7 @@ def _values(inputs: NDArray[Any] | Tensor) -> NDArray[Any]:
     if len(shape) not in (2, 3) or channels not in CHANNELS or 0 in shape:
         wanted = "(C, H, W)" if is_tensor else "(H, W, C)"
         raise InputError(f"an input of shape {shape} is not (H, W) or {wanted} with 1, 3 or 4 channels")
-    if int(np.prod(shape, dtype=object)) > LARGEST_PIXELS * channels:
+    if math.prod(shape) > LARGEST_PIXELS * channels:
         raise InputError(f"an input of shape {shape} is too large; at most {LARGEST_PIXELS} px are read")
     if isinstance(inputs, Tensor):
         if inputs.layout != torch.strided or inputs.is_meta or inputs.is_quantized:

@@ -124,7 +124,8 @@ class Predictor(RunModel):
             return with_threshold(super().predict(shown), threshold)
         with self._prediction("predict"):
             layers = self._known_layers(layers)
-            x = self._prepare(shown)
+            with self._preprocessing():
+                x = self._prepare(shown)
             try:
                 with self._statistics.timed("forward_time"), self._get_inference_context():
                     return self._followed(x, layers, threshold, early_exit)
@@ -299,7 +300,8 @@ class Stream:
                 raise ModelInferenceError("another network has been loaded; begin another stream")
             if is_film(frame):
                 raise InputError("step shows one image, not a film; give its frames one by one")
-            x = None if frame is None else model._prepare(frame)
+            with model._preprocessing():
+                x = None if frame is None else model._prepare(frame)
             with model._get_inference_context(), model._precision.forward_context():
                 shown = network.null_input(1) if x is None else model._precision.convert_input(x)
                 logits, state = network.step(shown, self._state, self._plan)

@@ -234,6 +234,21 @@ def test_times_are_measured(tmp_path: Path) -> None:
     assert model.get_performance_stats() == {"error_counts": {}}
 
 
+def test_a_batch_is_timed_as_one_and_preprocessed_without_gradients(tmp_path: Path) -> None:
+    class Watching(Weighted):
+        def preprocess(self, inputs: list[float]) -> torch.Tensor:
+            self.seen.append(f"inference {torch.is_inference_mode_enabled()}")
+            return super().preprocess(inputs)
+
+    weighted(tmp_path)
+    model = Watching(cpu(batch={"batch_size": 4}))
+    model.load_model(tmp_path / "weights.pt")
+    assert model.predict_batch(INPUTS) == VALUES
+    assert model.seen.count("inference True") == 7 and "inference False" not in model.seen
+    stats = model.get_performance_stats()
+    assert [stats[f"{name}_time"]["count"] for name in ("preprocess", "forward", "postprocess")] == [2, 2, 2]
+
+
 def test_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = weighted(tmp_path, performance={"log_memory_usage": True})
     usage = model.get_memory_usage()
