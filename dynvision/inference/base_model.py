@@ -131,7 +131,7 @@ class BaseModel(TunedModel):
 
     def submit(self, inputs: Any) -> Future[Any]:
         """As `predict_async`, for a program without an event loop: a future of the answer."""
-        self._check_process()
+        self._lock.check_process()
         batch = self.config.batch
         most = batch.max_batch_size if batch.dynamic_batching else 1
         with self._asynchronous_lock:
@@ -227,7 +227,6 @@ class BaseModel(TunedModel):
     @contextlib.contextmanager
     def _prediction(self, name: str) -> Iterator[None]:
         """One prediction at a time, timed, with its errors counted."""
-        self._check_process()
         with self._lock, self._statistics.errors_counted():
             if not self.is_loaded:
                 raise ModelInferenceError("no model is loaded; call load_model first")

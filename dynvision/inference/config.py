@@ -49,6 +49,9 @@ class OpenSection(Section):
             new._fixed |= old._fixed
         super().__setattr__(name, new)
 
+    def __delattr__(self, name: str) -> None:
+        raise InputError(f"{self.where}.{name}".lstrip(".") + " cannot be deleted; set another value")
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and dict(self) == dict(other)  # type: ignore[call-overload]
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -194,13 +195,13 @@ class Film:
         self, source: Any, frame_rate: float | None = None, max_pixels: int = LARGEST_PIXELS
     ) -> None:
         if isinstance(frame_rate, bool) or not (
-            frame_rate is None
-            or (isinstance(frame_rate, (int, float)) and math.isfinite(frame_rate) and frame_rate > 0)
+            frame_rate is None or (isinstance(frame_rate, Real) and 0 < frame_rate < math.inf)
         ):
             raise InputError(f"frame_rate={frame_rate!r} must be a number of frames in a second, above 0")
         if hasattr(source, "read"):
             source = read_bytes(source)
-        self.source, self.frame_rate, self.max_pixels = source, frame_rate, max_pixels
+        self.source, self.max_pixels = source, max_pixels
+        self.frame_rate = None if frame_rate is None else float(frame_rate)  # may be a fraction, 30000/1001
         self.duration_ms = 0.0
         self._is_file = isinstance(source, (str, Path, bytes, bytearray))
         if not self._is_file:
@@ -307,7 +308,7 @@ def is_film(inputs: Any) -> bool:
     suffix = Path(inputs).suffix.lower()
     if suffix in VIDEOS:
         return True
-    if suffix not in ANIMATIONS:
+    if suffix not in ANIMATIONS or not Path(inputs).is_file():  # a pipe would be waited for
         return False
     try:
         with open(inputs, "rb") as file:

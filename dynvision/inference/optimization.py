@@ -58,11 +58,11 @@ def fuse_batch_norm(network: nn.Module, example: Tensor) -> tuple[list[Pair], st
     """
     try:
         with torch.inference_mode():
-            before = network(example)
+            before = network(example.clone())  # it may begin with an operation in place
         pairs = _pairs(network)
         undo = fuse_pairs(network, pairs)
         with torch.inference_mode():
-            after = network(example)
+            after = network(example.clone())
     except Exception as error:  # whatever a network of somebody else raises when it is traced
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return [], f"not fused: the network cannot be traced or run with a made-up input ({reason})"
@@ -111,8 +111,9 @@ def _pairs(network: nn.Module) -> list[Pair]:
 
 
 def _changed(module: nn.Module) -> bool:
-    """Whether more happens in a call than the module's own forward: hooks, or parameters that are computed."""
-    return bool(module._forward_hooks or module._forward_pre_hooks) or hasattr(module, "parametrizations")
+    """Whether more happens in a call than the class's forward: hooks, parameters that are computed, another forward."""
+    own_calls = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+    return bool(own_calls) or hasattr(module, "parametrizations")
 
 
 def _put(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,6 @@ def check_threshold(value: Any) -> float:
     Raises:
         InputError: it is not above 0 and at most 1.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= 1:
         raise InputError(f"decision_threshold={value!r} must be a probability above 0 and at most 1")
     return float(value)

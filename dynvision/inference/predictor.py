@@ -6,7 +6,8 @@ predictor.predict("cat.png").class_name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD
 from dynvision.base.frames import Frames, every, stretches
 from dynvision.base.observers import shifted
 from dynvision.errors import InputError, unknown_name
+from dynvision.inference.base_model import ANSWER_ERRORS
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.finished_run import run_path
 from dynvision.inference.inputs import Film, is_film
@@ -126,13 +128,8 @@ class Predictor(RunModel):
             layers = self._known_layers(layers)
             with self._preprocessing():
                 x = self._prepare(shown)
-            try:
-                with self._statistics.timed("forward_time"), self._get_inference_context():
-                    return self._followed(x, layers, threshold, early_exit)
-            except (InputError, ModelInferenceError):
-                raise
-            except Exception as error:
-                raise ModelInferenceError(f"the trial failed: {error or type(error).__name__}") from error
+            with self._computing("the trial"), self._statistics.timed("forward_time"):
+                return self._followed(x, layers, threshold, early_exit)
 
     def stream(self, decision_threshold: float | None = None) -> Stream:
         """Begin a trial that is shown frame by frame, for as long as one likes, in constant memory."""
@@ -142,13 +139,27 @@ class Predictor(RunModel):
         with self._prediction("stream"):
             return Stream(self, threshold)
 
-    def _known_layers(self, layers: Sequence[str]) -> tuple[str, ...]:
+    @contextlib.contextmanager
+    def _computing(self, what: str) -> Iterator[None]:
+        """Compute without gradients in the run's precision; whatever the network raises is a `ModelInferenceError`."""
+        try:
+            with self._get_inference_context(), self._precision.forward_context():
+                yield
+        except ANSWER_ERRORS:
+            raise
+        except Exception as error:
+            raise ModelInferenceError(f"{what} failed: {error or type(error).__name__}") from error
+
+    def _known_layers(self, layers: Any) -> tuple[str, ...]:
         if isinstance(layers, str):
             layers = (layers,)
-        for layer in layers:
-            if layer not in self.model.network.chain:
-                raise unknown_name("layer", layer, self.model.network.chain, key="layers")
-        return tuple(layers)
+        if not isinstance(layers, Iterable):
+            raise InputError(f"layers={layers!r} must be a list of names of layers")
+        names = tuple(layers)
+        for name in names:
+            if name not in self.model.network.chain:
+                raise unknown_name("layer", name, self.model.network.chain, key="layers")
+        return names
 
     def _followed(self, x: Tensor, layers: tuple[str, ...], threshold: float, early_exit: bool) -> Prediction:
         """A trial in stretches: with layers watched, and left where the network has decided."""
@@ -162,19 +173,16 @@ class Predictor(RunModel):
         cuts = {*every(EXIT_STEPS if early_exit else 0, trial.n_steps)}
         outputs: list[NDArray[np.float64]] = []
         n_computed = 0
-        with self._precision.forward_context():
-            x = self._precision.convert_input(x)
-            plan = network.plan()
-            state = network.initial_state(1, plan)
-            for first, frames in stretches(
-                x if x.dim() == 5 else x[:, None], network.null_input(1), trial, cuts
-            ):
-                watch = shifted({"state": collected}, first)
-                logits, state = network.advance(frames, state, plan, watch=watch)
-                outputs.append(_probabilities(logits))
-                n_computed = first + frames.n
-                if early_exit and (outputs[-1].max(axis=1) >= threshold)[time_ms[first:n_computed] > 0].any():
-                    break
+        x = self._precision.convert_input(x)
+        plan = network.plan()
+        state = network.initial_state(1, plan)
+        for first, frames in stretches(x if x.dim() == 5 else x[:, None], network.null_input(1), trial, cuts):
+            watch = shifted({"state": collected}, first)
+            logits, state = network.advance(frames, state, plan, watch=watch)
+            outputs.append(_probabilities(logits))
+            n_computed = first + frames.n
+            if early_exit and (outputs[-1].max(axis=1) >= threshold)[time_ms[first:n_computed] > 0].any():
+                break
         probabilities = np.concatenate(outputs)
         if early_exit:
             decided = np.flatnonzero((probabilities.max(axis=1) >= threshold) & (time_ms[:n_computed] > 0))
@@ -279,7 +287,7 @@ class Stream:
 
     def reset(self) -> None:
         """Begin anew, from the idle state."""
-        with self._predictor._get_inference_context(), self._predictor._precision.forward_context():
+        with self._predictor._computing("the idle state"):
             self._plan = self._network.plan()
             self._state = self._network.initial_state(1, self._plan)
         self._n_steps, self._decision_ms = 0, float("nan")
@@ -302,7 +310,7 @@ class Stream:
                 raise InputError("step shows one image, not a film; give its frames one by one")
             with model._preprocessing():
                 x = None if frame is None else model._prepare(frame)
-            with model._get_inference_context(), model._precision.forward_context():
+            with model._computing("the step"):
                 shown = network.null_input(1) if x is None else model._precision.convert_input(x)
                 logits, state = network.step(shown, self._state, self._plan)
             p = _probabilities(logits[:, None])[0]

@@ -25,7 +25,7 @@ from dynvision.data.manifest import ShownImages, in_header, read_manifest
 from dynvision.data.storage import Storage
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError
-from dynvision.files import read_header
+from dynvision.files import file_sha256, read_header
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
@@ -90,6 +90,7 @@ class RunModel(BaseModel):
         self._precision: Precision = Precision()
         self._time_ms: NDArray[np.float64] = np.zeros(0)
         self._final = 0
+        self._weights = ""  # SHA-256 of their file
 
     @property
     def decision_threshold(self) -> float:
@@ -124,6 +125,7 @@ class RunModel(BaseModel):
             self.run, self._images, self._precision = run, images, precision
             self._transform = transform_of(images, "test", run.data, run.seed)
             self._time_ms, self._final = time_ms, final
+            self._weights = file_sha256(weights)
             self.optimizations = {"precision": name}
             self.metadata = ModelMetadata(
                 name=run.run_id,
@@ -178,9 +180,11 @@ class RunModel(BaseModel):
                     f"{film} has too many frames for this size; show a part of it, or use stream()"
                 )
         dt = self.model.network.dt
+        if film.duration_ms / dt * c * h * w > MOST_VALUES:
+            raise InputError(
+                f"{film} lasts {film.duration_ms:g} ms, too long to be shown at once; use stream()"
+            )
         due = frames_due(onsets_ms, film.duration_ms, dt)
-        if len(due) * c * h * w > MOST_VALUES:
-            raise InputError(f"{film} lasts {len(due) * dt:g} ms, too long to be shown at once; use stream()")
         return torch.cat(frames)[torch.tensor(due, device=self.device)][None]
 
     def _film_times(self, n_steps: int) -> tuple[NDArray[np.float64], int]:
@@ -226,6 +230,10 @@ class RunModel(BaseModel):
     def cache_settings(self) -> Any:
         """The threshold; everything else is loaded with the network, with which the caches end."""
         return self.decision_threshold
+
+    def _identity(self) -> str:
+        """The run and its training: another training of the same run has the same id."""
+        return f"{super()._identity()} with the weights {self._weights[:16]}"
 
     def _times(
         self, trial: TrialNetwork, images: ShownImages, precision: Precision

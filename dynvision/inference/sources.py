@@ -33,7 +33,7 @@ from dynvision.files import atomic_path, file_sha256
 from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.inputs import described, is_one_image, to_image
-from dynvision.inference.prediction import ModelLoadError, ModelMetadata
+from dynvision.inference.prediction import ModelInferenceError, ModelLoadError, ModelMetadata
 from dynvision.inference.run_model import RunModel
 
 N_CHANNELS = 3
@@ -159,6 +159,8 @@ class NetworkModel(BaseModel):
         """Class, its name, its probability and those of all; where no classes are known, the outputs as they are."""
         if not self.class_names:
             return outputs[0].clone()
+        if not bool(outputs.isfinite().all()):
+            raise ModelInferenceError("outputs are not finite, so that there are no probabilities")
         probabilities = outputs[0].softmax(dim=-1).tolist()
         chosen = max(range(len(probabilities)), key=probabilities.__getitem__)
         return {

@@ -31,6 +31,35 @@ WEIGHTS, ABOUT = "model.safetensors", "optimized.json"  # what `save_optimized_s
 SIDE = 64  # of a made-up input, px, or steps of a sequence
 
 
+class OwnLock:
+    """A lock of the process that made it, which a thread may take several times.
+
+    A process that is forked gets it as it is held then, without the thread that would release it, and without the threads
+    of torch; there it is refused.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._process = threading.RLock(), os.getpid()
+
+    def check_process(self) -> None:
+        """Refuse to compute in a process that was forked.
+
+        Raises:
+            ModelInferenceError: the model was made in another process.
+        """
+        if os.getpid() != self._process:
+            raise ModelInferenceError(
+                f"this model was made in process {self._process}, from which this one was forked; load another one here"
+            )
+
+    def __enter__(self) -> None:
+        self.check_process()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class TunedModel(ABC):
     """The half of `BaseModel` that knows no inputs: the network, its device, and its optimisation.
 
@@ -63,8 +92,7 @@ class TunedModel(ABC):
         self._model: Any = None
         self._fused: list[optimization.Pair] = []
         self._checked = False
-        self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._lock = OwnLock()
         self._tensors: weakref.WeakValueDictionary[Any, Tensor] = weakref.WeakValueDictionary()
 
     @abstractmethod
@@ -171,7 +199,8 @@ class TunedModel(ABC):
 
     def compile_model(self) -> None:
         """Compile with ``torch.compile``, at the first call. A failure warns once; ``model_info`` has its cause."""
-        self._compiled = CompiledNetwork(self._network(), self.config.device.compile_mode)
+        with self._lock:
+            self._compiled = CompiledNetwork(self._network(), self.config.device.compile_mode)
 
     def warmup(self, num_iterations: int | None = None) -> None:
         """Answer made-up inputs, so that what happens once has happened; the statistics do not count it.
@@ -184,14 +213,14 @@ class TunedModel(ABC):
         n = self.config.performance.warmup_iterations if num_iterations is None else num_iterations
         if type(n) is not int or n < 0:
             raise InputError(f"num_iterations={n!r} must be a whole number from 0")
-        self._network()
-        inputs = self._create_dummy_input()
-        try:
-            for _ in range(n):
-                with self._lock, self._get_inference_context():
+        with self._lock, self._get_inference_context():
+            self._network()
+            inputs = self._create_dummy_input()
+            try:
+                for _ in range(n):
                     self.forward(inputs)
-        except (RuntimeError, ValueError, AssertionError) as error:  # torch's message about a shape
-            logger.warning("no warm-up: the network does not take %s: %s", tuple(inputs.shape), error)
+            except (RuntimeError, ValueError, AssertionError) as error:  # torch's message about a shape
+                logger.warning("no warm-up: the network does not take %s: %s", tuple(inputs.shape), error)
 
     def _optimize_gpu_compute(self) -> None:
         if self.device.type == "cuda" and self.config.optimization.optimization_level == "aggressive":
@@ -297,17 +326,6 @@ class TunedModel(ABC):
             )
 
     # --- what must hold ---------------------------------------------------------------------------------------------
-
-    def _check_process(self) -> None:
-        """Refuse to compute in a process that was forked: the threads of torch, and whoever held a lock, are not in it.
-
-        Raises:
-            ModelInferenceError: the model was made in another process.
-        """
-        if os.getpid() != self._process:
-            raise ModelInferenceError(
-                f"this model was made in process {self._process}, from which this one was forked; load it anew here"
-            )
 
     def _check_weights(self) -> None:
         """Look through a network once before its first answer.

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+import dynvision
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.yaml_text import to_yaml
+from dynvision.inference import Predictor
 from dynvision.runs import ResultPaths
 from tests.lab import forked_command
 
@@ -73,3 +75,9 @@ def own_run(digits_run: Path, tmp_path: Path) -> Path:
     """A copy of it and of its data."""
     shutil.copytree(digits_run.parents[1], tmp_path / "results")
     return tmp_path / "results" / "runs" / digits_run.name
+
+
+@pytest.fixture(scope="module")
+def predictor(runs: dict[str, Path]) -> Predictor:
+    """The run, loaded; with the settings that it has at first."""
+    return dynvision.load(runs["plain"], device="cpu")

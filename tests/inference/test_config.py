@@ -84,3 +84,11 @@ def test_the_device(
     else:
         with pytest.raises(InputError, match=expected):
             target_device(config)
+
+
+def test_a_key_is_not_deleted() -> None:
+    config = InferenceConfig()
+    for section, key in ((config, "batch"), (config.batch, "batch_size")):
+        with pytest.raises(InputError, match=f"{key} cannot be deleted; set another value"):
+            delattr(section, key)
+    assert config == InferenceConfig()

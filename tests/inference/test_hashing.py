@@ -11,6 +11,18 @@ from PIL import Image
 
 from dynvision.inference.cache import input_hash
 
+STRUCTURES = [  # two bytes each, whose fields lie in order, in reverse, or one in the other
+    np.array([1, 2], np.uint8).view(np.dtype({"names": names, "formats": formats, "offsets": offsets}))
+    for names, formats, offsets in (
+        (["a", "b"], ["u1", "u1"], [0, 1]),
+        (["a", "b"], ["u1", "u1"], [1, 0]),
+        (["b", "a"], ["u1", "u1"], [0, 1]),
+        (["a", "b"], ["u2", "u1"], [0, 1]),
+        (["a", "b"], ["u2", "u1"], [0, 0]),
+        (["a", "b"], [">u2", "u1"], [0, 0]),
+    )
+]
+
 
 def test_different_inputs_have_different_hashes(tmp_path: Path) -> None:
     grey = np.arange(4, dtype=np.uint8).reshape(2, 2)
@@ -24,7 +36,7 @@ def test_different_inputs_have_different_hashes(tmp_path: Path) -> None:
         grey, grey.reshape(4), grey.reshape(1, 4), grey.astype(np.int8), grey + 1, torch.from_numpy(grey),
         Image.fromarray(grey), Image.fromarray(grey).convert("RGB"), turned, palette, other_palette,
         tmp_path / "a", tmp_path / "b", "a", b"a", ["a"], ("a",), [["a"]], ["a", "b"], ["ab"], {"a": 1}, {"a": 1.0},
-        None, 0, 0.0, False, "None", [], {},
+        None, 0, 0.0, False, "None", [], {}, *STRUCTURES,
     ]  # fmt: skip
     hashes = [input_hash(each) for each in inputs]
     assert all(hashes)

@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,14 +163,27 @@ def test_a_model_is_not_copied(way: Any) -> None:
         way(scaled())
 
 
-def test_a_forked_process_does_not_wait_for_threads_that_it_has_not() -> None:
+WAYS: dict[str, Callable[[Scaled], Any]] = {
+    "predict": lambda model: model.predict(ROW),
+    "predict_batch": lambda model: model.predict_batch([ROW]),
+    "submit": lambda model: model.submit(ROW),
+    "warmup": lambda model: model.warmup(),
+    "optimize": lambda model: model.optimize_for_inference(),
+    "compile": lambda model: model.compile_model(),
+    "load": lambda model: model.load_model("2"),
+    "load state": lambda model: model.load_optimized_state("nothing"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_forked_process_does_not_wait_for_threads_that_it_has_not(way: str) -> None:
     model = scaled()
     model.predict(ROW)
     receiving, sending = multiprocessing.Pipe(duplex=False)
 
     def ask() -> None:
         try:
-            model.predict(ROW)
+            WAYS[way](model)
         except ModelInferenceError as error:
             sending.send(str(error))
 
@@ -177,6 +191,7 @@ def test_a_forked_process_does_not_wait_for_threads_that_it_has_not() -> None:
     with model._lock:  # as another thread of the parent would hold it
         process.start()
         process.join(20)
+    process.kill()
     assert receiving.poll(0) and f"was made in process {os.getpid()}" in receiving.recv()
 
 

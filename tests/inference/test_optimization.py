@@ -11,58 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dynvision.errors import InputError
-from dynvision.inference import BaseModel, InferenceConfig, RunModel
+from dynvision.inference import InferenceConfig, RunModel
 from dynvision.inference.base_model import optimal_batch_size
 from dynvision.inference.optimization import CompiledNetwork
+from tests.inference.convolutions import IMAGE, expected, network, plain
 from tests.inference.toy import cpu
-
-
-def network(seed: int = 0) -> nn.Sequential:
-    """Convolutions with batch normalisation that has seen something."""
-    torch.manual_seed(seed)
-    made = nn.Sequential(
-        nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU()),
-        nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(20, 3),
-    )  # fmt: skip
-    made.train()
-    with torch.no_grad():
-        for _ in range(3):
-            made(torch.randn(8, 3, 12, 12) * 3 + 1)
-    return made
-
-
-class Plain(BaseModel):
-    """Hands tensors through."""
-
-    def load_model(self, model_path: str | Path = "") -> None:
-        self.model = network()  # in training mode: nobody need think of it
-        self._is_loaded = True
-
-    def preprocess(self, inputs: Tensor) -> Tensor:
-        return inputs[None].to(self.device)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.get_model_for_inference()(inputs)
-
-    def postprocess(self, outputs: Tensor) -> Tensor:
-        return outputs[0]
-
-
-def plain(**sections: Any) -> Plain:
-    model = Plain(cpu(**sections))
-    model.load_model()
-    return model
-
-
-IMAGE = torch.linspace(-1, 2, 3 * 12 * 12).reshape(3, 12, 12)
-
-
-def expected() -> Tensor:
-    with torch.no_grad():
-        return network().eval()(IMAGE[None])[0]
 
 
 def test_exact_is_exact() -> None:
@@ -71,109 +27,6 @@ def test_exact_is_exact() -> None:
     assert not model.model.training
     assert torch.equal(model.predict(IMAGE), expected())
     assert model.model_info["optimizations"] == {}
-
-
-def test_fusion_takes_the_normalisation_into_the_convolution() -> None:
-    model = plain(optimization={"optimization_level": "balanced"})
-    model.optimize_for_inference()
-    assert model.model_info["optimizations"] == {
-        "memory_format": "channels last",
-        "fusion": "2 batch normalisations fused",
-    }
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.model.modules())
-    assert torch.allclose(model.predict(IMAGE), expected(), atol=1e-5)
-    model.optimize_for_inference()  # again, with nothing left to fuse
-    assert torch.allclose(model.predict(IMAGE), expected(), atol=1e-5)
-
-
-class Odd(nn.Module):
-    """What stands side by side in a container is not what follows each other in the forward pass."""
-
-    def __init__(self, case: str) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.case = case
-        self.parts = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3))
-        self.norm = nn.BatchNorm2d(3)
-        self.again = self.parts[1]
-        for norm in (self.parts[1], self.norm):
-            norm.running_mean.normal_()
-            norm.running_var.uniform_(0.2, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        convolution, norm = self.parts
-        if self.case == "before":
-            x = convolution(norm(x))
-        elif self.case == "between":
-            x = norm(convolution(x).relu())
-        elif self.case == "twice":
-            x = norm(convolution(norm(convolution(x))))
-        elif self.case == "elsewhere, too":
-            made = convolution(x)
-            x = norm(made) + made
-        elif self.case == "two names":
-            x = self.again(norm(convolution(x)))
-        elif self.case == "two norms":
-            x = norm(convolution(x)) + self.norm(convolution(x))
-        elif self.case == "by value":
-            x = norm(convolution(x)) if x.sum() > 0 else convolution(x)
-        elif self.case == "held apart":
-            x = self.norm(convolution(x))
-        return x.mean(dim=(2, 3))
-
-
-@pytest.mark.parametrize(
-    ("case", "fused"),
-    [
-        ("before", None),
-        ("between", None),
-        ("twice", None),
-        ("elsewhere, too", None),
-        ("two names", None),
-        ("two norms", None),
-        ("by value", "not fused: the network cannot be traced or run with a made-up input (symbolically traced"),
-        ("held apart", "1 batch normalisations fused"),
-    ],
-)  # fmt: skip
-def test_fusion_follows_the_forward_pass(case: str, fused: str | None) -> None:
-    model = plain(optimization={"optimization_level": "balanced"})
-    model.model = Odd(case).eval()
-    answer = model.predict(IMAGE)
-    model.optimize_for_inference()
-    said = model.model_info["optimizations"].get("fusion")
-    assert said is None if fused is None else said.startswith(fused)
-    assert torch.allclose(model.predict(IMAGE), answer, atol=1e-5)
-
-
-def test_fusion_finds_what_no_container_shows() -> None:
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm1, self.conv1 = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 3, padding=1)
-            self.conv2, self.norm2 = nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return (self.norm2(self.conv2(self.norm1(self.conv1(x)).relu())) + x).relu()
-
-    model = plain(optimization={"optimization_level": "balanced"})
-    model.model = nn.Sequential(*(Block() for _ in range(4)), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-    answer = model.predict(IMAGE)
-    model.optimize_for_inference()
-    assert model.optimizations["fusion"] == "8 batch normalisations fused"
-    assert torch.allclose(model.predict(IMAGE), answer, atol=1e-5)
-
-
-def test_fusion_is_undone_where_the_outputs_would_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynvision.inference import optimization
-
-    wrong = lambda convolution, norm: nn.Conv2d(3, 3, 3, padding=1)  # noqa: E731
-    monkeypatch.setattr(optimization, "fuse_conv_bn_eval", wrong)
-    model = plain(optimization={"optimization_level": "balanced"})
-    model.model = Odd("held apart").eval()
-    answer = model.predict(IMAGE)
-    model.optimize_for_inference()
-    assert model.optimizations["fusion"] == "not fused: the outputs would change by more than rounding"
-    assert torch.allclose(model.predict(IMAGE), answer, atol=1e-5)
 
 
 def test_convolutions_in_three_dimensions_keep_their_order() -> None:

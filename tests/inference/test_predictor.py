@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 import dynvision
 from dynvision.errors import InputError
-from dynvision.inference import Film, ModelInferenceError, Predictor, RunModel
+from dynvision.inference import Film, Predictor, RunModel
 from dynvision.inference.inputs import frames_due
 from dynvision.stimuli.film import FilmFrame
 from tests.inference.toy import cpu
@@ -51,11 +52,6 @@ FORMS: list[Callable[[], Any]] = [
 ]
 N_GOOD = 8
 FRAMES = (np.random.default_rng(3).random((6, 8, 8)) * 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def predictor(runs: dict[str, Path]) -> Predictor:
-    return dynvision.load(runs["plain"], device="cpu")
 
 
 def test_a_run_by_all_its_names(predictor: Predictor, digits_run: Path) -> None:
@@ -176,12 +172,23 @@ def test_a_video_file(predictor: Predictor, tmp_path: Path) -> None:
         (Path("nothing.mp4"), None, "film nothing.mp4 does not exist"),
         (b"nonsense", 25, "cannot be read"),
         (FRAMES, 1e-4, "too long to be shown at once; use stream()"),
+        (FRAMES, 1e-300, "too long to be shown at once; use stream()"),
         ([IMAGE] * 10_001, 25, "has more than 10000 frames"),
     ],
 )  # fmt: skip
 def test_what_is_no_film(predictor: Predictor, given: Any, rate: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         predictor.predict(given, frame_rate=rate)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, Fraction, float])
+def test_numbers_of_every_kind(predictor: Predictor, kind: Any) -> None:
+    """NumPy's, and the fractions in which video files state their rate."""
+    rate = kind(50)
+    expected = predictor.predict(FRAMES, frame_rate=50.0)
+    assert np.array_equal(predictor.predict(FRAMES, frame_rate=rate).probabilities, expected.probabilities)
+    answer = predictor.predict(IMAGE, decision_threshold=kind(1))
+    assert type(answer.decision_threshold) is float
 
 
 def test_frames_of_unequal_length() -> None:
@@ -214,6 +221,8 @@ def test_activity_of_layers(predictor: Predictor) -> None:
     assert predictor.predict(IMAGE, layers="layer1").responses.keys() == {"layer1"}
     with pytest.raises(InputError, match="unknown layer 'layer3' .*did you mean 'layer"):
         predictor.predict(IMAGE, layers=["layer3"])
+    with pytest.raises(InputError, match="layers=5 must be a list of names of layers"):
+        predictor.predict(IMAGE, layers=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("threshold", [0.11, 0.15, 0.3, 1.0])
@@ -280,58 +289,7 @@ def test_many_tasks_in_many_forms(predictor: Predictor, data: st.DataObject) -> 
             assert answer.label == alone.label
 
 
-# --- streams --------------------------------------------------------------------------------------------------------
-
-
-def test_a_stream_is_a_film_frame_by_frame(predictor: Predictor) -> None:
-    network = predictor.model.network
-    film = predictor.predict(FRAMES, frame_rate=1000 / network.dt)
-    for stream in (predictor.stream(), predictor.stream()):
-        for _ in range(2):
-            shown = [*FRAMES, *[None] * (len(film.time_ms) - len(FRAMES))]
-            moments = [stream.step(frame) for frame in shown]
-            assert np.allclose([m.probabilities for m in moments], film.probabilities, atol=1e-6)
-            assert [m.time_ms for m in moments] == film.time_ms.tolist()
-            assert moments[-1].class_name == film.class_names[film.probabilities[-1].argmax()]
-            stream.reset()
-
-
-def test_a_stream_decides_and_goes_on(predictor: Predictor) -> None:
-    stream = predictor.stream(decision_threshold=0.101)
-    moments = [stream.step(IMAGE) for _ in range(30)]
-    first = next(k for k, m in enumerate(moments) if m.probability >= 0.101)
-    assert [m.decided for m in moments] == [k >= first for k in range(30)]
-    assert {m.decision_ms for m in moments[first:]} == {moments[first].time_ms}
-
-
-def test_a_stream_takes_no_more_memory_with_time(predictor: Predictor) -> None:
-    stream = predictor.stream()
-
-    def n_values() -> int:
-        return sum(
-            p.values.untyped_storage().nbytes() for t in stream._state.traces.values() for p in t.pieces
-        )
-
-    for _ in range(20):
-        stream.step(IMAGE)
-    before = n_values()
-    for _ in range(100):
-        stream.step(IMAGE)
-    assert n_values() == before
-
-
-def test_a_bad_frame_changes_no_stream(predictor: Predictor, digits_run: Path) -> None:
-    stream, other = predictor.stream(), predictor.stream()
-    for k in range(6):
-        if k == 3:
-            with pytest.raises(InputError, match="image no such.png does not exist"):
-                stream.step("no such.png")
-        assert np.array_equal(stream.step(FRAMES[k]).probabilities, other.step(FRAMES[k]).probabilities)
-    own = dynvision.load(digits_run, device="cpu")
-    stream = own.stream()
-    own.load_model(digits_run)
-    with pytest.raises(ModelInferenceError, match="another network has been loaded; begin another stream"):
-        stream.step(IMAGE)
+# --- files that are no films ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("part", [0.7, 0.9, None])

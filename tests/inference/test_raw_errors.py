@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from dynvision.errors import InputError
 from dynvision.inference import BaseModel, ModelInferenceError, ModelLoadError, ModelManager, RunModel
+from dynvision.inference.prediction import ModelMetadata
+from dynvision.inference.sources import NetworkModel
 from dynvision.models.weights import read_weights
 from tests.inference.toy import cpu
 
@@ -282,7 +285,9 @@ def test_another_trainings_state_is_not_taken(
     model.load_model(digits_run)
     before = model.predict(GOOD).probabilities
     assert model.load_optimized_state(tmp_path / "state") is False
-    assert f"are of {runs['jpg'].name}, not of {digits_run.name}" in caplog.text
+    assert (
+        f"are of {runs['jpg'].name} with" in caplog.text and f"not of {digits_run.name} with" in caplog.text
+    )
     assert np.array_equal(model.predict(GOOD).probabilities, before)
     model.save_optimized_state(tmp_path / "own")
     weights = tmp_path / "own" / "model.safetensors"
@@ -296,3 +301,37 @@ def test_another_trainings_state_is_not_taken(
     shutil.copy(digits_run / "model.safetensors", weights)  # weights of the run, but no state
     assert model.load_optimized_state(tmp_path / "own") is False
     assert np.array_equal(model.predict(GOOD).probabilities, before)
+
+
+def test_another_training_of_the_same_run_is_another_identity(
+    own_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, other = RunModel(cpu()), RunModel(cpu())
+    model.load_model(own_run)
+    before = model.predict(GOOD).probabilities
+    weights = own_run / "model.safetensors"
+    tensors, header = read_weights(weights)
+    save_file({name: 0.9 * t if t.is_floating_point() else t for name, t in tensors.items()}, weights, header)
+    other.load_model(own_run)
+    other.save_optimized_state(tmp_path / "state")
+    assert model.load_optimized_state(tmp_path / "state") is False
+    assert f"are of {own_run.name} with the weights " in caplog.text
+    assert np.array_equal(model.predict(GOOD).probabilities, before)
+    assert other.load_optimized_state(tmp_path / "state") is True
+
+
+def test_outputs_without_end_are_no_probabilities() -> None:
+    class Endless(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tensor([[torch.inf, 0.0]]).expand(len(x), 2)
+
+    model = NetworkModel(cpu(), Endless(), ModelMetadata("x", "", "", (), ()), class_names=("a", "b"))
+    for answer in model.predict_batch([torch.zeros(2)]):
+        assert isinstance(answer, ModelInferenceError) and "outputs are not finite" in str(answer)
+
+
+def test_a_pipe_is_not_waited_for(run_model: RunModel, tmp_path: Path) -> None:
+    for name in ("pipe.png", "pipe.gif", "pipe.webp", "pipe.mp4"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} (cannot be read: it is no file|does not exist)"):
+            run_model.predict(tmp_path / name)
