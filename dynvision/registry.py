@@ -55,16 +55,17 @@ def lazy_names(package: str) -> Callable[[str], Any]:
     """
 
     @cache
-    def homes() -> dict[str, str]:
+    def homes() -> dict[str, tuple[str, str]]:
         source = importlib.import_module(package).__loader__.get_source(package)  # type: ignore[union-attr]
         blocks = [part.body for part in ast.parse(source).body if isinstance(part, ast.If)]
         found = [line for block in blocks for line in block if isinstance(line, ast.ImportFrom)]
-        return {alias.name: str(line.module) for line in found for alias in line.names}
+        return {a.asname or a.name: (str(line.module), a.name) for line in found for a in line.names}
 
     def find(name: str) -> Any:
         if name.startswith("__") or name not in homes():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(homes()[name]), name)
+        module, original = homes()[name]
+        return getattr(importlib.import_module(module), original)
 
     return find
 

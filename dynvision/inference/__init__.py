@@ -1,7 +1,7 @@
 """Trained models that answer: one input, several, or asynchronously, with what they cost.
 
-`BaseModel` is the base of models that answer, not ``dynvision.base.BaseModel``, the trainable network. Names are imported
-when they are first used.
+`InferenceModel` is the base of models that answer; `BaseModel` is its name on the page that it follows, and not
+``dynvision.base.BaseModel``, the trainable network. Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dynvision.registry import lazy_names
 
 if TYPE_CHECKING:
-    from dynvision.inference.base_model import BaseModel
     from dynvision.inference.config import (
         BatchConfig,
         DeviceConfig,
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
         OptimizationConfig,
         PerformanceConfig,
     )
+    from dynvision.inference.inference_model import InferenceModel
+    from dynvision.inference.inference_model import InferenceModel as BaseModel
     from dynvision.inference.inputs import Film
     from dynvision.inference.model_manager import ModelManager, get_model_manager
     from dynvision.inference.prediction import ModelInferenceError, ModelLoadError, ModelMetadata, Prediction
@@ -31,6 +32,7 @@ __all__ = [
     "DeviceConfig",
     "Film",
     "InferenceConfig",
+    "InferenceModel",
     "ModelInferenceError",
     "ModelLoadError",
     "ModelManager",

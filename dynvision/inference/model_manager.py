@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
+from dynvision.inference.inference_model import InferenceModel
 from dynvision.inference.prediction import ModelLoadError
 from dynvision.inference.sources import SOURCES, check_settings, find_adapter
 
@@ -19,9 +19,9 @@ class ModelManager:
     """Models by name, in the order in which they were registered."""
 
     def __init__(self) -> None:
-        self._models: dict[str, BaseModel] = {}
+        self._models: dict[str, InferenceModel] = {}
 
-    def register_model(self, name: str, model: BaseModel) -> None:
+    def register_model(self, name: str, model: InferenceModel) -> None:
         """Give a model a name.
 
         Raises:
@@ -29,15 +29,15 @@ class ModelManager:
         """
         if not isinstance(name, str) or not name:
             raise InputError(f"name={name!r} must be a text that is not empty")
-        if not isinstance(model, BaseModel):
+        if not isinstance(model, InferenceModel):
             raise InputError(
-                f"model {name!r} must be a dynvision.inference.BaseModel, not a {type(model).__name__}"
+                f"model {name!r} must be a dynvision.inference.InferenceModel, not a {type(model).__name__}"
             )
         if self._models.get(name, model) is not model:
             raise InputError(f"a model named {name!r} is registered already; give this one another name")
         self._models[name] = model
 
-    def get_model(self, name: str) -> BaseModel:
+    def get_model(self, name: str) -> InferenceModel:
         """A model by its name.
 
         Raises:
@@ -55,7 +55,7 @@ class ModelManager:
 
     def load_model(
         self, model_path: str | Path, config: InferenceConfig | None = None, name: str = "", **settings: Any
-    ) -> BaseModel:
+    ) -> InferenceModel:
         """Load a model by what its path is, optimise it, warm it up and register it.
 
         Args:
@@ -87,7 +87,7 @@ class ModelManager:
             model_id: an address, a name, or ``repository/model``, as the source has it.
             name: to register it under.
             config: where and how to run.
-            **settings: of the source, e.g. ``md5`` of ``url`` (see :mod:`dynvision.inference.sources`).
+            **settings: of the source, e.g. ``sha256`` of ``url`` (see :mod:`dynvision.inference.sources`).
 
         Raises:
             ModelLoadError: it cannot be downloaded or loaded, or the source needs a package that is not there.
@@ -101,7 +101,7 @@ class ModelManager:
             model = SOURCES[source](model_id, InferenceConfig() if config is None else config, **settings)
         self.take_in(model, name)
 
-    def take_in(self, model: BaseModel, name: str) -> BaseModel:
+    def take_in(self, model: InferenceModel, name: str) -> InferenceModel:
         """Optimise a loaded model, warm it up and register it."""
         self._check_free(name)
         model.optimize_for_inference()

@@ -20,9 +20,9 @@ from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD
 from dynvision.base.frames import Frames, every, stretches
 from dynvision.base.observers import shifted
 from dynvision.errors import InputError, unknown_name
-from dynvision.inference.base_model import ANSWER_ERRORS
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.finished_run import run_path
+from dynvision.inference.inference_model import ANSWER_ERRORS
 from dynvision.inference.inputs import Film, is_film
 from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
 from dynvision.inference.run_model import RunModel

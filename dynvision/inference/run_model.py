@@ -16,7 +16,7 @@ from pytorch_lightning.plugins.precision import Precision
 from torch import Tensor, nn
 
 from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD
-from dynvision.base import BaseModel as TrainableModel
+from dynvision.base import BaseModel
 from dynvision.base.monitoring import not_finite_since
 from dynvision.config.run import RunConfig
 from dynvision.data.images import fit_image
@@ -26,10 +26,10 @@ from dynvision.data.storage import Storage
 from dynvision.data.transform import Transform
 from dynvision.errors import InputError
 from dynvision.files import file_sha256, read_header
-from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
 from dynvision.inference.finished_run import run_at
+from dynvision.inference.inference_model import InferenceModel
 from dynvision.inference.inputs import (
     MOST_VALUES,
     Film,
@@ -54,7 +54,7 @@ from dynvision.models.weights import load_run_weights
 class TrialNetwork(nn.Module):
     """A network in the trial of its test: images (B, C, H, W) in, outputs of every step (B, T, K) out."""
 
-    def __init__(self, network: TrainableModel) -> None:
+    def __init__(self, network: BaseModel) -> None:
         super().__init__()
         self.network = network
 
@@ -63,7 +63,7 @@ class TrialNetwork(nn.Module):
         return self.network.respond((images, unknown), shuffle=False).logits
 
 
-class RunModel(BaseModel):
+class RunModel(InferenceModel):
     """A trained run.
 
     Args:

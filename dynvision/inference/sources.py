@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from dynvision.data.downloads import CHUNK_BYTES, TIMEOUT_S, dataset_folder
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import atomic_path, file_sha256
-from dynvision.inference.base_model import BaseModel
 from dynvision.inference.config import InferenceConfig
+from dynvision.inference.inference_model import InferenceModel
 from dynvision.inference.inputs import described, is_one_image, to_image
 from dynvision.inference.prediction import ModelInferenceError, ModelLoadError, ModelMetadata
 from dynvision.inference.run_model import RunModel
@@ -39,7 +39,7 @@ from dynvision.inference.run_model import RunModel
 N_CHANNELS = 3
 BLACK = Image.new("RGB", (256, 256))
 FOLDER = "folder"
-Adapter = Callable[..., BaseModel]
+Adapter = Callable[..., InferenceModel]
 ADAPTERS: dict[str, Adapter] = {FOLDER: RunModel, ".safetensors": RunModel}
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
@@ -71,19 +71,19 @@ def find_adapter(path: Path) -> Adapter:
     if suffix in CHECKPOINTS:
         raise ModelLoadError(
             f"{path} holds weights at best and no network, and may run code when it is read; convert published weights "
-            "with 'dynvision weights import', or subclass dynvision.inference.BaseModel and read it with "
+            "with 'dynvision weights import', or subclass dynvision.inference.InferenceModel and read it with "
             "dynvision.models.weights.read_checkpoint"
         )
     if suffix == ".pt2":
         raise ModelLoadError(
             f"{path} is an exported program, which names the functions that it calls and so may run any code; where you "
-            "trust it, subclass dynvision.inference.BaseModel and read it with torch.export.load"
+            "trust it, subclass dynvision.inference.InferenceModel and read it with torch.export.load"
         )
     allowed = ", ".join(f"{name} of a run" if name == FOLDER else name for name in ADAPTERS)
     raise ModelLoadError(f"no model can be made of {path}; allowed: {allowed}")
 
 
-class NetworkModel(BaseModel):
+class NetworkModel(InferenceModel):
     """A network that is in memory already.
 
     Args:
@@ -171,7 +171,7 @@ class NetworkModel(BaseModel):
         }
 
 
-Source = Callable[..., BaseModel]
+Source = Callable[..., InferenceModel]
 SOURCES: dict[str, Source] = {}
 MOST_BYTES = 2**32  # of a download, unless more is asked for
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ def source(name: str) -> Callable[[Source], Source]:
 @source("url")
 def from_url(
     model_id: str, config: InferenceConfig, sha256: str = "", max_bytes: int = MOST_BYTES, **settings: Any
-) -> BaseModel:
+) -> InferenceModel:
     """A file from an address. Its checksum is verified whenever it is loaded, from the net or from the disk.
 
     Args:
@@ -257,7 +257,7 @@ def _download(url: str, path: Path, sha256: str, max_bytes: int) -> None:
 @source("torchvision")
 def from_torchvision(
     model_id: str, config: InferenceConfig, pretrained: bool = True, **arguments: Any
-) -> BaseModel:
+) -> InferenceModel:
     """A network of torchvision by its name, with the transforms and classes of its weights."""
     models = _needed("torchvision.models", "torchvision")
     known = models.list_models()
@@ -283,7 +283,7 @@ class Logits(nn.Module):
 
 
 @source("huggingface")
-def from_huggingface(model_id: str, config: InferenceConfig, **arguments: Any) -> BaseModel:
+def from_huggingface(model_id: str, config: InferenceConfig, **arguments: Any) -> InferenceModel:
     """A classifier of images by its repository; ``revision=`` fixes its version."""
     transformers = _needed("transformers", "transformers")
     processor = transformers.AutoImageProcessor.from_pretrained(model_id, **arguments)
@@ -306,7 +306,7 @@ def from_hub(
     trust_repo: bool = False,
     preprocess: Callable[[Any], Tensor] | None = None,
     **arguments: Any,
-) -> BaseModel:
+) -> InferenceModel:
     """A network of a repository with a ``hubconf.py``, on GitHub or in a folder here.
 
     Args:

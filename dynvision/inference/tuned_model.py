@@ -61,7 +61,7 @@ class OwnLock:
 
 
 class TunedModel(ABC):
-    """The half of `BaseModel` that knows no inputs: the network, its device, and its optimisation.
+    """The half of `InferenceModel` that knows no inputs: the network, its device, and its optimisation.
 
     Args:
         config: where and how to run.

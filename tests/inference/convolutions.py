@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynvision.inference import BaseModel
+from dynvision.inference import InferenceModel
 from tests.inference.toy import cpu
 
 
@@ -26,7 +26,7 @@ def network(seed: int = 0) -> nn.Sequential:
     return made
 
 
-class Plain(BaseModel):
+class Plain(InferenceModel):
     """Hands tensors through."""
 
     def load_model(self, model_path: str | Path = "") -> None:

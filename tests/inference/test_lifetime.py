@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.inference import BaseModel, InferenceConfig, ModelInferenceError, RunModel
+from dynvision.inference import InferenceConfig, InferenceModel, ModelInferenceError, RunModel
 from dynvision.inference.prediction import ModelMetadata
 from dynvision.inference.sources import NetworkModel
 from tests.inference.toy import cpu, weighted
@@ -24,7 +24,7 @@ from tests.inference.toy import cpu, weighted
 ROW = torch.ones(4)
 
 
-class Scaled(BaseModel):
+class Scaled(InferenceModel):
     """The sum of a row times ``scale``, by a network that is loaded as `path` numbers it; ``shift`` is added at the end."""
 
     scale = 1.0

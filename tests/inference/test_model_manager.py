@@ -26,7 +26,7 @@ def test_models_are_found_by_name(tmp_path: Path) -> None:
         manager.get_model("sms")
     with pytest.raises(InputError, match="'sums' is registered already"):
         manager.register_model("sums", weighted(tmp_path))
-    with pytest.raises(InputError, match="must be a dynvision.inference.BaseModel, not a int"):
+    with pytest.raises(InputError, match="must be a dynvision.inference.InferenceModel, not a int"):
         manager.register_model("number", 3)  # type: ignore[arg-type]
     manager.cleanup_all()
     assert manager.list_models() == []
@@ -63,7 +63,7 @@ def test_loading_optimises(digits_run: Path) -> None:
             "weights.pt",
             "may run code when it is read; convert published weights with 'dynvision weights import'",
         ),
-        ("weights.pth", "subclass dynvision.inference.BaseModel"),
+        ("weights.pth", "subclass dynvision.inference.InferenceModel"),
         ("program.pt2", "an exported program, .* may run any code"),
         ("model.onnx", "no model can be made of"),
         ("empty", "config.yaml does not exist"),

@@ -15,7 +15,7 @@ from torch import nn
 
 from dynvision.errors import InputError
 from dynvision.inference import InferenceConfig, RunModel
-from dynvision.inference.base_model import optimal_batch_size
+from dynvision.inference.batching import optimal_batch_size
 from dynvision.inference.optimization import CompiledNetwork
 from tests.inference.convolutions import IMAGE, expected, network, plain
 from tests.inference.toy import cpu

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.inference import BaseModel, ModelInferenceError, ModelLoadError, ModelManager, RunModel
+from dynvision.inference import InferenceModel, ModelInferenceError, ModelLoadError, ModelManager, RunModel
 from dynvision.inference.prediction import ModelMetadata
 from dynvision.inference.sources import NetworkModel
 from dynvision.models.weights import read_weights
@@ -27,7 +27,7 @@ from tests.inference.toy import cpu
 GOOD = np.eye(8, dtype=np.float32)
 
 
-class Picky(BaseModel):
+class Picky(InferenceModel):
     """Doubles a number; numbers from 100 on fail where their hundreds say."""
 
     def load_model(self, model_path: str | Path = "") -> None:

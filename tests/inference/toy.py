@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynvision.inference import BaseModel, InferenceConfig
+from dynvision.inference import InferenceConfig, InferenceModel
 from dynvision.models.weights import load_weights, read_checkpoint
 
 
@@ -17,7 +17,7 @@ def cpu(**sections: Any) -> InferenceConfig:
     return InferenceConfig(**{"device": {"device_type": "cpu"}, **sections})
 
 
-class Weighted(BaseModel):
+class Weighted(InferenceModel):
     """1 x0 + 2 x1 + 3 x2 + 4 x3, or the sum of the elements weighed so, for longer inputs."""
 
     def __init__(self, config: InferenceConfig) -> None:

@@ -2,8 +2,8 @@
 
     answer = postprocess(forward(preprocess(input)))
 
-A subclass loads a network and states what the three do; everything else is here. Not to be confused with
-``dynvision.base.BaseModel``, the trainable network.
+A subclass loads a network and states what the three do; everything else is here. ``dynvision.inference.BaseModel`` is the
+same class by the name of the page that it follows; ``dynvision.base.BaseModel`` is the trainable network.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import reprlib
 import threading
 from abc import abstractmethod
@@ -20,13 +19,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.inference.asynchronous import AsynchronousAnswers
+from dynvision.inference.batching import AsynchronousAnswers, by_shape, complexity, optimal_batch_size
 from dynvision.inference.cache import input_hash
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import MB, profiled
@@ -35,12 +32,9 @@ from dynvision.inference.tuned_model import TunedModel
 
 logger = logging.getLogger(__name__)
 ANSWER_ERRORS = (InputError, ModelInferenceError)
-MEMORY_PART = 0.3  # of a GPU's memory, for the activity of a batch
-SAFETY = 4  # how many times the memory of its input a sample may take in each layer
-ACTIVITY_FACTOR = 16  # maps of activity for each map of the input, a rough figure for convolutional networks
 
 
-class BaseModel(TunedModel):
+class InferenceModel(TunedModel):
     """A model that answers. Threads may share it: one prediction is computed at a time.
 
     Args:
@@ -358,39 +352,3 @@ def _told(error: Exception) -> str:
 
 def _shape_of(value: Any) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
-
-
-def optimal_batch_size(sample_bytes: int, memory_bytes: int, largest: int) -> int:
-    """As many samples as a part of a memory holds.
-
-    Args:
-        sample_bytes: of one preprocessed input.
-        memory_bytes: of the GPU.
-        largest: most that are allowed.
-    """
-    each = max(sample_bytes, 1) * ACTIVITY_FACTOR * SAFETY
-    return max(1, min(largest, int(memory_bytes * MEMORY_PART / each)))
-
-
-def by_shape(tensors: Mapping[int, Tensor]) -> list[list[int]]:
-    """Numbers of tensors that can share a batch: of equal type and shape after the first axis, in order."""
-    groups: dict[tuple[torch.dtype, tuple[int, ...]], list[int]] = {}
-    for number, tensor in tensors.items():
-        groups.setdefault((tensor.dtype, tuple(tensor.shape[1:])), []).append(number)
-    return list(groups.values())
-
-
-def complexity(inputs: Any) -> int:
-    """How much there is to process in an input: its elements, pixels, characters or bytes; 0 where that is not known."""
-    if isinstance(inputs, Tensor):
-        return inputs.numel()
-    if isinstance(inputs, np.ndarray):
-        return inputs.size
-    if isinstance(inputs, Image.Image):
-        return math.prod(inputs.size)
-    if isinstance(inputs, (str, Path)):
-        try:
-            return Path(inputs).stat().st_size
-        except (OSError, ValueError):  # a text, or a file that preprocessing will find missing
-            return len(str(inputs))
-    return len(inputs) if isinstance(inputs, (bytes, Sequence)) else 0
