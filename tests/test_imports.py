@@ -19,7 +19,7 @@ LAYERS = (
     ("plugins",),
     ("section", "functional"),
     ("config", "stimuli", "noise", "trials"),
-    ("device", "resources"),
+    ("resources",),
     ("runs",),
     ("recordings",),
     ("model_components", "losses", "analysis"),

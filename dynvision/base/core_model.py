@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dynvision.base.monitoring import Monitoring
 from dynvision.base.temporal_base import TemporalBase
-from dynvision.errors import unknown_name
+from dynvision.errors import InputError, unknown_name
 
 CREATION_METHODS: dict[str, Callable[..., Tensor]] = {
     "randn": torch.randn,
@@ -60,3 +60,14 @@ class CoreModel(TemporalBase, DtypeDeviceCoordinator):
 
 class MonitoredModel(TemporalBase, Monitoring, DtypeDeviceCoordinator):
     """Neural network with monitoring but no Lightning integration."""
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device for ``execution.accelerator``: ``auto`` is a GPU if there is one.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError("execution.accelerator=gpu, but torch finds no GPU here; set it to auto or cpu")
+    return torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")

@@ -113,7 +113,7 @@ class DataModule(pl.LightningDataModule):
 
     def _make_loader(self, split: SplitName, reading: Reading) -> ImageLoader:
         if self.loader == "ffcv":
-            from dynvision.data.ffcv_loader import FFCVLoader
+            from dynvision.data.ffcv_files import FFCVLoader
 
             return FFCVLoader(self.manifest, self.folder, split, reading)
         if self.loader == "memory":

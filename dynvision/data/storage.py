@@ -5,7 +5,7 @@
     proportion   JPEG of a random part of the images, a function of the split's seed and the image's index
 
 A loader that reads the source itself compresses and decompresses, so that the loader never changes a result: Pillow and
-the decoder of `ffcv_loader` give the same bits. Grey images are compressed as colour, as FFCV stores them.
+the decoder of `ffcv_files` give the same bits. Grey images are compressed as colour, as FFCV stores them.
 """
 
 from __future__ import annotations

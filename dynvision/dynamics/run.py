@@ -14,10 +14,10 @@ from torch import Tensor
 from dynvision.analysis.fourier import decay_time
 from dynvision.analysis.tables import write_table
 from dynvision.base import TemporalBase
+from dynvision.base.core_model import choose_device
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule, read_manifest
-from dynvision.device import choose_device
 from dynvision.dynamics.spectrum import layer_spectra
 from dynvision.dynamics.timescales import noise_autocorrelation
 from dynvision.dynamics.trajectories import layer_trajectories

@@ -16,11 +16,11 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from dynvision.base import TemporalBase
+from dynvision.base.core_model import choose_device
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, changed_in_test
 from dynvision.config.training import LAST, ExecutionConfig
 from dynvision.data import DataModule
-from dynvision.device import choose_device
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
 from dynvision.experiments.trial import Responses, layer_shapes, run_trials

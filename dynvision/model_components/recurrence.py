@@ -24,8 +24,7 @@ from torch import Tensor, nn
 
 from dynvision.config.model import KEEPS_CHANNELS
 from dynvision.errors import InputError, unknown_name
-from dynvision.functional.maps import find_merge, resize_to_target
-from dynvision.functional.sheet import from_sheet, sheet_side, to_sheet
+from dynvision.functional.maps import find_merge, from_sheet, resize_to_target, sheet_side, to_sheet
 from dynvision.model_components.convolution import check_kernel
 from dynvision.model_components.timing import Delayed
 

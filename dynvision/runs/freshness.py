@@ -18,7 +18,7 @@ from dynvision.config.run import read_yaml
 from dynvision.config.visualization import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIGURES
 from dynvision.errors import InputError
 from dynvision.runs import made_from as made
-from dynvision.runs.image_folder import has_changed
+from dynvision.runs.made_from import has_changed
 from dynvision.runs.plan import WorkflowPlan
 
 DYNAMICS_TABLES = ("spectrum", "timescales", "autocorrelation", "trajectories", "unrolling")

@@ -19,22 +19,27 @@ import torch
 from safetensors import SafetensorError
 
 from dynvision.base import BaseModel
+from dynvision.base.core_model import choose_device
 from dynvision.base.monitoring import NotFinite
 from dynvision.base.optimization import Epoch
 from dynvision.config.run import RunConfig
 from dynvision.config.training import BEST, LAST, ExecutionConfig, epoch_file
 from dynvision.data import DataModule
-from dynvision.device import choose_device
 from dynvision.errors import InputError
 from dynvision.files import remove_leftovers, write_text
 from dynvision.models.build import build_model
 from dynvision.models.weights import read_training_checkpoint, save_weights
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, file_hash, made_from, of_training
 from dynvision.training.checkpoints import MODES, kind_of_weights, last_checkpoint, provenance
-from dynvision.training.devices import describe_processes, end_started_processes, images_per_process
 from dynvision.training.log import TrainingLog
 from dynvision.training.pretrained import prepare
-from dynvision.training.trainer import describe_learning_rate, make_trainer
+from dynvision.training.trainer import (
+    describe_learning_rate,
+    describe_processes,
+    end_started_processes,
+    images_per_process,
+    make_trainer,
+)
 
 
 @torch.inference_mode()

@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dynvision.functional.maps import supralinear
-from dynvision.functional.sheet import from_sheet, to_sheet
+from dynvision.functional.maps import from_sheet, supralinear, to_sheet
 from dynvision.model_components import LocalLateralConnection, RecurrentConnectedConv2d, Skip, SupraLinearity
 from dynvision.models import create
 

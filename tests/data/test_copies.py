@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from dynvision.config.data import DataConfig
-from dynvision.data.conversion import convert_dataset
-from dynvision.data.pixel_statistics import Copies
+from dynvision.data.conversion import Copies, convert_dataset
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 

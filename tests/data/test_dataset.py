@@ -121,6 +121,6 @@ def test_only_the_files_that_say_so_need_ffcv() -> None:
             modules += [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
             if any(f"{module}.".startswith(("ffcv.", "numba.")) for module in modules):
                 needing.add(path.name)
-            if any(module.endswith((".beton", ".ffcv_loader")) for module in modules):
+            if any(module.endswith(".ffcv_files") for module in modules):
                 needing.add(path.name)
-    assert needing == {"beton.py", "ffcv_loader.py"}
+    assert needing == {"ffcv_files.py"}

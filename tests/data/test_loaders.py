@@ -183,7 +183,7 @@ import torch
 n_threads = torch.get_num_threads()
 from dynvision.data.loader_choice import use_ffcv
 assert use_ffcv("ffcv") and torch.get_num_threads() == n_threads
-from dynvision.data.ffcv_loader import FFCVLoader
+from dynvision.data.ffcv_files import FFCVLoader
 from dynvision.data.loader import Reading
 from dynvision.data.manifest import read_manifest
 folder = {str(digits_beton)!r}

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.errors import InputError
-from dynvision.training.devices import WorldSize, describe_processes, images_per_process, launch_settings
+from dynvision.training.trainer import WorldSize, describe_processes, images_per_process, launch_settings
 from tests.lab import Lab
 from tests.processes import Outcome, run_program
 from tests.training.moments import Moment

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dynvision.runs import made_from
-from dynvision.runs.image_folder import describe_folder, has_changed
+from dynvision.runs.made_from import describe_folder, has_changed
 from tests.workflow.conftest import Workflow
 
 DRAWN = {"plot_contrast": 1, "plot_duration": 1, "plot_training": 1, "report": 1, "all": 1}
@@ -174,7 +174,7 @@ def test_links_and_loops_in_a_folder_of_images(tmp_path: Path) -> None:
 
 
 def test_a_large_folder_is_known_by_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dynvision.runs.image_folder.MANY", 1)
+    monkeypatch.setattr("dynvision.runs.made_from.MANY", 1)
     for name in "ab":
         (tmp_path / f"{name}.png").write_bytes(b"1")
     then = describe_folder(tmp_path, {".png"})
