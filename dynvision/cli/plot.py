@@ -85,7 +85,7 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     from dynvision.config.layers import FEEDFORWARD_TWIN
     from dynvision.runs.made_from import FIGURES as RECORD
     from dynvision.runs.made_from import METRICS, RESPONSES, identity_of, look_identity, made_from, of_figures
-    from dynvision.visualization.comparison import compare
+    from dynvision.visualization.names import compare
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.tables import CONFIG, ExperimentTables, read_configs
 
@@ -127,7 +127,7 @@ def _plot_runs(arguments: argparse.Namespace, paths: ResultPaths, style: Style) 
     """Draw the figures of runs themselves: of their training and weights, or of their dynamics."""
     from dynvision.analysis import group_runs
     from dynvision.runs import made_from as made
-    from dynvision.visualization.comparison import compare
+    from dynvision.visualization.names import compare
     from dynvision.visualization.save import save_figure
     from dynvision.visualization.tables import read_configs
 

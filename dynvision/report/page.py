@@ -48,8 +48,7 @@ from dynvision.report.tables import (
 )
 from dynvision.runs.made_from import TIME_FIGURES
 from dynvision.trained import CORTICAL, SHIPPED_FIGURES, shipped_runs
-from dynvision.visualization.comparison import MOST_TOGETHER
-from dynvision.visualization.names import swept_label
+from dynvision.visualization.names import MOST_TOGETHER, swept_label
 
 MOST_LISTINGS = 8  # of runs; more are one listing
 TEMPLATES = Path(__file__).parent / "templates"

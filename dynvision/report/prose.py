@@ -16,8 +16,8 @@ from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.report.content import count, listing, number, percent, span
 from dynvision.report.results import Compared, Measured, Results, Run
 from dynvision.stimuli.stimulus import Stimulus
-from dynvision.visualization.comparison import MOST_TOGETHER
 from dynvision.visualization.names import (
+    MOST_TOGETHER,
     Names,
     model_parameter_label,
     parameter_name,

@@ -36,8 +36,7 @@ from dynvision.errors import InputError
 from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, seconds
 from dynvision.runs import ResultPaths
 from dynvision.runs.made_from import COMPARED, OF_BEHAVIOUR, OF_RECORDING, read_record
-from dynvision.visualization.comparison import Comparison, compare
-from dynvision.visualization.names import Names
+from dynvision.visualization.names import Comparison, Names, compare
 
 CONFIG = "config.yaml"
 

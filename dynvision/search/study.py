@@ -43,8 +43,8 @@ from dynvision.files import write_text
 from dynvision.runs.calls import end_with_parent
 from dynvision.runs.made_from import CONVERTED, short_hash
 from dynvision.runs.plan import WorkflowPlan, plan_workflow
-from dynvision.search.objective import Objective
-from dynvision.search.sampling import (
+from dynvision.search.trial import (
+    Objective,
     Watch,
     check_times,
     cut_half_a_line,

@@ -9,11 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.visualization.comparison import Comparison
-from dynvision.visualization.courses import draw_stimulus, set_time_axis, stimulus_handles
+from dynvision.visualization.axes import draw_stimulus, set_time_axis, stimulus_handles
 from dynvision.visualization.layout import panel_blocks, wrapped
 from dynvision.visualization.legend import add_legend, add_legend_below, line_handle, stimulus_sentence
-from dynvision.visualization.names import at_value, swept_label
+from dynvision.visualization.names import Comparison, at_value, swept_label
 from dynvision.visualization.save import Drawn, legible_names
 from dynvision.visualization.style import INK, MUTED, Style
 from dynvision.visualization.tables import ExperimentTables

@@ -10,13 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import condition_blocks
-from dynvision.visualization.names import at_value, swept_label, value_label
-from dynvision.visualization.overview import some_values
+from dynvision.visualization.names import Comparison, Row, at_value, swept_label, value_label
 from dynvision.visualization.save import Drawn, legible_names
 from dynvision.visualization.style import INK, PAPER, Style
-from dynvision.visualization.tables import ExperimentTables
+from dynvision.visualization.tables import ExperimentTables, some_values
 
 WIDEST = 2.2  # inches: side of a panel
 MOST_NAMES = 12  # classes that are named at the axes

@@ -17,14 +17,15 @@ from matplotlib.ticker import MaxNLocator
 from dynvision.analysis.conditions import Condition
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.targets import cortex_course
-from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
-from dynvision.visualization.comparison import Comparison
-from dynvision.visualization.courses import (
+from dynvision.visualization.axes import (
     TIME_LABEL,
     draw_courses,
     draw_stimulus,
     mark_onset,
+    measure_label,
     n_bars,
+    set_measure_axis,
+    set_parameter_axis,
     stimulus_handles,
 )
 from dynvision.visualization.layout import panel_grid
@@ -39,7 +40,7 @@ from dynvision.visualization.legend import (
     stimulus_sentence,
 )
 from dynvision.visualization.measures import draw_measure, intervals_drawn
-from dynvision.visualization.names import at_value, swept_label, words_of
+from dynvision.visualization.names import Comparison, at_value, swept_label, words_of
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import INK, MUTED, Style, condition_colours
 from dynvision.visualization.tables import ExperimentTables, focus_layer, focus_measure

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dynvision.visualization.comparison import Row
+from dynvision.visualization.names import Row
 
 MOST_COLUMNS = 6  # of conditions beside each other
 TITLE_PAD = 4.0  # points

@@ -25,7 +25,6 @@ from dynvision.visualization.axes import (
     set_measure_axis,
     set_parameter_axis,
 )
-from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import Grid, condition_blocks, panel_grid, quantity_blocks
 from dynvision.visualization.legend import (
     add_conditions,
@@ -35,7 +34,7 @@ from dynvision.visualization.legend import (
     definition,
     line_handle,
 )
-from dynvision.visualization.names import swept_label, words_of
+from dynvision.visualization.names import Comparison, Row, swept_label, words_of
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import (
     BAND_ALPHA,

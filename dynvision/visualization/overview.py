@@ -5,7 +5,6 @@ Around a base only one parameter differs at a time. Without a base, the others a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,17 @@ from dynvision.analysis.conditions import comparable
 from dynvision.analysis.tables import levels
 from dynvision.errors import InputError
 from dynvision.visualization.axes import measure_label, set_measure_axis, set_parameter_axis
-from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_blocks
 from dynvision.visualization.legend import add_values, count
 from dynvision.visualization.measures import draw_measure, one_layer
-from dynvision.visualization.names import level_label, model_parameter_label, swept_label
+from dynvision.visualization.names import Comparison, level_label, model_parameter_label, swept_label
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, Style
-from dynvision.visualization.tables import ExperimentTables, focus_measure
+from dynvision.visualization.tables import ExperimentTables, focus_measure, some_values
 
 SIZE = (1.3, 1.15)  # inches
 MOST_MEASURES = 3  # beside the accuracy
 MOST_COLUMNS = 5
-MOST_VALUES = 3  # lines: the lowest, the middle and the highest value of the stimulus
 BAND_CONDITIONS = "range over the other parameters"
 
 
@@ -75,14 +72,6 @@ def factor_levels(averaged: pd.DataFrame, comparison: Comparison, style: Style) 
             parts.append(level.assign(**about))
     table = pd.concat(parts, ignore_index=True)
     return table[[*about, *(name for name in table if name not in about)]]
-
-
-def some_values(values: Iterable[float]) -> list[float]:
-    """Return the lowest, the middle and the highest of many values."""
-    ascending = sorted(set(values))
-    if len(ascending) <= MOST_VALUES:
-        return ascending
-    return [ascending[0], ascending[len(ascending) // 2], ascending[-1]]
 
 
 def overview_figure(

@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynvision.visualization.comparison import Comparison, Row
-from dynvision.visualization.courses import (
+from dynvision.visualization.axes import (
     draw_courses,
     draw_stimulus,
     n_bars,
@@ -24,7 +23,7 @@ from dynvision.visualization.legend import (
     course_band_sentence,
     stimulus_sentence,
 )
-from dynvision.visualization.names import swept_label
+from dynvision.visualization.names import Comparison, Row, swept_label
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import MUTED, Style
 from dynvision.visualization.tables import ExperimentTables

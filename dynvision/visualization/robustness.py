@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from dynvision.analysis.accuracy import QUANTITIES
 from dynvision.visualization.axes import set_parameter_axis
-from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import (
     MOST_BANDS,
@@ -24,7 +23,7 @@ from dynvision.visualization.legend import (
     course_band_sentence,
     line_handle,
 )
-from dynvision.visualization.names import swept_label, words_of
+from dynvision.visualization.names import Comparison, Row, swept_label, words_of
 from dynvision.visualization.performance import set_accuracy_axis
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import BAND_ALPHA, PAPER, LineStyle, Style, condition_colours

@@ -14,9 +14,9 @@ from matplotlib.patches import Circle
 
 from dynvision.config.run import RunConfig
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import MOST_COLUMNS, panel_grid, panel_width, wrapped
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.names import Comparison
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, MUTED, PAPER, Style
 from dynvision.visualization.tables import read_dynamics

@@ -17,8 +17,7 @@ import matplotlib
 import seaborn
 from matplotlib.colors import to_hex
 
-from dynvision.visualization.comparison import Comparison, Row
-from dynvision.visualization.names import Names
+from dynvision.visualization.names import Comparison, Names, Row
 
 INK = "#222222"
 MUTED = "#6b6b6b"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -25,10 +25,10 @@ from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison
-from dynvision.visualization.names import Names
+from dynvision.visualization.names import Comparison, Names
 
 CONFIG = "config.yaml"
+MOST_VALUES = 3  # of the parameter, in a figure that has other things in its panels
 
 
 class ExperimentTables:
@@ -196,6 +196,14 @@ def focus_measure(metrics: pd.DataFrame, experiment: NamedExperiment, names: Nam
     configured = names.config.focus_measure.get(experiment.name, "")
     choice = [configured, *valued, *measured] if configured in valued else [*valued, *measured]
     return choice[0]
+
+
+def some_values(values: Iterable[float]) -> list[float]:
+    """Return the lowest, the middle and the highest of many values."""
+    ascending = sorted(set(values))
+    if len(ascending) <= MOST_VALUES:
+        return ascending
+    return [ascending[0], ascending[len(ascending) // 2], ascending[-1]]
 
 
 def of_runs(

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from dynvision.config.run import RunConfig
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_conditions
+from dynvision.visualization.names import Comparison
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import MUTED, Style, condition_colours
 from dynvision.visualization.tables import read_dynamics

@@ -14,9 +14,9 @@ from dynvision.analysis import read_training
 from dynvision.analysis.bootstrap import BAND_SEEDS
 from dynvision.config.run import RunConfig
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison, Row
 from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import add_conditions, add_legend_below, count, line_handle
+from dynvision.visualization.names import Comparison, Row
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import BAND_ALPHA, LineStyle, Style, condition_colours
 from dynvision.visualization.tables import of_runs

@@ -11,9 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from dynvision.config.run import RunConfig
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import MOST_COLUMNS, panel_grid, panel_width
 from dynvision.visualization.legend import MOST_LINES, add_legend, line_handle
+from dynvision.visualization.names import Comparison
 from dynvision.visualization.save import Drawn, legible_names
 from dynvision.visualization.style import INK, MUTED, Style
 from dynvision.visualization.tables import dynamics_of_one_run, names_of_classes

@@ -17,7 +17,7 @@ from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
 from dynvision.analysis.time_grid import stretches
-from dynvision.visualization.courses import TIME_LABEL, round_step
+from dynvision.visualization.axes import TIME_LABEL, round_step
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.names import value_label
 from dynvision.visualization.save import Drawn

@@ -11,10 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from dynvision.config.run import RunConfig
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison
-from dynvision.visualization.courses import TIME_LABEL
+from dynvision.visualization.axes import TIME_LABEL
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.names import Comparison
 from dynvision.visualization.responses import Y_LABEL
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import LineStyle, Style

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from dynvision.analysis.weights import ORDER, read_weight_distributions
 from dynvision.config.run import RunConfig
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import Comparison
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import add_legend, line_handle
+from dynvision.visualization.names import Comparison
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, INK, PAPER, Style, condition_colours
 from dynvision.visualization.tables import of_runs

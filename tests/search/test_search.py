@@ -20,8 +20,8 @@ from dynvision.config.workflow import load_workflow_config
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
 from dynvision.runs import plan_workflow
-from dynvision.search.sampling import Watch, make_sampler, suggest
 from dynvision.search.study import Search
+from dynvision.search.trial import Watch, make_sampler, suggest
 
 pytest.importorskip("optuna")
 

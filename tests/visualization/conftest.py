@@ -18,7 +18,7 @@ from dynvision.cli.arguments import read_visualization
 from dynvision.config import ExperimentConfig
 from dynvision.config.measures import DEFAULT_MEASURES
 from dynvision.runs import ResultPaths, run_config
-from dynvision.visualization.comparison import compare
+from dynvision.visualization.names import compare
 from dynvision.visualization.style import Style
 from dynvision.visualization.tables import ExperimentTables, joined
 from tests.analysis.example_tables import CONTRASTS, DURATIONS, LAYERS, N_CLASSES, SOAS, example_tables

@@ -10,7 +10,7 @@ from dynvision.config import to_yaml
 from dynvision.config.visualization import DYNAMICS_FIGURES as NAMES
 from dynvision.config.visualization import FIGURES
 from dynvision.runs import ResultPaths
-from dynvision.visualization.comparison import compare
+from dynvision.visualization.names import compare
 from dynvision.visualization.spectrum import spectrum_caption
 
 LAYERS = ("V1", "V2", "IT")

@@ -12,12 +12,12 @@ from dynvision.config.parameter import all_parameters
 from dynvision.config.training import TrainingConfig
 from dynvision.noise import NOISES
 from dynvision.runs import run_config
-from dynvision.visualization.comparison import compare
 from dynvision.visualization.layout import NO_BREAK, wrapped
 from dynvision.visualization.names import (
     AxisLabel,
     Names,
     at_value,
+    compare,
     condition_labels,
     parameter_label,
     split_unit,

@@ -9,7 +9,7 @@ from dynvision.analysis import group_runs
 from dynvision.analysis.conditions import comparable, find_base
 from dynvision.config.visualization import FIGURES
 from dynvision.errors import InputError
-from dynvision.visualization.comparison import compare
+from dynvision.visualization.names import compare
 from dynvision.visualization.style import condition_colours
 
 KINDS = ("self", "none", "local", "depthpointwise")
