@@ -23,7 +23,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -63,12 +63,7 @@ class _Waiting:
 class GraphedTrial:
     """A captured trial: static inputs, outputs and gradients, and the graphs that compute between them.
 
-    Args:
-        model: whose parameters the trial uses.
-        trial: computes outputs from inputs and calls the observers.
-        inputs: tensors of the shapes to capture.
-        quantities: quantities that are observed.
-        pool: memory pool of the model's graphs.
+    Arguments are those of :meth:`CudaGraphs.run`; ``quantities`` are observed; ``pool`` is the graphs' memory.
     """
 
     def __init__(
@@ -101,12 +96,8 @@ class GraphedTrial:
                 self.output_gradients = [torch.zeros_like(output) for output in asked]
                 self.backward_graph = torch.cuda.CUDAGraph()
                 with _capture(self.backward_graph, pool):
-                    self.gradients = torch.autograd.grad(
-                        asked,
-                        [aliases[id(p)] for p in self.parameters],
-                        self.output_gradients,
-                        allow_unused=True,
-                    )
+                    own = [aliases[id(p)] for p in self.parameters]
+                    self.gradients = torch.autograd.grad(asked, own, self.output_gradients, allow_unused=True)
         self.outputs = tuple(output.detach() for output in outputs)
         self.waiting: Any = lambda: None  # a weak reference to what waits for the backward pass
 
@@ -120,7 +111,7 @@ class GraphedTrial:
         """Outputs without a connection to autograd."""
         for static, x in zip(self.inputs, inputs, strict=True):
             static.copy_(x)
-        self.forward_graph.replay()
+        _replay(self.forward_graph)
         return tuple(_copies(self.outputs))  # type: ignore[arg-type]
 
 
@@ -153,7 +144,7 @@ class _Replay(torch.autograd.Function):
             else:
                 static.copy_(gradient)
         assert graph.backward_graph is not None
-        graph.backward_graph.replay()
+        _replay(graph.backward_graph)
         ctx.waiting = None
         return (*nothing, *_copies(graph.gradients))
 
@@ -204,7 +195,7 @@ class GraphedStep:
     def __call__(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], Any]:
         """Replay; the tensors are the caller's own copies."""
         torch._foreach_copy_(self.inputs, list(inputs))
-        self.graph.replay()
+        _replay(self.graph)
         return _copies(self.outputs), self.kept  # type: ignore[return-value]
 
 
@@ -311,12 +302,8 @@ class CudaGraphs:
             self._log(f"{what} could not be captured ({str(error).splitlines()[0]})")
             return None
         self._graphs[key] = graph
-        log.info(
-            "captured %s of inputs %s as a CUDA graph (%.0f MB reserved for it)",
-            what,
-            [tuple(x.shape) for x in inputs],
-            (torch.cuda.memory_reserved() - before) / 1e6,
-        )
+        shapes, megabytes = [tuple(x.shape) for x in inputs], (torch.cuda.memory_reserved() - before) / 1e6
+        log.info("captured %s of inputs %s as a CUDA graph (%.0f MB reserved)", what, shapes, megabytes)
         return graph
 
     def _log(self, reason: str) -> None:
@@ -385,6 +372,21 @@ def _aliases(model: nn.Module) -> Iterator[dict[int, nn.Parameter]]:
             module._parameters[name] = parameter
 
 
+def _replay(graph: torch.cuda.CUDAGraph) -> None:
+    """Launch a graph beside the default stream, where it costs the host 2 ms for 700 kernels; elsewhere .07 (H200)."""
+    current = torch.cuda.current_stream()
+    side = _side_stream(current.device_index)
+    side.wait_stream(current)
+    with torch.cuda.stream(side):
+        graph.replay()
+    current.wait_stream(side)
+
+
+@cache
+def _side_stream(device: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
 def _capture(graph: torch.cuda.CUDAGraph, pool: Any) -> Any:
     # Other threads may allocate meanwhile, e.g. one that pins the memory of the next batch.
     return torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local")
@@ -392,9 +394,5 @@ def _capture(graph: torch.cuda.CUDAGraph, pool: Any) -> Any:
 
 def _without_cast_cache() -> Any:
     """Autocast as it is, but weights are cast inside the graph: a cached copy would be gone when the graph is replayed."""
-    return torch.autocast(
-        "cuda",
-        dtype=torch.get_autocast_dtype("cuda"),
-        enabled=torch.is_autocast_enabled("cuda"),
-        cache_enabled=False,
-    )
+    enabled, dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    return torch.autocast("cuda", dtype=dtype, enabled=enabled, cache_enabled=False)
