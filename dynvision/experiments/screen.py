@@ -49,7 +49,7 @@ class Screen(View):
         for segments in parts_of(trial):
             n_steps = sum(segment.n_steps for segment in segments)
             if trial.noise is not None and any(segment.content.takes_noise for segment in segments):
-                yield from self._noisy(segments, step - trial.onset_step, trial.value, trial.noise)
+                yield from self._noisy(segments, step - trial.onset_step, trial.noise)
             elif len(segments) == 1:
                 yield Frames(0, n_steps, self._picture(segments[0], null), constant=True)
             else:
@@ -87,48 +87,43 @@ class Screen(View):
         if block:
             yield block
 
-    def _noisy(
-        self, segments: list[Segment], since_onset: int, value: float, noise: TimedNoise
-    ) -> Iterator[Frames]:
+    def _noisy(self, segments: list[Segment], since_onset: int, noise: TimedNoise) -> Iterator[Frames]:
         """Yield images with noise.
 
         Args:
             segments: what they are.
             since_onset: steps from stimulus onset to the first of them.
-            value: of the parameter.
             noise: the noise.
         """
         static = not noise.refresh_steps or noise.config.ssnr == 1
         for segment in segments:
             picture = segment.content.picture(self, 1.0)
             if static:
-                image = self._with_draws(
-                    picture, segment.contrast, value, noise, torch.zeros(1, dtype=torch.int64)
-                )
+                image = self._with_draws(picture, segment.contrast, noise, torch.zeros(1, dtype=torch.int64))
                 yield Frames(0, segment.n_steps, image, constant=True)
             else:
-                yield from self._drawn_anew(picture, segment, since_onset, value, noise)
+                yield from self._drawn_anew(picture, segment, since_onset, noise)
             since_onset += segment.n_steps
 
     def _drawn_anew(
-        self, picture: Tensor, segment: Segment, since_onset: int, value: float, noise: TimedNoise
+        self, picture: Tensor, segment: Segment, since_onset: int, noise: TimedNoise
     ) -> Iterator[Frames]:
         end = since_onset + segment.n_steps
         for first in range(since_onset, end, self._longest):
             steps = torch.arange(first, min(first + self._longest, end))
             draws, repeats = torch.unique_consecutive(steps // noise.refresh_steps, return_counts=True)
-            images = self._with_draws(picture, segment.contrast, value, noise, draws)
+            images = self._with_draws(picture, segment.contrast, noise, draws)
             by_step = images.unflatten(0, (len(draws), -1)).repeat_interleave(
                 repeats.to(images.device), dim=0
             )
             yield Frames(0, len(steps), by_step.flatten(0, 1))
 
-    def _with_draws(
-        self, picture: Tensor, contrast: float, value: float, noise: TimedNoise, draws: Tensor
-    ) -> Tensor:
+    def _with_draws(self, picture: Tensor, contrast: float, noise: TimedNoise, draws: Tensor) -> Tensor:
         """Return the images with several draws of noise, (n B, C, H, W), draw by draw."""
         device = picture.device
-        key = random_key(noise.config.seed, self.indices, _bits(value), draws.to(device)[:, None]).flatten()
+        key = random_key(
+            noise.config.seed, self.indices, _bits(noise.value), draws.to(device)[:, None]
+        ).flatten()
         images = picture.repeat(len(draws), 1, 1, 1)
         return blend(images, contrast, noise.config, key, self.scale)
 

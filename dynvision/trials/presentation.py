@@ -141,7 +141,9 @@ def experiment_trial(experiment: ExperimentConfig, value: bool | float, dt: floa
     spans, steps = experiment.trial(value), experiment.steps(value, dt)
     noise = None
     if setting.noise.type != "none":
-        noise = TimedNoise(setting.noise, ms_to_steps(setting.noise.refresh_ms, dt, "noise.refresh_ms"))
+        is_shown = experiment.find_parameter().kind in ("stimulus", "noise")
+        refresh = ms_to_steps(setting.noise.refresh_ms, dt, "noise.refresh_ms")
+        noise = TimedNoise(setting.noise, refresh, setting.value if is_shown else 0.0)
     segments = [
         segment
         for part, (span, n_steps) in enumerate(zip(spans, steps, strict=True))

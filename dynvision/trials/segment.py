@@ -57,10 +57,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class TimedNoise:
-    """Noise on the image, drawn anew every ``refresh_steps`` from stimulus onset on; 0 draws once."""
+    """Noise on the image, drawn anew every ``refresh_steps`` from stimulus onset on; 0 draws once.
+
+    Attributes:
+        value: each value of what is shown has draws of its own; 0 where the network is what varies, so that all networks
+            see the same noise.
+    """
 
     config: NoiseConfig
     refresh_steps: int
+    value: float = 0.0
 
 
 class TrialStep(NamedTuple):

@@ -311,6 +311,16 @@ def test_two_values_have_noise_of_their_own() -> None:
     assert noise[0].std().item() == pytest.approx(noise[1].std().item(), rel=0.5)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "values"), [("feedforward_only", [False, True]), ("checkpoint", [1, 2])]
+)
+def test_networks_that_are_compared_see_the_same_noise(parameter: str, values: list[float]) -> None:
+    given = {"parameter": parameter, "values": values, "stimulus": {"duration_ms": 8}, "noise": NOISY}
+    one, other = experiment_trials(validate(ExperimentConfig, given, ""), dt=2.0)
+    screen = screen_of(torch.randn(2, 1, 6, 6), [0, 1])
+    assert torch.equal(steps_of(screen, one), steps_of(screen, other))
+
+
 def test_a_mask_follows_the_image_and_is_the_same_in_every_condition() -> None:
     stimulus = {"type": "masked", "duration_ms": 4, "mask_duration_ms": 6, "mask_contrast": 0.5}
     values = {"parameter": "soa_ms", "values": [6, 10, 40], "recorded_ms": 40, "stimulus": stimulus}
