@@ -5,6 +5,8 @@
     summed_normalized   = S(d) / S(longest d)
     r_double(d)         = S(d) / (2 S(d / 2))
     summation_exponent  = slope of log S(d) on log d, least squares; summation_r_squared is its explained variance
+    S(d)                = b_s d + b_t, least squares with b_s, b_t >= 0                  a sustained and a transient channel
+    sustained_share     = b_s d_max / (b_s d_max + b_t)                                   d_max the longest duration
     sustained_ratio     = (r(t_off) - baseline) / (max r - baseline)                      t_off the last sample that is on
 
 The rectangle rule: a sample stands for the dt that ends with it, so that sums of runs with different dt are comparable.
@@ -13,8 +15,13 @@ doubles: where the next shorter duration d' is between d / 1.6 and d / 2.4, r_do
 the same for d' = d / 2. The sustained ratio is 1 for a response that rises to a plateau and stays, and below 1 for one that
 overshoots and adapts: the "offset over peak" of physiologists, whose images last 500 ms.
 
-Sources: Zhou et al. (2018), J Neurosci 38:691; Groen et al. (2022), J Neurosci 42:7562. `summed_response`, without their
-normalisation, is ours.
+A sustained channel adds the same in each ms that an image is on; a transient one answers its onset and its offset, and adds
+the same for every duration that is longer than its impulse response (some 100 ms). The sum over time of a linear system has
+b_t = 0, whatever its time constants.
+
+Sources: Zhou et al. (2018), J Neurosci 38:691; Groen et al. (2022), J Neurosci 42:7562; the two channels: Stigliani et al.
+(2017), PNAS 114:E11047, here in what they add to the sum that fMRI measures. `summed_response`, without a normalisation, is
+ours.
 """
 
 from __future__ import annotations
@@ -147,6 +154,41 @@ def summation_r_squared(response: np.ndarray, time_ms: np.ndarray, value: np.nda
     variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(variance > 0, explained / variance, np.nan)
+
+
+@register(
+    "sustained_share",
+    "sustained share",
+    "fraction",
+    "share of the summed response to the longest image that grows in proportion to the duration; the rest, the transient "
+    "share, is the same at every duration",
+    scope="experiment",
+    absent="fewer than two durations are above 0, or the summed responses are not above 0",
+)
+def sustained_share(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Share of a sustained channel in the summed response.
+
+    Args:
+        response: mean responses, (V, ..., T).
+        time_ms: times in ms, (T,).
+        value: durations in ms, (V,).
+
+    Returns:
+        Between 0 and 1, (...); NaN with fewer than two durations, or where neither channel responds.
+    """
+    positive = value > 0
+    total, d = above_baseline(response, time_ms).sum(axis=-1)[positive], value[positive]
+    if len(d) < 2:
+        return np.full(total.shape[1:], np.nan)
+    x = d - d.mean()
+    slope = np.tensordot(x, total, axes=1) / (x**2).sum()
+    constant = total.mean(axis=0) - slope * d.mean()
+    alone = np.tensordot(d, total, axes=1) / (d**2).sum()  # the slope without a constant
+    sustained = np.where(slope < 0, 0.0, np.where(constant < 0, alone, slope)) * d.max()
+    transient = np.where(slope < 0, total.mean(axis=0), np.where(constant < 0, 0.0, constant))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = sustained / (sustained + transient)
+    return np.where((sustained >= 0) & (transient >= 0) & (sustained + transient > 0), share, np.nan)
 
 
 def _log_sums(response: np.ndarray, time_ms: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

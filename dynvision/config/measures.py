@@ -24,6 +24,7 @@ MEASURES: dict[str, str] = {
     "rise_time_ms": "time until the response reaches nine tenths of its peak",
     "fwhm_ms": "time around the peak in which the response is above half of its height",
     "sustained_ratio": "response at stimulus offset over the peak",
+    "sustained_share": "share of the summed response to the longest image that grows with the duration",
     "peak_ratio": "later over earlier of the two highest peaks",
     "summed_normalized": "summed response over that at the highest value of the parameter",
     "r_double": "summed response to a duration over twice that to half of it",
@@ -58,6 +59,7 @@ DEFINED_FOR: dict[str, tuple[str, int]] = {
     "r_double": ("duration_ms", 2),
     "summation_exponent": ("duration_ms", 2),
     "summation_r_squared": ("duration_ms", 2),
+    "sustained_share": ("duration_ms", 2),
     "f1": ("frequency_hz", 1),
     "f2": ("frequency_hz", 1),
 }
@@ -71,6 +73,7 @@ NOT_OF_A_LAYER = {
     "speed_accuracy_range",
     "summation_exponent",
     "summation_r_squared",
+    "sustained_share",
     "mean_recovery",
     "c50",
     *(name for name in MEASURES if name.startswith(("naka_rushton_", "dn_"))),
@@ -87,6 +90,7 @@ PROTOCOLS: dict[str, str] = {
     "duration": "one pulse whose duration varies",
     "interval": "two pulses whose gap varies",
     "long": "one pulse of 300 to 1500 ms whose duration varies",
+    "rate": "one image, or a row of images that follow each other",
     "flicker": "a flicker whose frequency varies",
     "noise": "an image in noise whose signal fraction varies",
     "decision": "an image that lasts, in noise of a few signal fractions",
@@ -94,6 +98,9 @@ PROTOCOLS: dict[str, str] = {
     "rsvp": "a row of images whose duration varies",
     "masking": "an image and a mask, whose distance in time varies",
     "occlusion": "an image of which a varying part is hidden",
+    "clutter": "an image among a varying number of others",
+    "adapter": "noise, then an image in another or in the same noise",
+    "challenge": "an image in noise, shown to the network and to its feedforward twin",
 }
 
 # What varies in each.
@@ -102,6 +109,7 @@ PROTOCOL_PARAMETERS: dict[str, str] = {
     "duration": "duration_ms",
     "interval": "gap_ms",
     "long": "duration_ms",
+    "rate": "n_in_row",
     "flicker": "frequency_hz",
     "noise": "ssnr",
     "decision": "ssnr",
@@ -109,6 +117,9 @@ PROTOCOL_PARAMETERS: dict[str, str] = {
     "rsvp": "duration_ms",
     "masking": "soa_ms",
     "occlusion": "occluded",
+    "clutter": "n_flankers",
+    "adapter": "same_noise",
+    "challenge": "feedforward_only",
 }
 
 Areas = dict[str, tuple[str, ...]]

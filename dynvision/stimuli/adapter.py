@@ -6,7 +6,7 @@ The noise is one pattern an image with the variance of the image. With `same_noi
 adapted to, without it in another one of the same kind. The benefit is the accuracy with the same noise less that with
 another, by contrast of the object. Time 0 is the onset of the adapter; `stimulus_on` is true while the object is on.
 
-Source: bioRxiv 2024.07.26.605075, for the question; the noise is ours.
+Source: Brands et al. (2024), bioRxiv 2024.07.26.605075, for the question; the noise is ours.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 The flankers are the images that follow in the test set, which comes round robin over the classes.
 
-Source: Seijdel et al. (2021), J Neurosci 41:551, for the question; the arrangement is ours.
+Source: Seijdel et al. (2021), J Neurosci 41:6281, for the question; the arrangement is ours.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 The squares lie on a grid. As many of them are grey as cover the fraction `occluded`, at places drawn for each image: the
 same for every value, so that more occlusion only adds squares.
 
-Source: Seijdel et al. (2021), J Neurosci 41:551, and Rajaei et al. (2019), PLOS Comput Biol 15:e1007001, for the question;
+Source: Seijdel et al. (2021), J Neurosci 41:6281, and Rajaei et al. (2019), PLOS Comput Biol 15:e1007001, for the question;
 the squares are ours.
 """
 

@@ -37,6 +37,7 @@ X_LABELS = {
     "duration": "duration (ms)",
     "interval": "gap (ms)",
     "long": "duration (ms)",
+    "rate": "images in a row",
     "flicker": "frequency (Hz)",
     "noise": "signal fraction",
     "decision": "signal fraction",
@@ -44,6 +45,9 @@ X_LABELS = {
     "rsvp": "duration of an image (ms)",
     "masking": "onset of the mask (ms)",
     "occlusion": "part that is hidden",
+    "clutter": "other images",
+    "adapter": "in the same noise",
+    "challenge": "feedforward twin",
 }
 UNCORRECTED = "°"  # a yes that does not survive the correction for the number of questions
 AREA_MARKS = (*MARKERS[1:], "X", "*", "h", "<", ">", "p", "8", "d")  # the circle is the network's

@@ -18,6 +18,7 @@ from dynvision.analysis.summation import (
     summation_exponent,
     summation_r_squared,
     summed_normalized,
+    sustained_share,
 )
 from tests.analysis.example_tables import example_tables, leaky_pulse
 
@@ -51,6 +52,22 @@ def test_a_leaky_unit_sums_linearly():
     response = np.stack([leaky_pulse(time, duration, 20.0) for duration in DURATIONS])[:, None]
     assert summation_exponent(response, time, DURATIONS) == pytest.approx([1.0], abs=1e-3)
     assert r_double(response, time, DURATIONS)[1:, 0] == pytest.approx([1.0] * 5, abs=1e-3)
+
+
+def test_a_leaky_unit_is_a_sustained_channel_and_what_answers_edges_a_transient_one():
+    """The area of a leaky unit is that of its input, whatever its time constant; two edges of 30 ms add the same always."""
+    time, durations = np.arange(-10, 1500, 0.5), np.array([200.0, 400, 800])
+    leaky = np.stack([leaky_pulse(time, duration, 20.0) for duration in durations])[:, None]
+    edges = np.stack(
+        [((time > 0) & (time <= 30)) + ((time > end) & (time <= end + 30)) for end in durations]
+    )[:, None]
+    for response, expected in ((leaky, 1), (edges, 0), (leaky + 2 * edges, 800 / 920), (0 * leaky, np.nan)):
+        found = sustained_share(response, time, durations)
+        np.testing.assert_allclose(found, [expected], atol=2e-3)
+    np.testing.assert_allclose(
+        sustained_share(leaky - 0.5 * edges, time, durations), [1]
+    )  # no channel is negative
+    assert np.isnan(sustained_share(leaky[:1], time, durations[:1])).all()
 
 
 def test_durations_on_a_grid_that_are_not_quite_doubles():

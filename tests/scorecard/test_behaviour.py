@@ -298,6 +298,7 @@ def table() -> str:
         known = (
             "" if one.target is None else f"{one.target.value:g} [{one.target.low:g}, {one.target.high:g}]"
         )
+        known += " ms" if one.target is not None and one.target.unit == "ms" else ""
         rows.append(f"| {one.question} | {one.protocol} | {one.of} | {what} | {known} | {one.source} |")
     return "\n".join(rows)
 

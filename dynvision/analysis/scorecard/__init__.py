@@ -22,7 +22,7 @@ One table, one row for each sign test of a layer (or of the hierarchy of layers)
     p, q         of sign tests: probability of a statistic that is not above 0, and corrected for their number; else NaN
     provenance   published, R (read off a figure), D (derived from such), M (quoted from memory: approximate)
     source, note where cortex's value comes from
-    reason       why the network has no value, of fits that end on a bound; else empty
+    reason       why the network has no value, of a sign test that cannot be asked or a fit that ends on a bound; else empty
 
 Everything is measured on the mean response over images.
 """

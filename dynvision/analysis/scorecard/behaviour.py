@@ -34,6 +34,10 @@ SUBRAMANIAN = "Subramanian et al. (2022) J Vision 22:4359"
 SORENSEN = "Sörensen et al. (2023) PLOS Comput Biol 19:e1011169"
 ROLLS = "Rolls et al. (1999) J Cogn Neurosci 11:300"
 RAJAEI = "Rajaei et al. (2019) PLOS Comput Biol 15:e1007001"
+SEIJDEL = "Seijdel et al. (2021) J Neurosci 41:6281"
+ADAPTED = "Brands et al. (2024) bioRxiv 2024.07.26.605075"
+KAR = "Kar et al. (2019) Nat Neurosci 22:974"
+FEW_ERRORS = f"fewer than {LEAST_ERRORS} errors, or as few correct decisions, at each signal fraction"
 
 
 def _hard_less_easy(guesses: Guesses, means: np.ndarray) -> np.ndarray:
@@ -96,7 +100,14 @@ def times_are_skewed(guesses: Guesses) -> np.ndarray:
     return noticed(mean_of_known(np.where(variance > 1e-9 * first**2, skew, np.nan)))
 
 
-@phenomenon("errors_are_slower", "Are errors slower than correct decisions?", "decision", "behaviour", RAFIEI)
+@phenomenon(
+    "errors_are_slower",
+    "Are errors slower than correct decisions?",
+    "decision",
+    "behaviour",
+    RAFIEI,
+    cannot=FEW_ERRORS,
+)
 def errors_are_slower(guesses: Guesses) -> np.ndarray:
     """Mean reaction time of errors less that of correct decisions, averaged over signal fractions."""
     made = guesses.decisions(ACCURACY_MS)
@@ -104,7 +115,12 @@ def errors_are_slower(guesses: Guesses) -> np.ndarray:
 
 
 @phenomenon(
-    "errors_are_less_confident", "Is there less confidence in errors?", "decision", "behaviour", RAFIEI
+    "errors_are_less_confident",
+    "Is there less confidence in errors?",
+    "decision",
+    "behaviour",
+    RAFIEI,
+    cannot=FEW_ERRORS,
 )
 def errors_are_less_confident(guesses: Guesses) -> np.ndarray:
     """Confidence in correct decisions less that in errors, averaged over signal fractions."""
@@ -187,3 +203,56 @@ def occlusion_costs_accuracy(guesses: Guesses) -> np.ndarray:
 def occlusion_costs_time(guesses: Guesses) -> np.ndarray:
     """Trend over the part that is hidden of the mean reaction time, with the low bound."""
     return agreement(guesses.mean(guesses.decisions(SPEED_MS).rt_ms), NOTICED_MS)
+
+
+@phenomenon("clutter_costs_accuracy", "Does clutter cost accuracy?", "clutter", "behaviour", SEIJDEL)
+def clutter_costs_accuracy(guesses: Guesses) -> np.ndarray:
+    """Trend of the peak accuracy over the number of other images, reversed."""
+    return reversed_trend(agreement(guesses.peak_accuracy(), NOTICED))
+
+
+@phenomenon("clutter_costs_time", "Does clutter cost time?", "clutter", "behaviour", SEIJDEL)
+def clutter_costs_time(guesses: Guesses) -> np.ndarray:
+    """Trend over the number of other images of the mean reaction time, with the low bound."""
+    return agreement(guesses.mean(guesses.decisions(SPEED_MS).rt_ms), NOTICED_MS)
+
+
+@phenomenon(
+    "adapted_noise_hides_less",
+    "Is an object seen better in the noise that was adapted to?",
+    "adapter",
+    "behaviour",
+    ADAPTED,
+    cannot="one kind of noise alone",
+)
+def adapted_noise_hides_less(guesses: Guesses) -> np.ndarray:
+    """Peak accuracy in the noise that was adapted to, less that in another noise."""
+    accuracy = guesses.peak_accuracy()
+    return noticed(_of_switch(guesses, accuracy, True) - _of_switch(guesses, accuracy, False))
+
+
+@phenomenon(
+    "challenge_images_are_solved_later",
+    "Are images that a feedforward network fails on solved later?",
+    "challenge",
+    "behaviour",
+    KAR,
+    Target(30.0, 20.0, 40.0, "published", "IT", "macaque IT, decoded in bins of 10 ms", "ms"),
+    cannot=f"a network that solves fewer than {LEAST_ERRORS} images on which its feedforward twin fails, or with which it "
+    "fails; one without recurrence and feedback is its own twin",
+)
+def challenge_images_are_solved_later(guesses: Guesses) -> np.ndarray:
+    """Mean time from which images are right that the feedforward twin has wrong, less that of those it has right."""
+    solved = guesses.solved_ms()
+    whole, twin = (_of_switch(guesses, solved.T, without) for without in (False, True))
+    groups = [np.where(of_group, whole, np.nan) for of_group in (np.isnan(twin), ~np.isnan(twin))]
+    if min((~np.isnan(group)).sum() for group in groups) < LEAST_ERRORS:
+        return np.full(len(guesses.mean(solved)), np.nan)
+    challenge, control = (guesses.mean(group[None])[:, 0] for group in groups)
+    return noticed(challenge - control, NOTICED_MS)
+
+
+def _of_switch(guesses: Guesses, x: np.ndarray, on: bool) -> np.ndarray:
+    """Return the column of x (..., V) at the value 1 or 0 of a parameter that is on or off; NaN where it was not shown."""
+    at = np.flatnonzero(guesses.values == float(on))
+    return x[..., at[0]] if len(at) else np.full(x.shape[:-1], np.nan)

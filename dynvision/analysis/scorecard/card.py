@@ -135,6 +135,9 @@ def _signs(
                 "p": p_of(statistic),
                 "source": phenomenon.source,
                 "note": phenomenon.question,
+                "reason": f"cannot be asked of {phenomenon.cannot}"
+                if np.isnan(value) and phenomenon.cannot
+                else "",
                 **_target(phenomenon, value, areas.get(layer, ())),
             }
 
@@ -144,9 +147,10 @@ def _target(phenomenon: Phenomenon, value: float, areas: Sequence[str]) -> dict[
     target = phenomenon.target
     if target is None or (phenomenon.of == "layer" and target.area not in areas):
         return {}
-    distance, kind = distance_of(value, target.value, "fraction")
+    distance, kind = distance_of(value, target.value, target.unit)
     return {
         "area": target.area,
+        "unit": target.unit,
         "cortex": target.value,
         "cortex_low": target.low,
         "cortex_high": target.high,

@@ -55,6 +55,7 @@ class Target:
         provenance: published, R, D or M, as in the tables of targets.
         area: area of cortex, or "human observers".
         note: what was recorded.
+        unit: of the value; of times, the distance is log2 of the ratio.
     """
 
     value: float
@@ -63,6 +64,7 @@ class Target:
     provenance: str
     area: str
     note: str = ""
+    unit: str = "fraction"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Phenomenon:
         source: who found it.
         target: its value in cortex or in people; None where only the sign is compared.
         natural: whether it was found with natural images and not with patterns; it is then not asked of other images.
+        cannot: of what it cannot be asked, to follow "cannot be asked of": why there may be no statistic.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Phenomenon:
     source: str
     target: Target | None = None
     natural: bool = False
+    cannot: str = ""
 
 
 PHENOMENA: Registry[Phenomenon] = Registry("phenomenon", package="dynvision.analysis.scorecard")
@@ -104,6 +108,7 @@ def phenomenon(
     source: str,
     target: Target | None = None,
     natural: bool = False,
+    cannot: str = "",
 ) -> Callable[[Statistic], Statistic]:
     """Make a statistic known as a phenomenon. The arguments are the attributes of :class:`Phenomenon`.
 
@@ -118,7 +123,8 @@ def phenomenon(
         )
 
     def add(statistic: Statistic) -> Statistic:
-        PHENOMENA.add(name, Phenomenon(name, question, protocol, of, statistic, source, target, natural))
+        facts = (source, target, natural, cannot)
+        PHENOMENA.add(name, Phenomenon(name, question, protocol, of, statistic, *facts))
         return statistic
 
     return add

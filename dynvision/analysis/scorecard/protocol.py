@@ -126,6 +126,18 @@ class Guesses:
         recorded = self._data["correct"][..., after_onset(self.time_ms)].astype(np.float64)
         return np.stack([(self._weights @ of_value).max(axis=-1) for of_value in recorded], axis=1)
 
+    def solved_ms(self) -> np.ndarray:
+        """Return the time from which the guess is right until the image ends, (V, I); NaN where it is wrong at its end."""
+        solved = np.full(self._data["correct"].shape[:2], np.nan)
+        for v, on in enumerate(self._data["stimulus_on"]):
+            shown = on & after_onset(self.time_ms)
+            wrong = ~self._data["correct"][v][:, shown].astype(bool)
+            if wrong.shape[1]:
+                first = np.where(wrong.any(axis=1), wrong.shape[1] - wrong[:, ::-1].argmax(axis=1), 0)
+                at = np.append(self.time_ms[shown], np.nan)
+                solved[v] = at[first]
+        return solved
+
     def decisions(self, bound_ms: float) -> Decisions:
         """Return what is decided at a bound of certainty.
 

@@ -32,6 +32,8 @@ BRANDS = "Brands et al. (2024) PLOS Comput Biol"
 ZHOU = "Zhou et al. (2018) J Neurosci 38:691"
 SCHMOLESKY = "Schmolesky et al. (1998) J Neurophysiol 79:3272"
 GERBER = "Gerber et al. (2017) NeuroImage 161:67"
+STIGLIANI = "Stigliani et al. (2017) PNAS 114:E11047; Stigliani et al. (2019) PLOS Comput Biol 15:e1007011"
+MUKAMEL = "Mukamel et al. (2004) Cereb Cortex 14:575"
 MULLEN = "Mullen et al. (2010) J Vision 10(13):13"
 ECOG = "human ECoG, patterns"
 
@@ -175,6 +177,7 @@ def width_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     "duration",
     "hierarchy",
     BRANDS,
+    cannot="layers whose delayed-normalisation fit ends on a bound, which leaves fewer than two",
 )
 def time_constants_grow(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Mean of the trends of log tau1 and log tau2 of the delayed-normalisation fits over layers."""
@@ -235,6 +238,20 @@ def width_follows_duration_less(protocol: Protocol, layers: Sequence[str]) -> np
     return reversed_trend(agreement(_along(protocol, layers, lambda layer: _slope(protocol, layer)), NOTICED))
 
 
+@phenomenon(
+    "both_channels_contribute",
+    "Is the response sustained and transient?",
+    "long",
+    "layer",
+    STIGLIANI,
+    cannot="layers whose summed response is not above 0, or of a single duration",
+)
+def both_channels_contribute(protocol: Protocol, layer: str) -> np.ndarray:
+    """Smaller of the shares of a sustained and of a transient channel in the sum for the longest duration."""
+    share = protocol.of_layer("sustained_share", layer)
+    return noticed(np.minimum(share, 1 - share))
+
+
 # --- two pulses whose gap varies --------------------------------------------------------------------------------------
 
 
@@ -273,6 +290,42 @@ def recovery_falls(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the mean recovery over layers, reversed."""
     recovered = _along(protocol, layers, lambda layer: protocol.of_layer("mean_recovery", layer))
     return reversed_trend(agreement(recovered, NOTICED))
+
+
+# --- a row of images whose number varies ------------------------------------------------------------------------------
+
+
+def _of_one_image(protocol: Protocol, layer: str) -> np.ndarray:
+    """Sum for the fewest images over that for the most, (1 + N,); NaN without a response to these, or with one number."""
+    if len(protocol.values) < 2:
+        return np.full(len(protocol.measure("summed_normalized")), np.nan)
+    return protocol.of_layer("summed_normalized", layer)[:, np.argmin(protocol.values)]
+
+
+@phenomenon(
+    "rate_is_sublinear",
+    "Do four images in a second give less than four times the response to one?",
+    "rate",
+    "layer",
+    MUKAMEL,
+    cannot="layers whose summed response to a row of images is not above 0, or of rows of one length",
+)
+def rate_is_sublinear(protocol: Protocol, layer: str) -> np.ndarray:
+    """Summed response to the fewest images over that to the most, less that of proportional ones."""
+    return noticed(_of_one_image(protocol, layer) - protocol.values.min() / protocol.values.max())
+
+
+@phenomenon(
+    "rate_matters_less_along_hierarchy",
+    "Does the rate of images matter less to later layers?",
+    "rate",
+    "hierarchy",
+    MUKAMEL,
+    cannot="layers whose summed response to a row of images is not above 0, or of rows of one length",
+)
+def rate_matters_less(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
+    """Trend over layers of the summed response to the fewest images over that to the most."""
+    return agreement(_along(protocol, layers, lambda layer: _of_one_image(protocol, layer)), NOTICED)
 
 
 # --- a flicker whose frequency varies ---------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ Scorecards of runs that differ in their seed only, as one: means over seeds with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -35,13 +36,15 @@ def scorecard_text(card: pd.DataFrame) -> str:
         ("Behaviour", "people", signs[behaves]),
     ):
         if len(of_part):
-            lines += [f"{name}: {_count(of_part)} as in {whose}", "", *_sign_lines(of_part), ""]
+            absent = int((of_part["verdict"] == "not measured").sum())
+            beside = f", {absent} not measured" if absent else ""
+            lines += [f"{name}: {_count(of_part)} as in {whose}{beside}", "", *_sign_lines(of_part), ""]
     if signs["q"].notna().any():
         lines += [
             f"After correction for {signs['q'].notna().sum()} questions (Benjamini-Hochberg, q <= {LEVEL:g}): "
             f"{((signs['verdict'] == 'yes') & (signs['q'] <= LEVEL)).sum()} of {len(signs)}"
         ]
-    lines += _not_asked(signs)
+    lines += [*_not_asked(signs), *_cannot_be_asked(signs)]
     lines += ["", *_target_lines(signs[signs["cortex"].notna()])]
     if len(numbers):
         lines += [
@@ -66,10 +69,7 @@ def controls_text(cards: Mapping[str, pd.DataFrame]) -> str:
     """
     signs = {name: card[card["kind"] == "sign"] for name, card in cards.items()}
     said = [
-        {
-            (row["name"], row["layer"]): f"{row['verdict']} ({row['model']:+.2f})"
-            for row in of_card.to_dict("records")
-        }
+        {(row["name"], row["layer"]): _verdict(row) for row in of_card.to_dict("records")}
         for of_card in signs.values()
     ]
     heads = [name if name == NETWORK else f"same {name}" for name in cards]
@@ -90,11 +90,16 @@ def _count(signs: pd.DataFrame) -> str:
     return f"{(signs['verdict'] == 'yes').sum()} of {len(signs)}"
 
 
+def _verdict(row: Mapping[Hashable, Any]) -> str:
+    """The verdict of a row with its statistic, if it has one."""
+    return str(row["verdict"]) + ("" if pd.isna(row["model"]) else f" ({row['model']:+.2f})")
+
+
 def _sign_lines(signs: pd.DataFrame) -> list[str]:
     layers = list(dict.fromkeys(signs.loc[~signs["layer"].str.contains(" < "), "layer"]))
     table = [["", *layers]] if layers != [CLASSIFIER_LAYER] else []
     for name, of_test in signs.groupby("name", sort=False):
-        said = {row["layer"]: f"{row['verdict']} ({row['model']:+.2f})" for _, row in of_test.iterrows()}
+        said = {row["layer"]: _verdict(row) for row in of_test.to_dict("records")}
         whole = [text for layer, text in said.items() if " < " in layer]
         cells = whole or [said.get(layer, NO_VALUE) for layer in layers]
         table.append([PHENOMENA[str(name)].question, *cells])
@@ -116,6 +121,17 @@ def _not_asked(signs: pd.DataFrame) -> list[str]:
     return [f"Not asked, since it is known of natural images alone: {question}" for question in missing]
 
 
+def _cannot_be_asked(signs: pd.DataFrame) -> list[str]:
+    """Phenomena of which the responses say nothing, and why; a line each."""
+    absent = signs[signs["reason"] != ""]
+    lines = []
+    for (name, reason), rows in absent.groupby(["name", "reason"], sort=False):
+        layers = [layer for layer in rows["layer"] if layer != CLASSIFIER_LAYER and " < " not in layer]
+        whose = f" ({', '.join(layers)})" if layers else ""
+        lines.append(f"Not measured: {PHENOMENA[str(name)].question}{whose} It {reason}")
+    return lines
+
+
 def _target_lines(signs: pd.DataFrame) -> list[str]:
     """Statistics whose value is known, beside it."""
     if signs.empty:
@@ -128,7 +144,7 @@ def _target_lines(signs: pd.DataFrame) -> list[str]:
         known = (_number(row["cortex"]), band, mark, "=" if inside else "")
         table.append(
             [
-                PHENOMENA[row["name"]].question,
+                PHENOMENA[row["name"]].question + (" (ms)" if row["unit"] == "ms" else ""),
                 row["layer"],
                 row["area"],
                 _number(row["model"]),
