@@ -101,7 +101,7 @@ def _list(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> N
     from dynvision.runs.listing import STATE
 
     names = list(dict.fromkeys(name for row in rows for name in row if name not in ("run_id", *STATE)))
-    differing = [name for name in names if len({str(row.get(name)) for row in rows}) > 1]
+    differing = [name for name in names if _differs(name, rows)]
     # The file is of what was asked for, and is written by the workflow before anything is trained.
     columns = ["run_id", *(STATE if arguments.output is None else ()), *differing]
     if arguments.all or arguments.output is not None:
@@ -114,6 +114,12 @@ def _list(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> N
         )
     else:
         sys.stdout.write(_csv(rows, columns))
+
+
+def _differs(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether runs differ in a parameter. An argument that some models do not have is compared among those that have it."""
+    having = [row for row in rows if name in row or not name.startswith("model.args.")]
+    return len({str(row.get(name)) for row in having}) > 1
 
 
 def _delete(run_id: str, paths: ResultPaths, is_dry: bool) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from dynvision.cli import main
-from dynvision.config.run import read_run_config
+from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.section import validate
+from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
 from dynvision.runs.listing import RowFilter, chosen, list_runs
@@ -57,6 +59,21 @@ def test_status_accuracy_and_date(results: Path, capsys: pytest.CaptureFixture[s
     assert rows["trained"]["date"].startswith("20") and rows["trained"]["epoch"] == "3"
     assert (rows["stopped"]["epoch"], rows["stopped"]["test_accuracy"]) == ("2", "")
     assert {row["model.args.t_recurrence"] for row in rows.values()} == {"2.0", "10.0"}
+
+
+def test_an_argument_that_one_model_does_not_have_is_no_difference(
+    results: Path, lab_with_run: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of one's own has no list of arguments: those of the others are not columns for that alone."""
+    before = set(listed(results, capsys)[0])
+    model = {"name": "my_models:MyModel", "args": {"n_units": 3}}
+    path = lab_with_run.root / "own.yaml"
+    path.write_text(to_yaml(validate(RunConfig, {**lab_with_run.sections(), "model": model}, "")))
+    folder = results / "runs" / read_run_config(path).run_id
+    folder.mkdir()
+    shutil.move(path, folder / "config.yaml")
+    rows = listed(results, capsys)
+    assert len(rows) == 4 and set(rows[0]) == {*before, "model.name"}
 
 
 @pytest.mark.parametrize(
