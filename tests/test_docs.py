@@ -115,6 +115,13 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page for page in pages if not re.search(rf"[-:] {re.escape(page)}\n", navigation)] == []
 
 
+def test_every_figure_is_shown_by_a_page() -> None:
+    text = "".join(map(text_of, [*PAGES, ROOT / "README.md"]))
+    assert [
+        path.name for path in (DOCS / "figures").rglob("*.*") if f"{path.parent.name}/{path.name}" not in text
+    ] == []
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make docs` builds it."""
