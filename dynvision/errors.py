@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
+import sys
 from collections.abc import Iterable
 
 LISTED_BESIDE_A_GUESS = 12  # a longer list of names would hide the nearest one
@@ -42,3 +44,29 @@ def taken_name(kind: str, name: str) -> InputError:
         name: the name.
     """
     return InputError(f"the {kind} name {name!r} is taken; choose another")
+
+
+def check_extra(extra: str, purpose: str, *packages: str, instead: str = "") -> None:
+    """Check that packages of an extra of ``pyproject.toml`` can be imported; none of them is.
+
+    Args:
+        extra: the extra that brings them, e.g. ``"workflow"``.
+        purpose: what they are needed for; the message begins with it.
+        packages: by their names in an import statement.
+        instead: what else the user can do.
+
+    Raises:
+        InputError: one of them is absent.
+    """
+    absent = [name for name in packages if not _can_be_imported(name)]
+    if absent:
+        otherwise = f", or {instead}" if instead else ""
+        raise InputError(
+            f"{purpose} needs {' and '.join(absent)}; run: pip install 'dynvision[{extra}]'{otherwise}"
+        )
+
+
+def _can_be_imported(name: str) -> bool:
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    return importlib.util.find_spec(name) is not None

@@ -16,7 +16,9 @@ python3 -m venv "$work/venv"
 printf '%s\n' numba opencv-python-headless pillow pytorch-pfn-extras setuptools tqdm >"$work/ffcv.in"
 
 cp requirements.lock "$work/lock"
-"$work/venv/bin/uv" pip compile pyproject.toml "$work/ffcv.in" --extra dev --extra doc --extra export --extra fast --extra nwb --extra recordings --extra search --extra share --extra video --universal --python-version 3.11 \
+# Every extra except ffcv, which is what the line above is for.
+extras=(dev doc export fast nwb recordings search share video wandb workflow)
+"$work/venv/bin/uv" pip compile pyproject.toml "$work/ffcv.in" "${extras[@]/#/--extra=}" --universal --python-version 3.11 \
     --no-annotate --no-header --quiet --output-file "$work/lock" "$@"
 
 {

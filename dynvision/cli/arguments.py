@@ -18,6 +18,7 @@ from dynvision.config.training import ExecutionConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
+from dynvision.resources import config_folder
 from dynvision.trained import WEIGHTS, shipped_runs
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_config_dir_argument(parser: argparse.ArgumentParser, about: str = "") ->
     parser.add_argument(
         "--config-dir",
         type=Path,
-        default=Path("config"),
+        default=config_folder(),
         metavar="DIR",
         help=f"folder of the YAML files{f': {about}' if about else ''} (default: %(default)s)",
     )

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.cluster import queue
+from dynvision.cluster.machine import MODULES
 from dynvision.cluster.profile import write_profile
 from dynvision.cluster.queue import reasons
 from dynvision.config.site import SiteConfig, read_site
 from dynvision.config.yaml_text import read_yaml
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.resources import CONFIG, IMAGE, LAUNCHER
 from dynvision.runs import CallFolder
 from dynvision.runs.calls import end_with_parent
@@ -127,6 +128,7 @@ def main(arguments: list[str]) -> int:
             raise InputError(
                 "this is the head job of the cluster; submit it with: sbatch cluster/snakejob.sh"
             )
+        check_extra("workflow", "a head job", *MODULES)
         site = read_site()
         with claimed(job_id, _is_there) as interrupted, _signals() as received:
             return _work(arguments, site, job_id, interrupted, received)

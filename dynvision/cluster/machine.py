@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import check_writable, write_text
 from dynvision.gpus import visible_gpus
+from dynvision.resources import config_folder
 
-SHOWN = ("torch", "pytorch-lightning", "snakemake", "pandas")
+SHOWN = ("torch", "pytorch-lightning", "pandas")
+WORKFLOW = ("snakemake", "snakemake-executor-plugin-slurm")
+MODULES = tuple(name.replace("-", "_") for name in WORKFLOW)
 TORCH_S = 120  # to be read from a slow disk, and to ask the driver
 ROOM_MB = 2000
 QUESTION, ANSWER = "question", "answer.json"
@@ -56,6 +59,7 @@ def machine_checks() -> list[Check]:
     return [
         Check("python", python),
         Check("packages", packages),
+        Check("workflow", workflow),
         Check("FFCV", ffcv),
         Check("GPUs", gpus),
         Check("configuration", configuration),
@@ -82,6 +86,15 @@ def required() -> list[str]:
         raise InputError("dynvision itself is not installed here; run make install, or pip install -e .")
     lines = importlib.metadata.requires("dynvision") or []
     return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
+
+
+def workflow() -> str:
+    """Snakemake and its plugin for SLURM; that they are absent is no fault, except on a cluster."""
+    if not all(map(_version, WORKFLOW)):
+        return (
+            "not installed: commands are called one by one; for all of it: pip install 'dynvision[workflow]'"
+        )
+    return ", ".join(f"{name} {_version(name)}" for name in WORKFLOW)
 
 
 def ffcv() -> str:
@@ -126,7 +139,7 @@ def configuration() -> str:
     """The configuration files make a plan."""
     from dynvision.runs import plan_workflow
 
-    plan = plan_workflow("config", {})
+    plan = plan_workflow(config_folder(), {})
     return f"valid: {len(plan.runs)} runs, experiments {', '.join(plan.experiments)}"
 
 
@@ -169,7 +182,9 @@ def _libraries() -> dict[str, Any]:
     try:
         import pytorch_lightning  # noqa: F401
         import torch
-    except (ImportError, OSError) as error:  # a library that is absent, or of another system
+
+        check_extra("workflow", "the head job", *MODULES)
+    except (ImportError, OSError, InputError) as error:  # a library that is absent, or of another system
         return {"error": str(error).splitlines()[0], "gpus": []}
     found = {"torch": torch.__version__, "dynvision": dynvision.__version__, "gpus": []}
     try:

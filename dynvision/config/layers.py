@@ -156,7 +156,9 @@ def read_layers(
     """
     folder = Path(config_dir)
     if not folder.is_dir():
-        raise InputError(f"configuration folder {config_dir} does not exist; run from the repository's root")
+        raise InputError(
+            f"configuration folder {config_dir} does not exist; call in a clone, or set DYNVISION_CONFIG to its config"
+        )
     below = tuple(_read(folder / name) for name in DEFAULT_FILES)
     user = _read(folder / USER_FILE)
     above = [user, *(_layer(str(path), read_yaml(path)) for path in config_files)]

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 import dynvision
 from dynvision.base.frames import Frames, ModelState, Trace, stretches
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, check_extra, unknown_name
 from dynvision.files import atomic_path, write_text
 from dynvision.inference.predictor import Predictor
 
@@ -252,13 +252,8 @@ def _write_torch_export(module: nn.Module, arguments: tuple[Any, ...], path: Pat
 
 def _write_onnx(module: Any, arguments: tuple[Any, ...], path: Path) -> Run:
     """Write an ONNX file, and read it back with onnxruntime."""
-    try:
-        onnxruntime = importlib.import_module("onnxruntime")
-        importlib.import_module("onnxscript")  # which torch.onnx needs
-    except ImportError as error:
-        raise InputError(
-            f"--format onnx needs the packages of the extra 'export' ({error}): pip install onnx onnxruntime onnxscript"
-        ) from None
+    check_extra("export", "--format onnx", "onnx", "onnxruntime", "onnxscript")
+    onnxruntime = importlib.import_module("onnxruntime")
     names = module.flat.names() if len(arguments) == 2 else []
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # of the exporter about itself

@@ -13,7 +13,7 @@ from typing import Any
 
 from dynvision.config.identity import PLUGINS
 from dynvision.config.yaml_text import read_yaml
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.trained import CONFIG, WEIGHTS
 
 KIND = "hub"
@@ -26,12 +26,9 @@ def hub_library() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise InputError(
-            "the Hugging Face hub needs huggingface_hub; install it with: pip install 'dynvision[share]'"
-        ) from None
+    check_extra("share", "the Hugging Face hub", "huggingface_hub")
+    import huggingface_hub
+
     return huggingface_hub
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from dynvision.config.data import GROUND
 from dynvision.data.images import LARGEST_PIXELS, UNREADABLE, decode_image, open_image, read_image
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import kind_of
 from dynvision.functional.pixels import upright
 from dynvision.stimuli.film import VIDEOS
@@ -275,10 +275,9 @@ class Film:
             )
 
     def _video_frames(self, file: Any) -> Iterator[tuple[Image.Image, float]]:
-        try:
-            import av
-        except ImportError:
-            raise InputError(f"{self} needs PyAV to be read: pip install av, or give its frames") from None
+        check_extra("video", str(self), "av", instead="give its frames")
+        import av
+
         try:
             with av.open(file) as video:
                 if not video.streams.video:

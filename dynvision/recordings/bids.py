@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.recordings.responses import labelled_responses
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def _read(
 
 def _recording(header: Path) -> tuple[list[str], float, np.ndarray]:
     """Names of the channels, samples per second, and the values (channels, samples)."""
+    check_extra("recordings", f"{header} is BrainVision, which", "mne")
     import mne
 
     try:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import what_it_is
 from dynvision.recordings.responses import DIMENSIONS, labelled_responses
 from dynvision.recordings.spikes import read_nwb
@@ -235,6 +235,7 @@ def _words(error: Exception) -> str:
 
 
 def _read_xarray(path: Path) -> xarray.Dataset:
+    check_extra("recordings", str(path), "xarray", "zarr" if path.suffix == ".zarr" else "h5netcdf")
     import xarray
 
     try:

@@ -9,7 +9,8 @@
 | `to_evoked`            | ``mne.EvokedArray``, one channel for each layer or area  | MNE, mne-rsa         |
 | `to_nwb`               | ``*.nwb``, a series and its trials                       | pynwb, MatNWB        |
 
-Each package is imported when it is needed; the extra ``recordings`` brings all but pynwb, which is in the extra ``nwb``.
+Each package is imported when it is needed, and a call without it raises InputError. The extra ``recordings`` brings all but
+pynwb, which is in the extra ``nwb``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, check_extra, unknown_name
 from dynvision.files import atomic_path, temporary_path
 from dynvision.recordings.responses import DIMENSIONS
 from dynvision.recordings.similarity import CROSSED, rdm_film
@@ -37,12 +38,14 @@ def to_netcdf(dataset: xarray.Dataset, path: str | Path) -> None:
         dataset: responses.
         path: the file, ``*.nc``.
     """
+    check_extra("recordings", "NetCDF 4", "h5netcdf")
     with atomic_path(path) as temporary:
         dataset.load().to_netcdf(temporary, engine="h5netcdf")
 
 
 def to_temporal_dataset(dataset: xarray.Dataset) -> Any:
     """Return the responses as an rsatoolbox ``TemporalDataset``, (presentation, unit, time); it needs rsatoolbox."""
+    check_extra("recordings", "a TemporalDataset", "rsatoolbox")
     from rsatoolbox.data import TemporalDataset
 
     return TemporalDataset(
@@ -64,6 +67,7 @@ def to_evoked(dataset: xarray.Dataset, by: str = "layer") -> Any:
     Raises:
         InputError: times that are not evenly spaced, or no such coordinate.
     """
+    check_extra("recordings", "an EvokedArray", "mne")
     import mne
 
     if by not in dataset.coords:
@@ -93,6 +97,7 @@ def to_zarr(dataset: xarray.Dataset, path: str | Path) -> None:
     Raises:
         InputError: something else is there.
     """
+    check_extra("recordings", "Zarr", "zarr")
     path = Path(path)
     if path.exists() and not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
         raise InputError(f"{path} is there and holds no Zarr; choose another name")
@@ -119,6 +124,7 @@ def to_rdms(dataset: xarray.Dataset, distance: str = "correlation") -> Any:
         dataset: responses, of one presentation an image.
         distance: a name of :data:`dynvision.config.comparison.DISTANCES`, of those without folds.
     """
+    check_extra("recordings", "RDMs", "rsatoolbox")
     from rsatoolbox.rdm import RDMs
 
     if distance == CROSSED:
@@ -144,6 +150,7 @@ def to_nwb(dataset: xarray.Dataset, path: str | Path, description: str = "respon
         path: the file, ``*.nwb``.
         description: of the session.
     """
+    check_extra("nwb", "NWB", "pynwb")
     from hdmf.common import DynamicTable, VectorData
     from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, check_extra, unknown_name
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +52,7 @@ def labelled_responses(
     Raises:
         InputError: coordinates of another length than the axis, or times that do not ascend.
     """
+    check_extra("recordings", "an array with labels", "xarray")
     import xarray
 
     sizes = dict(zip(DIMENSIONS, np.shape(values), strict=True))
@@ -98,6 +99,7 @@ def open_responses(
     Raises:
         InputError: there is no such file, it is damaged, or it has no such layer.
     """
+    check_extra("recordings", "an array with labels", "xarray")
     from xarray.core import indexing
 
     path = (

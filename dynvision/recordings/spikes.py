@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, check_extra, unknown_name
 from dynvision.recordings.responses import labelled_responses
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ def read_nwb(
     Raises:
         InputError: a file that cannot be read or lacks spikes, trials or the column, or a window that has no whole bins.
     """
-    try:
-        from pynwb import NWBHDF5IO
-    except ModuleNotFoundError:
-        raise InputError(f'{path} is an NWB file, which needs pynwb: pip install -e ".[nwb]"') from None
+    check_extra("nwb", f"{path} is an NWB file, which", "pynwb")
+    from pynwb import NWBHDF5IO
+
     n_bins = (window_ms[1] - window_ms[0]) / bin_ms if bin_ms > 0 else 0.0
     if n_bins < 1 or abs(n_bins - round(n_bins)) > 1e-6:
         raise InputError(f"window_ms={window_ms} is not a number of bins of bin_ms={bin_ms:g}")

@@ -38,7 +38,7 @@ from typing import IO, TYPE_CHECKING, Any
 from dynvision.config.layers import read_layers
 from dynvision.config.search import Range, SearchConfig
 from dynvision.config.yaml_text import one_line, to_yaml
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import write_text
 from dynvision.runs.calls import end_with_parent
 from dynvision.runs.made_from import CONVERTED, short_hash
@@ -165,8 +165,10 @@ class Search:
             The best trial.
 
         Raises:
-            InputError: the settings are not possible, or all trials fail.
+            InputError: Optuna or Snakemake is not installed, the settings are not possible, or all trials fail.
         """
+        check_extra("search", "a search", "optuna")
+        check_extra("workflow", "a search, whose trials are calls of Snakemake,", "snakemake")
         self.check()
         (self.folder / "trials").mkdir(parents=True, exist_ok=True)
         study = self.study()
@@ -188,14 +190,9 @@ class Search:
         """Return Optuna's study, begun or continued.
 
         Raises:
-            InputError: Optuna is not installed, or the study was begun with other settings.
+            InputError: the study was begun with other settings.
         """
-        try:
-            import optuna
-        except ImportError:
-            raise InputError(
-                "a search needs Optuna; install it with: pip install 'dynvision[search]'"
-            ) from None
+        import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 

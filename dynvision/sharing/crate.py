@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dynvision
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import write_text
 from dynvision.runs.listing import list_runs
 from dynvision.runs.made_from import CONVERTED, METRICS, OF_TRAINING, RESPONSES, TRAINED, read_record
@@ -63,14 +63,11 @@ def write_crate(paths: ResultPaths, about: About) -> Path:
     Raises:
         InputError: `rocrate` is not installed, or no run is finished.
     """
-    try:
-        from rocrate.model.contextentity import ContextEntity
-        from rocrate.model.person import Person
-        from rocrate.rocrate import ROCrate
-    except ImportError:
-        raise InputError(
-            "an RO-Crate needs rocrate; install it with: pip install 'dynvision[share]'"
-        ) from None
+    check_extra("share", "an RO-Crate", "rocrate")
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.model.person import Person
+    from rocrate.rocrate import ROCrate
+
     runs = [row for row in list_runs(paths) if row["status"] == "trained"]
     if not runs:
         raise InputError(f"no run in {paths.root} is trained; a crate is of finished runs")

@@ -6,7 +6,7 @@ A frame is on in the steps in whose middle it is due. A rate thus need not be on
 dt / 2 of its time, and the error never adds up. Frames are resized to the network's images, and normalised as these are.
 
 The images of a folder are taken in the order of their names. A video file is an animated GIF, PNG, WebP or TIFF, or what
-PyAV reads where it is installed (``pip install av``): mp4, avi, mov, mkv, webm. An array is a ``.npy``
+PyAV reads where it is installed (``pip install 'dynvision[video]'``): mp4, avi, mov, mkv, webm. An array is a ``.npy``
 file, (T, H, W), (T, H, W, C) or (T, C, H, W), uint8 or between 0 and 1.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dynvision.config.section import key
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import what_it_is
 from dynvision.stimuli.stimulus import Span, Stimulus, register
 from dynvision.trials.content import Content, View
@@ -193,12 +193,9 @@ _OWN_WORDS = {
 
 
 def _pyav(path: Path) -> Any:
-    try:
-        import av
-    except ImportError:
-        raise InputError(
-            f"stimulus.source={path} needs PyAV to be read: pip install av, or give its frames as a folder"
-        ) from None
+    check_extra("video", f"stimulus.source={path}", "av", instead="give its frames as a folder")
+    import av
+
     return av
 
 

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from dynvision.base import LightningBase
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
-from dynvision.errors import InputError
+from dynvision.errors import InputError, check_extra
 from dynvision.files import write_text
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -105,10 +105,8 @@ def _nowhere(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_
 def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> Logger:
     """W&B, offline by default. The id of the run is also W&B's, so that a training resumes in the same run."""
     os.environ.setdefault("WANDB_SILENT", "true")  # it is not to ask for an account, either
-    try:
-        import wandb
-    except ModuleNotFoundError:
-        raise _absent("wandb") from None
+    check_extra("wandb", "execution.logger=wandb", "wandb", instead="set it to csv")
+    import wandb
     from pytorch_lightning.loggers import WandbLogger
 
     online = execution.wandb_mode == "online"
@@ -138,13 +136,10 @@ def _tensorboard(run: RunConfig, execution: ExecutionConfig, run_folder: Path, g
     try:
         return TensorBoardLogger(str(run_folder), name="tensorboard", version="")
     except ModuleNotFoundError:
-        raise _absent("tensorboard") from None
-
-
-def _absent(name: str) -> InputError:
-    return InputError(
-        f"execution.logger={name}, but {name} is not installed; run 'pip install {name}', or set it to csv"
-    )
+        raise InputError(
+            "execution.logger=tensorboard, but tensorboard is not installed; "
+            "run 'pip install tensorboard', or set it to csv"
+        ) from None
 
 
 LOGGERS: dict[str, Callable[[RunConfig, ExecutionConfig, Path, bool], Logger | None]] = {

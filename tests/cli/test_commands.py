@@ -178,6 +178,15 @@ def test_config_show_is_the_resolved_workflow(lab: Lab) -> None:
     }
 
 
+def test_the_configuration_of_a_clone_is_used_elsewhere(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab.root)
+    outcome = lab.command("config", "show")
+    assert outcome.status == 2 and "set DYNVISION_CONFIG to its config" in outcome.said
+    monkeypatch.setenv("DYNVISION_CONFIG", str(Path(__file__).parents[2] / "config"))
+    assert "model_name: DyRCNNx4" in lab.command("config", "show").said
+    assert "ok    configuration  valid: " in lab.command("doctor").said
+
+
 def test_config_sync_writes_and_checks(lab: Lab) -> None:
     folder = shutil.copytree(Path(__file__).parents[2] / "config", lab.root / "config")
     assert lab.command("config", "sync", "--config-dir", folder, "--check").status == 0

@@ -232,7 +232,7 @@ def test_a_long_list_does_not_hide_the_nearest_name() -> None:
 
 
 def test_files_that_are_no_configuration(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; run from the repository's root"):
+    with pytest.raises(InputError, match="does not exist; call in a clone"):
         load_workflow_config(tmp_path / "config")
     path = tmp_path / "config_workflow.yaml"
     for content, said in {
