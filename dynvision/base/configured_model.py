@@ -11,7 +11,7 @@ The parameters of the published network keep their names. Those of the recurrenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from dynvision.base.architecture import reject_unknown_arguments
@@ -21,6 +21,8 @@ from dynvision.config.models import pairs_of
 from dynvision.config.published_models import OptionallyRecurrentArgs
 from dynvision.config.section import is_by_layer, resolve_by_layer, validate
 from dynvision.model_components import FeedforwardDelay, RecurrentConnection, find_solver
+from dynvision.model_components.recurrence import Recurrent
+from dynvision.model_components.timing import Delayed
 
 
 class ConfiguredModel(BaseModel):
@@ -75,11 +77,26 @@ class ConfiguredModel(BaseModel):
         return {name: values[layer] for name, values in self._by_layer.items()}
 
     @property
+    def learned(self) -> Collection[str]:
+        """The numbers that are learned, by the names of the schema; none of a schema without ``train``."""
+        of_schema = {
+            name: getattr(self.args, name)
+            for name in ("train", "train_tau")
+            if name in self.schema.model_fields
+        }
+        return (*of_schema.get("train", ()), *(("tau",) if of_schema.get("train_tau") else ()))
+
+    @property
     def learned_tau(self) -> bool | str:
         """Whether time constants are learned, ``channel`` for one a channel, as solvers take it."""
-        return (
-            "channel" if "tau.channel" in self.args.train else self.args.train_tau or "tau" in self.args.train
-        )
+        return "channel" if "tau.channel" in self.learned else "tau" in self.learned
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            absent = isinstance(module, Recurrent) and module.recurrence is None
+            if isinstance(module, Delayed) and module.delay_name in self.learned and not absent:
+                module.learn_delay()
+        super()._initialise()
 
     def _scaled(self, channels: int) -> int:
         """A published number of channels times ``width``, where the schema has it."""
@@ -131,8 +148,6 @@ class OptionallyRecurrent(ConfiguredModel):
             dt=args.dt,
             max_weight_init=args.max_weight_init,
         )
-        if "t_recurrence" in args.train:
-            recurrence.learn_delay()
         self.add_module(f"addrecurrence_{layer}", recurrence)
         solver = find_solver(args.dynamics_solver)
         self.add_module(f"tstep_{layer}", solver(args.dt, own["tau"], self.learned_tau, channels))

@@ -58,6 +58,7 @@ class CifarResNetArgs(OptionallyRecurrentArgs):
     """ResNet for images of 32 px: three stages of residual blocks, each a layer; `middle` is before the last block."""
 
 
+LEARNED = "numbers that are learned, one a layer or connection; delays are whole numbers of steps in a test"
 GROUPS = 32  # of the group normalisations of CORnet-R and -RT
 
 
@@ -73,6 +74,7 @@ class CORnetRArgs(CORnetArgs):
 
     n_timesteps: int = key(5, "length of a presentation in steps of dt", "steps", ge=1)
     t_recurrence: ByLayer = layer_key(2.0, "delay of an area's own output, at least dt", "ms", gt=0)
+    train: list[Literal["t_recurrence"]] = key([], LEARNED)
 
     @model_validator(mode="after")
     def _groups_share_channels(self) -> CORnetRArgs:
@@ -102,6 +104,9 @@ class CordsNetArgs(TemporalArgs):
     )
     t_recurrence: ByLayer = layer_key(2.0, "delay of an area's own activity, at least dt", "ms", gt=0)
     tau: ByLayer = layer_key(10.0, "time constant of every unit", "ms", gt=0)
+    train: list[Literal["tau", "tau.channel", "t_recurrence"]] = key(
+        [], f"{LEARNED}; tau.channel is one time constant a channel"
+    )
     width: float = key(1.0, "factor on the published number of channels", gt=0)
 
     @model_validator(mode="after")
@@ -126,6 +131,7 @@ class BLArgs(TemporalArgs):
         ge=0,
     )
     t_recurrence: ByLayer = layer_key(2.0, "delay of a layer's own activity, at least dt", "ms", gt=0)
+    train: list[Literal["t_recurrence"]] = key([], LEARNED)
     norm_steps: int = key(
         0, "steps with a batch normalisation of their own; 0: as many as a presentation has", "steps", ge=0
     )
@@ -136,3 +142,4 @@ class BLTArgs(BLArgs):
     """BLT: bottom-up, lateral and top-down connections."""
 
     t_feedback: ByLayer = layer_key(2.0, "delay from a layer to the one below, at least dt", "ms", gt=0)
+    train: list[Literal["t_recurrence", "t_feedback"]] = key([], LEARNED)  # type: ignore[assignment]

@@ -31,6 +31,13 @@ from dynvision.model_components import BatchNormPerStep, Pathway, RecurrentConne
 LAYERS = ((96, 7), (128, 5), (192, 3), (256, 3), (512, 3), (1024, 3), (2048, 1))
 
 
+class TopDown(Pathway):
+    """From a layer to the one below."""
+
+    delay_name = "t_feedback"
+    shortest_delay_is_dt = True
+
+
 class BL(ConfiguredModel):
     """BL (Spoerer et al. 2020): seven layers with lateral connections, batch-normalised for each step.
 
@@ -81,7 +88,7 @@ class BL(ConfiguredModel):
         conv = nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False)
         path = nn.Sequential(nn.Upsample(size), conv)
         self.add_module(
-            f"addfeedback_{name}", Pathway(above, path, self.numbers_of_layer(name)["t_feedback"], self.dt)
+            f"addfeedback_{name}", TopDown(above, path, self.numbers_of_layer(name)["t_feedback"], self.dt)
         )
 
     def _init_parameters(self) -> None:

@@ -107,7 +107,7 @@ class CordsNetR8(ConfiguredModel):
         )
         self.add_module(f"addbias_{name}", SpatialBias(channels[k], *size))
         self.add_module(f"nonlin_{name}", nn.ReLU())
-        self.add_module(f"tstep_{name}", EulerStep(args.dt, own["tau"]))
+        self.add_module(f"tstep_{name}", EulerStep(args.dt, own["tau"], self.learned_tau, channels[k]))
         return size
 
     @staticmethod

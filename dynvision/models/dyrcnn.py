@@ -186,8 +186,6 @@ class DyRCNN(ConfiguredModel):
             max_weight_init=args.max_weight_init,
             target_size=target_sizes.get(args.recurrence_target),
         )
-        if "t_recurrence" in args.train and layer.recurrence is not None:
-            layer.learn_delay()
         self.add_module(area.name, layer)
         if "t_feedforward" in args.train:
             self.add_module(f"delay_{area.name}", FeedforwardDelay(own["t_feedforward"], args.dt))
@@ -241,8 +239,6 @@ class DyRCNN(ConfiguredModel):
     ) -> None:
         (source_channels, _), (channels, size) = shapes[source], shapes[target]
         connection = kind(source, source_channels, channels, size, delay, self.dt, merge)
-        if kind.delay_name in self.args.train:
-            connection.learn_delay()
         self.add_module(f"{operation}_{target}", connection)
 
 

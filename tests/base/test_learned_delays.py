@@ -134,6 +134,38 @@ def test_a_delay_is_learned_by_layer_and_connection_and_is_in_the_checkpoint() -
     assert isinstance(model.delay_V1, FeedforwardDelay) and isinstance(model.addskip_V4, Skip)
 
 
+@pytest.mark.parametrize(
+    ("name", "train", "learned"),
+    [
+        ("CordsNetR2", ["tau", "t_recurrence"], 4),
+        ("CordsNetR2", ["tau.channel"], 2),
+        ("CORnetR", ["t_recurrence"], 4),
+        ("CORnetRT", ["t_recurrence"], 4),
+        ("BL", ["t_recurrence"], 7),
+        ("BLT", ["t_recurrence", "t_feedback"], 13),
+    ],
+)
+def test_published_networks_learn_the_numbers_that_they_have(
+    name: str, train: list[str], learned: int
+) -> None:
+    torch.manual_seed(1)
+    width = 0.5 if name.startswith("CORnet") else 0.05
+    model = create(name, input_dims=(6, 3, 40, 40), n_classes=3, width=width, train=train)
+    fixed = create(name, input_dims=(6, 3, 40, 40), n_classes=3, width=width)
+    found = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if name.endswith(("learned_delay", "log_tau"))
+    }
+    assert len(found) == learned and model.state_dict().keys() - fixed.state_dict().keys() == found.keys()
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in found}
+    fixed.load_state_dict(weights)
+    video = torch.randn(2, 6, 3, 40, 40)
+    torch.testing.assert_close(model.eval()(video), fixed.eval()(video))
+    model.train()(video).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in found.values())
+
+
 def test_another_delay_is_another_key_of_a_graph() -> None:
     """A captured trial holds the steps, and the part between them is read from the parameter at every replay."""
     model = build(Small, **FULL, train=LEARNED)
