@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
+from numbers import Integral, Real
 
 QUIET_S, MOVES_S = 20.0, 0.1  # a log and a terminal get a line at most this often
 
@@ -40,6 +41,14 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
             for k, (cell, width) in enumerate(zip(row, widths, strict=False))
         ).rstrip()
         for row in rows
+    ]
+
+
+def cells(values: Iterable[object], digits: int = 3) -> list[str]:
+    """Return a row of a table: numbers that are not whole with so many digits, all else as it is."""
+    return [
+        f"{value:.{digits}g}" if isinstance(value, Real) and not isinstance(value, Integral) else str(value)
+        for value in values
     ]
 
 

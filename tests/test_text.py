@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
 from dynvision import text
-from dynvision.text import Progress, aligned, duration, first_few, print_table
+from dynvision.text import Progress, aligned, cells, duration, first_few, print_table
+from dynvision.training.log import TrainingLog
 
 
 class Clock:
@@ -47,6 +53,29 @@ def test_a_terminal_has_one_line_that_moves(
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and said.endswith("\r\x1b[Krun: all done in 100.0 s\n")
     assert "\r\x1b[Krun:  10% of 100 trials, 9 s left" in said and "30% of 100 trials, 70 s left" in said
+
+
+def test_a_training_prints_how_far_an_epoch_is(
+    clock: Clock, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    trainer: Any = SimpleNamespace(current_epoch=1, max_epochs=3, num_training_batches=4, is_global_zero=True)
+    model: Any = None
+    log = TrainingLog(tmp_path / "training.csv", "run")
+    log.on_train_epoch_start(trainer, model)
+    for batch, clock.now in enumerate((10.0, 25.0, 40.0, 55.0)):
+        log.on_train_batch_end(trainer, model, None, None, batch)
+    assert capsys.readouterr().out == "run: epoch 2/3:  50% of 4 batches, 25 s left\n"
+
+
+def test_cells_of_a_table() -> None:
+    assert cells(["V1", 3, np.int64(4), 1 / 3, np.float32(2.0), True]) == [
+        "V1",
+        "3",
+        "4",
+        "0.333",
+        "2",
+        "True",
+    ]
 
 
 @pytest.mark.parametrize(

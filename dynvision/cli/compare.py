@@ -19,6 +19,7 @@ from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, Compariso
 from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
+from dynvision.text import cells, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +132,9 @@ def run(arguments: argparse.Namespace) -> None:
     with made_from(folder / COMPARED, inputs) as facts:
         facts["comparison"] = config.model_dump(mode="json")
         _write(written, folder, style)
-    print(written.summary.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
+    print_table(
+        [written.summary.columns.tolist(), *map(cells, written.summary.to_numpy(dtype=object).tolist())]
+    )
     print(f"tables and figures are in {folder}")
 
 

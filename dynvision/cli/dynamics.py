@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dynvision.cli.arguments import OF_DYNAMICS, add_execution_arguments, add_run_arguments, execution_from
+from dynvision.text import cells, print_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,4 +43,5 @@ def run(arguments: argparse.Namespace) -> None:
     tables = analyse_dynamics(
         finished.config, finished.weights, finished.data, output, execution, arguments.n_images
     )
-    print(tables["timescales"].drop(columns="run_id").to_string(index=False, float_format="{:.4g}".format))
+    scales = tables["timescales"].drop(columns="run_id")
+    print_table([scales.columns.tolist(), *(cells(row, 4) for row in scales.to_numpy(dtype=object).tolist())])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynvision.cli.arguments import add_config_dir_argument, add_values_argument
 from dynvision.errors import InputError
+from dynvision.text import aligned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,18 +124,17 @@ def describe(config: RunConfig, course: Trial) -> str:
         n * course.dt for n in (course.idle_steps, len(course.on), course.residual_steps)
     )
     shuffled = ", shuffled" if args.get("shuffle_presentation_pattern") else ""
+    rows: list[tuple[str, ...]] = [("time (ms)", "phase", "input", "label that counts")]
+    for step in course.steps():
+        counts = "-" if step.scored_frame_ms is None else f"of the frame at {step.scored_frame_ms:g} ms"
+        rows.append((f"{step.time_ms:g}", step.phase, "image" if step.sees_image else "null", counts))
     lines = [
         f"{config.run_id}: idle {idle:g} ms, presentation {shown:g} ms, residual {residual:g} ms; dt {course.dt:g} ms",
         f"pattern {args.get('data_presentation_pattern', '1')}{shuffled}, "
         f"reaction time {args.get('loss_reaction_time', 0):g} ms",
         "",
-        f"{'time (ms)':>9}  {'phase':12}  {'input':5}  label that counts",
     ]
-    for step in course.steps():
-        counts = "-" if step.scored_frame_ms is None else f"of the frame at {step.scored_frame_ms:g} ms"
-        sees = "image" if step.sees_image else "null"
-        lines.append(f"{step.time_ms:9g}  {step.phase:12}  {sees:5}  {counts}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *aligned(rows, right=(0,))])
 
 
 def _run_experiment(
@@ -203,8 +203,8 @@ def describe_trials(name: str, experiment: ExperimentConfig, trials: list[Trial]
         f"{name}: {experiment.parameter} {', '.join(f'{value:g}' for value in experiment.values)}; "
         f"-{experiment.baseline_ms:g} to {experiment.recorded_ms:g} ms, dt {trials[0].dt:g} ms",
         "",
-        f"{'value':>9}  {'from (ms)':>9}  {'to (ms)':>9}  {'shown':6}  contrast",
     ]
+    rows: list[tuple[str, ...]] = [("value", "from (ms)", "to (ms)", "shown", "contrast")]
     for trial in trials:
         step = -trial.onset_step
         for part in parts_of(trial):
@@ -216,9 +216,11 @@ def describe_trials(name: str, experiment: ExperimentConfig, trials: list[Trial]
                 f", {trial.noise.config.type} noise" if trial.noise and part[0].content.takes_noise else ""
             )
             said = "-" if part[0].is_null else contrast + noise
-            lines.append(f"{trial.value:9g}  {start:9g}  {end:9g}  {part[0].content.shown:6}  {said}")
+            rows.append(
+                (*(f"{number:g}" for number in (trial.value, start, end)), part[0].content.shown, said)
+            )
             step += n_steps
-    return "\n".join(lines)
+    return "\n".join([*lines, *aligned(rows, right=(0, 1, 2))])
 
 
 def _model(config: RunConfig) -> BaseModel:

@@ -19,12 +19,13 @@ from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.errors import InputError, check_extra
 from dynvision.files import write_text
+from dynvision.text import Progress
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
 class TrainingLog(pl.Callback):
-    """Writes the log and prints a line for each epoch. Its rows travel in the checkpoint.
+    """Writes the log, and prints a line for each epoch and how far it is. Its rows travel in the checkpoint.
 
     Args:
         path: where ``training.csv`` goes.
@@ -37,9 +38,18 @@ class TrainingLog(pl.Callback):
         self.columns = (*COLUMNS, *(f"{stage}_{name}" for name in terms for stage in ("train", "val")))
         self.rows: list[dict[str, float]] = []
         self._begun = time.monotonic()
+        self._progress: Progress | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begun = time.monotonic()
+        what = f"{self.run_id}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._progress = Progress(what, int(trainer.num_training_batches), "batches")
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.is_global_zero and self._progress is not None:
+            self._progress.at(batch_idx + 1)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before a checkpoint is written if the validation is not finite."""

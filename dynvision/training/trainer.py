@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ def make_trainer(
         deterministic=device.type == "cpu",
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loaders share the images out themselves
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=False,  # TrainingLog prints how far an epoch is, as all long work is printed
         enable_model_summary=False,
     )
 

@@ -223,12 +223,12 @@ def seeds_text(averaged: pd.DataFrame) -> str:
             f"Over {n} seeds, with 95 % bootstrap intervals over seeds: {condition} and its repetitions",
             "",
         ]
+        table = []
         for _, row in rows.iterrows():
             at = "" if pd.isna(row["value"]) else f" {row['value']:g}"
             what = f"{row['name']}{at}, {row['layer']}" + (f" as {row['area']}" if row["area"] else "")
             beside = f"{row['n_yes']} of {n} yes" if row["kind"] == "sign" else f"cortex {row['cortex']:.3g}"
-            lines.append(
-                f"{what:<60}  {row['model']:.3g} [{row['seeds_low']:.3g}, {row['seeds_high']:.3g}]  {beside}"
-            )
-        lines.append("")
+            interval = f"[{row['seeds_low']:.3g}, {row['seeds_high']:.3g}]"
+            table.append([what, f"{row['model']:.3g}", interval, beside])
+        lines += [*aligned(table, right=(1,)), ""]
     return "\n".join(lines)
