@@ -13,7 +13,6 @@ from typing import Any
 from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig, frozen_experiment
-from dynvision.config.feasible import check_classes, check_on_models, with_checkpoints
 from dynvision.config.identity import PLUGINS
 from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.models import check_module, find_model
@@ -22,7 +21,13 @@ from dynvision.config.visualization import DEFAULT, SWEEP_FIGURES
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import check_writable
-from dynvision.runs.expansion import check_pretrained, expand_runs
+from dynvision.runs.expansion import (
+    check_classes,
+    check_on_models,
+    check_pretrained,
+    expand_runs,
+    with_checkpoints,
+)
 from dynvision.trained import CONFIG
 
 
