@@ -107,7 +107,7 @@ def find_parameter(
     if name in ONLY_IN_TRAINING:
         raise InputError(f"parameter {name!r} changes nothing in a test: {ONLY_IN_TRAINING[name]}")
     if parameter.kind == "stimulus":
-        owners = [kind for kind, section in STIMULI.items() if name in section.model_fields]
+        owners = sorted(kind for kind, section in STIMULI.items() if name in section.model_fields)
         raise InputError(
             f"parameter {name!r} is no key of the stimulus {stimulus.type!r}; set stimulus.type to "
             f"{' or '.join(owners)}, or parameter to one of {', '.join(own)}"
