@@ -14,6 +14,7 @@ import pytest
 import dynvision.models.dyrcnn  # noqa: F401  once, before the forks
 from dynvision import model_components
 from dynvision.analysis import MEASURES
+from dynvision.analysis.registry import SHARED, TABLES
 from dynvision.cli import command_module
 from dynvision.config import DyRCNNArgs, ExperimentConfig, TrainingConfig
 from dynvision.config.model import RECURRENCE_TYPES
@@ -50,6 +51,16 @@ def test_a_page_runs(page: Path, tmp_path: Path) -> None:
 def test_every_fence_of_a_page_is_read(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(re.findall(r"^```\w", text, re.MULTILINE)) == len(FENCE.findall(text)) > 0
+
+
+def test_the_page_on_measures_has_every_argument() -> None:
+    text = (DOCS / "add" / "measure.md").read_text(encoding="utf-8").split("```")[0]
+    named = {
+        name
+        for line in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", line)
+    }
+    assert named == {*TABLES, *SHARED}
 
 
 TABLE = re.findall(
