@@ -24,6 +24,12 @@ from dynvision.base.operations import temporal_parts
 from dynvision.errors import InputError
 
 OWN_FORWARD = "forward"  # the name of the layer
+OF_THE_ENGINE = (
+    "__call__",
+    "advance",
+    "initial_state",
+    "step",
+)  # what training and tests call one or the other of
 ELSEWHERE = (
     "what it does to images belongs into an operation before the first layer (layer_operations) or into the transforms of "
     "the data, what it does to outputs into read_out"
@@ -36,6 +42,7 @@ def adopt_methods(cls: type, base: type) -> None:
         method = getattr(cls, name)
         if method is not getattr(base, name) and not hasattr(method, "adopted"):
             setattr(cls, name, _marked(adopt(method), method))
+    cls.replaced = tuple(name for name in OF_THE_ENGINE if getattr(cls, name) is not getattr(base, name))  # type: ignore[attr-defined]
     method = cls.forward  # type: ignore[attr-defined]
     trial = base.forward  # type: ignore[attr-defined]
     if method is not trial and not hasattr(method, "adopted"):
@@ -50,15 +57,21 @@ def own_forward(model: nn.Module) -> Callable[..., Any] | None:
 
 
 def check_own_forward(model: Any) -> None:
-    """Check that a model with a ``forward`` of its own is one that the engine can run.
+    """Check that the engine can run a model with the methods that its class has written.
 
     Raises:
-        InputError: it has layers, too, or components that need time, or its forward wants more than images.
+        InputError: a method of the engine is replaced; or there is a ``forward`` beside layers or components that need
+            time, or one that wants more than images.
     """
+    name = type(model).__name__
+    for method in model.replaced:
+        raise InputError(
+            f"{name}.{method} replaces a method of the engine, which not everything that runs a model calls; leave it out: "
+            f"{ELSEWHERE}"
+        )
     own = own_forward(model)
     if own is None:
         return
-    name = type(model).__name__
     try:
         inspect.signature(own).bind(model, None)
     except TypeError:
@@ -97,6 +110,22 @@ def answer_frames(model: Any, x: Tensor) -> Tensor:
             "the time axis is made by the engine"
         )
     return outputs
+
+
+def refuse_replaced_forward(model: Any) -> None:
+    """Refuse to go from step to step with a model whose ``forward`` was assigned to the object: only a call would run it.
+
+    A trainer that puts the method of the class there, as Lightning does, changes nothing.
+
+    Raises:
+        InputError: it was.
+    """
+    assigned = vars(model).get("forward")
+    if assigned is not None and getattr(assigned, "__func__", None) is not type(model).forward:
+        raise InputError(
+            f"forward was assigned to this {type(model).__name__}, and what goes from step to step, as experiments do, "
+            f"does not run it; write it in a class, or remove it with del model.forward: {ELSEWHERE}"
+        )
 
 
 def refuse_engine_within_frame(model: Any) -> None:

@@ -31,7 +31,12 @@ from dynvision.base.frames import Frames, ModelState, every, gather_logits, stre
 from dynvision.base.hooks import computes_weights, is_hooked, weights_once
 from dynvision.base.inputs import as_video, check_frames, check_state, check_width
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
-from dynvision.base.own_methods import adopt_methods, own_forward, refuse_engine_within_frame
+from dynvision.base.own_methods import (
+    adopt_methods,
+    own_forward,
+    refuse_engine_within_frame,
+    refuse_replaced_forward,
+)
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan
 from dynvision.config.model import RecurrentArgs
@@ -226,13 +231,15 @@ class TemporalBase(Recordable, Architecture):
             Outputs (B, n, n_classes) and the state after the last step.
 
         Raises:
-            InputError: frames of another shape, type or device than the model's, or a state of another batch or model.
+            InputError: frames of another shape, type or device than the model's, a state of another batch or model, or a
+                ``forward`` that was assigned to the object.
         """
         if is_hooked(self):
             raise InputError(
                 f"a hook on the whole {type(self).__name__} receives calls of the model, and not step() and advance(), as "
                 "in an experiment; register it on a layer, or make it an operation before the first layer"
             )
+        refuse_replaced_forward(self)
         plan = self.plan() if plan is None else plan
         check_frames(frames, self, self.image)
         check_state(frames, state, plan, self)

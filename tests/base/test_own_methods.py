@@ -166,6 +166,28 @@ def test_a_forward_that_calls_the_engine_is_refused(x):
             run()
 
 
+@pytest.mark.parametrize("method", ["__call__", "advance", "initial_state", "step"])
+def test_a_method_of_the_engine_is_not_replaced(method):
+    """Training would run the engine, and an experiment or a stream the method, or the other way round."""
+    half = type("Half", (), {method: lambda self, *given, **named: None})
+    with pytest.raises(
+        InputError, match=rf"Replaced\.{method} replaces a method of the engine, .* before the first layer"
+    ):
+        type("Replaced", (half, PerFrame), {})(input_dims=(T, 1, 8, 8), n_classes=K)
+
+
+def test_a_forward_assigned_to_the_object_is_refused_where_it_would_not_run(x):
+    model = PerFrame(input_dims=(T, 1, 8, 8), n_classes=K).eval()
+    state = model.initial_state(2)
+    begun = model.step(x, state)[0]
+    model.forward = lambda images: torch.zeros(2, T, K)
+    with pytest.raises(InputError, match="forward was assigned to this PerFrame"):
+        model.step(x, state)
+    del model.forward
+    model.forward = model.forward  # as Lightning puts it back after a step of several processes
+    torch.testing.assert_close(model.step(x, state)[0], begun)
+
+
 @pytest.mark.parametrize(
     "forward",
     [
