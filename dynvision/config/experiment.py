@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -86,6 +87,8 @@ class ExperimentConfig(Section):
         for given in values:
             if not isinstance(given, (bool, int, float)):
                 raise InputError(f"values: {given!r} is neither a number nor true or false")
+            if not math.isfinite(given):
+                raise InputError(f"values: {given!r} is not finite; list the values that are shown")
         return values
 
     @field_validator("group", mode="before")

@@ -299,6 +299,12 @@ def _with_expanded_paths(layer: Mapping[str, Any], origin: str) -> dict[str, Any
     """Return a layer in which ``~`` and variables are replaced in every path, also where a folder of images is a key."""
 
     def name(given: Any, key: str) -> Any:
+        if isinstance(given, Mapping) and list(given) == [
+            "folder"
+        ]:  # YAML takes a colon and a space for a key
+            raise InputError(
+                f"{origin}: {key} is a key 'folder'; write folder:<path>, without a space after the colon"
+            )
         return expanded_name(given, f"{origin}: {key}") if isinstance(given, str) else given
 
     # Here and not where a path is used, so that an error names the layer that has the path.

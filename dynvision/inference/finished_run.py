@@ -20,7 +20,7 @@ from pathlib import Path
 from dynvision.config.run import RunConfig, read_run_config, thaw
 from dynvision.config.yaml_text import parse
 from dynvision.errors import InputError
-from dynvision.files import read_header
+from dynvision.files import read_header, what_it_is
 from dynvision.inference.hub import KIND as HUB
 from dynvision.inference.hub import pull
 from dynvision.runs import ResultPaths
@@ -90,6 +90,11 @@ def run_path(given: str | Path, results: str | Path) -> Path:
         return shipped[str(given)]
     paths = ResultPaths(Path(results))
     known = paths.run_ids()
+    if path.is_file() and not any(run_id.startswith(str(given)) for run_id in known):
+        raise InputError(
+            f"{path} is no run but {what_it_is(path)}; give the folder of a run or its {WEIGHTS}, and import weights of "
+            "another program with: dynvision weights import"
+        )
     if not known:
         others = f", and {str(given)!r} is none of those that ship ({', '.join(shipped)})" if shipped else ""
         raise InputError(

@@ -202,4 +202,5 @@ def why_unreadable(path: str | Path, error: Exception) -> str:
     """Return why a file of ``torch.save`` cannot be read: what it is where it is something else, or torch's message."""
     if not written_by_torch(path):
         return f"it is {what_it_is(path)}"
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    # The first sentence: torch goes on with what its developers would want to know.
+    return str(error).splitlines()[0].partition(". ")[0][:120] if str(error) else type(error).__name__

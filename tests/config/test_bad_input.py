@@ -100,6 +100,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "channels": ({"data": {"n_channels": 2}}, "n_channels=2 is not possible; allowed: 1 (grey), 3 (colour)"),
     "contrast": ({"experiments": {"contrast": {"values": [0.5, 1.5]}}}, "values.contrast=1.5 is not valid"),
     "folder": ({"data_name": "folder:"}, "names no folder"),
+    "no number as a value": (
+        {"experiments": {"contrast": {"values": [1, float("nan")]}}},
+        "experiments.contrast: values: nan is not finite",
+    ),
+    "a space after folder:": (
+        {"data_name": {"folder": "my/images"}},
+        "data_name is a key 'folder'; write folder:<path>",
+    ),
+    "one of several": ({"data_name": ["digits", {"folder": "a"}]}, "without a space after the colon"),
     "results": ({"results_dir": ""}, "results_dir='' is not valid"),
     "name of an experiment": ({"experiments": {"a/b": {}}}, "'a/b' cannot be the name of an experiment"),
     "reserved name": ({"experiments": {"training": {}}}, "'training' cannot be the name of an experiment"),

@@ -122,3 +122,15 @@ def test_json_and_csv(digits_run: Path, images: list[Path], tmp_path: Path) -> N
             assert (given["image"], given["class"]) == (str(path), answer.class_name)
             assert given["probability"] == pytest.approx(answer.probability)
         assert row["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"<html>404", "an HTML page"), (b"PK\x03\x04", "a zip archive")]
+)
+def test_a_file_that_is_no_run_is_named(
+    content: bytes, kind: str, images: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "last.ckpt").write_bytes(content)
+    outcome = predict(tmp_path, tmp_path / "last.ckpt", *images, "--results", tmp_path)
+    assert outcome.status == 2
+    assert f"last.ckpt is no run but {kind}" in outcome.said and "dynvision weights import" in outcome.said
