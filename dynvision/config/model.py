@@ -32,7 +32,7 @@ for _name, _class in {
     "exponential_euler": "solvers:ExponentialEulerStep",
     "rk4": "solvers:RungeKuttaStep",
     "liquid": "solvers:LiquidStep",
-    "organics": "organics:OrganicsStep",
+    "organics": "normalization:OrganicsStep",
 }.items():
     SOLVERS.add(_name, f"dynvision.model_components.{_class}")
 

@@ -12,8 +12,7 @@ from dynvision.model_components.elementwise import (
     SupraLinearity,
     create_bias,
 )
-from dynvision.model_components.normalization import BatchNormPerStep, DivisiveNormalization
-from dynvision.model_components.organics import OrganicsStep
+from dynvision.model_components.normalization import BatchNormPerStep, DivisiveNormalization, OrganicsStep
 from dynvision.model_components.recurrence import LocalLateralConnection, RecurrentConnection, SelfConnection
 from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d
 from dynvision.model_components.solvers import (

@@ -11,7 +11,7 @@ A scheme is a step of gain g towards an effective drive z~, a weighted mean of t
 | `rk4`               | a - a^2/2 + a^3/6 - a^4/24         | z at t, t - dt/2 (cubic), t - dt       | 4     |
 
 `liquid` units have a gain that depends on the drive, and a step of their own; `organics` units
-(:mod:`dynvision.model_components.organics`) are normalised by others, and have a further state.
+(:mod:`dynvision.model_components.normalization`) are normalised by others, and have a further state.
 Source: Dayan & Abbott (2001), Theoretical Neuroscience, eq. 7.7; the sources of the schemes are with them.
 """
 
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from dynvision.config.model import SOLVERS
 from dynvision.errors import InputError
-from dynvision.functional.liquid import fused_step
+from dynvision.functional.leaky_steps import fused_step
 from dynvision.model_components.timing import Clocked
 
 

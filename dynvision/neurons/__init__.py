@@ -11,8 +11,7 @@ from dynvision.neurons.cfc_cell import CfCCell, StrideAwareCfC, StrideAwareCfCCe
 from dynvision.neurons.layers import LTC, CfC
 from dynvision.neurons.ltc_cell import LTCCell
 from dynvision.neurons.ltc_neuron import LiquidNeuron, LTCChain, LTCNeuron
-from dynvision.neurons.neuron import BaseChain, BaseNeuron
-from dynvision.neurons.responses import Response, impulse_response, step_response
+from dynvision.neurons.neuron import BaseChain, BaseNeuron, Response, impulse_response, step_response
 from dynvision.neurons.rnn import LSTM, RNN, CTRNNCell, LSTMCell
 from dynvision.neurons.wirings import NCP, AutoNCP, FullyConnected, Random, Wiring
 

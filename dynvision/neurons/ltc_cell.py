@@ -7,7 +7,8 @@
 v state of the units, x inputs (held during a step), g and s conductances of the synapses from units and from inputs; w >= 0
 their maximum, sigma and mu slope and threshold of their opening, E reversal potential, all learned; M mask of the synapses
 that exist (the others have no effect and no gradient). Times are in ms: cm in units of conductance times ms. A step of
-`elapsed_time` is `ode_unfolds` fused steps (:mod:`dynvision.functional.liquid`), first order in elapsed_time / ode_unfolds.
+`elapsed_time` is `ode_unfolds` fused steps (:func:`dynvision.functional.leaky_steps.fused_step`), first order in
+elapsed_time / ode_unfolds.
 
 Source: Hasani, Lechner, Amini, Rus & Grosu (2021), AAAI 35:7657; with a wiring: Lechner et al. (2020), Nature Machine
 Intelligence 2:642. Ranges of the initial values as in the authors' package ncps 1.0.1. That time zero leaves the state
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.functional.liquid import fused_step
+from dynvision.functional.leaky_steps import fused_step
 from dynvision.functional.maps import is_transformed
 from dynvision.neurons.cell import ElapsedTime, FeatureMap, Module, Parameter, TimedCell, one_each
 from dynvision.neurons.wirings import Wiring, built

@@ -32,7 +32,7 @@ from numbers import Real
 from typing import Any
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.functional.liquid import fused_step
+from dynvision.functional.leaky_steps import fused_step
 from dynvision.neurons.neuron import BaseChain, BaseNeuron, State, check_positive, namespace
 
 
