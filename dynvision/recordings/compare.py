@@ -27,7 +27,15 @@ from dynvision.recordings.data import (
     split_halves,
 )
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters
-from dynvision.recordings.similarity import CROSSED, encode, gram_film, pearson, rdm_film, unit_ceiling
+from dynvision.recordings.similarity import (
+    CROSSED,
+    encode,
+    gram_film,
+    mean_over_channels,
+    pearson,
+    rdm_film,
+    unit_ceiling,
+)
 from dynvision.text import first_few
 
 if TYPE_CHECKING:
@@ -94,7 +102,8 @@ def compare(
 
     Raises:
         InputError: an unknown name, responses that are not numbers, fewer than four images in common, several conditions
-            on one side alone, or times without a common step.
+            on one side alone, times without a common step, an area or a layer of one unit where distance is a correlation
+            over units, or an area that is the same for all images.
     """
     if method not in METHODS:
         raise unknown_name("method of comparison", method, METHODS, key="method")
@@ -117,10 +126,12 @@ def compare(
     own = {
         area: [part[..., _mask(brain, "area", area), :].astype(float) for part in parts] for area in met_areas
     }
+    fewest = 2 if method == "rsa" and distance == "correlation" else 1
     for area, of_area in own.items():
-        _check_finite(
-            of_area, f"the recording of area {area}", brain["unit"].values[_mask(brain, "area", area)]
-        )
+        whose, units = f"the recording of area {area}", brain["unit"].values[_mask(brain, "area", area)]
+        _check_values(of_area, whose, units, fewest)
+        if not any(np.ptp(part, axis=0).any() for part in of_area):
+            raise InputError(f"{whose} is the same for all images at all times; choose others with areas")
     # The halves of an area are turned into RDMs once, for all layers.
     score = "cosine" if method == "cka" else score
     films = {
@@ -132,9 +143,9 @@ def compare(
     for layer in layers:
         if not met[layer]:
             continue
-        units = model.isel(unit=np.flatnonzero(_mask(model, "layer", layer)))
-        x = average_repetitions(units)["response"].values.astype(float)
-        _check_finite([x], f"layer {layer}", units["unit"].values)
+        own_units = model.isel(unit=np.flatnonzero(_mask(model, "layer", layer)))
+        x = average_repetitions(own_units)["response"].values.astype(float)
+        _check_values([x], f"layer {layer}", own_units["unit"].values, fewest)
         film = None if method == "encoding" else SCORES[score](_film(x, "euclidean" if crossed else kind))
         for area in met[layer]:
             if film is None:
@@ -148,8 +159,12 @@ def compare(
     return RecordingComparison(pd.concat(rows, ignore_index=True), pd.DataFrame(lags))
 
 
-def _check_finite(parts: Sequence[np.ndarray], whose: str, units: np.ndarray) -> None:
-    """Check responses, (images, units, times) each, of the units of these names."""
+def _check_values(parts: Sequence[np.ndarray], whose: str, units: np.ndarray, fewest: int) -> None:
+    """Check responses, (images, units, times) each, of the units of these names, of which there must be so many."""
+    if len(units) < fewest:
+        raise InputError(
+            f"{whose} has {len(units)} unit, and a correlation over units needs {fewest}; set distance to euclidean"
+        )
     bad = np.any([~np.isfinite(part).all(axis=(0, 2)) for part in parts], axis=0)
     if bad.any():
         raise InputError(
@@ -283,7 +298,7 @@ def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], n_permutations: int, se
     y = np.mean(parts, axis=0)
     ceiling = np.full(y.shape[2], np.nan), np.full(y.shape[2], np.nan)
     if len(parts) > 1:
-        half = np.nanmean(pearson(*parts), axis=0)
+        half = mean_over_channels(pearson(*parts), y.shape[1])
         full = 2 * half / (1 + half)
         ceiling = full, np.sqrt(np.clip(full, 0, None))
     random = np.random.default_rng([seed, 1])

@@ -228,10 +228,10 @@ def encode(
                 x[train, :, step], targets[train], x[test, :, step], alphas, n_inner, seed
             )
         predicted = _centred_columns(predicted)
-        scores[step] = _mean_over_channels((predicted * observed).sum(axis=0), y.shape[1])
+        scores[step] = mean_over_channels((predicted * observed).sum(axis=0), y.shape[1])
         for number, order in enumerate(orders):
             shuffled = np.einsum("ij,ij->j", predicted, observed[order])
-            chance[number, step] = _mean_over_channels(shuffled, y.shape[1])
+            chance[number, step] = mean_over_channels(shuffled, y.shape[1])
     return scores, chance
 
 
@@ -265,7 +265,7 @@ def _centred_columns(a: np.ndarray) -> np.ndarray:
         return a / np.linalg.norm(a, axis=0)  # type: ignore[no-any-return]
 
 
-def _mean_over_channels(correlations: np.ndarray, n_channels: int) -> np.ndarray:
+def mean_over_channels(correlations: np.ndarray, n_channels: int) -> np.ndarray:
     """Means over the channels that have a correlation, by time; not-a-number where none has."""
     by_channel = correlations.reshape(n_channels, -1)
     known = np.isfinite(by_channel)

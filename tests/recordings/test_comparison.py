@@ -223,10 +223,29 @@ def test_what_cannot_be_compared_is_one_sentence() -> None:
     stranger = brain.assign_coords(
         image=("presentation", [f"cat{i}" for i in range(brain.sizes["presentation"])])
     )
+    one = brain.isel(unit=[3])
+    with pytest.raises(
+        InputError, match="area V1-V3 has 1 unit, and a correlation over units needs 2; set distance"
+    ):
+        compare(model, one)
+    assert np.isfinite(compare(model, one, distance="euclidean", n_permutations=0).scores["score"]).all()
+    with pytest.raises(InputError, match="area V1-V3 is the same for all images at all times"):
+        compare(model, brain.assign(response=xarray.ones_like(brain["response"])))
     with pytest.raises(
         InputError, match="0 images in common.*the network knows 0, 1, 10 and 9 more, the recording cat0"
     ):
         compare(model, stranger)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["rsa", "encoding", "cka"])
+def test_times_without_a_signal_have_no_score(method: str) -> None:
+    model = network()
+    brain = recording(model, "V1", 1)
+    brain["response"].values[:, :, :3] = 0  # as of a recording that is cut before the onset
+    scores = compare(model, brain, method, n_permutations=0).scores
+    silent = scores["brain_ms"] <= brain["time_ms"].values[2]
+    assert scores["score"].isna().equals(silent) and scores["ceiling_high"].isna().equals(silent)
 
 
 @pytest.mark.parametrize("method", ["rsa", "encoding", "cka"])
