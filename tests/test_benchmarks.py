@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALLEST = {
     "engine": "--models DyRCNNx2 --pixels 16 --steps 2 --batch 1 --repeats 1 --precision float32",
     "experiment": "--models DyRCNNx2 --pixels 8 --images 2 --repeats 1",
+    "recordings": "--images 5 --layers 2 --areas 1 --times 4",
+    "recordings --units": "--n-units 2048 --times 4",
 }
 SLOW = {
     "train": "--models DyRCNNx2 --pixels 8 --batch 2 --batches 1 --rounds 1",
@@ -39,8 +41,9 @@ def load(name: str) -> ModuleType:
 def test_a_benchmark_prints_its_table(
     name: str, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    device = ["--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", [name, *arguments.split(), *device])
+    name, *option = name.split()
+    device = [] if name == "recordings" else ["--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", [name, *option, *arguments.split(), *device])
     threads = torch.get_num_threads()
     load(name).main()
     assert torch.get_num_threads() == threads
