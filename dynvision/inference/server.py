@@ -8,6 +8,10 @@
 
 Requests that come together share a batch (`batch.dynamic_batching`). A connection is for one request; it is closed when the
 request has not arrived in time. Every refusal is a JSON object with ``error``, one sentence.
+
+Not LitServe, which needs FastAPI and uvicorn (its requirements.txt), loads the model in processes of its own and hands
+requests over by queues (its server.py, `launch_inference_worker`): here one process has the model, no package comes with
+it, requests are in the batches of `predict_async`, and limits of size and time hold from the first byte of a connection.
 """
 
 from __future__ import annotations
@@ -15,15 +19,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
@@ -31,108 +32,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.inputs import Film, check_pixels
+from dynvision.inference.limits import METHODS, Limits, Metrics, RefusedError
 from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
 from dynvision.inference.predictor import Predictor, with_threshold
 
 logger = logging.getLogger(__name__)
-METHODS = {"/": "GET", "/health": "GET", "/info": "GET", "/metrics": "GET", "/predict": "POST"}
 OPTIONS = ("decision_threshold", "early_exit", "film", "frame_rate")
 TRUTHS, TRUTH = ("early_exit", "film"), {"1": True, "true": True, "0": False, "false": False}
 Reply = tuple[int, bytes, str, Mapping[str, str]]
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CONNECTIONS = 4  # for each request that may be answered at once: some have not asked yet, or are refused
+PASSED_BYTES = 2**16  # of a refused body, which are read at once and forgotten
 INLINE = "script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 PAGE_RULES = f"default-src 'none'; {INLINE}; img-src blob: data:; connect-src 'self'"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a server takes.
-
-    Attributes:
-        max_bytes: of a request.
-        max_pixels: of an image, or of a frame.
-        receive_s: until a request must have arrived, and the answer have been taken, in s.
-        answer_s: until it must have been answered, in s.
-        max_requests: at once; further ones are asked to come again.
-    """
-
-    max_bytes: int = 16 * 2**20
-    max_pixels: int = 2**24
-    receive_s: float = 10.0
-    answer_s: float = 30.0
-    max_requests: int = 64
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise InputError(f"{name}={value!r} must be above 0")
-
-
-class RefusedError(Exception):
-    """A request that is not answered: its status, and one sentence."""
-
-    def __init__(self, status: int, said: str, **headers: str) -> None:
-        super().__init__(said)
-        self.status, self.headers = status, headers
-
-
-class Metrics:
-    """Counts and times of requests; threads share it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests: Counter[tuple[str, int]] = Counter()
-        self._buckets: Counter[float] = Counter()
-        self._seconds = 0.0
-        self.in_flight = 0
-
-    @contextlib.contextmanager
-    def one_more(self, most: int) -> Iterator[None]:
-        """Count a request while it is answered.
-
-        Raises:
-            RefusedError: there are too many at once.
-        """
-        with self._lock:
-            if self.in_flight >= most:
-                raise RefusedError(
-                    503, f"{most} requests are being answered; come again", **{"Retry-After": "1"}
-                )
-            self.in_flight += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.in_flight -= 1
-
-    def add(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that has been answered or refused."""
-        with self._lock:
-            self._requests[path if path in METHODS else "other", status] += 1
-            if path == "/predict":
-                self._seconds += seconds
-                self._buckets.update(edge for edge in (*BUCKETS_S, math.inf) if seconds <= edge)
-
-    def text(self, stats: dict[str, Any]) -> str:
-        """All of it, and the forward passes of a model's statistics, in the text format of Prometheus."""
-        with self._lock:
-            lines = ["# TYPE dynvision_requests_total counter"]
-            lines += [
-                f'dynvision_requests_total{{path="{path}",status="{status}"}} {n}'
-                for (path, status), n in sorted(self._requests.items())
-            ]
-            lines.append("# TYPE dynvision_request_seconds histogram")
-            for edge in (*BUCKETS_S, math.inf):
-                name = "+Inf" if edge == math.inf else f"{edge:g}"
-                lines.append(f'dynvision_request_seconds_bucket{{le="{name}"}} {self._buckets[edge]}')
-            lines.append(f"dynvision_request_seconds_sum {self._seconds:.6f}")
-            lines.append(f"dynvision_request_seconds_count {self._buckets[math.inf]}")
-            lines += ["# TYPE dynvision_in_flight gauge", f"dynvision_in_flight {self.in_flight}"]
-        forward = stats.get("forward_time", {"count": 0, "mean": 0.0})
-        lines.append("# TYPE dynvision_forward_seconds summary")
-        lines.append(f"dynvision_forward_seconds_sum {forward['count'] * forward['mean']:.6f}")
-        lines.append(f"dynvision_forward_seconds_count {forward['count']}")
-        return "\n".join(lines) + "\n"
 
 
 class Server(ThreadingHTTPServer):
@@ -156,6 +67,7 @@ class Server(ThreadingHTTPServer):
     ) -> None:
         self.predictor, self.limits = predictor, limits or Limits()
         self.metrics, self.stopping = Metrics(), False
+        self._places = threading.BoundedSemaphore(CONNECTIONS * self.limits.max_requests)
         self.alone = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server")  # requests with options
         try:
             super().__init__((host, port), Handler)
@@ -190,6 +102,20 @@ class Server(ThreadingHTTPServer):
         self.alone.shutdown(wait=True)
         self.predictor.cleanup()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a thread for a connection, if there are not too many; each is closed in time, so that places come free."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection, and free its place."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke is no error of the server."""
         logger.debug("connection of %s ended", client_address, exc_info=True)
@@ -200,10 +126,11 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     server_version, sys_version = "dynvision", ""
+    protocol_version = "HTTP/1.1"  # in which a client may ask before it sends a large body
 
     def handle_one_request(self) -> None:
         """Answer one request, if it arrives in time."""
-        self.path, self._status, self._begin = "", 0, time.monotonic()
+        self.path, self._status, self._begin, self._awaited = "", 0, time.monotonic(), True
         self._late = threading.Timer(self.server.limits.receive_s, self._hang_up)
         self._late.daemon = True
         self._late.start()
@@ -218,6 +145,13 @@ class Handler(BaseHTTPRequestHandler):
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RD)
+
+    def handle_expect_100(self) -> bool:
+        """Let a body come that is taken; any other is refused before it comes."""
+        with contextlib.suppress(RefusedError):
+            self._length()
+            super().handle_expect_100()
+        return True
 
     def do_GET(self) -> None:
         """Health, information, metrics, and the page; of HEAD without the body."""
@@ -238,10 +172,20 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionError, TimeoutError):
             self.close_connection = True
             return
-        except Exception:  # a mistake of the program in one request is no end of the server
+        except Exception:  # whatever it is, a mistake in one request is logged and is no end of the server
             logger.exception("a request failed")
             reply = _as_json(500, {"error": "the server failed; its log says why"})
         self._send(*reply)
+        if self._awaited and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
+            self._let_pass()
+
+    def _let_pass(self) -> None:
+        """Read what is still being sent, until `receive_s`: who sends it would not read the answer otherwise, since a
+        connection that is closed with unread bytes is reset."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.rfile.read1(PASSED_BYTES):
+                pass
 
     def _reply(self, method: str) -> Reply:
         """Status, body, its kind, and headers."""
@@ -268,11 +212,11 @@ class Handler(BaseHTTPRequestHandler):
         page = files("dynvision.inference").joinpath("page.html").read_bytes()
         return 200, page, "text/html; charset=utf-8", {"Content-Security-Policy": PAGE_RULES}
 
-    def _body(self) -> bytes:
-        """The body of the request.
+    def _length(self) -> int:
+        """The length of the body in bytes.
 
         Raises:
-            RefusedError: its length is not given, is too large, or it does not come in time.
+            RefusedError: it is not given, or too large.
         """
         limits = self.server.limits
         if self.headers.get("Transfer-Encoding"):
@@ -282,9 +226,19 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusedError(411, "give the length of the body in Content-Length")
         if len(told) > 15 or int(told) > limits.max_bytes:
             raise RefusedError(413, f"a request has at most {limits.max_bytes} bytes")
-        body = self.rfile.read(int(told))
-        if len(body) < int(told):
-            raise RefusedError(408, f"the body did not arrive within {limits.receive_s:g} s")
+        return int(told)
+
+    def _body(self) -> bytes:
+        """The body of the request.
+
+        Raises:
+            RefusedError: its length is not given, is too large, or it does not come in time.
+        """
+        length = self._length()
+        body = self.rfile.read(length)
+        self._awaited = False
+        if len(body) < length:
+            raise RefusedError(408, f"the body did not arrive within {self.server.limits.receive_s:g} s")
         self._late.cancel()
         return body
 

@@ -169,15 +169,63 @@ def raw(server: Server, data: bytes) -> bytes:
 
 def test_a_body_that_does_not_come(server: Server) -> None:
     told = raw(server, b"POST /predict HTTP/1.0\r\nContent-Length: 100\r\n\r\nabc")
-    assert told.startswith(b"HTTP/1.0 408") and b"did not arrive within 1 s" in told
+    assert told.startswith(b"HTTP/1.1 408") and b"did not arrive within 1 s" in told
     for length in (
         b"",
         b"Content-Length: x\r\n",
         b"Content-Length: -1\r\n",
         b"Transfer-Encoding: chunked\r\n",
     ):
-        assert raw(server, b"POST /predict HTTP/1.0\r\n" + length + b"\r\n").startswith(b"HTTP/1.0 411")
+        assert raw(server, b"POST /predict HTTP/1.0\r\n" + length + b"\r\n").startswith(b"HTTP/1.1 411")
     assert b"200" not in raw(server, b"POST /pre")  # never a whole request: the connection is closed
+
+
+@pytest.mark.parametrize(
+    ("path", "n_bytes", "status", "said"),
+    [
+        ("/predict", 2**25, 413, "a request has at most 100000 bytes"),
+        ("/nothing", 2**25, 404, "there is no '/nothing'"),
+        ("/info", 2**22, 405, "/info takes GET"),
+        ("/predict?early=1", 100_000, 400, "unknown option 'early'"),
+    ],
+)
+def test_a_refusal_arrives_although_the_body_is_still_sent(
+    server: Server, path: str, n_bytes: int, status: int, said: str
+) -> None:
+    """A connection that is closed with unread bytes is reset, and who sends them reads no answer."""
+    found, answer, _ = ask(server, path, "POST", bytes(n_bytes))
+    assert found == status and said in answer["error"]
+
+
+def test_who_asks_before_a_large_body_is_answered_at_once(server: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    image = png(PIXELS[0])
+    with socket.create_connection(server.server_address[:2]) as connection:
+        connection.sendall(head % len(image))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(image)
+        assert connection.recv(20).startswith(b"HTTP/1.1 200")
+    with socket.create_connection(server.server_address[:2]) as connection:
+        connection.sendall(head % 10**9)
+        assert connection.recv(20).startswith(b"HTTP/1.1 413")
+
+
+def test_silent_connections_are_bounded(predictor: Predictor) -> None:
+    server = Server(predictor, port=0, limits=Limits(receive_s=1.0, max_requests=2))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    silent = [socket.create_connection(server.server_address[:2]) for _ in range(20)]
+    try:
+        for connection in silent:
+            connection.settimeout(20)
+            assert connection.recv(1) == b""  # closed: at once, or after `receive_s`
+            assert len(server._threads) <= 8  # type: ignore[attr-defined]
+        assert ask(server, "/health")[0] == 200
+    finally:
+        for connection in silent:
+            connection.close()
+        server.stop()
+        thread.join()
 
 
 def test_it_lives_on_whatever_it_is_sent(server: Server) -> None:
@@ -275,7 +323,7 @@ def test_too_many_at_once(predictor: Predictor) -> None:
         stopping = threading.Thread(target=server.stop)
         stopping.start()  # waits for the request that has come
         waiting.sendall(body)
-        assert waiting.recv(20).startswith(b"HTTP/1.0 200")
+        assert waiting.recv(20).startswith(b"HTTP/1.1 200")
     stopping.join()
     thread.join()
 
