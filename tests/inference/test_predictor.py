@@ -21,15 +21,9 @@ from dynvision.errors import InputError
 from dynvision.inference import Film, Predictor, RunModel
 from dynvision.inference.inputs import frames_due
 from dynvision.stimuli.film import FilmFrame
-from tests.inference.toy import cpu
+from tests.inference.toy import cpu, encoded
 
 IMAGE = np.eye(8, dtype=np.float32)
-
-
-def encoded(form: str) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray((IMAGE * 255).astype(np.uint8)).save(file, form)
-    return file.getvalue()
 
 
 # Inputs in all forms; from the one of number N_GOOD on they cannot be answered.

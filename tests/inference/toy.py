@@ -1,11 +1,14 @@
-"""A model of four numbers, whose answers can be computed by hand."""
+"""A model of four numbers, whose answers can be computed by hand; a configuration and a picture for others."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from dynvision.inference import InferenceConfig, InferenceModel
@@ -52,3 +55,10 @@ def weighted(folder: Path, **sections: Any) -> Weighted:
     model = Weighted(cpu(**sections))
     model.load_model(folder / "weights.pt")
     return model
+
+
+def encoded(form: str) -> bytes:
+    """A picture of 8 x 8 px, a diagonal, as a file."""
+    file = io.BytesIO()
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(file, form)
+    return file.getvalue()

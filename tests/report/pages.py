@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
 import re
@@ -41,20 +42,27 @@ window.addEventListener("message", (seen) => {
 </script><iframe src="probed.html" style="width: WIDTHpx; height: 900px; border: 0"></iframe></body>"""
 
 
+def look(address, width, profile, *options):
+    """Open a page that hands facts to its frame; returns them and the messages of the console."""
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
+        "--virtual-time-budget=8000", f"--user-data-dir={profile}/profile", f"--window-size={width + 50},1000",
+        *options, "--dump-dom", address,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seen = re.search(r"<pre>(.+?)</pre>", done.stdout, re.DOTALL)
+    assert seen, done.stderr[-2000:]
+    return json.loads(html.unescape(seen[1])), [
+        line for line in done.stderr.splitlines() if "CONSOLE" in line
+    ]
+
+
 def browse(folder, width, profile, *options):
     """Open a report at a width; returns what the probe saw and the messages of the console."""
     text = (folder / "report.html").read_text()
     (profile / "probed.html").write_text(text.replace("</body>", PROBE))
     (profile / "frame.html").write_text(FRAME.replace("WIDTH", str(width)))
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
-        "--virtual-time-budget=4000", f"--user-data-dir={profile}/profile", f"--window-size={width + 50},1000",
-        *options, "--dump-dom", (profile / "frame.html").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seen = re.search(r"<pre>(.+?)</pre>", done.stdout, re.DOTALL)
-    assert seen, done.stderr[-2000:]
-    return json.loads(seen[1]), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return look((profile / "frame.html").as_uri(), width, profile, *options)
 
 
 VOID = {"meta", "link", "img", "br", "hr", "wbr"}
