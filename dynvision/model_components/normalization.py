@@ -52,7 +52,23 @@ from dynvision.model_components.solvers import ImplicitStep, Solver
 from dynvision.model_components.timing import LowPass, StatefulOperation, TimedOperation, check_time_constant
 
 
-class DivisiveNormalization(LowPass):
+class SemiSaturated(nn.Module):
+    """What has a semi-saturation sigma, given or learned."""
+
+    fixed_sigma: float
+    log_sigma: nn.Parameter | None
+
+    def _set_sigma(self, sigma: float, learned: Collection[str], n_channels: int) -> None:
+        self.fixed_sigma = float(sigma)
+        self.log_sigma = learned_logarithm("sigma", learned, float(sigma), n_channels)
+
+    @property
+    def sigma(self) -> float | Tensor:
+        """Semi-saturation, > 0: a number, (), or (C, 1, 1)."""
+        return self.fixed_sigma if self.log_sigma is None else self.log_sigma.exp()
+
+
+class DivisiveNormalization(LowPass, SemiSaturated):
     """Delayed divisive normalisation.
 
     Args:
@@ -87,17 +103,12 @@ class DivisiveNormalization(LowPass):
     ) -> None:
         super().__init__(tau, dt)
         self.n, self.pool, self.size = float(n), pool, size
-        self.fixed_sigma, self.fixed_gain = float(sigma), float(gain)
-        self.log_sigma = learned_logarithm("sigma", learned, float(sigma), n_channels)
+        self.fixed_gain = float(gain)
+        self._set_sigma(sigma, learned, n_channels)
         # Relative to sigma^n, so that a learned gain and a learned sigma do not pull at each other.
         self.log_gain = learned_logarithm(
             "gain", learned, float(gain) / float(sigma) ** float(n) or 1.0, n_channels
         )
-
-    @property
-    def sigma(self) -> float | Tensor:
-        """Semi-saturation, > 0: a number, (), or (C, 1, 1)."""
-        return self.fixed_sigma if self.log_sigma is None else self.log_sigma.exp()
 
     @property
     def gain(self) -> float | Tensor:
@@ -171,7 +182,7 @@ class BatchNormPerStep(TimedOperation):
         return self.norms[min(step, self.n_steps - 1)](x)  # type: ignore[no-any-return]
 
 
-class OrganicsStep(StatefulOperation, ImplicitStep):  # type: ignore[misc]  # called with its state
+class OrganicsStep(StatefulOperation, ImplicitStep, SemiSaturated):  # type: ignore[misc]  # called with its state
     """The step of an ORGaNICs layer; the state is a, (B, C, H, W).
 
     Args:
@@ -199,8 +210,7 @@ class OrganicsStep(StatefulOperation, ImplicitStep):  # type: ignore[misc]  # ca
     ) -> None:
         self.tau_n = float(tau_n)
         super().__init__(dt, tau, train_tau, n_channels)
-        self.fixed_sigma = float(sigma)
-        self.log_sigma = learned_logarithm("sigma", learned, float(sigma), n_channels)
+        self._set_sigma(sigma, learned, n_channels)
         self.log_weights = nn.Parameter(torch.full((n_channels, n_channels), -math.log(n_channels)))
 
     @classmethod
@@ -218,11 +228,6 @@ class OrganicsStep(StatefulOperation, ImplicitStep):  # type: ignore[misc]  # ca
     def check_dt(self, dt: float) -> None:
         super().check_dt(dt)
         check_time_constant(self.tau_n, dt, "tau_divisive_normalization")
-
-    @property
-    def sigma(self) -> float | Tensor:
-        """Semi-saturation, > 0: a number, (), or (C, 1, 1)."""
-        return self.fixed_sigma if self.log_sigma is None else self.log_sigma.exp()
 
     @property
     def weights(self) -> Tensor:
