@@ -33,6 +33,7 @@ from dynvision.analysis.tables import Cube, identified, levels, to_cube
 from dynvision.errors import InputError
 
 CLASSIFIER_LAYER = "classifier"
+NOT_FINITE = "the response is not finite"
 MOST_LOST = (
     0.05  # part of the resamples that may have no value; with more, the interval would be of the others alone
 )
@@ -128,6 +129,8 @@ def with_goodness(measures: Sequence[Measure]) -> list[Measure]:
 def response_cube(responses: pd.DataFrame) -> Cube:
     """The responses of one run as arrays (value, layer, image, time_ms), and the stimulus as (value, time_ms).
 
+    What is not finite is not known: infinity would be the peak of a response that explodes.
+
     Raises:
         InputError: a row is missing, or occurs twice.
     """
@@ -135,7 +138,10 @@ def response_cube(responses: pd.DataFrame) -> Cube:
     shown = cube.data["stimulus_on"][:, 0, 0]
     parameter = str(responses["parameter"].iloc[0])
     contrast = cube.axes["value"] if parameter == "contrast" else np.ones(len(shown))
-    data = {"response": cube.data["mean"], "stimulus_on": shown, "amplitude": shown * contrast[:, None]}
+    response = cube.data["mean"]
+    if not np.isfinite(response).all():
+        response = np.where(np.isfinite(response), response, np.nan)
+    data = {"response": response, "stimulus_on": shown, "amplitude": shown * contrast[:, None]}
     return Cube(cube.axes, data | {name: cube.axes[name] for name in ("value", "time_ms")})
 
 
@@ -205,6 +211,8 @@ def population_rows(measures: Sequence[Measure], cube: Cube, seed: int) -> list[
         if measure.scope == "experiment":
             given = result.get("reason") if isinstance(result, dict) else None
             reasons = measure.absent if given is None else given[0]
+            known = ~np.isnan(cube.data["response"]).any(axis=(0, 2, 3))
+            reasons = np.where(known, reasons, NOT_FINITE)
             rows[-1]["reason"] = np.where(missing[0], reasons, "").astype(object)
     return rows
 

@@ -85,6 +85,24 @@ def test_images_without_a_peak_are_left_out_and_n_images_says_so():
     assert silent.loc[("V1", "time_to_peak_ms"), "n_images"] == 0
 
 
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_finite_is_no_peak_and_the_reason_of_no_fit(bad):
+    """Images beside one that explodes are measured as without it."""
+    responses, performance = example_tables(n_images=6)
+    gone = (responses["image"] == 2) & (responses["layer"] == "V2") & (responses["value"] == 0.4)
+    responses.loc[gone & (responses["time_ms"] >= 20), "mean"] = bad
+    asked = ["peak", "c50", "naka_rushton_c50"]
+    metrics = measure_responses(responses, performance, asked).set_index(["value", "layer", "measure"])
+    exploded, other = (metrics.loc[(0.4, layer, "peak")] for layer in ("V2", "V1"))
+    assert (exploded["n_images"], other["n_images"]) == (5, 6)
+    rest = responses[responses["image"] != 2].query("layer == 'V2' and value == 0.4")
+    assert exploded["mean"] == pytest.approx(rest.groupby("image")["mean"].max().mean())
+    summary = summarize_responses(responses, asked).set_index(["layer", "measure"])
+    assert (summary.loc["V2", "reason"].iloc[:3] == "the response is not finite").all()
+    assert summary.loc[("V1", "c50"), "reason"] == "" and np.isfinite(summary.loc[("V1", "c50"), "mean"])
+
+
 def test_times_are_medians_since_no_image_peaks_at_the_mean_of_two_peaks():
     """Half of the images peak early and half late."""
     responses, performance = example_tables(values=(1.0,), n_images=12)
