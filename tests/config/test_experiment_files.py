@@ -36,7 +36,7 @@ OTHERS = {
     "responseffonly", "responseintermediate", "stabilityintermediate", "duration", "contrast", "interval", "repetition",
     "masking", "noise_jang", "contrast_ecog", "duration_ecog", "interval_ecog", "rsvp", "flicker", "flickerreversal",
     "width", "occlusion", "occlusionffonly", "clutter", "clutterffonly", "adaptation", "adaptationother", "decision",
-    "decision_repeats", "noise_people",
+    "decision_repeats", "noise_people", "rate", "adaptation_noise", "challenge",
 }  # fmt: skip
 
 
