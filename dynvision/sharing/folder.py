@@ -46,7 +46,7 @@ class Shared:
     Attributes:
         folder: the folder.
         programs: programs that give the network's outputs.
-        left_out: why others are not there, a sentence each.
+        left_out: why others are not there, each reason once.
     """
 
     folder: Path
@@ -128,7 +128,7 @@ def export_folder(
     _check_answers(predictor, folder)
     card = model_card(predictor, tested, scorecard, programs, license, folder.name)
     write_text(folder / CARD, card)
-    return Shared(folder, tuple(programs), tuple(left_out))
+    return Shared(folder, tuple(programs), tuple(dict.fromkeys(left_out)))
 
 
 def model_card(

@@ -90,7 +90,13 @@ def test_a_model_of_ones_own_with_default_arguments_is_exported(
     own = lab.config(model={"name": "my_network:Mine", "args": {"n_timesteps": 3}})
     assert lab.train(own).status == 0
     predictor = dynvision.load(weights_of(lab), device="cpu")
-    export_folder(predictor, weights_of(lab), lab.root / "mine", forms=())
+
+    def not_possible(*_: object) -> None:
+        raise InputError("no program")
+
+    monkeypatch.setattr("dynvision.sharing.folder.export_run", not_possible)
+    made = export_folder(predictor, weights_of(lab), lab.root / "mine")
+    assert made.left_out == ("no program",)  # once, though two forms have two parts each
     assert "with steps of 2 ms" in (lab.root / "mine" / "README.md").read_text()
 
 
