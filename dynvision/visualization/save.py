@@ -27,16 +27,28 @@ OWN = ("DejaVu Sans",)  # the font of figures; it comes with matplotlib
 NO_GLYPHS = ("Last Resort", "Noto Sans Symbols")  # fonts of boxes and signs in place of letters
 UNKNOWN = "?"
 MOST_NAMED = 8  # characters in a note
+LONGEST = 24  # letters of a class's name in a figure
 _noted: set[str] = set()
 
 
 def legible_names(names: Sequence[str]) -> list[str]:
-    """Return names of classes as they can be drawn: as they are, or all as numbers where a character is in no font."""
+    """Return names of classes as they can be drawn: cut short, or all as numbers where a character is in no font.
+
+    Names that are the same when they are cut get their numbers.
+    """
     missing = fonts_for("".join(names))[1]
-    if not missing:
-        return list(names)
-    note(missing, "classes are drawn as their numbers")
-    return [str(number) for number in range(len(names))]
+    if missing:
+        note(missing, "classes are drawn as their numbers")
+        return [str(number) for number in range(len(names))]
+    short = [_cut(" ".join(name.split())) for name in names]
+    return [f"{name} ({number})" if short.count(name) > 1 else name for number, name in enumerate(short)]
+
+
+def _cut(name: str) -> str:
+    """The beginning and the end of a long name: one of all its synonyms would leave no room for the figure."""
+    return (
+        name if len(name) <= LONGEST else f"{name[: LONGEST - 9].rstrip(' ,')}\u2026{name[-8:].lstrip(' ,')}"
+    )
 
 
 def make_legible(figure: Figure) -> None:

@@ -122,3 +122,31 @@ def test_what_the_font_of_figures_has_is_left_alone():
         "\u03c4",
     ]
     assert glyphs.fonts_for("plain\n") == ([], "")
+
+
+def test_long_names_of_classes_leave_room_for_the_figure(example, run, tmp_path):
+    """As those of ImageNet, with all synonyms; what is cut to the same gets its number."""
+    shark = "great white shark, man-eating shark, Carcharodon carcharias"
+    names = [
+        shark,
+        "ca\nt",
+        "species of the genus Homo, first",
+        "species of the genus Homo, also first",
+        "plane",
+        "$5 to $9",
+    ]
+    drawn = glyphs.legible_names(names)
+    assert drawn == [
+        "great white sha\u2026rcharias",
+        "ca t",
+        "species of the\u2026o, first",
+        "species of the\u2026so first",
+        "plane",
+        "$5 to $9",
+    ]
+    made = example([run()], n_images=10)
+    made.tables.class_names = [f"{name} {shark}" for name in "abcdefghij"]
+    figure = FIGURES["confusion"](made.tables, made.comparison, made.style).figure
+    assert max(len(text.get_text()) for text in figure.findobj(Text)) <= glyphs.LONGEST
+    twins = glyphs.legible_names([f"{shark} {shark}", f"{shark} and {shark}"])
+    assert twins == [f"great white sha\u2026rcharias ({number})" for number in range(2)]
