@@ -52,6 +52,14 @@ class Range(Section):
             raise InputError(f"low={self.low} has no logarithm; give a bound above 0, or leave out log")
         if self.log and self.step is not None:
             raise InputError("log and step exclude each other; leave one of them out")
+        if self.step is not None:
+            n = (self.high - self.low) / self.step
+            if abs(n - round(n)) > 1e-9 * max(n, 1):
+                ends = [self.low + self.step * k for k in (int(n), int(n) + 1)]
+                raise InputError(
+                    f"high={self.high} is not a whole number of steps of {self.step} above low={self.low}; give "
+                    f"{' or '.join(f'{end:g}' for end in ends if end > self.low)}"
+                )
         return self
 
     @property

@@ -279,6 +279,11 @@ def test_a_search_in_which_nothing_works_ends(tmp_path: Path) -> None:
         ({"parameters": {"trc": {"low": 0, "high": 2, "log": True}}}, "has no logarithm"),
         ({"parameters": {"trc": {"low": 2}}}, "search.parameters.trc.high is missing"),
         (
+            {"parameters": {"trc": {"low": 2, "high": 13, "step": 2}}},
+            "high=13 is not a whole number of steps of 2 above low=2; give 12 or 14",
+        ),
+        ({"parameters": {"trc": {"low": 2, "high": 6, "step": 10}}}, "steps of 10 above low=2; give 12"),
+        (
             {"parameters": {"trc": {"low": 3, "high": 9, "step": 2}}},
             "{low: 3, high: 9, step: 2} has values that are not multiples of dt=2 ms; give low and step that are",
         ),
