@@ -47,6 +47,7 @@ def opened(path: Path) -> Program:
     return run_onnx
 
 
+@pytest.mark.filterwarnings("error:No complete tensor")  # of torch about itself
 @pytest.mark.parametrize("form", ["torch-export", "onnx"])
 def test_programs_are_the_network(predictor: Predictor, tmp_path: Path, form: str) -> None:
     if form == "onnx":

@@ -307,7 +307,7 @@ def test_what_is_refused(tmp_path: Path, given: dict[str, Any], said: str) -> No
 def test_times_on_the_grid_of_the_networks_can_be_searched(tmp_path: Path) -> None:
     for parameters in (
         {"trc": {"low": 2, "high": 12, "step": 2}},
-        {"trc": {"low": 2.0, "high": 12.0, "step": 4.0}, "tau": {"low": 3.0, "high": 9.0}},
+        {"trc": {"low": 2.0, "high": 10.0, "step": 4.0}, "tau": {"low": 3.0, "high": 9.0}},
         {"trc": {"low": 3, "high": 9, "step": 3}, "dt": [1, 3]},  # which grid it is, each trial decides
         {"trc": [2, 6, {"V1": 4, "V2": 4, "V4": 6, "IT": 6}]},
     ):
