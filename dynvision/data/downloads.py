@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.errors import InputError
-from dynvision.files import atomic_path, remove_leftovers
+from dynvision.files import atomic_path, file_sha256, remove_leftovers
 
 DATA_VARIABLE = "DYNVISION_DATA"
 TIMEOUT_S = 30.0  # without an answer
@@ -38,12 +38,12 @@ class Download:
     Attributes:
         file: its name in the data set's folder.
         url: where it comes from.
-        md5: its checksum, as published.
+        sha256: its checksum, of which `dynvision.data.sources` states where it was published.
     """
 
     file: str
     url: str
-    md5: str
+    sha256: str
 
 
 def dataset_folder(name: str) -> Path:
@@ -52,12 +52,17 @@ def dataset_folder(name: str) -> Path:
 
 
 def fetch(downloads: tuple[Download, ...], folder: Path) -> tuple[Path, ...]:
-    """The files of a data set, each downloaded if it is not there. A file appears only when it is whole.
+    """The files of a data set, each downloaded if it is not there. A file appears only when it is whole, and is verified
+    whenever it is asked for, whoever put it there.
 
     Raises:
-        InputError: a file is not there and cannot be downloaded; the message states which files to put where.
+        InputError: a file is not there and cannot be downloaded, in which case the message states which files to put
+            where; or it is another file.
     """
     paths = tuple(folder / download.file for download in downloads)
+    for download, path in zip(downloads, paths, strict=True):
+        if path.is_file():
+            _verify(download, path)
     if all(path.is_file() for path in paths):
         return paths
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +79,15 @@ def fetch(downloads: tuple[Download, ...], folder: Path) -> tuple[Path, ...]:
     return paths
 
 
+def _verify(download: Download, path: Path) -> None:
+    """Raises: InputError: a file is another one."""
+    if (found := file_sha256(path)) != download.sha256:
+        raise InputError(
+            f"{path} is not the file of {download.url}: its SHA-256 is {found}, not {download.sha256}; delete it and run "
+            "again"
+        )
+
+
 _FAILURES = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, InputError)
 
 
@@ -87,7 +101,7 @@ def by_hand(downloads: tuple[Download, ...], folder: Path) -> str:
 # By hand, since pooch has no limit to the size of what comes, resumes nothing either, and takes 150 ms to import.
 def _download(download: Download, path: Path) -> None:
     print(f"downloading {download.url} to {path}", flush=True)
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = hashlib.sha256()
     with urllib.request.urlopen(download.url, timeout=TIMEOUT_S) as response, atomic_path(path) as temporary:
         _check_size(int(response.headers.get("Content-Length") or 0))
         with open(temporary, "wb") as file:
@@ -95,9 +109,9 @@ def _download(download: Download, path: Path) -> None:
                 _check_size(file.tell() + len(chunk))
                 digest.update(chunk)
                 file.write(chunk)
-        if digest.hexdigest() != download.md5:
+        if digest.hexdigest() != download.sha256:
             raise InputError(
-                f"what came is not the file: its MD5 is {digest.hexdigest()}, not {download.md5}"
+                f"what came is not the file: its SHA-256 is {digest.hexdigest()}, not {download.sha256}"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -60,7 +61,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
 def moved(download: Download, folder: Path, url: str) -> Download:
     """A download from the server here, with the checksum of the file that is there."""
     content = (folder / download.file).read_bytes()
-    return replace(download, url=url + download.file, md5=hashlib.md5(content).hexdigest())
+    return replace(download, url=url + download.file, sha256=hashlib.sha256(content).hexdigest())
 
 
 def names(folder: Path) -> list[str]:
@@ -105,7 +106,7 @@ def test_class_folders_are_downloaded_and_unpacked(
     ("file", "reason"),
     [
         ("absent", "File not found"),
-        ("other", "what came is not the file: its MD5 is"),
+        ("other", "what came is not the file: its SHA-256 is"),
         ("half", "IncompleteRead|what came is not the file"),
     ],
 )
@@ -114,7 +115,7 @@ def test_what_is_not_the_whole_file_is_not_kept(
 ) -> None:
     folder, url = served
     (folder / "other").write_bytes(b"something else")
-    wanted = Download(file, url + file, hashlib.md5(b"the file").hexdigest())
+    wanted = Download(file, url + file, hashlib.sha256(b"the file").hexdigest())
     with pytest.raises(
         InputError, match=rf"cannot be downloaded \(.*({reason}).*\); put {file} \(from {url}\)"
     ):
@@ -142,7 +143,7 @@ def test_a_file_without_end_is_not_written(
     monkeypatch.setattr(Handler, "do_GET", answer)
     monkeypatch.setattr(downloads, "LARGEST_BYTES", 2**18)
     monkeypatch.setattr(downloads, "CHUNK_BYTES", 2**16)
-    download = Download("a.bin", url + "a.bin", "0" * 32)
+    download = Download("a.bin", url + "a.bin", "0" * 64)
     with pytest.raises(
         InputError, match=r"cannot be downloaded \(what came is not the file: it has more than 262,144"
     ):
@@ -167,13 +168,36 @@ def test_without_a_network_one_sentence_says_what_to_do(
     )
 
 
+def test_what_is_there_is_verified_at_each_load(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    (folder / "file.bin").write_bytes(b"the file")
+    wanted = (Download("file.bin", url + "file.bin", hashlib.sha256(b"the file").hexdigest()),)
+    (path,) = fetch(wanted, tmp_path / "data")
+    assert fetch(wanted, tmp_path / "data") == (path,)
+    path.write_bytes(b"the File")
+    with pytest.raises(
+        InputError, match=r"file.bin is not the file of http.*: its SHA-256 is .*; delete it and run again"
+    ):
+        fetch(wanted, tmp_path / "data")
+    path.unlink()
+    assert fetch(wanted, tmp_path / "data") == (path,) and path.read_bytes() == b"the file"
+
+
+def test_every_download_has_a_checksum_of_256_bits() -> None:
+    wanted = [d for files in arrays.DOWNLOADS.values() for d in files]
+    wanted += [version.download for version in cifar.VERSIONS.values()]
+    wanted += [download for download, _ in synset_folders.ARCHIVES.values()]
+    assert len(wanted) == 12 == len({download.sha256 for download in wanted})
+    assert all(re.fullmatch("[0-9a-f]{64}", download.sha256) for download in wanted)
+
+
 def test_leftover_of_a_killed_download_is_removed(served: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = served
     (folder / "file.bin").write_bytes(b"the file")
     leftover = tmp_path / "data" / "x" / ".file.0123abcd.bin"
     leftover.parent.mkdir(parents=True)
     leftover.write_bytes(b"the f")
-    wanted = Download("file.bin", url + "file.bin", hashlib.md5(b"the file").hexdigest())
+    wanted = Download("file.bin", url + "file.bin", hashlib.sha256(b"the file").hexdigest())
     assert fetch((wanted,), leftover.parent)[0].read_bytes() == b"the file"
     assert names(leftover.parent) == [".lock", "file.bin"]
 
@@ -181,7 +205,7 @@ def test_leftover_of_a_killed_download_is_removed(served: tuple[Path, str], tmp_
 def test_several_processes_download_once(served: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = served
     (folder / "file.bin").write_bytes(b"the file")
-    wanted = Download("file.bin", url + "file.bin", hashlib.md5(b"the file").hexdigest())
+    wanted = Download("file.bin", url + "file.bin", hashlib.sha256(b"the file").hexdigest())
     threads = [threading.Thread(target=fetch, args=((wanted,), tmp_path / "data" / "x")) for _ in range(4)]
     for thread in threads:
         thread.start()

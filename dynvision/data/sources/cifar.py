@@ -42,10 +42,13 @@ class Version:
     class_names: tuple[str, ...]
 
 
+# SHA-256: TensorFlow Datasets (url_checksums/cifar100.txt) and MLDatasets.jl for these addresses.
 VERSIONS: dict[str, Version] = {
     "cifar10": Version(
         Download(
-            "cifar-10-binary.tar.gz", f"{URL}cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
+            "cifar-10-binary.tar.gz",
+            f"{URL}cifar-10-binary.tar.gz",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         ),
         "cifar-10-batches-bin",
         tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
@@ -55,7 +58,9 @@ VERSIONS: dict[str, Version] = {
     ),
     "cifar100": Version(
         Download(
-            "cifar-100-binary.tar.gz", f"{URL}cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"
+            "cifar-100-binary.tar.gz",
+            f"{URL}cifar-100-binary.tar.gz",
+            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
         ),
         "cifar-100-binary",
         ("train.bin",),

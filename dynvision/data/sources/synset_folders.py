@@ -30,13 +30,14 @@ from dynvision.data.sources.source import register
 from dynvision.errors import InputError
 
 ANNOTATIONS = "val_annotations.txt"
-# The archive of a data set, and the folder in it.
+# The archive of a data set, and the folder in it. SHA-256: of Imagenette in TensorFlow Datasets
+# (url_checksums/imagenette.txt) for this address; of Tiny ImageNet in several projects that take it from this address.
 ARCHIVES: dict[str, tuple[Download, str]] = {
     "imagenette": (
         Download(
             "imagenette2-320.tgz",
             "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
-            "3df6f0d01a2c9592104656642f5e78a3",
+            "5020a9130cea0348272823cb12d2db7e981c6f2afa3dce71ccd5b8013005c55e",
         ),
         "imagenette2-320",
     ),
@@ -44,7 +45,7 @@ ARCHIVES: dict[str, tuple[Download, str]] = {
         Download(
             "tiny-imagenet-200.zip",
             "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-            "90528d7ca1a48142e341f4ef8d21d0de",
+            "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
         ),
         "tiny-imagenet-200",
     ),
