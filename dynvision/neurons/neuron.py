@@ -159,6 +159,9 @@ class BaseNeuron(ABC):
         """
         check_saved(type(self).__name__, state_dict, self.saved)
         check_positive(tau=state_dict["tau"], dt=state_dict["dt"])
+        check_states("history", state_dict["history"])
+        for name in {"state", "last_prediction"} & set(self.saved):
+            check_states(name, [state_dict[name]])
         self._check_saved(state_dict)
         size = self.history_size
         for name in self.saved:
@@ -175,11 +178,27 @@ class BaseNeuron(ABC):
 
 def check_saved(owner: str, state_dict: Mapping[str, Any], names: tuple[str, ...]) -> None:
     """Raises: InputError: a saved state has not exactly these names."""
+    if not isinstance(state_dict, Mapping):
+        raise InputError(
+            f"the saved state is not of a {owner}: it is a {type(state_dict).__name__}, not a dictionary"
+        )
     missing, unknown = sorted(set(names) - set(state_dict)), sorted(set(state_dict) - set(names))
     if missing or unknown:
         said = [f"lacks {', '.join(missing)}"] * bool(missing)
         said += [f"has {', '.join(unknown)}, which it does not know"] * bool(unknown)
         raise InputError(f"the saved state is not of a {owner}: it {' and '.join(said)}")
+
+
+def check_states(name: str, values: Any) -> None:
+    """Raises: InputError: saved values are no list of finite numbers or arrays of them."""
+    if not isinstance(values, list):
+        raise InputError(f"{name} of the saved state must be a list, not a {type(values).__name__}")
+    for value in values:
+        known = isinstance(value, Real) or hasattr(value, "shape")
+        if not known or not bool((torch if isinstance(value, Tensor) else np).isfinite(value).all()):
+            raise InputError(
+                f"{name} of the saved state must be a finite number or an array of them, not {value!r}"
+            )
 
 
 def _copied(value: Any) -> Any:
@@ -307,10 +326,10 @@ class BaseChain(ABC):
                 f"the saved state is of a chain of {state_dict['num_neurons']} neurons, this one has {self.num_neurons}"
             )
         states = state_dict["neuron_states"]
-        if len(states) != self.num_neurons:
-            raise InputError(
-                f"neuron_states has {len(states)} states; the chain has {self.num_neurons} neurons"
-            )
+        check_states("state_history", state_dict["state_history"])
+        n_states = len(states) if isinstance(states, list) else "no list of"
+        if n_states != self.num_neurons:
+            raise InputError(f"neuron_states has {n_states} states; the chain has {self.num_neurons} neurons")
         check_positive(**{name: state_dict[name] for name in ("base_tau", "dt", "tau_ratio")})
         self._check_saved(state_dict)
         neurons = [neuron.at_rest() for neuron in self.neurons]

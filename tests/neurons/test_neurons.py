@@ -241,6 +241,49 @@ def test_a_chain_is_loaded_whole_or_not_at_all():
         (before | {"weights": ["a", "b"]}, "list of numbers"),
         (before | {"base_tau": -1.0}, "base_tau=-1"),
         (before | {"neuron_states": before["neuron_states"][:2]}, "2 states"),
+        (before | {"neuron_states": None}, "neuron_states has no list of states; the chain has 3 neurons"),
+        (before | {"state_history": None}, "state_history of the saved state must be a list"),
+        (
+            before | {"state_history": ["x"]},
+            "state_history of the saved state must be a finite number or an array of them, not 'x'",
+        ),
+        (None, "it is a NoneType, not a dictionary"),
+        *(
+            (
+                before
+                | {
+                    "neuron_states": [
+                        *before["neuron_states"][:2],
+                        before["neuron_states"][2] | {name: wrong},
+                    ]
+                },
+                said,
+            )
+            for name, wrong, said in (
+                (
+                    "state",
+                    "x",
+                    "state of the saved state must be a finite number or an array of them, not 'x'",
+                ),
+                (
+                    "state",
+                    None,
+                    "state of the saved state must be a finite number or an array of them, not None",
+                ),
+                ("state", math.nan, "state of the saved state must be a finite number .* not nan"),
+                (
+                    "last_prediction",
+                    torch.tensor([1.0, math.inf]),
+                    "last_prediction of the saved state must be a finite number",
+                ),
+                ("history", None, "history of the saved state must be a list, not a NoneType"),
+                (
+                    "history",
+                    [0.0, "x"],
+                    "history of the saved state must be a finite number or an array of them",
+                ),
+            )
+        ),
     ):
         with pytest.raises(InputError, match=message):
             chain.load_state(wrong)
