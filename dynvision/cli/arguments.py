@@ -142,6 +142,22 @@ def add_run_arguments(parser: argparse.ArgumentParser, several: bool = False) ->
     add_results_argument(parser)
 
 
+def add_answering_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the run that answers, ``--data`` and ``--device``."""
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run's data; only weights that do not state how images are shown need it",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu or cuda; auto is a GPU if there is one (default: %(default)s)",
+    )
+
+
 _S = TypeVar("_S", bound=Section)
 SECTION, SCORECARD, OF_RESULTS = "visualization", "scorecard", "visualization.yaml"
 

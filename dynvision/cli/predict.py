@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.cli.arguments import add_run_arguments
+from dynvision.cli.arguments import add_answering_arguments
 from dynvision.errors import InputError
 from dynvision.text import print_table
 
@@ -29,14 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "presentation lasts. Printed are for each image the most probable class at the end, its probability, and the "
         "time of decision: ms from stimulus onset until one class has half the probability; - if that never is so."
     )
-    add_run_arguments(parser)
+    add_answering_arguments(parser)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="folder of the run's data; only weights that do not state how images are shown need it",
-    )
     parser.add_argument(
         "--format",
         choices=FORMATS,
@@ -54,11 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="answer the other images where one cannot be answered, and end with status 3 (default); otherwise stop there",
-    )
-    parser.add_argument(
-        "--device",
-        default="auto",
-        help="auto, cpu or cuda; auto is a GPU if there is one (default: %(default)s)",
     )
 
 

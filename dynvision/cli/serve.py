@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from dynvision.cli.arguments import add_run_arguments
+from dynvision.cli.arguments import add_answering_arguments
+from dynvision.inference.limits import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,10 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "/info and /metrics describe the server, / is a page to drop an image on. Ctrl-C or SIGTERM ends it, when all "
         "requests that have come are answered."
     )
-    add_run_arguments(parser)
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of the run's data; only old weights need it"
-    )
+    add_answering_arguments(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -27,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=8000, help="port; 0 takes a free one (default: %(default)s)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument(
         "--batch-ms",
         type=float,
@@ -38,12 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-batch", type=int, default=16, help="requests in a batch (default: %(default)s)"
     )
     parser.add_argument(
-        "--max-bytes", type=int, default=16 * 2**20, help="size of a request in bytes (default: %(default)s)"
+        "--max-bytes",
+        type=int,
+        default=Limits.max_bytes,
+        help="size of a request in bytes (default: %(default)s)",
     )
     parser.add_argument(
         "--answer-s",
         type=float,
-        default=30.0,
+        default=Limits.answer_s,
         help="a request is given up after so long (default: %(default)s s)",
     )
 
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from dynvision.inference import InferenceConfig
     from dynvision.inference.predictor import load_run
-    from dynvision.inference.server import Limits, Server
+    from dynvision.inference.server import Server
 
     limits = Limits(max_bytes=arguments.max_bytes, answer_s=arguments.answer_s)
     batch = {
