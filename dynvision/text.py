@@ -81,6 +81,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def clear_line() -> None:
+    """Remove the line of a `Progress` from a terminal, before something else is printed."""
+    if sys.stdout.isatty():
+        print("\r\x1b[K", end="", flush=True)
+
+
 class Progress:
     """Prints how far a long work is and how long the rest will take: on a terminal all the time, in a log now and then.
 
@@ -102,8 +108,8 @@ class Progress:
         if n_done >= self.total:
             if self.done:
                 self._print(f"{self.done} in {now - self._began:.1f} s", is_last=True)
-            elif self._moves:
-                print("\r\x1b[K", end="", flush=True)
+            else:
+                clear_line()
         elif now - self._printed >= (MOVES_S if self._moves else QUIET_S):
             self._printed = now
             left = (now - self._began) * (self.total - n_done) / n_done

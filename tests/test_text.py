@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dynvision import text
+from dynvision.cli import main
 from dynvision.text import Progress, aligned, cells, duration, first_few, print_table
 from dynvision.training.log import TrainingLog
 
@@ -65,6 +66,17 @@ def test_a_training_prints_how_far_an_epoch_is(
     for batch, clock.now in enumerate((10.0, 25.0, 40.0, 55.0)):
         log.on_train_batch_end(trainer, model, None, None, batch)
     assert capsys.readouterr().out == "run: epoch 2/3:  50% of 4 batches, 25 s left\n"
+
+
+def test_an_error_stands_on_a_line_of_its_own(
+    clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text.sys.stdout, "isatty", lambda: True)
+    progress, clock.now = Progress("run", 100, "trials"), 10.0
+    progress.at(10)
+    assert main(["models", "nothing"]) == 2
+    said = capsys.readouterr()
+    assert said.out.endswith("left\r\x1b[K") and said.err.startswith("dynvision models: unknown model")
 
 
 def test_cells_of_a_table() -> None:

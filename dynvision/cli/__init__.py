@@ -25,6 +25,7 @@ import dynvision
 from dynvision import plugins
 from dynvision.errors import InputError, unknown_name
 from dynvision.former_names import warn_in_one_line
+from dynvision.text import clear_line
 
 COMMANDS: dict[str, str] = {
     "convert": "write a data set's splits as FFCV files, with a manifest",
@@ -85,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             message, status = _explain(error, received)
             with contextlib.suppress(BrokenPipeError):  # the reader of a pipe may be gone after Ctrl-C
+                clear_line()
                 print(f"dynvision {given[0]}: {message}", file=sys.stderr, flush=True)
             return status
     return status

@@ -34,6 +34,7 @@ from dynvision.config.yaml_text import to_yaml
 from dynvision.data.loader import ImageLoader
 from dynvision.files import atomic_path
 from dynvision.models.weights import read_training_checkpoint
+from dynvision.text import clear_line
 
 IMAGES = "images"
 AVERAGE, LAST_UPDATE = "moving average", "last update"
@@ -288,6 +289,7 @@ class MidEpochCheckpoint(pl.Callback):
         else for an accident, and kills all."""
         if not trainer.is_global_zero:
             raise SystemExit(0)
+        clear_line()
         print(f"{self.run_id}: asked to stop; saved after {done}", flush=True)
         signal.signal(signal.SIGTERM, self._before)
         signal.raise_signal(signal.SIGTERM)
