@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
+import pytest
+import yaml
+
 from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.section import validate
 from dynvision.config.workflow import load_workflow_config
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES
 from dynvision.noise import NOISES
@@ -52,3 +58,11 @@ def test_stimuli_noise_and_columns_are_on_the_page() -> None:
         assert f"`{name}`" in PAGE, name
     for name in NoiseConfig.model_fields:
         assert f"`{name}" in PAGE or f"noise.{name}" in PAGE, name
+
+
+def test_the_film_on_the_page_is_an_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"\n((?:    .*\n)*    film:\n(?:    .*\n)+)", PAGE)
+    monkeypatch.chdir(tmp_path)
+    np.save("film.npy", np.zeros((10, 8, 8), np.uint8))  # 10 frames of 25 Hz are 400 ms
+    experiment = validate(ExperimentConfig, yaml.safe_load(block)["film"], "film")
+    assert [span.content.shown for span in experiment.trial(1.0)] == ["blank", "film", "blank"]
