@@ -136,7 +136,8 @@ def draw_ratios(
 
     Args:
         axes: where to draw.
-        numbers: columns `name`, `layer`, `area`, `model`, `ci_low`, `ci_high`, `cortex`, `cortex_low`, `cortex_high`.
+        numbers: columns `protocol`, `name`, `layer`, `area`, `value`, `model`, `ci_low`, `ci_high`, `cortex`, `cortex_low`,
+            `cortex_high`.
         colours: of layers.
         marks: of areas.
         style: names of layers.
@@ -162,8 +163,9 @@ def draw_ratios(
         if not np.isfinite(ratio):
             axes.text(RATIOS[0], y, " no value", ha="left", va="center", color=MUTED, fontsize=6)
         approximate = " ≈" if row["provenance"] == "M" else ""
+        at = "" if np.isnan(row["value"]) else f" at {row['protocol']} {row['value']:g}"
         labels.append(
-            f"{MEASURES[row['name']].label}, {style.name(row['layer'])} as {row['area']}{approximate}"
+            f"{MEASURES[row['name']].label}{at}, {style.name(row['layer'])} as {row['area']}{approximate}"
         )
     axes.axvline(1, color=MUTED, linewidth=0.7, zorder=0)
     axes.set_xscale("log")

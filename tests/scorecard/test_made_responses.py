@@ -84,7 +84,7 @@ def test_rows_of_a_silent_network_or_of_one_length_cannot_be_asked():
         row = signs(card).loc[("rate_is_sublinear", "V1")]
         assert row["verdict"] == "not measured"
         assert row["reason"].startswith("cannot be asked of layers whose summed response")
-        said = "Not measured: Do four images in a second give less than four times the response to one? (V1) It cannot be"
+        said = "Not measured: Is the response to four images less than four times as large? (V1) It cannot be"
         assert said in scorecard_text(card)
         assert "Signs: 0 of 1 as in cortex, 1 not measured" in scorecard_text(card)
 

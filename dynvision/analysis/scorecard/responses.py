@@ -304,7 +304,7 @@ def _of_one_image(protocol: Protocol, layer: str) -> np.ndarray:
 
 @phenomenon(
     "rate_is_sublinear",
-    "Do four images in a second give less than four times the response to one?",
+    "Is the response to four images less than four times as large?",
     "rate",
     "layer",
     MUKAMEL,
