@@ -15,6 +15,7 @@ Keys of mappings are text as it is written. A key that is given twice is an erro
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ _CORE = {
     ),
     _MERGE: (r"<<", "<"),
 }
+MOST_BYTES = 2**24  # of a file, before it is read
 LARGEST = 1_000_000  # values of a file; a few lines of references to references can stand for more than fit into memory
 
 
@@ -81,6 +83,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     what = f"configuration file {path}"
     try:
+        if os.path.getsize(path) > MOST_BYTES:
+            raise InputError(f"{what} has more than {MOST_BYTES:,} bytes; give the file of a configuration")
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{what} does not exist") from None

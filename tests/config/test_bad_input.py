@@ -278,3 +278,12 @@ def test_sections_cannot_be_changed() -> None:
     run = validate(RunConfig, {}, "")
     with pytest.raises(ValueError, match="frozen"):
         run.seed = 3  # type: ignore[misc]
+
+
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    """Sparse, so that it takes no place on the disk; to read it would take 20 GB of memory."""
+    path = tmp_path / "config.yaml"
+    with open(path, "wb") as file:
+        file.truncate(20 * 2**30)
+    with pytest.raises(InputError, match=r"config.yaml has more than 16,777,216 bytes"):
+        read_yaml(path)
