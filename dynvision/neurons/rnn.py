@@ -32,10 +32,15 @@ class RNN(Module):
     Args:
         cell: any cell of this package.
         return_sequences: return the output of every step; otherwise that of the last.
+
+    Raises:
+        InputError: `cell` is no cell.
     """
 
     def __init__(self, cell: ModuleCell | LSTMCell, return_sequences: bool = True) -> None:
         super().__init__()
+        if not isinstance(cell, (ModuleCell, LSTMCell)):
+            raise InputError(f"cell={cell!r} must be a cell of dynvision.neurons, e.g. CTRNNCell(4, 5)")
         self.cell, self.return_sequences = cell, return_sequences
 
     def forward(
@@ -66,6 +71,8 @@ class RNN(Module):
 
 def check_sequence(inputs: Tensor) -> None:
     """Raises: InputError: inputs are not (B, T, F) with at least one step."""
+    if not isinstance(inputs, Tensor):
+        raise InputError(f"inputs are a {type(inputs).__name__}; give a tensor, e.g. by torch.as_tensor")
     if inputs.dim() != 3 or inputs.shape[1] == 0:
         raise InputError(
             f"inputs of shape {tuple(inputs.shape)}: a sequence is (batch, steps, features) with at least one step"

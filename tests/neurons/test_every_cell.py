@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -146,6 +147,7 @@ def test_lstm_cell_is_the_lstm_step_by_step():
     [
         (torch.zeros(2, 3), None, "a sequence is"),
         (torch.zeros(2, 0, 3), None, "at least one step"),
+        (np.zeros((2, 5, 3)), None, "inputs are a ndarray; give a tensor"),
         (torch.zeros(2, 5, 3), torch.ones(2), r"\(5,\) for the steps of the sequence, or \(2, 5\)"),
         (torch.zeros(2, 5, 3), -torch.ones(5), "negative or infinite"),
         (torch.zeros(2, 5, 3), torch.full((2, 5), torch.nan), "NaN"),
@@ -155,3 +157,9 @@ def test_lstm_cell_is_the_lstm_step_by_step():
 def test_impossible_sequences_are_refused(inputs, times, message):
     with pytest.raises(InputError, match=message):
         RNN(make("ctrnn").float())(inputs, elapsed_time=times)
+
+
+def test_a_recurrent_network_needs_a_cell():
+    for wrong in (4, torch.nn.Linear(3, 3), None):
+        with pytest.raises(InputError, match="cell=.* must be a cell of dynvision.neurons"):
+            RNN(wrong)
