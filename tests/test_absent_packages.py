@@ -24,7 +24,7 @@ from dynvision.search import Search
 from dynvision.sharing.crate import About, write_crate
 from dynvision.stimuli.film import count_frames
 from dynvision.training import log
-from tests.test_imports import FILES, PACKAGE, part_of
+from tests.parts import FILES, PACKAGE, part_of
 
 ROOT = PACKAGE.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -5,71 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from functools import cache
-from pathlib import Path
 
 from dynvision.cli import COMMANDS
-
-PACKAGE = Path(__file__).parents[1] / "dynvision"
-# From the bottom to the top; a part imports from parts below it, and from itself.
-LAYERS = (
-    ("errors", "former_names", "text"),
-    ("registry",),
-    ("units", "files", "gpus", "trained"),
-    ("plugins",),
-    ("section", "functional"),
-    ("config", "stimuli", "noise", "trials"),
-    ("resources",),
-    ("runs",),
-    ("recordings",),
-    ("model_components", "losses", "analysis"),
-    ("base", "neurons"),
-    ("models", "data"),
-    ("training", "experiments", "inference"),
-    ("dynamics",),
-    ("visualization",),
-    ("extend",),
-    ("search", "sharing"),
-    ("report",),
-    ("cluster",),
-    ("cli",),
-)
-# Definitions that carry their settings: `config` reads these and they read its smaller parts.
-DEFINED_WITH_SETTINGS = {"config", "stimuli", "noise", "trials"}
-LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-FILES = sorted(PACKAGE.rglob("*.py"))
-
-
-def part_of(module: str) -> str:
-    """The part of the package that a module is in: ``dynvision.config.run`` is in ``config``.
-
-    The base class of all sections, and the names of connections that it reads, are a part of their own, since definitions
-    with settings are sections that ``config`` reads.
-    """
-    if module in ("dynvision.config.section", "dynvision.config.connections"):
-        return "section"
-    return module.split(".")[1] if "." in module else ""
-
-
-def module_of(path: Path) -> str:
-    names = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(names[:-1] if names[-1] == "__init__" else names)
-
-
-@cache
-def imported(path: Path) -> list[str]:
-    """Every module that a file imports, wherever in it; ``from a import b`` is ``a.b`` where that is a module."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            for alias in node.names:
-                name = f"{node.module}.{alias.name}"
-                is_part = part_of(name) in LEVEL and node.module == "dynvision"
-                found.append(name if is_part else str(node.module))
-    return found
+from tests.parts import DEFINED_WITH_SETTINGS, FILES, LEVEL, PACKAGE, imported, module_of, part_of
 
 
 def test_every_part_of_the_package_has_a_layer() -> None:

@@ -292,7 +292,8 @@ class TemporalBase(Recordable, Architecture):
 
     def _captures_step(self, frame: Tensor, state: ModelState, plan: Plan) -> bool:
         """Whether a step may be replayed from a CUDA graph: one like those that follow, without a gradient."""
-        if not (frame.is_cuda and self.cuda_graphs and state.age == plan.settled):
+        given = isinstance(frame, Tensor) and isinstance(state, ModelState)
+        if not (given and frame.is_cuda and self.cuda_graphs and state.age == plan.settled):
             return False
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return False

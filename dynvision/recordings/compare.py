@@ -130,7 +130,7 @@ def compare(
     for area, of_area in own.items():
         whose, units = f"the recording of area {area}", brain["unit"].values[_mask(brain, "area", area)]
         _check_values(of_area, whose, units, fewest)
-        if not any(np.ptp(part, axis=0).any() for part in of_area):
+        if not any(np.ptp(part, axis=-3).any() for part in of_area):  # over images
             raise InputError(f"{whose} is the same for all images at all times; choose others with areas")
     # The halves of an area are turned into RDMs once, for all layers.
     score = "cosine" if method == "cka" else score
