@@ -2,11 +2,13 @@
 
     python scripts/search_cortical.py --output search --minutes 8 --workers 8 --trials 100000
     python scripts/search_cortical.py --output search --arguments '{"tau": 20.0}' --seeds 1 2 3
+    python scripts/search_cortical.py --output ablations --ablations --seeds 1 2 3 --splits test
 
 A trial draws numbers of the dynamics, trains the network on the digits, shows *validation* images in the protocols of the
 scorecard, and is scored: signs as in cortex, minus six times what the median distance of times exceeds .4 octaves by, minus
 what accuracy lacks to the goal. Most trials vary the best networks so far. Each trial is one line of `trials.jsonl`, so
-that workers and later calls share what was found. The test images are not looked at.
+that workers and later calls share what was found. The test images are not looked at. With --ablations the network that was
+found (``config/modes/cortical.yaml``) is trained with one thing changed at a time, and a table is printed.
 """
 
 from __future__ import annotations
@@ -27,6 +29,19 @@ from typing import Any
 
 GOAL = 0.975  # accuracy on validation images
 TRAINING = {"epochs": 6, "batch_size": 32}
+FOUND = Path(__file__).parent.parent / "config" / "modes" / "cortical.yaml"
+NORMALIZATION = ("sigma", "normalization_pool", "normalization_exponent", "tau_divisive_normalization")
+# What is changed, the arguments that it gets, and the model.
+ABLATIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("none", {}, "DyRCNNx4"),
+    ("recurrence `self`", {"recurrence_type": "self"}, "DyRCNNx4"),
+    ("recurrence `full`", {"recurrence_type": "full"}, "DyRCNNx4"),
+    ("no normalization", {"divisive_normalization": False}, "DyRCNNx4"),
+    ("one time constant in all areas", {"tau": 64.0}, "DyRCNNx4"),
+    ("no delay from area to area", {"t_feedforward": 0.0}, "DyRCNNx4"),
+    ("40 ms of presentation in training", {"n_timesteps": 20}, "DyRCNNx4"),
+    ("DyRCNNx8", {}, "DyRCNNx8"),
+)
 
 
 def draw(rng: random.Random) -> dict[str, Any]:
@@ -213,10 +228,10 @@ def work(worker: int, options: argparse.Namespace) -> None:
         arguments = (
             vary(rng.choice(best)["arguments"], rng) if best and rng.random() < options.exploit else draw(rng)
         )
-        done = record(
+        found = record(
             trials, arguments, 1, options.output / f"worker{worker}", TRAINING, ("val",), options.images
         )
-        errors = 0 if done else errors + 1
+        errors = 0 if "score" in found else errors + 1
 
 
 def record(
@@ -228,8 +243,8 @@ def record(
     splits: tuple[str, ...] = ("val",),
     images: int = 100,
     model: str = "DyRCNNx4",
-) -> bool:
-    """Evaluate, and append one line; whether it has a score."""
+) -> dict[str, Any]:
+    """Evaluate, append one line, and return what it holds: a score, or an error."""
     folder.mkdir(parents=True, exist_ok=True)
     log = io.StringIO()
     try:
@@ -240,7 +255,31 @@ def record(
     with open(trials, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(found) + "\n")
-    return "score" in found
+    return found
+
+
+def ablate(options: argparse.Namespace) -> None:
+    """Print a table of the network that was found with one thing changed at a time."""
+    from dynvision.config.yaml_text import read_yaml
+
+    mode = read_yaml(FOUND)
+    print("| change | signs, by seed | octaves | accuracy |\n|---|---|---|---|", flush=True)
+    for label, changed, model in ABLATIONS:
+        arguments = {**mode["model_defaults"]["DyRCNN"], **changed}
+        if not arguments["divisive_normalization"]:
+            arguments = {name: value for name, value in arguments.items() if name not in NORMALIZATION}
+        found = [
+            record(
+                options.output / "trials.jsonl", arguments, seed, options.output / "ablations",
+                {**mode["training"], "epochs": options.epochs}, tuple(options.splits), options.images, model,
+            )
+            for seed in options.seeds
+        ]  # fmt: skip
+        cells = (
+            ", ".join(str(trial.get(name, "failed")) for trial in found)
+            for name in ("signs", "octaves", "accuracy")
+        )
+        print(f"| {label} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -258,14 +297,17 @@ def main() -> None:
         "--exploit", type=float, default=0.6, help="part of the trials that vary a good network"
     )
     parser.add_argument("--arguments", help="JSON: evaluate this network instead of searching")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="with --arguments")
+    parser.add_argument(
+        "--ablations", action="store_true", help="change one thing at a time instead of searching"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="with --arguments or --ablations")
     parser.add_argument("--epochs", type=int, default=TRAINING["epochs"])
     parser.add_argument(
         "--splits",
         choices=("val", "test"),
         nargs="+",
         default=["val"],
-        help="with --arguments: images that are shown",
+        help="with --arguments or --ablations: images that are shown; the first decides",
     )
     parser.add_argument("--model", default="DyRCNNx4", help="with --arguments")
     parser.add_argument("--images", type=int, default=100, help="images that are shown in each protocol")
@@ -273,6 +315,9 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     TRAINING["epochs"] = options.epochs
+    if options.ablations:
+        ablate(options)
+        return
     if options.arguments:
         for seed in options.seeds:
             record(
