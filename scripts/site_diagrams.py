@@ -132,10 +132,10 @@ def files() -> str:
 
 def _import_order() -> tuple[tuple[str, ...], ...]:
     """The rows of packages, from the bottom to the top."""
-    for node in ast.parse((ROOT / "tests" / "test_imports.py").read_text(encoding="utf-8")).body:
+    for node in ast.parse((ROOT / "tests" / "parts.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "LAYERS":
             return ast.literal_eval(node.value)
-    raise AssertionError("tests/test_imports.py has no LAYERS")
+    raise AssertionError("tests/parts.py has no LAYERS")
 
 
 def _svg(width: float, height: float, drawn: list[str]) -> str:
