@@ -3,6 +3,7 @@
     python benchmarks/engine.py                          all models, sizes and lengths
     python benchmarks/engine.py --models DyRCNNx4 --pixels 32 --steps 20 --batch 16
     python benchmarks/engine.py --cordsnet --pixels 112 --batch 8
+    python benchmarks/engine.py --stream --batch 1       one step at a time, as a stream runs
 
 Each row is one model on one input: an image shown for T steps of 2 ms, all delays at their defaults, skips on. The loop is
 the oracle of the tests (``tests/textbook_loop.py``) on the same modules in channels-last layout, its best. A ratio above 1
@@ -30,6 +31,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +44,8 @@ from dynvision.models import create  # noqa: E402
 from tests.models import layouts  # noqa: E402
 from tests.models.published import cordsnet  # noqa: E402
 from tests.textbook_loop import textbook_loop  # noqa: E402
+
+N_STEPS = 200  # of a stream
 
 
 def main() -> None:
@@ -67,6 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--compiled", action="store_true", help="measure the compiled loop, too")
     parser.add_argument("--cordsnet", action="store_true", help="measure CordsNet-R8 in place of --models")
+    parser.add_argument("--stream", action="store_true", help="measure single steps in place of trials")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -75,6 +80,14 @@ def main() -> None:
     )
     if arguments.cordsnet:
         compare_cordsnet(arguments)
+        return
+    if arguments.stream:
+        if arguments.device != "cuda":
+            parser.error("--stream compares steps with and without a CUDA graph, and needs a GPU")
+        print("| model | px | batch | ms a step | captured | x |\n|---|---|---|---|---|---|")
+        for name in arguments.models:
+            for pixels in arguments.pixels:
+                print("| " + " | ".join(measure_stream(name, pixels, arguments)) + " |", flush=True)
         return
     header = ["model", "px", "T", "batch", "precision", "forward ms", "x", "forward + backward ms", "x"]
     if arguments.compiled:
@@ -158,6 +171,28 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
     if device == "cuda":
         row += [f"{memory / 1e6:.0f}", f"{loop_memory / memory:.2f}"]
     return row
+
+
+def measure_stream(name: str, pixels: int, arguments: argparse.Namespace) -> list[str]:
+    """A row of steps in float32, without and with CUDA graphs, which a CPU does not have."""
+    torch.manual_seed(0)
+    model = create(name, input_dims=(20, 3, pixels, pixels), n_classes=10).to(arguments.device).eval()
+    frame = torch.randn(arguments.batch, 3, pixels, pixels, device=arguments.device)
+    streams = []
+    for graphs in (False, True):
+        network = copy.deepcopy(model)
+        network.cuda_graphs = graphs
+        streams.append(partial(_steps, network, frame, network.plan()))
+    eager, captured = (seconds / N_STEPS for seconds in paired(*streams, arguments.device, arguments.repeats))
+    times = (f"{1e3 * eager:.2f}", f"{1e3 * captured:.2f}", f"{eager / captured:.2f}")
+    return [name, str(pixels), str(arguments.batch), *times]
+
+
+@torch.inference_mode()
+def _steps(network: Any, frame: Tensor, plan: Any) -> None:
+    state = network.initial_state(len(frame), plan)
+    for _ in range(N_STEPS):
+        _, state = network.step(frame, state, plan)
 
 
 def compare_cordsnet(arguments: argparse.Namespace) -> None:
