@@ -151,7 +151,7 @@ class Session:
         for trial, responses, logits in run_trials(
             self.model, part.on_screen(self.scale), self.trials, n_kept, at_once
         ):
-            records.append(TrialRecord(trial, responses, logits.cpu()))
+            records.append(TrialRecord(trial, responses, logits))
             self._log_not_finite(trial, responses)
             done += len(part)
             self.progress.at(done)

@@ -1,8 +1,8 @@
 """Run images through trials, from the idle state of a network, and measure what its layers do.
 
 Several trials can be shown at once: their images lie side by side in the batch, trial by trial (V trials of B images are
-V B images), and time is cut wherever one of the trials turns to something else. Measures and units stay on the device until
-a trial has ended, and are then copied at once.
+V B images), and time is cut wherever one of the trials turns to something else. Measures, units
+and outputs stay on the device until the trials have ended, and are then copied at once.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def run_trials(
             with noise of its own shows one, so that its noise is the same in all of them.
 
     Yields:
-        The trial, what the layers did, and the outputs (B, n_steps, K).
+        The trial, what the layers did, and the outputs (B, n_steps, K) in the memory of the host.
     """
     screen = images if isinstance(images, Screen) else Screen.of(images, next(model.parameters()).device)
     n_images = len(screen.images)
@@ -141,7 +141,7 @@ def run_trials(
             logits, state = model.advance(frames, state, plan, recorder)
             recorder.offset += frames.n
             outputs.append(logits)
-        by_trial = torch.cat(outputs, dim=1).split(n_images)
+        by_trial = torch.cat(outputs, dim=1).cpu().split(n_images)
         yield from zip(group, recorder.responses(), by_trial, strict=True)
 
 

@@ -213,8 +213,8 @@ def test_noise_of_a_network_is_the_same_in_all_conditions() -> None:
 def test_measures_are_copied_from_the_device_once(
     model: DyRCNN, monkeypatch: pytest.MonkeyPatch, n_kept: int
 ) -> None:
-    """Every copy waits for a GPU: one for the measures, one for the units of a layer and one for the outcomes, however long
-    a trial is."""
+    """Every copy waits for a GPU: one for the measures, one for the units of a layer and one for the outputs of all
+    trials that are shown together, however long they are."""
     shown = [Trial((Segment(2), Segment(9, IMAGE, c), Segment(9)), 2.0, c) for c in (0.25, 0.5, 0.75, 1.0)]
     pixels = torch.ones((1, 1, 1, 1))
     batch = Batch(torch.randn(2, 2, 9, 9), torch.tensor([0, 1]), np.arange(2))
@@ -224,7 +224,7 @@ def test_measures_are_copied_from_the_device_once(
     monkeypatch.setattr(Tensor, "cpu", lambda x: copies.append(x.shape) or real(x))
     session.show(batch, at_once=2)
     of_units = 2 * n_kept * len(model.layer_names)
-    assert len(copies) == 2 + of_units + 4, "measures and units of two groups, and outcomes of four trials"
+    assert len(copies) == 2 + of_units + 2, "measures, units and outputs of two groups"
 
 
 NOISY = {"type": "gaussian", "ssnr": 0.4, "refresh_ms": 4, "seed": 5}
