@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynvision.analysis.bootstrap import mean_of_known
 from dynvision.analysis.scorecard.phenomena import (
     NOTICED,
     NOTICED_MS,
     PEOPLE,
     Target,
     agreement,
-    mean_of_known,
     noticed,
     phenomenon,
     reversed_trend,

@@ -29,9 +29,6 @@ from typing import Literal
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from dynvision.analysis.bootstrap import (
-    mean_of_known as mean_of_known,
-)  # beside the other parts of statistics
 from dynvision.config.measures import PROTOCOLS
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry

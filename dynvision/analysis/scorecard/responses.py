@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dynvision.analysis.bootstrap import mean_of_known
 from dynvision.analysis.scorecard.phenomena import (
     NOTICED,
     NOTICED_LOG,
     NOTICED_MS,
     Target,
     agreement,
-    mean_of_known,
     noticed,
     phenomenon,
     reversed_trend,
@@ -34,6 +34,7 @@ SCHMOLESKY = "Schmolesky et al. (1998) J Neurophysiol 79:3272"
 GERBER = "Gerber et al. (2017) NeuroImage 161:67"
 STIGLIANI = "Stigliani et al. (2017) PNAS 114:E11047; Stigliani et al. (2019) PLOS Comput Biol 15:e1007011"
 MUKAMEL = "Mukamel et al. (2004) Cereb Cortex 14:575"
+NO_ROW = "layers whose summed response to a row of images is not above 0, or of rows of one length"
 MULLEN = "Mullen et al. (2010) J Vision 10(13):13"
 ECOG = "human ECoG, patterns"
 
@@ -308,7 +309,7 @@ def _of_one_image(protocol: Protocol, layer: str) -> np.ndarray:
     "rate",
     "layer",
     MUKAMEL,
-    cannot="layers whose summed response to a row of images is not above 0, or of rows of one length",
+    cannot=NO_ROW,
 )
 def rate_is_sublinear(protocol: Protocol, layer: str) -> np.ndarray:
     """Summed response to the fewest images over that to the most, less that of proportional ones."""
@@ -321,7 +322,7 @@ def rate_is_sublinear(protocol: Protocol, layer: str) -> np.ndarray:
     "rate",
     "hierarchy",
     MUKAMEL,
-    cannot="layers whose summed response to a row of images is not above 0, or of rows of one length",
+    cannot=NO_ROW,
 )
 def rate_matters_less(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend over layers of the summed response to the fewest images over that to the most."""
