@@ -36,6 +36,11 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | No
     return InputError(f"unknown {kind} {str(given)!r}{where}; {' '.join(parts)}")
 
 
+def message_of(error: Exception) -> str:
+    """Return the message of another library's error on one line; the error's type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def taken_name(kind: str, name: str) -> InputError:
     """The error for a name that is in a registry already.
 

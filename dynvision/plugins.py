@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 from dynvision.files import expanded
 from dynvision.registry import from_outside
 
@@ -101,6 +101,6 @@ def _import(name: str, module: str, root: Path | None) -> None:
             ) from None
         where = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
-            f"plugins: {name} does not run: {type(error).__name__}: {' '.join(str(error).split())} "
+            f"plugins: {name} does not run: {type(error).__name__}: {message_of(error)} "
             f"({where.filename}, line {where.lineno})"
         ) from None

@@ -20,7 +20,7 @@ import pyarrow.types as pt
 
 from dynvision.analysis.conditions import NamedExperiment
 from dynvision.analysis.registry import MEASURES
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, message_of, unknown_name
 from dynvision.files import atomic_path
 
 Kind = Literal["text", "number", "truth"]
@@ -119,7 +119,7 @@ def read_training(path: str | Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(f"training table {path} does not exist") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise InputError(f"training table {path} cannot be read as CSV: {_one_line(error)}") from None
+        raise InputError(f"training table {path} cannot be read as CSV: {message_of(error)}") from None
     missing = [name for name in TRAINING_COLUMNS if name not in table]
     if missing:
         raise InputError(
@@ -150,7 +150,7 @@ def read_columns(path: str | Path, columns: Sequence[str], what: str, first: str
     except FileNotFoundError:
         raise InputError(f"table of {what} {path} does not exist; {first} first") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"table of {what} {path} cannot be read as Parquet: {_one_line(error)}") from None
+        raise InputError(f"table of {what} {path} cannot be read as Parquet: {message_of(error)}") from None
     if missing := [name for name in columns if name not in table]:
         raise InputError(f"table of {what} {path} lacks the columns {', '.join(missing)}; {first} again")
     return table
@@ -180,7 +180,7 @@ def _read(
     except FileNotFoundError:
         raise InputError(f"{what} table {path} does not exist") from None
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{what} table {path} cannot be read as Parquet: {_one_line(error)}") from None
+        raise InputError(f"{what} table {path} cannot be read as Parquet: {message_of(error)}") from None
     if table.empty and not may_be_empty:
         raise InputError(f"{what} table {path} has no rows")
     holes = [name for name in columns if name not in MAY_BE_MISSING and table[name].hasnans]
@@ -216,10 +216,6 @@ def _check_columns(schema: pa.Schema, columns: Mapping[str, Kind], what: str) ->
         }[kind]
         if not fits:
             raise InputError(f"{what}: column {name} must hold a {kind}, not {given}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 DECIMALS = 6  # of coordinates: 0.1 + 0.2 ms and 0.3 ms are one time

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from dynvision.config.section import Section
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 
 # The same parser, ten times as fast where PyYAML was built with libyaml.
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -112,7 +112,7 @@ def parse(text: str, what: str) -> Any:
         node = yaml.compose(text, _CoreParser)
         return None if node is None else _Reader(what).value(node, ())
     except (yaml.YAMLError, UnicodeError) as error:
-        raise InputError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{what} is not valid YAML: {message_of(error)}") from None
     except RecursionError:
         raise InputError(f"{what} is nested too deeply") from None
 

@@ -11,7 +11,7 @@ import logging
 import warnings
 from typing import Any, Literal
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def ffcv_failure() -> str | None:
             import ffcv  # noqa: F401
             from ffcv.pipeline.compiler import Compiler
     except (ImportError, OSError, AttributeError, RuntimeError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return message_of(error)
     finally:
         torch.set_num_threads(n_threads)
     Compiler.set_num_threads = classmethod(_set_numba_threads)

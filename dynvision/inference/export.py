@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 import dynvision
 from dynvision.base.frames import Frames, ModelState, Trace, stretches
-from dynvision.errors import InputError, check_extra, unknown_name
+from dynvision.errors import InputError, check_extra, message_of, unknown_name
 from dynvision.files import atomic_path, write_text
 from dynvision.inference.predictor import Predictor
 
@@ -215,7 +215,7 @@ def write_compared(module: Any, form: str, part: str, path: Path, run_id: str) -
     except InputError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = message_of(error)[:300]
         raise InputError(f"{part} of {run_id} cannot be exported as {form}: {reason}") from error
     if not difference <= TOLERANCE:
         raise InputError(

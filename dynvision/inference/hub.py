@@ -13,7 +13,7 @@ from typing import Any
 
 from dynvision.config.identity import PLUGINS
 from dynvision.config.yaml_text import read_yaml
-from dynvision.errors import InputError, check_extra
+from dynvision.errors import InputError, check_extra, message_of
 from dynvision.trained import CONFIG, WEIGHTS
 
 KIND = "hub"
@@ -77,7 +77,7 @@ def pull(name: str) -> Path:
             f"there is no hub:{of}, or it is private; check the name, or log in with 'hf auth login'"
         ) from None
     except (library.errors.HfHubHTTPError, library.errors.LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"hub:{of} was not pulled: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"hub:{of} was not pulled: {message_of(error)[:200]}") from None
     for needed in PULLED[:2]:
         if not (folder / needed).is_file():
             raise InputError(f"hub:{of} holds no run of DynVision: there is no {needed}")

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dynvision.base import TemporalBase
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 from dynvision.inference.config import DeviceConfig
 from dynvision.inference.prediction import ModelInferenceError
 
@@ -64,7 +64,7 @@ def fuse_batch_norm(network: nn.Module, example: Tensor) -> tuple[list[Pair], st
         with torch.inference_mode():
             after = network(example.clone())
     except Exception as error:  # whatever a network of somebody else raises when it is traced
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = message_of(error)[:200]
         return [], f"not fused: the network cannot be traced or run with a made-up input ({reason})"
     if not pairs:
         return [], ""
@@ -210,7 +210,7 @@ class CompiledNetwork:
             # A graph of a GPU writes the next outputs over these.
             return outputs.clone() if isinstance(outputs, Tensor) and outputs.is_cuda else outputs
         except self._errors as error:
-            failure = " ".join(str(error).split())[:200] or type(error).__name__
+            failure = message_of(error)[:200]
         outputs = self.network(*inputs, **named)  # where this fails, too, the error is not the compiler's
         self.failure = failure
         logger.warning("torch.compile failed (%s); the model runs uncompiled", failure)

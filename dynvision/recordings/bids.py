@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError, check_extra
+from dynvision.errors import InputError, check_extra, message_of
 from dynvision.recordings.responses import labelled_responses
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _recording(header: Path) -> tuple[list[str], float, np.ndarray]:
     try:
         raw = mne.io.read_raw_brainvision(header, preload=True, verbose="error")
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{header} cannot be read as BrainVision: {' '.join(str(error).split())}") from None
+        raise InputError(f"{header} cannot be read as BrainVision: {message_of(error)}") from None
     return list(raw.ch_names), float(raw.info["sfreq"]), raw.get_data()
 
 
@@ -250,4 +250,4 @@ def _tsv(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(f"there is no {path}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read as a table: {message_of(error)}") from None

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError, check_extra
+from dynvision.errors import InputError, check_extra, message_of
 from dynvision.files import what_it_is
 from dynvision.recordings.responses import DIMENSIONS, labelled_responses
 from dynvision.recordings.spikes import read_nwb
@@ -229,11 +229,6 @@ def _labelled(path: Path, response: np.ndarray, *labels: Any) -> xarray.Dataset:
         raise InputError(f"{path}: {error}") from None
 
 
-def _words(error: Exception) -> str:
-    """Return the message of another library on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _read_xarray(path: Path) -> xarray.Dataset:
     check_extra("recordings", str(path), "xarray", "zarr" if path.suffix == ".zarr" else "h5netcdf")
     import xarray
@@ -243,7 +238,7 @@ def _read_xarray(path: Path) -> xarray.Dataset:
             return xarray.open_zarr(path, consolidated=False)
         return xarray.open_dataset(path, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read: {_words(error)}") from None
+        raise InputError(f"{path} cannot be read: {message_of(error)}") from None
 
 
 def _read_npz(path: Path) -> xarray.Dataset:
@@ -261,10 +256,10 @@ def _read_npz(path: Path) -> xarray.Dataset:
                 with file.open(entry) as part:
                     arrays[entry.removesuffix(".npy")] = np.lib.format.read_array(part, allow_pickle=False)
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is damaged ({_words(error)}); write or copy it again") from None
+        raise InputError(f"{path} is damaged ({message_of(error)}); write or copy it again") from None
     except (ValueError, NotImplementedError, RuntimeError) as error:
         raise InputError(
-            f"{path} cannot be read as NPZ, since {entry} holds no array of numbers or text ({_words(error)})"
+            f"{path} cannot be read as NPZ, since {entry} holds no array of numbers or text ({message_of(error)})"
         ) from None
     for name in ("response", "time_ms", "image"):
         if name not in arrays:

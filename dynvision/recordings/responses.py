@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from dynvision.errors import InputError, check_extra, unknown_name
+from dynvision.errors import InputError, check_extra, message_of, unknown_name
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +133,7 @@ class UnitFile:
                 f"there are no units in {path}; run the experiment with save_responses: unit, and name it here"
             ) from None
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} is not a file of units: {' '.join(str(error).split())}") from None
+            raise InputError(f"{path} is not a file of units: {message_of(error)}") from None
         for layer in layers or ():
             if layer not in shapes:
                 raise unknown_name("layer", layer, shapes, key="layers")

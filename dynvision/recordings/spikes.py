@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dynvision.errors import InputError, check_extra, unknown_name
+from dynvision.errors import InputError, check_extra, message_of, unknown_name
 from dynvision.recordings.responses import labelled_responses
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read_nwb(
             units = None if file.units is None else file.units.to_dataframe()
             trials = None if file.trials is None else file.trials.to_dataframe()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as NWB: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} cannot be read as NWB: {message_of(error)}") from None
     if units is None or "spike_times" not in units or trials is None:
         raise InputError(f"{path} needs units with spike_times, and trials")
     if image not in trials:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 from dynvision.text import first_few
 
 SEPARATORS = (",", ";", "\t")
@@ -63,7 +63,7 @@ def read_rows(
         raise InputError(f"{path} is not in UTF-8; save it as CSV in UTF-8") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as a table: {' '.join(str(error).split())}; a comma in a cell needs quotes, or "
+            f"{path} cannot be read as a table: {message_of(error)}; a comma in a cell needs quotes, or "
             "semicolons between the cells"
         ) from None
     missing = [name for name in needed if name not in table]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from dynvision.config.visualization import DYNAMICS_FIGURES, RUN_FIGURES
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 
 LONGEST_LINE = 36  # characters that a cell keeps on one line
 
@@ -218,9 +218,7 @@ def figure_plate(folder: Path, root: Path, identity: str, name: str) -> Plate:
             f"{error.filename} does not exist; draw the figures with dynvision plot first"
         ) from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(
-            f"figure {image} or its data cannot be read: {' '.join(str(error).split())}"
-        ) from None
+        raise InputError(f"figure {image} or its data cannot be read: {message_of(error)}") from None
     size = _SIZE.search(drawing)
     if size is None:
         raise InputError(f"figure {image} is not an SVG of dynvision plot; draw it again")

@@ -25,7 +25,7 @@ import pandas as pd
 
 import dynvision
 from dynvision.config.yaml_text import to_yaml
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 from dynvision.files import atomic_path, write_text
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.export import PARTS, SUFFIXES, Exported, export_run
@@ -307,4 +307,4 @@ def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if getattr(response, "status_code", None) in (401, 403):
         return "the hub does not accept this user's token; log in with 'hf auth login', or set HF_TOKEN"
-    return " ".join(str(error).split())[:200]
+    return message_of(error)[:200]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dynvision.config.section import key
-from dynvision.errors import InputError, check_extra
+from dynvision.errors import InputError, check_extra, message_of
 from dynvision.files import what_it_is
 from dynvision.stimuli.stimulus import Span, Stimulus, register
 from dynvision.trials.content import Content, View
@@ -179,7 +179,7 @@ def _readable(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"stimulus.source: {path} cannot be read: {error}") from None
     except Exception as error:
-        words = _OWN_WORDS.get(type(error).__name__, " ".join(str(error).split()) or type(error).__name__)
+        words = _OWN_WORDS.get(type(error).__name__, message_of(error))
         raise InputError(
             f"stimulus.source: {path} cannot be read ({words}); it is {what_it_is(path)}"
         ) from None

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from dynvision.base import LightningBase
 from dynvision.config.run import RunConfig
 from dynvision.config.training import ExecutionConfig
-from dynvision.errors import InputError, check_extra
+from dynvision.errors import InputError, check_extra, message_of
 from dynvision.files import write_text
 from dynvision.text import Progress
 
@@ -133,7 +133,7 @@ def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on
     try:
         assert logger.experiment is not None  # connects now, not in the middle of the training
     except wandb.Error as error:
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = message_of(error).rstrip(".")
         raise InputError(
             f"W&B cannot log online ({reason}); set execution.wandb_mode: offline, or run wandb login first"
         ) from None
