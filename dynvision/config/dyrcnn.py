@@ -144,11 +144,6 @@ class DyRCNNArgs(RecurrentArgs):
             raise InputError(
                 f"normalization_size={self.normalization_size} px must be odd, or 0 for the whole map"
             )
-        kinds = (
-            self.recurrence_type.values()
-            if isinstance(self.recurrence_type, dict)
-            else [self.recurrence_type]
-        )
         organics = self.dynamics_solver == "organics"
         missing = {
             "sigma": (
@@ -159,7 +154,7 @@ class DyRCNNArgs(RecurrentArgs):
                 self.divisive_normalization,
                 "the normalisation; set divisive_normalization: true",
             ),
-            "t_recurrence": (set(kinds) != {"none"}, "the recurrence; set recurrence_type, e.g. to full"),
+            "t_recurrence": (self.recurs, "the recurrence; set recurrence_type, e.g. to full"),
             "t_skip": (self.skip, "the skip connections; set skip: true"),
             "t_feedback": (self.feedback != "none", "the feedback; set feedback, e.g. to additive"),
         }

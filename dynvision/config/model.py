@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from dynvision.config.section import (
+    RULE,
     ByLayer,
     OneOf,
     Section,
@@ -174,6 +175,15 @@ def lesion_window(start: float | None, end: float | None, dt: float) -> tuple[in
     return first, last
 
 
+def kinds_of(value: str | Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the types of recurrence of a value, each with what follows the key's name: nothing, or ``.V1``."""
+    return (
+        [(f".{layer}", kind) for layer, kind in value.items()]
+        if isinstance(value, Mapping)
+        else [("", value)]
+    )
+
+
 def presentation_arguments(**arguments: Any) -> TemporalArgs:
     """Check how a batch is shown where that comes as arguments in Python, by the rules of a configuration.
 
@@ -224,6 +234,13 @@ class RecurrentArgs(TemporalArgs):
         """Whether the layers integrate in time."""
         return True
 
+    @property
+    def recurs(self) -> bool:
+        """Whether a layer has a recurrence; one that a mapping leaves out has the type that is the default."""
+        default = type(self).model_fields["recurrence_type"].default
+        left_out = isinstance(self.recurrence_type, Mapping) and default != "none"
+        return left_out or any(kind != "none" for _, kind in kinds_of(self.recurrence_type))
+
     def check_learned(self, owners: Mapping[str, tuple[bool, str]]) -> None:
         """Check that what is learned is of something that is there.
 
@@ -241,14 +258,17 @@ class RecurrentArgs(TemporalArgs):
     @field_validator("recurrence_type", mode="before")
     @classmethod
     def _types_are_known(cls, value: Any) -> Any:
-        named = value.items() if isinstance(value, dict) else [("", value)]
+        if isinstance(value, Mapping) and (not value or RULE & {*value}):
+            raise InputError(
+                f"recurrence_type={dict(value)!r} is not valid: types form no series; give one, or types by layer, e.g. "
+                "{V1: self}"
+            )
         annotation = cls.model_fields["recurrence_type"].annotation
         allowed = [name for part in get_args(annotation) for name in (get_args(part) or (part,))]
-        allowed = [name for name in allowed if name in RECURRENCE_TYPES] or list(RECURRENCE_TYPES)
-        for layer, name in named:
+        allowed = [name for name in allowed if name in RECURRENCE_TYPES]
+        for layer, name in kinds_of(value):
             if name not in allowed:
-                key_name = f"model_args.recurrence_type.{layer}" if layer else "model_args.recurrence_type"
-                raise unknown_name("value", name, allowed, key=key_name)
+                raise unknown_name("value", name, allowed, key=f"model_args.recurrence_type{layer}")
         return value
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from pydantic import ConfigDict
 
 from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
 from dynvision.config.dyrcnn import DyRCNNArgs, layers_of_area
-from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, RecurrentArgs, TemporalArgs
+from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, RecurrentArgs, TemporalArgs, kinds_of
 from dynvision.config.published_models import (
     AlexNetArgs,
     BLArgs,
@@ -111,17 +111,19 @@ def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
     Raises:
         InputError: naming the two keys that do not go together.
     """
-    if entry.stages is None or not isinstance(args, RecurrentArgs) or args.recurrence_type == "none":
+    if entry.stages is None or not isinstance(args, RecurrentArgs) or not args.recurs:
         return
     if args.recurrence_target == "middle" and entry.stages < 2:
         raise InputError(
             f"recurrence_target=middle needs layers of two convolutions, and those of {name} have one; "
             "set recurrence_target to output or input, or recurrence_type to none"
         )
-    if args.recurrence_target == "input" and args.recurrence_type in KEEPS_CHANNELS:
+    for layer, kind in kinds_of(args.recurrence_type):
+        if args.recurrence_target != "input" or kind not in KEEPS_CHANNELS:
+            continue
         changing = [kind for kind in RECURRENCE_TYPES if kind not in KEEPS_CHANNELS and kind != "none"]
         raise InputError(
-            f"recurrence_type={args.recurrence_type} keeps the number of channels, so it cannot reach "
+            f"recurrence_type{layer}={kind} keeps the number of channels, so it cannot reach "
             f"recurrence_target=input; set recurrence_target to output, or recurrence_type to {', '.join(changing)}"
         )
 
@@ -163,7 +165,9 @@ def connections(entry: ModelEntry, args: TemporalArgs) -> list[NamedConnection]:
         found += [NamedConnection("skip", *pair) for pair in entry.skips]
     if args.feedforward_only:
         return found
-    kinds = resolve_by_layer(given.get("recurrence_type", "none"), layers, "full", "recurrence_type")
+    field = type(args).model_fields.get("recurrence_type")
+    default = field.default if field is not None else "none"
+    kinds = resolve_by_layer(given.get("recurrence_type", default), layers, default, "recurrence_type")
     lateral = [layer for layer in layers if kinds[layer] != "none" or layer in entry.lateral]
     found += [NamedConnection("recurrent", layer, layer) for layer in lateral]
     if given.get("feedback", "additive") != "none":

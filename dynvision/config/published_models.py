@@ -23,15 +23,15 @@ RecurrenceWithoutSheet = Literal[
 class OptionallyRecurrentArgs(RecurrentArgs):
     """Leak and recurrence, both there only with a ``recurrence_type`` other than none."""
 
-    recurrence_type: RecurrenceWithoutSheet = key(  # type: ignore[assignment]
+    recurrence_type: RecurrenceWithoutSheet | dict[str, RecurrenceWithoutSheet] = key(  # type: ignore[assignment]
         "none",
-        "operator from a layer's delayed activity to its own target; none is the published, stateless network",
+        "operator from a layer's delayed activity to its own target; none is the published, stateless layer; also by layer",
     )
 
     @property
     def leaks(self) -> bool:
         """Whether the layers integrate in time."""
-        return self.recurrence_type != "none"
+        return self.recurs
 
     @model_validator(mode="after")
     def _what_is_learned_is_there(self) -> OptionallyRecurrentArgs:

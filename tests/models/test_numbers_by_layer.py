@@ -108,6 +108,9 @@ def test_a_value_for_all_layers_and_a_mapping_of_it_are_the_same_network() -> No
         ({"tau": {}}, "empty mapping"),
         ({"t_recurrence": {"V2": 3.0}}, r"t_recurrence\.V2=3 ms is not a multiple of dt=2 ms"),
         ({"recurrence_type": {"V1": "ful"}}, "did you mean 'full'"),
+        ({"recurrence_type": {"first": "full", "last": "none"}}, "types form no series"),
+        ({"recurrence_type": {}}, "types form no series"),
+        ({"recurrence_type": {"V1": "self"}, "recurrence_target": "input"}, "keeps the number of channels"),
         ({"train": ["sigma"]}, "divisive_normalization: true"),
         ({"train": ["taus"]}, "train"),
         ({"normalization_size": 4}, "must be odd"),
@@ -171,6 +174,28 @@ def test_numbers_of_a_recurrent_variant_are_learned(name: str) -> None:
             create(name, **{**common, "recurrence_type": "none"}, train=words)
     with pytest.raises(InputError, match="unknown value 'sigma'"):
         create(name, **common, train=["sigma"])
+
+
+@pytest.mark.parametrize("name", ["ResNet20", "AlexNet"])
+def test_a_recurrence_of_some_layers_alone_leaves_the_others_as_published(name: str) -> None:
+    size = 64 if name == "AlexNet" else 8
+    common = {"input_dims": (5, 3, size, size), "n_classes": 3}
+    last = MODELS[name].layers[-1]
+    own = {"recurrence_type": {last: "depthwise"}, "tau": {last: 9.0}}
+    model = create(name, **common, **own, train=["tau"]).double().eval()
+    added = {n.split(".")[0] for n, _ in model.named_parameters() if n.startswith(("addrecurrence", "tstep"))}
+    assert added == {f"addrecurrence_{last}", f"tstep_{last}"}
+    randomize(model, gain=0.5)
+    x = torch.randn(2, 3, size, size, dtype=torch.float64)
+    outputs, _ = textbook_loop(model, x.unsqueeze(1).expand(-1, 5, -1, -1, -1))
+    torch.testing.assert_close(model(x), outputs, rtol=1e-9, atol=1e-11)
+    first = MODELS[name].layers[0]
+    for make in (
+        lambda **args: create(name, **common, **args),
+        lambda **args: resolve_model_args(name, args),
+    ):
+        with pytest.raises(InputError, match=f"unknown connection '{first}->{first}'"):
+            make(**own, lesion=f"{first}->{first}")
 
 
 @pytest.mark.parametrize("name", MODELS)
