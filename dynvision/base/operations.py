@@ -15,8 +15,7 @@ from torch import nn
 from dynvision.base.hooks import holds
 from dynvision.errors import InputError, unknown_name
 from dynvision.model_components.connection import Connection
-from dynvision.model_components.recurrence import RecurrentConnection
-from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
+from dynvision.model_components.recurrence import RecurrentConnectedConv2d, RecurrentConnection
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Clocked, Delayed, StatefulOperation, TimedOperation, ZeroStart
 

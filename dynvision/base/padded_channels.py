@@ -26,7 +26,7 @@ from dynvision.base.scans import scan_of
 from dynvision.functional.maps import is_transformed, resize_nearest
 from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.connection import PointwiseConnection
-from dynvision.model_components.recurrent_conv import RecurrentConnectedConv2d
+from dynvision.model_components.recurrence import RecurrentConnectedConv2d
 
 NARROW = 64  # maps below it are bound by memory, and are padded no further than necessary
 

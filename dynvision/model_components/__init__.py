@@ -13,8 +13,13 @@ from dynvision.model_components.elementwise import (
     create_bias,
 )
 from dynvision.model_components.normalization import BatchNormPerStep, DivisiveNormalization, OrganicsStep
-from dynvision.model_components.recurrence import LocalLateralConnection, RecurrentConnection, SelfConnection
-from dynvision.model_components.recurrent_conv import RConv2d, RecurrentConnectedConv2d
+from dynvision.model_components.recurrence import (
+    LocalLateralConnection,
+    RConv2d,
+    RecurrentConnectedConv2d,
+    RecurrentConnection,
+    SelfConnection,
+)
 from dynvision.model_components.solvers import (
     EulerStep,
     ExponentialEulerStep,
