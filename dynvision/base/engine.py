@@ -25,9 +25,9 @@ from dynvision.base.frames import Frames, ModelState, Once, Trace, in_pieces, jo
 from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
 from dynvision.base.own_methods import answer_frames
-from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, choose_block_steps
 from dynvision.base.scans import (
+    PaddedChannels,
     Scan,
     effective_drive,
     log_loops,
@@ -35,6 +35,8 @@ from dynvision.base.scans import (
     runs_steps_at_once,
     scan_of,
     steps_of,
+    true_channels,
+    without_padding,
 )
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
@@ -147,8 +149,7 @@ class _Block:
             h = self._heard(self.outputs[module.source], operation.delay, first, end, operation.interpolated)
             if operation.hooked:
                 return _each_step(module, x, h, first, end)
-            transform = self.padding.transform(module) if self.padding else module.transform
-            h = h and self._apply(plan, operation, transform, h)
+            h = h and self._apply(plan, operation, self._convolving(module.transform), h)
             return merge_frames(x, h and _scaled(operation, h), module.merge)
         if operation.kind == "call":
             if not {"conv", "recurrent"}.isdisjoint(self.watch):
@@ -165,22 +166,18 @@ class _Block:
             h = self._apply(plan, operation, module.recurrent_signal, h)
             h = _scaled(operation, h)
             self._tell("recurrent", plan, h)
-            return _merge_recurrent(module, x, h)
+            target = None if x is None else x.values
+            h = h.apply(lambda signal: resize_to_target(signal, target, module.target_size))
+            return merge_frames(x, h, module.merge)
         if operation.kind == "begin":
             begun = self._begin(module, x, first, end)
             return self._apply(plan, operation, module, begun) if operation.hooked else begun
         if x is None:
             return None
-        if operation.kind == "first_stage":
-            stage = self.padding.first_stage(module) if self.padding else module.first_stage
-            x = self._apply(plan, operation, stage, x)
-            if module.conv2 is None:
+        if operation.kind in ("first_stage", "second_stage"):
+            x = self._apply(plan, operation, self._convolving(getattr(module, operation.kind)), x)
+            if operation.kind == "second_stage" or module.conv2 is None:
                 self._tell("conv", plan, x)
-            return x
-        if operation.kind == "second_stage":
-            stage = self.padding.second_stage(module) if self.padding else module.second_stage
-            x = self._apply(plan, operation, stage, x)
-            self._tell("conv", plan, x)
             return x
         if operation.kind == "frame":
             return self._apply(plan, operation, functools.partial(answer_frames, module), x)
@@ -197,6 +194,10 @@ class _Block:
             self._tell("conv", plan, x)
         return x
 
+    def _convolving(self, stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """A stage of a component, on maps with channels of zeros where they are padded."""
+        return functools.partial(stage, convolve=self.padding.convolve) if self.padding else stage
+
     def _apply(
         self,
         plan: LayerPlan,
@@ -209,12 +210,11 @@ class _Block:
 
         Batch normalisation in training receives one step at a time, so that a step's result does not depend on the block.
         """
-        if operation.hooked:
-            return Frames(x.first, x.n, _stack([function(step) for step in x.steps()]))
+        several = not x.constant and x.n > 1
+        if operation.hooked or (several and normalizes_over_batch(operation.module)):
+            return Frames(x.first, x.n, _stack([function(frame) for frame in x.steps()]))
         if x.constant:
             return self.once.apply((plan.name, operation.name, operation.kind, step), function, x)
-        if x.n > 1 and normalizes_over_batch(operation.module):
-            return Frames(x.first, x.n, _stack([function(step) for step in x.steps()]))
         return x.apply(function)
 
     def _timed(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
@@ -253,7 +253,9 @@ class _Block:
 
     def _scan(self, plan: LayerPlan, scan: Scan, z: Frames) -> Frames:
         """The layer's state over a stretch, recurrence included, as one operation."""
-        recurrence = self.padding.recurrence(scan.recurrence) if self.padding else scan.recurrence
+        recurrence = scan.recurrence
+        if self.padding and recurrence is not None:
+            recurrence = self.padding.recurrence(recurrence)
         history = (
             None
             if scan.recurrence is None
@@ -369,14 +371,6 @@ def _each_step(module: nn.Module, x: Frames | None, h: Frames | None, first: int
 
 def _scaled(operation: Operation, h: Frames) -> Frames:
     return h if operation.gain is None else operation.gain.scale(h)
-
-
-def _merge_recurrent(module: Any, x: Frames | None, h: Frames) -> Frames:
-    target = None if x is None else x.values
-    h = h.apply(lambda signal: resize_to_target(signal, target, module.target_size))
-    merged = merge_frames(x, h, module.merge)
-    assert merged is not None
-    return merged
 
 
 def _stack(steps: Sequence[Tensor]) -> Tensor:

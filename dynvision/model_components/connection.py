@@ -13,6 +13,7 @@ import math
 from torch import Tensor, nn
 
 from dynvision.functional.maps import find_merge, resize_nearest
+from dynvision.model_components.convolution import Convolve
 from dynvision.model_components.timing import Delayed
 
 
@@ -90,13 +91,13 @@ class PointwiseConnection(Connection):
             if self.conv.bias is not None:
                 nn.init.zeros_(self.conv.bias)
 
-    def transform(self, r: Tensor) -> Tensor:
+    def transform(self, r: Tensor, convolve: Convolve | None = None) -> Tensor:
         """The source's activity (B, C_in, H_s, W_s) as the target receives it, (B, C_out, *size)."""
         shrinks = self.size[0] * self.size[1] < r.shape[-2] * r.shape[-1]
         if shrinks:
             r = resize_nearest(r, self.size)
         if self.conv is not None:
-            r = self.conv(r)
+            r = self.conv(r) if convolve is None else convolve(self.conv, r)
         return r if shrinks else resize_nearest(r, self.size)
 
 

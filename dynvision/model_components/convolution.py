@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import register_parametrization
 
 from dynvision.errors import InputError
+
+Convolve = Callable[[nn.Conv2d, Tensor], Tensor]  # what applies a convolution to maps
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:

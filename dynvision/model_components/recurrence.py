@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from dynvision.config.model import KEEPS_CHANNELS
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import find_merge, from_sheet, resize_to_target, sheet_side, to_sheet
-from dynvision.model_components.convolution import check_kernel, convolve
+from dynvision.model_components.convolution import Convolve, check_kernel, convolve
 from dynvision.model_components.timing import Delayed
 
 
@@ -329,14 +329,14 @@ class RecurrentConnectedConv2d(Recurrent):
         if self.recurrence is not None:
             initialize_operator(self.recurrence, self.max_weight_init)
 
-    def first_stage(self, x: Tensor) -> Tensor:
+    def first_stage(self, x: Tensor, convolve: Convolve = convolve) -> Tensor:
         """Up to the signal between the stages: (B, C_in, H, W) to (B, C_mid, H', W')."""
         x = convolve(self.conv, x)
         if self.mid_modules is not None:
             x = self.mid_modules(x)
         return x if self.mid_nonlin is None else self.mid_nonlin(x)
 
-    def second_stage(self, x: Tensor) -> Tensor:
+    def second_stage(self, x: Tensor, convolve: Convolve = convolve) -> Tensor:
         """From the signal between the stages to the drive, (B, C_out, H', W'); the identity for one stage."""
         return x if self.conv2 is None else convolve(self.conv2, x)
 
