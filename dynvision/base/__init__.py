@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dynvision.base.core_model import CoreModel, DtypeDeviceCoordinator, MonitoredModel
+from dynvision.base.core_model import CoreModel, DtypeDeviceCoordinator, MonitoredModel, StorageBuffer
 from dynvision.base.frames import Frames, ModelState
 from dynvision.base.monitoring import Monitoring
-from dynvision.base.storage import StorageBuffer
 from dynvision.base.temporal_base import TemporalBase
+from dynvision.registry import lazy_names
 
 if TYPE_CHECKING:
     from dynvision.base.base_model import (
@@ -38,17 +37,4 @@ __all__ = [
     "TemporalBase",
 ]
 
-_WITH_LIGHTNING = {
-    "BaseModel": "base_model",
-    "DtypeDeviceCoordinatorMixin": "base_model",
-    "LightningBase": "lightning_base",
-    "LightningOnlyModel": "base_model",
-    "MonitoringMixin": "base_model",
-    "StorageBufferMixin": "base_model",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WITH_LIGHTNING:
-        return getattr(importlib.import_module(f"dynvision.base.{_WITH_LIGHTNING[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__)

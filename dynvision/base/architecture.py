@@ -91,55 +91,15 @@ def parse_input_dims(input_dims: Sequence[int]) -> tuple[int, int, int, int]:
     return dims  # type: ignore[return-value]
 
 
-class PublishedWeights:
-    """A model whose weights may come from a published checkpoint.
+class Architecture(nn.Module):
+    """Named layers, their operations and their delays: what :class:`dynvision.base.TemporalBase` runs in time.
 
-    A class of a published network states in ``published_names`` how it was laid out: pairs of a regular expression for a
-    whole published name and its replacement, the first that matches counting. What matches none keeps its name, so that a
-    strict load refuses it if the model does not know it.
+    A class of a published network states in ``published_names`` how its weights were laid out: pairs of a regular
+    expression for a whole published name and its replacement, the first that matches counting. What matches none keeps its
+    name, so that a strict load refuses it if the model does not know it.
     """
 
     published_names: ClassVar[Sequence[tuple[str, str]]] = ()
-
-    @classmethod
-    def translate_pretrained_layer_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The published weights by the names of this class, values unchanged.
-
-        Batch normalisation did not always count its batches; as in torch, a count that is missing is 0.
-
-        Args:
-            state_dict: tensors by published name, without the prefix ``module.`` of data-parallel training.
-
-        Returns:
-            Tensors by the names of ``state_dict()`` of a model of this class; the names as they are for a class without
-            a published layout.
-        """
-        own = {cls._own_name(name): tensor for name, tensor in state_dict.items()}
-        for name in [name for name in own if name.endswith(".running_mean")]:
-            own.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
-        return own
-
-    @classmethod
-    def published_arguments(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments of a model that these weights fit, as far as their names and shapes tell.
-
-        Args:
-            state_dict: as for :meth:`translate_pretrained_layer_names`.
-        """
-        return {}
-
-    @classmethod
-    def _own_name(cls, published: str) -> str:
-        for pattern, replacement in cls.published_names:
-            match = re.fullmatch(pattern, published)
-            if match:
-                return match.expand(replacement)
-        return published
-
-
-class Architecture(PublishedWeights, nn.Module):
-    """Named layers, their operations and their delays: what :class:`dynvision.base.TemporalBase` runs in time."""
-
     optional_operations: Sequence[str] = DEFAULT_OPERATIONS[1:]
     module_paths: Mapping[str, Sequence[str]] = {}
     layer_names: Sequence[str]
@@ -305,3 +265,38 @@ class Architecture(PublishedWeights, nn.Module):
                 f"n_timesteps={steps} residual steps are not between 0 and max_timesteps={max_timesteps}"
             )
         self._residual_override = None if n_timesteps is None else steps
+
+    @classmethod
+    def translate_pretrained_layer_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The published weights by the names of this class, values unchanged.
+
+        Batch normalisation did not always count its batches; as in torch, a count that is missing is 0.
+
+        Args:
+            state_dict: tensors by published name, without the prefix ``module.`` of data-parallel training.
+
+        Returns:
+            Tensors by the names of ``state_dict()`` of a model of this class; the names as they are for a class without
+            a published layout.
+        """
+        own = {cls._own_name(name): tensor for name, tensor in state_dict.items()}
+        for name in [name for name in own if name.endswith(".running_mean")]:
+            own.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
+        return own
+
+    @classmethod
+    def published_arguments(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The arguments of a model that these weights fit, as far as their names and shapes tell.
+
+        Args:
+            state_dict: as for :meth:`translate_pretrained_layer_names`.
+        """
+        return {}
+
+    @classmethod
+    def _own_name(cls, published: str) -> str:
+        for pattern, replacement in cls.published_names:
+            match = re.fullmatch(pattern, published)
+            if match:
+                return match.expand(replacement)
+        return published

@@ -10,11 +10,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import WandbLogger
 
-from dynvision.base.core_model import DtypeDeviceCoordinator
+from dynvision.base.core_model import CALL, DtypeDeviceCoordinator, StorageBuffer
 from dynvision.base.lightning_base import LightningBase
 from dynvision.base.monitoring import Monitoring, parameter_statistics
 from dynvision.base.observers import NOT_SCORED, TrialRecorder, TrialShape
-from dynvision.base.storage import CALL, StorageBuffer
 from dynvision.base.temporal_base import TemporalBase
 
 if TYPE_CHECKING:

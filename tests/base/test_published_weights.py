@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from dynvision.base.architecture import PublishedWeights
+from dynvision.base.architecture import Architecture
 
 
-class Published(PublishedWeights):
+class Published(Architecture):
     published_names = ((r"area(\d)\.conv\.(.*)", r"layer\1.\2"), (r"decoder\.(.*)", r"classifier.\1"))
 
 
@@ -24,4 +24,4 @@ def test_names_are_replaced_and_values_kept():
 
 def test_a_class_without_a_published_layout_keeps_all_names():
     published = {"anything.weight": torch.ones(1)}
-    assert PublishedWeights.translate_pretrained_layer_names(published) == published
+    assert Architecture.translate_pretrained_layer_names(published) == published
