@@ -118,7 +118,7 @@ def test_failed_conversion_leaves_an_earlier_one_whole(
     check_betons(tmp_path / "data", manifest)
 
 
-@pytest.mark.parametrize("loader", ["auto", "memory", "ffcv"])
+@pytest.mark.parametrize("loader", ["auto", "memory"])
 def test_ffcv_files_are_written_of_small_data_too(
     make_folder: MakeFolder, ffcv: None, tmp_path: Path, loader: LoaderName
 ) -> None:

@@ -102,17 +102,6 @@ def test_all_loaders_show_the_same_bits(convert: Convert, settings: dict[str, An
         assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_digits_agree_too(digits_beton: Path) -> None:
-    found = []
-    for loader in LOADERS:
-        data = DataModule(digits_beton, batch_size=100, loader=loader, seed=2)  # type: ignore[arg-type]
-        found.append([collect(split) for split in (data.train_dataloader(), data.test_dataloader())])
-    for other in found[1:]:
-        for (images, labels), (images_too, labels_too) in zip(found[0], other, strict=True):
-            assert torch.equal(images, images_too)
-            assert torch.equal(labels, labels_too)
-
-
 def test_cifar_is_shown_as_it_is(ffcv: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     parts = write_cifar(tmp_path / "cifar10", "cifar10")

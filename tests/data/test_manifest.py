@@ -27,7 +27,7 @@ def betons(digits_beton: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(digits_beton, tmp_path / "data"))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"format_version": 2}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"format_version": 2}', '{"format_', "\x00"])
 def test_broken_manifest(data: Path, content: str) -> None:
     (data / "manifest.json").write_text(content)
     with pytest.raises(InputError, match=r"manifest\.json is broken .*; delete the folder .* and run again"):
@@ -48,13 +48,6 @@ def test_manifest_whose_parts_do_not_agree(data: Path, damage: Callable[[dict], 
     content = json.loads((data / "manifest.json").read_text())
     damage(content)
     (data / "manifest.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="is broken"):
-        read_manifest(data)
-
-
-def test_truncated_manifest(data: Path) -> None:
-    text = (data / "manifest.json").read_text()
-    (data / "manifest.json").write_text(text[: len(text) // 2])
     with pytest.raises(InputError, match="is broken"):
         read_manifest(data)
 
@@ -130,12 +123,6 @@ def test_damaged_beton(betons: Path, damage: Callable[[Path], None], message: st
     ) as caught:
         check_betons(betons, manifest)
     assert "\n" not in str(caught.value)
-
-
-def test_beton_of_another_split(betons: Path) -> None:
-    shutil.copy(betons / "train.beton", betons / "test.beton")
-    with pytest.raises(InputError, match=r"test\.beton is not the file that was written"):
-        check_betons(betons, read_manifest(betons))
 
 
 def test_betons_that_were_never_written(data: Path) -> None:

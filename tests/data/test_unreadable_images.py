@@ -61,10 +61,9 @@ KINDS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_what_a_file_is_instead(name: str, suffix: str, tmp_path: Path) -> None:
+def test_what_a_file_is_instead(name: str, tmp_path: Path) -> None:
     content, words = KINDS[name]
-    path = tmp_path / f"bad{suffix}"
+    path = tmp_path / "bad.png"  # the name is not looked at
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
         read_image(path, 3)
