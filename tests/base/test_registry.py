@@ -46,7 +46,11 @@ def test_shapes_and_finite_gradients_after_a_step(case):
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-KINDS = {"DyRCNNx2": Small, "DyRCNNx4": Small, "DyRCNNx8": SmallTwoStage}  # alike in what a recurrence reaches
+KINDS = {
+    "DyRCNNx2": Small,
+    "DyRCNNx4": Small,
+    "DyRCNNx8": SmallTwoStage,
+}  # alike in what a recurrence reaches
 
 
 @pytest.mark.parametrize(
