@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from dynvision.base import BaseModel
 from dynvision.errors import InputError
-from dynvision.losses import ActivityLoss, CrossEntropyLoss, Outputs
+from dynvision.losses import CrossEntropyLoss, Outputs
 from dynvision.trials.presentation import scored_steps, stretch_pattern
 from dynvision.trials.segment import timed_labels
-from tests.base.networks import Chain, randomize, recorded
-from tests.base.three_areas import Small, images
-from tests.textbook_loop import textbook_loop
 
 
 def steps(text):
@@ -111,59 +106,10 @@ def test_shuffled_presentation_follows_the_seed_and_only_trains():
 # --- losses ----------------------------------------------------------------------------------------------------------
 
 
-def test_cross_entropy_by_hand():
-    """Two scored steps of three: -log softmax of the labelled class, averaged over them."""
-    logits = torch.tensor([[[1.0, 2.0], [0.0, 0.0], [3.0, -1.0]]])
-    outputs = Outputs(logits, torch.tensor([[1, -1, 0]]), -1)
-    expected = (math.log(1 + math.exp(-1.0)) + math.log(1 + math.exp(-4.0))) / 2
-    assert CrossEntropyLoss()(outputs).item() == pytest.approx(expected, rel=1e-6)
-
-
 def test_cross_entropy_with_nothing_to_score_names_the_keys():
     outputs = Outputs(torch.zeros(1, 2, 3), torch.full((1, 2), -1), -1)
     with pytest.raises(InputError, match="loss_reaction_time.*data_presentation_pattern"):
         CrossEntropyLoss()(outputs)
-
-
-def test_activity_loss_by_hand():
-    """An impulse of height 2 through three layers of one unit, T + R = 7 steps: 3 active of 21 steps and layers."""
-    outputs, activity = recorded(Chain(input_dims=(4, 1, 1, 1), t_feedforward=2.0), _impulse(4, 2.0))
-    summed = {
-        layer: sum(r.abs().mean(dim=(1, 2, 3)) for r in course.values()) for layer, course in activity.items()
-    }
-    criterion = ActivityLoss()
-    loss = criterion(Outputs(outputs, torch.zeros(1, 7), -1, {criterion: summed}))
-    assert loss.item() == pytest.approx(3 * 2 / 21)
-
-
-@pytest.mark.parametrize(("block_steps", "segments"), [(None, 0), (1, 0), (5, 0), (None, 3)])
-def test_activity_loss_of_a_model_is_the_mean_absolute_activity(block_steps, segments):
-    arguments = {
-        "feedback": "additive",
-        "t_feedforward": 4.0,
-        "nonlinearity_position": "drive",
-        "t_idle": 4.0,
-    }
-    model = Small(
-        input_dims=(7, 2, 8, 8),
-        n_classes=3,
-        criterion_params=[("CrossEntropyLoss", {"weight": 0.0}), ("ActivityLoss", {"weight": 0.5})],
-        block_steps=block_steps,
-        checkpoint_segments=segments,
-        **arguments,
-    ).double()
-    randomize(model)
-    x = images(2, 2, 8, 8)
-    loss = model.loss(model.respond((x, torch.tensor([0, 1])), shuffle=False))
-    _, activity = textbook_loop(model, x[:, None].expand(-1, 7, -1, -1, -1))
-    zero = torch.zeros((), dtype=torch.float64)
-    means = [zero if r is None else r.abs().mean() for course in activity.values() for r in course]
-    assert len(means) == 3 * (7 + 6)
-    assert loss.item() > 0
-    expected = 0.5 * torch.stack(means).mean()
-    torch.testing.assert_close(loss, expected)
-    weight = model.V1.conv.weight
-    torch.testing.assert_close(torch.autograd.grad(loss, weight), torch.autograd.grad(expected, weight))
 
 
 def test_losses_are_weighted_and_unknown_ones_named():
@@ -178,9 +124,3 @@ def test_losses_are_weighted_and_unknown_ones_named():
         Shown(criterion_params=[("ActivtyLoss", {})])
     with pytest.raises(InputError, match="no term has a weight above 0"):
         Shown(criterion_params=[("ActivityLoss", {"weight": 0.0})])
-
-
-def _impulse(n_steps, height):
-    video = torch.zeros(1, n_steps, 1, 1, 1, dtype=torch.float64)
-    video[:, 1] = height
-    return video

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.cli import convert, main
+from dynvision.cli import main
 from dynvision.config.run import RunConfig
 from dynvision.config.yaml_text import to_yaml
 from dynvision.data.manifest import read_manifest
@@ -45,28 +44,3 @@ def test_writes_a_data_folder_and_says_so(
     assert said.endswith(
         f"8 train, 2 val, 2 test images of 2 classes, 8 x 8 px, 3 channel(s) -> {tmp_path / 'data'}\n"
     )
-
-
-def test_bad_image_is_one_sentence(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (images / "cat" / "0.png").write_bytes(b"broken")
-    config = run_config(tmp_path / "config.yaml", images)
-    arguments = ["convert", "--config", str(config), "--output", str(tmp_path / "data"), "--loader", "torch"]
-    assert main(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"dynvision convert: image {images}/cat/0.png cannot be read")
-    assert said.count("\n") == 1
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_missing_configuration_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["convert", "--config", str(tmp_path / "none.yaml"), "--output", str(tmp_path / "data")]
-    assert main(arguments) == 2
-    assert "none.yaml does not exist" in capsys.readouterr().err
-
-
-def test_help_names_the_units() -> None:
-    parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    said = " ".join(parser.format_help().split())
-    assert "resolution (height and width in px)" in said
-    assert "--loader {auto,ffcv,torch,memory}" in said

@@ -89,66 +89,6 @@ def test_responses_and_outputs_equal_the_textbook_loop(model: DyRCNN, protocol: 
                     assert recorder.sd[layer][image, step] == pytest.approx(units.std(), rel=1e-4, abs=1e-6)
 
 
-def test_responses_equal_a_loop_over_single_steps(model: DyRCNN) -> None:
-    """The same with ``model.step``, as a user would do it."""
-    condition = Trial((Segment(2), Segment(3, IMAGE, 0.5), Segment(4)), 2.0, 0.5)
-    images = torch.randn(2, 2, 9, 9)
-    ((_, recorder, logits),) = run_trials(model, images, [condition])
-    frames = video(condition, images, model.null_input(2))
-    state = model.initial_state(2)
-    with torch.no_grad():
-        for step in range(condition.n_steps):
-            guess, state = model.step(frames[:, step], state)
-            torch.testing.assert_close(guess, logits[:, step], rtol=1e-4, atol=1e-6)
-            for layer in model.layer_names:
-                trace = state.traces.get(layer)
-                newest = None if trace is None else trace.last()
-                wanted = torch.zeros(2) if newest is None else newest.abs().flatten(1).mean(dim=1)
-                assert recorder.mean[layer][:, step] == pytest.approx(wanted.numpy(), rel=1e-4, abs=1e-6)
-
-
-def test_the_response_to_a_blank_does_not_depend_on_the_image(model: DyRCNN) -> None:
-    blank = Trial((Segment(9),), 2.0, 0.0)
-    ((_, recorder, logits),) = run_trials(model, torch.randn(3, 2, 9, 9), [blank])
-    for layer in model.layer_names:
-        assert np.ptp(recorder.mean[layer], axis=0).max() == 0
-    assert torch.equal(logits[0], logits[1])
-
-
-def test_contrast_zero_is_mean_grey_and_not_the_blank(model: DyRCNN) -> None:
-    """The null input of this network is 0.3; an image of contrast 0 is 0 everywhere."""
-    images = torch.randn(2, 2, 9, 9)
-    shown = [
-        Trial((Segment(4, IMAGE, 0.0),), 2.0, 0.0),
-        Trial((Segment(4),), 2.0, 0.0),
-        Trial((Segment(4, IMAGE, 1.0),), 2.0, 0.0),
-    ]
-    zero, blank, grey = (
-        recorder.mean["layer1"]
-        for pixels, condition in zip((images, images, torch.zeros_like(images)), shown, strict=True)
-        for _, recorder, _ in run_trials(model, pixels, [condition])
-    )
-    assert np.array_equal(zero, grey)
-    assert not np.allclose(zero, blank)
-
-
-def test_conditions_do_not_remember_each_other(model: DyRCNN) -> None:
-    images = torch.randn(2, 2, 9, 9)
-    shown = [Trial((Segment(1), Segment(3, IMAGE, c), Segment(2)), 2.0, c) for c in (1.0, 0.5, 1.0)]
-    first, _, third = (recorder.mean["layer2"] for _, recorder, _ in run_trials(model, images, shown))
-    assert np.array_equal(first, third)
-
-
-def test_batches_do_not_matter(model: DyRCNN) -> None:
-    images = torch.randn(5, 2, 9, 9)
-    condition = Trial((Segment(2), Segment(3, IMAGE, 1.0), Segment(2)), 2.0, 1.0)
-    ((_, together, _),) = run_trials(model, images, [condition])
-    alone = [next(iter(run_trials(model, image[None], [condition])))[1] for image in images]
-    for layer in model.layer_names:
-        rows = np.concatenate([recorder.mean[layer] for recorder in alone])
-        assert together.mean[layer] == pytest.approx(rows, rel=1e-4, abs=1e-6)
-
-
 def test_a_layer_that_has_not_started_is_zero() -> None:
     (recorder,) = ResponseRecorder(["V1"], n_trials=1, n_images=2, n_steps=3).responses()
     assert np.array_equal(recorder.mean["V1"], np.zeros((2, 3)))

@@ -23,10 +23,6 @@ VALUES = [{"value": k + 4.0} for k in range(7)]
 NEVER_MS = 10**9
 
 
-def test_predict(tmp_path: Path) -> None:
-    assert weighted(tmp_path).predict([1, 1, 1, 2]) == {"value": 14.0}
-
-
 def test_batches_are_of_the_size_that_was_asked_for(tmp_path: Path) -> None:
     model = weighted(tmp_path, batch={"batch_size": 3})
     assert model.predict_batch(INPUTS) == VALUES
@@ -196,12 +192,6 @@ def test_caches_are_bounded_and_keep_the_latest(tmp_path: Path) -> None:
     assert len(model._preprocessed) == len(model._postprocessed) == 2
     model.cleanup()
     assert len(model._preprocessed) == 0
-
-
-def test_no_cache(tmp_path: Path) -> None:
-    model = weighted(tmp_path, performance={"cache_entries": 0})
-    assert [model.predict(INPUTS[0]), model.predict(INPUTS[0])] == [VALUES[0]] * 2
-    assert model.seen.count("preprocess") == 2
 
 
 # --- statistics -----------------------------------------------------------------------------------------------------

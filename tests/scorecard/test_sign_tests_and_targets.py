@@ -7,11 +7,10 @@ import pytest
 from scipy.stats import kendalltau
 
 from dynvision.analysis.registry import MEASURES
-from dynvision.analysis.scorecard import PHENOMENA, agreement, read_targets
+from dynvision.analysis.scorecard import agreement, read_targets
 from dynvision.analysis.scorecard.card import distance_of, nearest
 from dynvision.analysis.scorecard.phenomena import verdict
 from dynvision.analysis.scorecard.targets import cortex_course
-from dynvision.config.measures import PROTOCOLS
 from dynvision.errors import InputError
 
 
@@ -105,12 +104,6 @@ def test_distances():
     assert distance_of(0.7, 0.5, "fraction") == (pytest.approx(0.2), "fraction")
     assert distance_of(50, 200, "ms") == (2.0, "log2") and distance_of(400, 200, "ms") == (1.0, "log2")
     assert distance_of(0, 200, "ms")[0] == np.inf
-
-
-@pytest.mark.parametrize("name", PHENOMENA)
-def test_every_sign_test_asks_a_question_of_a_protocol(name):
-    test = PHENOMENA[name]
-    assert test.question.endswith("?") and test.source and test.protocol in PROTOCOLS
 
 
 def test_a_measure_in_cortex_beside_that_of_an_experiment():
