@@ -129,7 +129,9 @@ def _be_child(action: Callable[[], int], log: Path, kill: Kill | None) -> None:
             sys.addaudithook(_killer(kill))
         status = action()
     except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)  # as Python does
     except BaseException:
         traceback.print_exc()
     finally:

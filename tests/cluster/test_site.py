@@ -97,7 +97,7 @@ def test_snakemake_takes_the_profile_and_groups_by_run(
     shutil.copytree(CLUSTER, workflow.root / "cluster")
     site = SiteConfig(partition="debug", account="none", gpu_type="a100")
     folder = write_profile(workflow.root / ".snakemake" / "slurm-profile", site, "dv-1", "squeue")
-    outcome = workflow.snakemake("-n", "--workflow-profile", folder, "--executor", "dryrun")
+    outcome = workflow.plan("-n", "--workflow-profile", folder, "--executor", "dryrun")
     assert outcome.status == 0, outcome.said
     groups = re.findall(r"Group job (\w+?)(?:_DyRCNN\S+)? \(jobs", outcome.said)
     assert sorted(groups) == ["data", "experiments", "experiments", "train", "train"]

@@ -37,6 +37,6 @@ def test_scorecard_and_dynamics_from_nothing(workflow: Workflow) -> None:  # noq
 
 
 def test_an_experiment_of_the_scorecard_that_does_not_exist_is_one_sentence(workflow: Workflow) -> None:  # noqa: F811
-    outcome = workflow.snakemake("-n", "scorecard", scorecard="{experiments: {contrast: contrast_ecg}}")
+    outcome = workflow.plan("-n", "scorecard", scorecard="{experiments: {contrast: contrast_ecg}}")
     assert outcome.status != 0 and "Traceback" not in outcome.said
     assert "unknown experiment 'contrast_ecg'" in outcome.said

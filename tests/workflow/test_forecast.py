@@ -100,7 +100,7 @@ def test_durations_have_two_units_at_most() -> None:
 
 
 def test_a_dry_run_ends_with_the_table(workflow: Workflow) -> None:
-    said = workflow.snakemake("-n").said
+    said = workflow.plan("-n").said
     _, _, table = said.partition("This was a dry-run")
     assert "dynvision: 2 runs; estimated" in table
     counts = dict(re.findall(r"^([a-z_]+(?: \w+)?) +(\d+) .* GB", table, re.MULTILINE))

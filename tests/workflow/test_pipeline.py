@@ -177,6 +177,6 @@ def test_nothing_is_left_over(done: Workflow) -> None:
 
 
 def test_the_second_call_has_nothing_to_do(done: Workflow) -> None:
-    outcome = done.snakemake()
+    outcome = done.plan()
     assert outcome.status == 0
     assert "Nothing to be done (all requested files are present and up to date)." in outcome.said

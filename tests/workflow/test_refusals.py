@@ -30,7 +30,7 @@ PROFILE = "Using workflow specific profile profiles/default for setting default 
     ],
 )
 def test_a_mistake_in_the_configuration(workflow: Workflow, config: dict[str, str], sentence: str) -> None:
-    outcome = workflow.snakemake(**config)
+    outcome = workflow.plan(**config)
     assert (outcome.status, outcome.said) == (1, f"{PROFILE}dynvision: {sentence}\n")
     assert not workflow.results.exists()
 
@@ -39,13 +39,13 @@ def test_a_mistake_in_a_file(workflow: Workflow) -> None:
     workflow.edit(
         "config_experiments.yaml", "values: [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]", "values: [0.1, 2.0]"
     )
-    outcome = workflow.snakemake()
+    outcome = workflow.plan()
     assert outcome.said == (
         f"{PROFILE}dynvision: experiments.contrast: values.contrast=2.0 is not valid: "
         "input should be less than or equal to 1\n"
     )
     (workflow.root / "config" / "config_workflow.yaml").write_text("model_name: [DyRCNNx2")
-    outcome = workflow.snakemake()
+    outcome = workflow.plan()
     assert outcome.status == 1 and outcome.said.count("\n") == 2
     assert "dynvision: configuration file config/config_workflow.yaml is not valid YAML" in outcome.said
 
