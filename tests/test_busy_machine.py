@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 CLOCK = r"(?:time\.(?:monotonic|perf_counter|process_time|thread_time|time)(?:_ns)?\(\)|\bcpu_s\b|\belapsed\b|\bwaited\b)"
 PATTERNS = {
     "an assert of how long something took": rf"^\s*assert [^#\n]*{CLOCK}[^#\n]*[<>]|^\s*assert [^#\n]*[<>][^#\n]*{CLOCK}",
-    "a limit on a process or a wait": r"\b(?:timeout|timeout_s)\s*=\s*\d|\.(?:wait|communicate)\([1-9]",
+    "a limit on a process or a wait": r"\b(?:timeout|timeout_s)\s*=\s*\d|\.(?:wait|communicate|join|poll)\([1-9]",
     "a limit of one test": r"pytest\.mark\.timeout\(",
     "a deadline of hypothesis": r"\bdeadline\s*=\s*(?!None\b)\S",
 }
@@ -44,6 +44,7 @@ def test_no_test_looks_at_a_clock() -> None:
         "subprocess.run(command, timeout=250)",
         "def wait(condition, timeout_s=60): ...",
         "process.wait(60)",
+        "thread.join(20)",
         "@pytest.mark.timeout(900)",
         "@settings(deadline=200)",
     ],

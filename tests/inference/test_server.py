@@ -279,8 +279,7 @@ def test_who_does_not_read_holds_no_thread(predictor: Predictor, monkeypatch: py
         silent.sendall(b"GET /health HTTP/1.0\r\n\r\n")
         server.shutdown()
         server.server_close()  # waits for the request
-    thread.join(20)
-    assert not thread.is_alive()
+    thread.join()
     server.alone.shutdown()
 
 

@@ -21,7 +21,6 @@ from tests.processes import Outcome, run_forked
 from tests.training.moments import Moment
 from tests.training.runs import same_result
 
-MEETING_S = 60
 NOISY = {"args": {"drive_noise": 0.5, "n_timesteps": 3, "t_recurrence": 2}}
 SEEDS, FAILING, STOPPED = ("seed-1", "seed-2", "seed-3"), "failing", "seed-2"
 
@@ -53,7 +52,7 @@ def at_once(lab: Lab, names: Iterable[str], moment: Moment) -> dict[str, Outcome
             begun = BaseModel.on_train_start
 
             def meet(model: BaseModel) -> None:
-                meeting.wait(MEETING_S)
+                meeting.wait()
                 begun(model)
 
             BaseModel.on_train_start = meet  # type: ignore[method-assign]
