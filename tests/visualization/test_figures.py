@@ -21,7 +21,7 @@ def test_responses_draw_the_csv_and_the_csv_alone(example, run, style, tmp_path)
     made = example([run(recurrence_type=kind) for kind in KINDS])
     drawn = draw("responses", made)
     save_figure(drawn, tmp_path, style)
-    written = pd.read_csv(tmp_path / "responses.csv")
+    written = pd.read_csv(tmp_path / "responses.csv", float_precision="round_trip")
     axes = iter(panels(drawn.figure))
     for layer in ("V1", "V2", "V4", "IT"):
         for condition in ("recurrence: none", "recurrence: self", "recurrence: full"):
