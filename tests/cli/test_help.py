@@ -1,14 +1,15 @@
-"""Every command explains itself, with units, and starts at once."""
+"""Every command explains itself, with units."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 
-from dynvision.cli import COMMANDS, command_module
-from tests.processes import run_program
+from dynvision.cli import COMMANDS, command_module, main
+from tests.processes import Outcome, run_forked, run_program
 
 UNITS = {
     "convert": ("px",),
@@ -38,9 +39,14 @@ UNITS = {
 }
 
 
+def call(log: Path, *arguments: str) -> Outcome:
+    """Run ``dynvision <arguments>`` in a fork."""
+    return run_forked(lambda: main([*arguments]), log)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_names_units(command: str) -> None:
-    outcome = run_program("dynvision", command, "--help")
+def test_help_names_units(command: str, tmp_path: Path) -> None:
+    outcome = call(tmp_path / "log", command, "--help")
     assert outcome.status == 0
     said = " ".join(outcome.said.split())
     for unit in UNITS[command]:
@@ -58,8 +64,6 @@ def test_help_lists_the_commands() -> None:
 
 def test_every_option_is_explained() -> None:
     """An option without a sentence beside or below it is one that a user has to guess."""
-    import argparse
-
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
         command_module(name).add_arguments(parser)
@@ -99,8 +103,10 @@ def test_every_option_is_explained() -> None:
         ),
     ],
 )
-def test_a_call_that_cannot_be_understood_shows_the_usage(arguments: tuple[str, ...], said: str) -> None:
-    outcome = run_program("dynvision", *arguments)
+def test_a_call_that_cannot_be_understood_shows_the_usage(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    outcome = call(tmp_path / "log", *arguments)
     assert outcome.status == 2
     assert outcome.said.startswith("usage: dynvision") and said in outcome.said
     assert "Traceback" not in outcome.said
