@@ -13,6 +13,7 @@ from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
+from tests.base.small import compare
 from tests.textbook_loop import textbook_loop
 
 LAYERS = ("V1", "V2", "V4", "IT")
@@ -72,21 +73,7 @@ def test_the_three_forms_are_resolved() -> None:
 def test_outputs_activity_and_gradients_are_those_of_the_textbook_loop(arguments: dict[str, Any]) -> None:
     model = randomize(build(**arguments), gain=0.5).double()
     x = torch.randn(2, 3, 16, 16, dtype=torch.float64)
-    activity: dict[str, list[torch.Tensor]] = {layer: [] for layer in LAYERS}
-    outputs = model(x, observer=lambda layer, frames: activity[layer].extend(frames.steps()))
-    expected, history = textbook_loop(model, x.unsqueeze(1).expand(-1, 11, -1, -1, -1))
-    torch.testing.assert_close(outputs, expected, rtol=1e-10, atol=1e-12)
-    for layer in LAYERS:
-        there = [r for r in history[layer] if r is not None]
-        assert len(there) == len(activity[layer])
-        for ours, theirs in zip(activity[layer], there, strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    ours = torch.autograd.grad(outputs.square().sum(), parameters, allow_unused=True)
-    theirs = torch.autograd.grad(expected.square().sum(), parameters, allow_unused=True)
-    for a, b in zip(ours, theirs, strict=True):
-        if b is not None:
-            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+    compare(model, x, x.unsqueeze(1).expand(-1, 11, -1, -1, -1))
 
 
 def test_a_value_for_all_layers_and_a_mapping_of_it_are_the_same_network() -> None:
