@@ -276,7 +276,7 @@ class _Block:
     def _steps(self, plan: LayerPlan, z: Frames) -> Frames:
         """The layer's state at the steps at which it is driven by ``z``."""
         steps = steps_of(plan) if runs_steps_at_once(z.values) else None
-        if steps is None:
+        if steps is None or (steps.makes_drive and "drive" in self.watch):
             return self._stepwise(plan, z)
         self._tell("drive", plan, z)
         earlier = self.drives.get(plan.name, ())
@@ -284,9 +284,7 @@ class _Block:
         if plan.drive_history:
             newest = (*z.steps()[::-1], *earlier)
             self.drives[plan.name] = newest[: plan.drive_history]
-        last = self._trace(plan.name).last()
-        gain, batch = steps.solver.gain(), z.batch
-        return Frames(z.first, z.n, recurrent_scan(drive, z.n, batch, last, gain, steps.rectified))
+        return steps.run(drive, z, self._trace(plan.name).last(), self.operations, plan.name)
 
     def _stepwise(self, plan: LayerPlan, z: Frames) -> Frames:
         """The same from step to step."""

@@ -2,7 +2,8 @@
 
 scan      drive, recurrence, leaky step and rectification of a whole block: a layer whose lateral and step parts are a
           leaky step, at most with a plain recurrence (:func:`~dynvision.functional.recurrent_scan.recurrent_scan`)
-steps     the leaky steps of a sub-block whose drive is known, whatever made it; on a GPU
+steps     the steps of a sub-block whose drive is known, whatever made it, suppression and supralinearity included
+          (:func:`~dynvision.functional.unit_steps.scan`); on a GPU
 one by one   everything else whose next step needs the last one
 
 Zero channels beside those of a map give a GPU's matrix units the widths that they are fast at:
@@ -31,8 +32,11 @@ from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
 from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.maps import is_transformed
-from dynvision.functional.recurrent_scan import Recurrence
+from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
+from dynvision.functional.unit_steps import Nonlinearity, UnitStep, scan
+from dynvision.model_components.adaptation import IntrinsicSuppression
 from dynvision.model_components.connection import PointwiseConnection
+from dynvision.model_components.elementwise import SupraLinearity
 from dynvision.model_components.recurrence import RecurrentConnectedConv2d
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import StatefulOperation
@@ -81,15 +85,79 @@ def scan_of(plan: LayerPlan) -> Scan | None:
     return Scan(solver, rectified, recurrence)
 
 
-def steps_of(plan: LayerPlan) -> Scan | None:
-    """The steps of a layer whose drive is known, as one operation: a leaky step of any scheme, rectified or not."""
-    first, *others = plan.step or (None,)
-    if first is None or not _is_leaky(first.module) or any(operation.hooked for operation in plan.step):
+@dataclass(frozen=True)
+class Steps:
+    """What makes up the steps of a layer whose drive is known, in this order."""
+
+    suppression: Operation | None
+    before: Nonlinearity
+    solver: Solver
+    after: Nonlinearity
+
+    @property
+    def makes_drive(self) -> bool:
+        """Whether what the solver integrates is made within the steps."""
+        return self.suppression is not None
+
+    def run(
+        self, drive: Tensor, z: Frames, last: Tensor | None, states: dict[Any, Any], layer: str
+    ) -> Frames:
+        """Run the steps of a piece of time.
+
+        Args:
+            drive: effective drive, (n B, C, H, W), or (B, C, H, W) where it is the same at every step.
+            z: the piece.
+            last: activity before the first step, (B, C, H, W); None for a layer that starts.
+            states: of operations, by layer and name; that of the suppression is replaced.
+            layer: the layer.
+        """
+        gain = self.solver.gain()
+        if self.suppression is None and self.after.power is None:
+            rectified: Rectified = "state" if self.after.rectified else "none"
+            return Frames(z.first, z.n, recurrent_scan(drive, z.n, z.batch, last, gain, rectified))
+        key = (layer, "" if self.suppression is None else self.suppression.name)
+        module: Any = self.suppression and self.suppression.module
+        numbers = module and (module.rate, module.strength, module.offset)
+        learned = (gain,) if isinstance(gain, Tensor) else ()
+        step = UnitStep(numbers, self.before, self.after, None if learned else gain)  # type: ignore[arg-type]
+        r, state = scan(step, drive, z.n, z.batch, last, states.get(key), learned)
+        if state is not None:
+            states[key] = state
+        return Frames(z.first, z.n, r)
+
+
+def steps_of(plan: LayerPlan) -> Steps | None:
+    """The steps of a layer whose drive is known, as one operation.
+
+    A leaky step, of any scheme where the drive is its own, before it suppression and a nonlinearity, after it a
+    nonlinearity; each may be missing.
+    """
+    parts = list(plan.step)
+    if any(operation.hooked for operation in parts):
         return None
-    if others and not (len(others) == 1 and _is_rectification(others[0])):
+    suppressed = parts and type(parts[0].module) is IntrinsicSuppression
+    suppression = parts.pop(0) if suppressed else None
+    before = _take_nonlinearity(parts)
+    if not parts or not _is_leaky(parts[0].module):
         return None
-    solver: Any = first.module
-    return Scan(solver, "state" if others else "none", None)
+    solver: Any = parts.pop(0).module
+    after = _take_nonlinearity(parts)
+    own_drive = suppression is None and before == Nonlinearity()
+    if parts or not (own_drive or type(solver).effective_drive is Solver.effective_drive):
+        return None
+    return Steps(suppression, before, solver, after)
+
+
+def _take_nonlinearity(parts: list[Operation]) -> Nonlinearity:
+    """The rectification and the supralinearity that stand first; they are removed."""
+    rectified = bool(parts) and _is_rectification(parts[0])
+    if rectified:
+        parts.pop(0)
+    raised: Any = parts[0].module if parts and type(parts[0].module) is SupraLinearity else None
+    if raised is None:
+        return Nonlinearity(rectified)
+    parts.pop(0)
+    return Nonlinearity(rectified, (raised.n, raised.k))
 
 
 def effective_drive(solver: Solver, earlier: Sequence[Tensor], z: Frames) -> Tensor:
@@ -121,15 +189,16 @@ def effective_drive(solver: Solver, earlier: Sequence[Tensor], z: Frames) -> Ten
 
 def one_by_one(plan: LayerPlan) -> tuple[str, ...]:
     """The operations of a layer that run in a loop over steps on a GPU, too; empty if there is none."""
+    at_once = plan.step if steps_of(plan) is not None else ()
     loops = [
         operation
         for operation in plan.operations
         if operation.hooked
         or operation.kind in ("call", "timed")
         or normalizes_over_batch(operation.module)
-        or (operation.kind == "stateful" and _without_own_run(operation.module))
+        or (operation.kind == "stateful" and _without_own_run(operation.module) and operation not in at_once)
     ]
-    if scan_of(plan) is None and steps_of(plan) is None:
+    if scan_of(plan) is None and not at_once:
         loops += [
             operation
             for operation in plan.step

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import recurrent_scan
+from dynvision.functional.unit_steps import above
 from dynvision.model_components.timing import Clocked, LowPass, StatefulOperation, check_time_constant
 
 
@@ -151,8 +152,3 @@ class SynapticDepression(StatefulOperation, Clocked):
 
     def extra_repr(self) -> str:
         return f"use={self.use:g} per ms, tau={self.tau_recovery:g} and {self.tau_inactivation:g} ms"
-
-
-def above(state: Tensor, offset: float) -> Tensor:
-    """What a state exceeds an offset by; the state itself for an offset of 0."""
-    return (state - offset).clamp_min(0.0) if offset else state

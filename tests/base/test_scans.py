@@ -68,7 +68,12 @@ JOINED: dict[str, dict[str, Any]] = {
     "tau of each channel": {"recurrence_type": "self", "train": ["tau.channel"]},
     "fourth order": {"dynamics_solver": "rk4", "t_recurrence": 6.0, "t_idle": 4.0},
     "noise": {"drive_noise": 0.2},
-}
+    "suppression": {"intrinsic_suppression": 0.6, "intrinsic_suppression_offset": 0.05, "t_idle": 4.0},
+    "suppression of a supralinear drive": {
+        "intrinsic_suppression": 0.6, "supralinearity": 1.4, "nonlinearity_position": "drive", "train_tau": True,
+    },
+    "supralinearity": {"supralinearity": 1.4, "dynamics_solver": "rk4", "recurrence_type": "pointwise"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", JOINED)
@@ -81,7 +86,10 @@ def test_these_options_are_joined(name: str, block_steps: int | None) -> None:
     compare(model, *images(2, 11))
 
 
-@pytest.mark.parametrize("arguments", [JOINED["fourth order"], JOINED["multiplicative"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [JOINED[name] for name in ("fourth order", "multiplicative", "suppression", "supralinearity")],
+)
 def test_the_drive_that_observers_see_is_the_same(arguments: dict[str, Any], monkeypatch) -> None:
     model, (x, _) = build(Small, n_timesteps=8, **arguments), images(2, 8)
     y, together = watched(model, x, ["drive"])
@@ -93,14 +101,15 @@ def test_the_drive_that_observers_see_is_the_same(arguments: dict[str, Any], mon
         torch.testing.assert_close(together[where].expand_as(drive), drive, rtol=0, atol=1e-12)
 
 
-def test_a_solver_with_a_drive_of_its_own_keeps_it() -> None:
+@pytest.mark.parametrize("suppression", [0.0, 0.5])
+def test_a_solver_with_a_drive_of_its_own_keeps_it(suppression: float) -> None:
     """It is no plain leaky step, whose drive is the layer's; the engine once ran it as one."""
 
     class Doubled(EulerStep):
         def effective_drive(self, drives):
             return 2 * drives[0]
 
-    model = build(Small, n_timesteps=6)
+    model = build(Small, n_timesteps=6, intrinsic_suppression=suppression)
     for name in ("V1", "V2", "V4", "IT"):
         setattr(model, f"tstep_{name}", Doubled(2.0, 5.0).double())
     assert all(scan_of(layer) is None for layer in model.plan().layers)
@@ -192,8 +201,8 @@ def test_what_runs_step_by_step_is_logged_once(caplog: pytest.LogCaptureFixture,
     with caplog.at_level(logging.INFO, logger="dynvision"):
         log_loops(build(Small).plan())
         assert not caplog.messages
-        plan = build(Small, intrinsic_suppression=0.5).plan()
+        plan = build(Small, dynamics_solver="organics").plan()
         log_loops(plan)
         log_loops(plan)
     (message,) = caplog.messages
-    assert message.startswith("run step by step on the GPU") and "V1: suppress; V2: suppress" in message
+    assert message.startswith("run step by step on the GPU") and "V1: tstep; V2: tstep" in message

@@ -1,0 +1,321 @@
+"""The GPU kernels of :mod:`dynvision.functional.unit_steps`: one launch for several steps, states kept in registers.
+
+Two kernels scan any step: `STEP` is the function of a step, `BACK` its derivative, `NUMBERS` what both know when they are
+compiled. Each program takes a block of units of the flattened (B, C, H, W) and walks through the steps; all tensors share
+one memory layout, so that element i of a step is the same unit in each of them. The backward kernel first computes the
+states of its steps again. For the gradient of learned numbers a program adds up the same units of several images.
+"""
+# mypy: disable-error-code="assignment, var-annotated"
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from dynvision.functional.leaky_steps import channel_sums
+from dynvision.functional.unit_steps import States, UnitStep
+
+BLOCK = 512
+MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
+MOST_IMAGES = 8  # whose gradients of learned numbers a program adds up
+
+
+@triton.jit
+def _magnitude(v):
+    """|v| within the bounds of a supralinearity."""
+    size = tl.abs(v)
+    size = tl.where(size < 1e-6, tl.full(size.shape, 1e-6, size.dtype), size)
+    return tl.where(size > 1e6, tl.full(size.shape, 1e6, size.dtype), size)
+
+
+@triton.jit
+def _nonlinear(v, RECTIFIED: tl.constexpr, EXPONENT: tl.constexpr, FACTOR: tl.constexpr):
+    if RECTIFIED:
+        v = tl.where(v > 0, v, 0.0)
+    if EXPONENT > 0:
+        raised = FACTOR * tl.exp(EXPONENT * tl.log(_magnitude(v)))
+        v = tl.where(v > 0, raised, tl.where(v < 0, -raised, 0.0))
+    return v
+
+
+@triton.jit
+def _through_nonlinear(grad, v, RECTIFIED: tl.constexpr, EXPONENT: tl.constexpr, FACTOR: tl.constexpr):
+    """The gradient at v of the gradient at what it became."""
+    if EXPONENT > 0:
+        size = tl.abs(v)
+        slope = (FACTOR * EXPONENT) * tl.exp((EXPONENT - 1.0) * tl.log(_magnitude(v)))
+        grad = tl.where((size >= 1e-6) & (size <= 1e6), grad * slope, 0.0)
+    if RECTIFIED:
+        grad = tl.where(v > 0, grad, 0.0)
+    return grad
+
+
+@triton.jit
+def _unit(a, b, x, p, NUMBERS: tl.constexpr):
+    """:class:`UnitStep`: the new a and b, and y."""
+    if NUMBERS[0] > 0:
+        b = b + NUMBERS[0] * (a - b)
+        if NUMBERS[2] > 0:
+            x = x - NUMBERS[1] * tl.where(b > NUMBERS[2], b - NUMBERS[2], 0.0)
+        else:
+            x = x - NUMBERS[1] * b
+    v = _nonlinear(x, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    if NUMBERS[9] > 0:
+        a = a + NUMBERS[9] * (v - a)
+    else:
+        a = a + p[0] * (v - a)
+    a = _nonlinear(a, NUMBERS[6], NUMBERS[7], NUMBERS[8])
+    return a, b, a
+
+
+@triton.jit
+def _unit_back(a, b, x, p, grad_a, grad_b, grad_y, NUMBERS: tl.constexpr):
+    """Gradients at a, b and x before a step, and at p, from those after it."""
+    grad = grad_a + grad_y
+    if NUMBERS[0] > 0:
+        b = b + NUMBERS[0] * (a - b)
+        if NUMBERS[2] > 0:
+            x = x - NUMBERS[1] * tl.where(b > NUMBERS[2], b - NUMBERS[2], 0.0)
+        else:
+            x = x - NUMBERS[1] * b
+    v = _nonlinear(x, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    if NUMBERS[9] > 0:
+        grad = _through_nonlinear(grad, a + NUMBERS[9] * (v - a), NUMBERS[6], NUMBERS[7], NUMBERS[8])
+        at_v = NUMBERS[9] * grad
+        grad_p = ()
+    else:
+        grad = _through_nonlinear(grad, a + p[0] * (v - a), NUMBERS[6], NUMBERS[7], NUMBERS[8])
+        at_v = p[0] * grad
+        grad_p = (grad * (v - a),)
+    grad_a = grad - at_v
+    grad_x = _through_nonlinear(at_v, x, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    if NUMBERS[0] > 0:
+        if NUMBERS[2] > 0:
+            grad_b -= NUMBERS[1] * tl.where(b >= NUMBERS[2], grad_x, 0.0)
+        else:
+            grad_b -= NUMBERS[1] * grad_x
+        followed = NUMBERS[0] * grad_b
+        grad_a += followed
+        grad_b -= followed
+    return grad_a, grad_b, grad_x, grad_p
+
+
+@triton.jit
+def _forward(
+    z, start_a, start_b, p, y, end_b, units, z_stride, channels, inner,
+    STEP: tl.constexpr, NUMBERS: tl.constexpr, LEARNED: tl.constexpr, SECOND: tl.constexpr, N: tl.constexpr,
+    KIND: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < units
+    numbers = ()
+    for i in tl.static_range(LEARNED):
+        numbers = numbers + (tl.load(p + i * channels + (at // inner) % channels, mask=inside),)
+    a = tl.load(start_a + at, mask=inside).to(KIND)
+    b = a
+    if SECOND:
+        b = tl.load(start_b + at, mask=inside).to(KIND)
+    drives = ()
+    for k in tl.static_range(N):
+        drives = drives + (tl.load(z + k * z_stride + at, mask=inside).to(KIND),)
+    for k in tl.static_range(N):
+        a, b, result = STEP(a, b, drives[k], numbers, NUMBERS)
+        tl.store(y + k * units + at, result, mask=inside)
+    if SECOND:
+        tl.store(end_b + at, b, mask=inside)
+
+
+@triton.jit
+def _backward(
+    z, start_a, start_b, p, grad_y, grad_end_a, grad_end_b, grad_z, grad_start_a, grad_start_b, grad_p,
+    units, part, z_stride, channels, inner,
+    STEP: tl.constexpr, BACK: tl.constexpr, NUMBERS: tl.constexpr, LEARNED: tl.constexpr, SECOND: tl.constexpr,
+    AFTER_A: tl.constexpr, AFTER_B: tl.constexpr, TOTAL: tl.constexpr, SUMS: tl.constexpr, LATER: tl.constexpr,
+    N: tl.constexpr, PARTS: tl.constexpr, KIND: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = first < part
+    numbers = ()
+    sums = ()
+    for i in tl.static_range(LEARNED):
+        numbers = numbers + (tl.load(p + i * channels + (first // inner) % channels, mask=inside),)
+        sums = sums + (tl.zeros((BLOCK,), KIND),)
+    for image in range(PARTS):
+        at = first + image * part
+        a = tl.load(start_a + at, mask=inside).to(KIND)
+        b = a
+        if SECOND:
+            b = tl.load(start_b + at, mask=inside).to(KIND)
+        grad_a = tl.zeros((BLOCK,), KIND)
+        grad_b = tl.zeros((BLOCK,), KIND)
+        if AFTER_A:
+            grad_a = tl.load(grad_end_a + at, mask=inside).to(KIND)
+        if AFTER_B:
+            grad_b = tl.load(grad_end_b + at, mask=inside).to(KIND)
+        drives = ()
+        grads = ()
+        for k in tl.static_range(N):
+            drives = drives + (tl.load(z + k * z_stride + at, mask=inside).to(KIND),)
+            grads = grads + (tl.load(grad_y + k * units + at, mask=inside).to(KIND),)
+        before_a = ()
+        before_b = ()
+        for k in tl.static_range(N):
+            before_a = before_a + (a,)
+            before_b = before_b + (b,)
+            if k < N - 1:
+                a, b, _ = STEP(a, b, drives[k], numbers, NUMBERS)
+        total = tl.zeros((BLOCK,), KIND)
+        for k in tl.static_range(N - 1, -1, -1):
+            grad_a, grad_b, at_drive, at_p = BACK(
+                before_a[k], before_b[k], drives[k], numbers, grad_a, grad_b, grads[k], NUMBERS
+            )
+            if TOTAL:
+                total += at_drive
+            else:
+                tl.store(grad_z + k * units + at, at_drive, mask=inside)
+            if SUMS:
+                new = ()
+                for i in tl.static_range(LEARNED):
+                    new = new + (sums[i] + at_p[i],)
+                sums = new
+        if TOTAL:
+            if LATER:
+                total += tl.load(grad_z + at, mask=inside)
+            tl.store(grad_z + at, total, mask=inside)
+        tl.store(grad_start_a + at, grad_a, mask=inside)
+        if SECOND:
+            tl.store(grad_start_b + at, grad_b, mask=inside)
+    if SUMS:
+        for i in tl.static_range(LEARNED):
+            whole = sums[i]
+            if LATER:
+                whole += tl.load(grad_p + i * part + first, mask=inside)
+            tl.store(grad_p + i * part + first, whole, mask=inside)
+
+
+def forward(
+    step: UnitStep, z: Tensor, n: int, batch: int, start: States, p: Tensor | None
+) -> tuple[Tensor, list[States]]:
+    """Run all steps.
+
+    Args:
+        step, z, n, batch: as of :func:`~dynvision.functional.unit_steps.scan`.
+        start: a and b before the first step.
+        p: the learned numbers, (P, C), or None.
+
+    Returns:
+        y at every step, (n B, C, H, W), and a and b after each launch.
+    """
+    z = _packed(z)
+    y = torch.empty((n * batch, *z.shape[1:]), dtype=z.dtype, device=z.device, memory_format=_layout(z))
+    units = z[:batch].numel()
+    a, b = start
+    ends: list[States] = []
+    for first in range(0, n, MOST_UNROLLED):
+        steps = min(MOST_UNROLLED, n - first)
+        rows = slice(first * batch, (first + steps) * batch)
+        a, b = _like(a, z), None if b is None else _like(b, z)
+        end = None if b is None else torch.empty_like(b)
+        out = y[rows]
+        with torch.cuda.device_of(z):
+            _forward[(triton.cdiv(units, BLOCK),)](
+                z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, out,
+                out if end is None else end, units, 0 if len(z) == batch else units, *_channels(z),
+                STEPS[type(step)][0], step.numbers, 0 if p is None else len(p), b is not None, steps,
+                _kind(z), BLOCK,
+            )  # fmt: skip
+        a, b = out[-batch:], end
+        ends.append((a, b))
+    return y, ends
+
+
+def backward(
+    step: UnitStep,
+    z: Tensor,
+    n: int,
+    batch: int,
+    starts: list[States],
+    p: Tensor | None,
+    grad_y: Tensor,
+    grad_b: Tensor | None,
+    learns: bool,
+) -> tuple[Tensor | None, ...]:
+    """Gradients at z, at a and b before the first step, and at p if it ``learns``.
+
+    Args:
+        step, z, n, batch, p: as of :func:`forward`.
+        starts: a and b before each launch.
+        grad_y: gradient at y, (n B, C, H, W).
+        grad_b: gradient at b after the last step, or None.
+        learns: whether there is a gradient at p.
+    """
+    z, grad_y = _packed(z), _like(grad_y, z)
+    precise = torch.promote_types(z.dtype, torch.float32)
+    units, constant = z[:batch].numel(), len(z) == batch and n > 1
+    grad_z = torch.empty_like(z, dtype=precise if constant else z.dtype)
+    parts = next(k for k in range(MOST_IMAGES if learns else 1, 0, -1) if batch % k == 0)
+    grad_p = None
+    if p is not None and learns:
+        grad_p = z.new_empty((len(p), units // parts), dtype=precise)
+    grad_a: Tensor | None = None
+    for launch in reversed(range(len(starts))):
+        first = launch * MOST_UNROLLED
+        steps = min(MOST_UNROLLED, n - first)
+        rows = slice(first * batch, (first + steps) * batch)
+        a, b = starts[launch]
+        a, b = _like(a, z), None if b is None else _like(b, z)
+        after_a, after_b = (a if grad is None else _like(grad, z) for grad in (grad_a, grad_b))
+        start_a = torch.empty_like(a, dtype=precise)
+        start_b = None if b is None else torch.empty_like(a, dtype=precise)
+        with torch.cuda.device_of(z):
+            _backward[(triton.cdiv(units // parts, BLOCK),)](
+                z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, grad_y[rows],
+                after_a, after_b, grad_z if constant else grad_z[rows], start_a,
+                start_a if start_b is None else start_b, start_a if grad_p is None else grad_p,
+                units, units // parts, 0 if len(z) == batch else units, *_channels(z),
+                *STEPS[type(step)], step.numbers, 0 if p is None else len(p), b is not None,
+                grad_a is not None, grad_b is not None, constant, grad_p is not None,
+                launch + 1 < len(starts), steps, parts, _kind(z), BLOCK,
+            )  # fmt: skip
+        grad_a, grad_b = start_a, start_b
+    if grad_p is not None:
+        like = z[: batch // parts]
+        grad_p = torch.stack([channel_sums(_shaped(sums, like)) for sums in grad_p])
+    return grad_z.to(z.dtype), grad_a, grad_b, grad_p
+
+
+STEPS = {UnitStep: (_unit, _unit_back)}
+
+
+def _kind(z: Tensor) -> tl.dtype:
+    """What is computed in."""
+    return tl.float64 if z.dtype == torch.float64 else tl.float32
+
+
+def _channels(z: Tensor) -> tuple[int, int]:
+    """The number of channels, and units between two channels of an image."""
+    return z.shape[1], 1 if _layout(z) == torch.channels_last else z[0, 0].numel()
+
+
+def _layout(z: Tensor) -> torch.memory_format:
+    channels_last = z.dim() == 4 and z.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _packed(z: Tensor) -> Tensor:
+    return z.contiguous(memory_format=_layout(z))
+
+
+def _like(x: Tensor, z: Tensor) -> Tensor:
+    """``x`` in the memory layout of ``z``."""
+    return x.contiguous(memory_format=_layout(z))
+
+
+def _shaped(flat: Tensor, like: Tensor) -> Tensor:
+    """Numbers in the order of memory as maps of the shape and layout of ``like``."""
+    if _layout(like) == torch.channels_last:
+        batch, channels, height, width = like.shape
+        return flat.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    return flat.view(like.shape)
