@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+from dynvision.base.cuda_graphs import EAGER_CALLS
 
 DEVICE = os.environ.get("TEST_DEVICE", "cuda")
 ACCELERATOR = {"cuda": "gpu", "cpu": "cpu"}[DEVICE]
@@ -36,3 +39,15 @@ def outputs_and_gradients(model: nn.Module, run: Any) -> dict[str, Tensor]:
     outputs.square().sum().backward()
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     return {"outputs": outputs.detach(), **gradients}
+
+
+def compare(model: Any, images: torch.Tensor, tolerance: float, dtype: torch.dtype = torch.float32) -> None:
+    """Compare outputs and gradients with those of a CPU in float64, until a GPU has captured and replayed the trial."""
+    model.eval()  # batches of two say little of statistics, and drop-out draws other numbers on every device
+    on_device, exact = copy.deepcopy(model).to(DEVICE, dtype), copy.deepcopy(model).double()
+    expected = outputs_and_gradients(exact, lambda m: m(images.double()))
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        for _ in range(EAGER_CALLS + 1):
+            on_device.zero_grad()
+            found = outputs_and_gradients(on_device, lambda m: m(images.to(DEVICE, dtype)))
+            close(found, expected, tolerance)

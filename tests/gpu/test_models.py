@@ -12,23 +12,11 @@ from dynvision.config.model import DYNAMICS_SOLVERS, RECURRENCE_TARGETS, RECURRE
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.base.registered import CASES, SIZES, arguments_of
-from tests.gpu.device import DEVICE, NEEDS_GPU, close, outputs_and_gradients
+from tests.gpu.device import DEVICE, NEEDS_GPU, close, compare, outputs_and_gradients
 from tests.neurons.cells import MAKERS, F, make
 
 pytestmark = NEEDS_GPU
 N_STEPS = 5
-
-
-def compare(model: Any, images: torch.Tensor, tolerance: float, dtype: torch.dtype = torch.float32) -> None:
-    """Two calls, since a GPU captures a trial that comes again."""
-    model.eval()  # batches of two say little of statistics, and drop-out draws other numbers on every device
-    on_device, exact = copy.deepcopy(model).to(DEVICE, dtype), copy.deepcopy(model).double()
-    expected = outputs_and_gradients(exact, lambda m: m(images.double()))
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        for _ in range(2):
-            on_device.zero_grad()
-            found = outputs_and_gradients(on_device, lambda m: m(images.to(DEVICE, dtype)))
-            close(found, expected, tolerance)
 
 
 @pytest.mark.parametrize("case", CASES)

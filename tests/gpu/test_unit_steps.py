@@ -17,8 +17,7 @@ from dynvision.functional import unit_steps
 from dynvision.functional.unit_steps import Nonlinearity, UnitStep, scan
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.gpu.device import DEVICE, NEEDS_GPU
-from tests.gpu.test_models import compare
+from tests.gpu.device import DEVICE, NEEDS_GPU, compare
 
 INTERPRETED = unit_steps.HAS_TRITON and os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = [
