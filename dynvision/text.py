@@ -73,12 +73,18 @@ def print_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> N
     Console(highlight=False).print(table)
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as one reads it: ``45 s``, ``3 min``, ``2 h 05 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+def duration(seconds: float, digits: int = 0) -> str:
+    """Return a duration in two units at most: ``40 s``, ``3 min 50 s``, ``2 h 5 min``.
+
+    Args:
+        seconds: the duration.
+        digits: of the seconds of less than a minute.
+    """
+    if round(seconds, digits) < 60:
+        return f"{seconds:.{digits}f} s"
+    total, units = (seconds, ("min", "s")) if round(seconds) < 3600 else (seconds / 60, ("h", "min"))
+    first, second = divmod(round(total), 60)
+    return f"{first} {units[0]}" + (f" {second} {units[1]}" if second else "")
 
 
 def clear_line() -> None:

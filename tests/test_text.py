@@ -40,7 +40,7 @@ def advance(progress: Progress, clock: Clock) -> None:
 def test_a_log_has_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     advance(Progress("run: contrast", 100, "trials", "all done"), clock)
     assert capsys.readouterr().out.splitlines() == [
-        "run: contrast:  20% of 100 trials, 2 min left",
+        "run: contrast:  20% of 100 trials, 1 min 40 s left",
         "run: contrast:  60% of 100 trials, 40 s left",
         "run: contrast: all done in 100.0 s",
     ]
@@ -53,7 +53,9 @@ def test_a_terminal_has_one_line_that_moves(
     advance(Progress("run", 100, "trials", "all done"), clock)
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and said.endswith("\r\x1b[Krun: all done in 100.0 s\n")
-    assert "\r\x1b[Krun:  10% of 100 trials, 9 s left" in said and "30% of 100 trials, 70 s left" in said
+    assert (
+        "\r\x1b[Krun:  10% of 100 trials, 9 s left" in said and "30% of 100 trials, 1 min 10 s left" in said
+    )
 
 
 def test_a_training_prints_how_far_an_epoch_is(
@@ -91,10 +93,11 @@ def test_cells_of_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (3600, "60 min"), (7500, "2 h 05 min")]
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.4, "59 s"), (60, "1 min"), (230, "3 min 50 s"), (3600, "1 h"), (7500, "2 h 5 min")],
 )
-def test_durations_are_as_one_reads_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_as_one_reads_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_a_line_that_moves_is_shorter_than_the_window(

@@ -20,6 +20,7 @@ import pyarrow.types as pt
 
 from dynvision.analysis.conditions import NamedExperiment
 from dynvision.analysis.registry import MEASURES
+from dynvision.config.training import TRAINING_COLUMNS
 from dynvision.errors import InputError, message_of, unknown_name
 from dynvision.files import atomic_path
 
@@ -51,15 +52,6 @@ METRIC_COLUMNS: dict[str, Kind] = {
 SUMMARY_COLUMNS: dict[str, Kind] = {name: kind for name, kind in METRIC_COLUMNS.items() if name != "value"}
 # Part of the images that have a value; tables of before do not state.
 FRACTION_COLUMNS: dict[str, Kind] = {"fraction": "number"}
-TRAINING_COLUMNS = (
-    "epoch",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-)
 MAY_BE_MISSING = (  # a network whose activity explodes has no number there
     "mean",
     "ci_low",

@@ -87,12 +87,12 @@ def _plot_experiment(arguments: argparse.Namespace, paths: ResultPaths, style: S
     from dynvision.runs.made_from import METRICS, RESPONSES, identity_of, look_identity, made_from, of_figures
     from dynvision.visualization.names import compare
     from dynvision.visualization.save import save_figure
-    from dynvision.visualization.tables import CONFIG, ExperimentTables, read_configs
+    from dynvision.visualization.tables import ExperimentTables, read_configs
 
     folder = paths.root / "experiments" / arguments.experiment
     run_ids = arguments.run_ids or _folders_with(folder, "metrics.parquet")
     configs = read_configs(paths, run_ids)
-    experiment = read_experiment(folder / CONFIG)
+    experiment = read_experiment(paths.frozen_experiment(arguments.experiment))
     tables = ExperimentTables(paths, experiment, configs)
     comparison = compare(group_runs(configs), style)
     names = list(arguments.figures) or list(style.config.figures_of(experiment.name))

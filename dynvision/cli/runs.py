@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dynvision.cli.arguments import add_results_argument
 from dynvision.errors import InputError, unknown_name
 from dynvision.text import print_table
+from dynvision.trained import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from dynvision.runs import ResultPaths
@@ -149,9 +150,9 @@ def _redo(run_id: str, paths: ResultPaths, is_dry: bool) -> None:
     )
     if is_dry:
         return
-    data = paths.data(read_run_config(folder / "config.yaml").data_id)
+    data = paths.data(read_run_config(folder / CONFIG).data_id)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    of_run, weights = ("--config", folder / "config.yaml"), ("--weights", folder / "model.safetensors")
+    of_run, weights = ("--config", folder / CONFIG), ("--weights", folder / WEIGHTS)
     steps: list[tuple[Any, ...]] = [
         ("train", *of_run, "--data", data, "--output", folder),
         ("weights", "distributions", *weights, *of_run, "--output", folder / "weights.parquet"),

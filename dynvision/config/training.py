@@ -33,6 +33,16 @@ def epoch_file(epoch: int) -> str:
     return f"epoch-{epoch:04d}.ckpt"
 
 
+# Of training.csv; terms of the loss have columns of their own after them.
+TRAINING_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+)
 LEARNING_RATE_SCALINGS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # exponent of the images per update
 
 

@@ -37,6 +37,7 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from torch import Tensor, nn
 
+from dynvision.analysis.bootstrap import SEED
 from dynvision.base import Frames, ModelState, TemporalBase
 from dynvision.base.engine import advance
 from dynvision.base.frames import Trace
@@ -187,7 +188,6 @@ DENSE_STATES = 64  # below, the matrix is written out
 TOLERANCES = (1e-8, 1e-4, 1e-2, 1e-1)  # relative, tried in this order
 N_RESTARTS = 12
 ROUNDING = 1e-13
-SEED = 20220
 POINTS = {"stimulus": False, "all_active": True}
 
 

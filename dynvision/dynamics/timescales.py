@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dynvision.analysis.bootstrap import SEED
 from dynvision.analysis.fourier import autocorrelation, decay_time
 from dynvision.base import Frames, TemporalBase
 
@@ -30,7 +31,6 @@ N_COPIES = 8  # of the network, each with noise of its own
 LONG_ENOUGH = 30  # decay times in a record
 LONGEST = 16  # times the record that is asked for
 N_ITERATIONS = 10
-SEED = 20220
 
 
 @torch.inference_mode()

@@ -31,13 +31,13 @@ from dynvision.experiments.batches import Batch
 from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter, name_column, outcomes
 from dynvision.experiments.trial import Responses
 from dynvision.files import atomic_path
+from dynvision.recordings.responses import SHAPES
 from dynvision.trials import Trial
 
 BYTES = 4  # of a float32
 # Values of a row group, unless one image has more: a reader decodes whole row groups, and lists have offsets of 32 bits.
 ROW_GROUP = 2**22
 MOST_WAITING = 2  # trials that wait to be written
-SHAPES = b"shapes"
 
 
 def images_within(

@@ -17,6 +17,7 @@ import pandas as pd
 
 from dynvision.config.visualization import DYNAMICS_FIGURES, RUN_FIGURES
 from dynvision.errors import InputError, message_of
+from dynvision.text import duration
 
 LONGEST_LINE = 36  # characters that a cell keeps on one line
 
@@ -125,15 +126,8 @@ def percent(fraction: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration in seconds, minutes or hours."""
-    if not math.isfinite(value):
-        return NOT_A_NUMBER
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    """A duration of so many seconds."""
+    return duration(value, 1) if math.isfinite(value) else NOT_A_NUMBER
 
 
 def count(n: int, noun: str, capital: bool = False, plural: str = "") -> str:

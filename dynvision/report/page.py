@@ -26,7 +26,6 @@ from dynvision.report.content import (
     training_plates,
 )
 from dynvision.report.results import (
-    CONFIG,
     Compared,
     Measured,
     Results,
@@ -47,7 +46,7 @@ from dynvision.report.tables import (
     summary_table,
 )
 from dynvision.runs.made_from import TIME_FIGURES
-from dynvision.trained import CORTICAL, SHIPPED_FIGURES, shipped_runs
+from dynvision.trained import CONFIG, CORTICAL, SHIPPED_FIGURES, shipped_runs
 from dynvision.visualization.names import MOST_TOGETHER, swept_label
 
 MOST_LISTINGS = 8  # of runs; more are one listing
@@ -236,7 +235,7 @@ def _configuration(results: Results) -> Chapter:
         texts = {f"All {len(texts)} runs": "".join(f"# {title}\n{text}\n" for title, text in texts.items())}
     for measured in results.experiments:
         name = measured.experiment.name
-        path = paths.root / "experiments" / name / CONFIG
+        path = paths.frozen_experiment(name)
         texts[f"Experiment {name}"] = path.read_text(encoding="utf-8")
     return Chapter(
         "configuration",

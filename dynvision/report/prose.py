@@ -18,6 +18,7 @@ from dynvision.report.results import Compared, Measured, Results, Run
 from dynvision.stimuli.stimulus import Stimulus
 from dynvision.visualization.names import (
     MOST_TOGETHER,
+    NO_BREAK,
     Names,
     model_parameter_label,
     parameter_name,
@@ -27,7 +28,6 @@ from dynvision.visualization.names import (
 )
 from dynvision.visualization.tables import focus_layer
 
-NO_BREAK = "\N{NO-BREAK SPACE}"
 SEEN = 0.02  # of the largest value: a smaller change is none
 PLAIN_NUMBERS = ("fraction", "ratio", "contrast")  # units that are not stated after a number
 

@@ -29,16 +29,15 @@ from dynvision.analysis import (
     read_training,
 )
 from dynvision.config.comparison import BEHAVIOUR, ComparisonConfig
-from dynvision.config.run import RunConfig, read_run_config
+from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.errors import InputError
 from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, seconds
 from dynvision.runs import ResultPaths
 from dynvision.runs.made_from import COMPARED, OF_BEHAVIOUR, OF_RECORDING, read_record
-from dynvision.visualization.names import Comparison, Names, compare
-
-CONFIG = "config.yaml"
+from dynvision.visualization.names import Comparison, Names, compare, is_number
+from dynvision.visualization.tables import read_configs
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,11 @@ def read_results(
     paths = ResultPaths(Path(root), study)
     if not paths.root.is_dir():
         raise InputError(f"results folder {root} does not exist")
-    runs = tuple(_read_run(paths, run_id) for run_id in dict.fromkeys(run_ids))
+    runs = tuple(_read_run(paths, config) for config in read_configs(paths, run_ids))
     names = Names(look)
     measured = []
     for name in dict.fromkeys(experiments):
-        experiment = read_experiment(paths.root / "experiments" / name / CONFIG)
+        experiment = read_experiment(paths.frozen_experiment(name))
         tables = [
             read_metrics(paths.experiment(name, run.config.run_id) / "metrics.parquet", experiment)
             for run in runs
@@ -162,11 +161,8 @@ def _compared_table(folder: Path, config: ComparisonConfig | None) -> pd.DataFra
     return pd.read_csv(folder / lags).merge(ceilings, on=keys, how="left", sort=False)
 
 
-def _read_run(paths: ResultPaths, run_id: str) -> Run:
-    folder = paths.run(run_id)
-    config = read_run_config(folder / CONFIG)
-    if config.run_id != run_id:
-        raise InputError(f"{folder / CONFIG} is the configuration of {config.run_id}, not of {run_id}")
+def _read_run(paths: ResultPaths, config: RunConfig) -> Run:
+    folder = paths.run(config.run_id)
     training = folder / "training.csv"
     return Run(
         config,
@@ -186,14 +182,10 @@ def _read_json(path: Path, required: Sequence[str]) -> dict[str, Any] | None:
         raise InputError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold keys and values, not a {type(content).__name__}")
-    missing = [key for key in required if not _is_number(content.get(key))]
+    missing = [key for key in required if not is_number(content.get(key))]
     if missing:
         raise InputError(f"{path} lacks a number for {', '.join(missing)}")
     return content
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 PACKAGES = (

@@ -12,7 +12,7 @@ from dynvision.analysis.bootstrap import BAND_IMAGES, BAND_SEEDS
 from dynvision.analysis.tables import levels
 from dynvision.report.content import NOT_A_NUMBER, Cell, Table, number, percent, seconds, span
 from dynvision.report.results import Compared, Results, Run
-from dynvision.visualization.names import Names, at_value, swept_label, value_label
+from dynvision.visualization.names import Names, at_value, is_number, swept_label, value_label
 from dynvision.visualization.tables import focus_layer
 
 ABSENT = Cell(NOT_A_NUMBER)
@@ -304,6 +304,6 @@ def _count(n: int) -> Cell:
 
 
 def _plain(value: object) -> Cell:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if is_number(value):
         return Cell(value_label(value), key=float(value))
     return Cell(NOT_A_NUMBER if value is None else str(value))

@@ -24,7 +24,8 @@ from dynvision.config.run import RunConfig, read_run_config
 from dynvision.errors import InputError
 from dynvision.resources import relative_work
 from dynvision.runs.plan import WorkflowPlan
-from dynvision.text import aligned
+from dynvision.text import aligned, duration
+from dynvision.trained import CONFIG
 
 # Seconds on two cores (2.1 GHz, AVX-512): of a unit of work for jobs of a network, of a job for all others.
 SECONDS = {
@@ -151,17 +152,6 @@ def _gigabytes(megabytes: float) -> str:
     return f"{megabytes / 1000:.1f} GB"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in two units at most: ``40 s``, ``3 min 50 s``, ``2 h 5 min``."""
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    minutes = round(whole / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-
-
 def _kind(job: Planned) -> str:
     return f"experiment {job.wildcards['experiment']}" if job.rule == "experiment" else job.rule
 
@@ -204,7 +194,7 @@ def _finished(job: Planned, plan: WorkflowPlan) -> list[_Finished]:
     experiment = job.wildcards.get("experiment", "")
     found = []
     for path in sorted(_benchmarks(job, plan).glob("*.tsv")):
-        frozen = plan.paths.run(path.stem) / "config.yaml"
+        frozen = plan.paths.run(path.stem) / CONFIG
         try:
             run = plan.runs.get(path.stem) or (_frozen(frozen) if frozen.is_file() else None)
             with path.open(encoding="utf-8") as file:

@@ -76,7 +76,7 @@ class ResultPaths:
 
     def frozen_experiment(self, experiment: str) -> Path:
         """The configuration of an experiment, as it was last run."""
-        return self.root / "experiments" / experiment / "config.yaml"
+        return self.root / "experiments" / experiment / CONFIG
 
     def dynamics(self, run_id: str) -> Path:
         """Folder of the dynamics of a run: the tables."""

@@ -20,6 +20,7 @@ from dynvision.files import write_text
 from dynvision.runs.listing import list_runs
 from dynvision.runs.made_from import CONVERTED, METRICS, OF_TRAINING, RESPONSES, TRAINED, read_record
 from dynvision.runs.plan import ResultPaths
+from dynvision.trained import CONFIG, WEIGHTS
 
 METADATA = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -145,13 +146,13 @@ def _add_run(made: _Files, paths: ResultPaths, run_id: str) -> None:
     """Add a training, the experiments of its network, its scorecard and its dynamics."""
     folder = paths.run(run_id)
     record = read_record(folder / TRAINED) or {}
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS
     data = [
         path
         for path in (paths.root / "data").glob(f"*/{CONVERTED}")
         if _identity(path) == record["made_from"]["data"]
     ]
-    read = [folder / "config.yaml", *(path.parent / "manifest.json" for path in data)]
+    read = [folder / CONFIG, *(path.parent / "manifest.json" for path in data)]
     wrote = [*(folder / name for name in OF_TRAINING), folder / TRAINED, folder / "weights.parquet"]
     made.action(f"train-{run_id}", f"Training of {run_id}", read, wrote, _time(record.get("date")))
     for shown in sorted((paths.root / "experiments").glob(f"*/{run_id}/{RESPONSES}")):

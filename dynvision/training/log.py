@@ -16,12 +16,10 @@ from pytorch_lightning.loggers import Logger
 
 from dynvision.base import LightningBase
 from dynvision.config.run import RunConfig
-from dynvision.config.training import ExecutionConfig
+from dynvision.config.training import TRAINING_COLUMNS, ExecutionConfig
 from dynvision.errors import InputError, check_extra, message_of
 from dynvision.files import write_text
 from dynvision.text import Progress
-
-COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
 class TrainingLog(pl.Callback):
@@ -35,7 +33,10 @@ class TrainingLog(pl.Callback):
 
     def __init__(self, path: Path, run_id: str, terms: Sequence[str] = ()) -> None:
         self.path, self.run_id = path, run_id
-        self.columns = (*COLUMNS, *(f"{stage}_{name}" for name in terms for stage in ("train", "val")))
+        self.columns = (
+            *TRAINING_COLUMNS,
+            *(f"{stage}_{name}" for name in terms for stage in ("train", "val")),
+        )
         self.rows: list[dict[str, float]] = []
         self._begun = time.monotonic()
         self._progress: Progress | None = None

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dynvision.visualization.names import Row
+from dynvision.visualization.names import NO_BREAK, Row
 
 MOST_COLUMNS = 6  # of conditions beside each other
 TITLE_PAD = 4.0  # points
@@ -23,7 +23,6 @@ LABEL_LEFT = 0.55
 STRIP_PER_BAR = 0.055
 HIGHEST_STRIP = 0.7  # inches, of however many bars
 STRIP_GAP = 0.05
-NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 TITLE_CHARACTER = 0.064  # inches: mean width of a character in a title
 
 

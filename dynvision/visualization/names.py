@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import pandas as pd
 
@@ -60,6 +60,7 @@ class Names:
         return (2, 0.0, tuple((part.isdigit(), part.zfill(12)) for part in re.split(r"(\d+)", text)))
 
 
+NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 NO_VALUE = "–"  # a parameter that this condition's model does not have
 PLAIN = ("model.name", "data.name")  # values that state what they are
 
@@ -124,6 +125,11 @@ def value_label(value: bool | float, parameter_label: str = "") -> str:
     return words_of(parameter_label).get(value, f"{value:.6g}")
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def condition_labels(conditions: Sequence[Condition], names: Names, lines: bool = False) -> list[str]:
     """Return what distinguishes each condition; the model's name where there is one condition only.
 
@@ -161,7 +167,7 @@ def assignment(parameter: str, condition: Condition, names: Names) -> str:
         return names.config.names.get(plain, plain)
     text = _text(value, names)
     label = names.name(parameter.rpartition(".")[2])
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if is_number(value):
         unit = parameter_unit(parameter, condition.config)
         return f"{label} = {text} {unit}".strip()
     return f"{label}: {text}"

@@ -20,7 +20,13 @@ from dynvision.visualization.axes import measure_label, set_measure_axis, set_pa
 from dynvision.visualization.layout import panel_blocks
 from dynvision.visualization.legend import add_values, count
 from dynvision.visualization.measures import draw_measure, one_layer
-from dynvision.visualization.names import Comparison, level_label, model_parameter_label, swept_label
+from dynvision.visualization.names import (
+    Comparison,
+    is_number,
+    level_label,
+    model_parameter_label,
+    swept_label,
+)
 from dynvision.visualization.save import Drawn
 from dynvision.visualization.style import GUIDE, Style
 from dynvision.visualization.tables import ExperimentTables, focus_measure, some_values
@@ -49,7 +55,7 @@ def factor_levels(averaged: pd.DataFrame, comparison: Comparison, style: Style) 
     for factor in differing[0]:
         members = comparable(differing, factor)
         values = style.ordered(differing[number][factor] for number in members)
-        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        numeric = all(is_number(value) for value in values)
         for place, value in enumerate(values):
             at_level = [number for number in members if repr(differing[number][factor]) == repr(value)]
             rows = averaged[averaged["condition"].isin(labels[at_level])]

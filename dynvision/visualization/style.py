@@ -17,7 +17,7 @@ import matplotlib
 import seaborn
 from matplotlib.colors import to_hex
 
-from dynvision.visualization.names import Comparison, Names, Row
+from dynvision.visualization.names import Comparison, Names, Row, is_number
 
 INK = "#222222"
 MUTED = "#6b6b6b"
@@ -139,7 +139,7 @@ def condition_colours(comparison: Comparison, style: Style, row: Row | None = No
     differing = [of_label[label].differing for label in labels]
     varied = [name for name in differing[0] if len({repr(values[name]) for values in differing}) > 1]
     values = [[one[name] for name in varied] for one in differing]
-    if all(len(value) == 1 and _is_number(value[0]) for value in values):
+    if all(len(value) == 1 and is_number(value[0]) for value in values):
         ranks = style.graded(float(value[0]) for value in values)
         return {label: ranks[float(value[0])] for label, value in zip(labels, values, strict=True)}
     keys = [
@@ -149,7 +149,3 @@ def condition_colours(comparison: Comparison, style: Style, row: Row | None = No
     keys = [key if keys.count(key) == 1 else label for key, label in zip(keys, labels, strict=True)]
     chosen = style.colours(keys)
     return {label: chosen[key] for label, key in zip(labels, keys, strict=True)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

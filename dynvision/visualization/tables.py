@@ -25,9 +25,9 @@ from dynvision.config.layers import FEEDFORWARD_TWIN
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
+from dynvision.trained import CONFIG
 from dynvision.visualization.names import Comparison, Names
 
-CONFIG = "config.yaml"
 MOST_VALUES = 3  # of the parameter, in a figure that has other things in its panels
 
 
@@ -90,7 +90,7 @@ class ExperimentTables:
         needed = [self.paths.experiment(name, run.run_id) / "performance.parquet" for run in self.configs]
         if not all(path.exists() for path in needed):
             return None
-        experiment = read_experiment(self.paths.root / "experiments" / name / CONFIG)
+        experiment = read_experiment(self.paths.frozen_experiment(name))
         return ExperimentTables(self.paths, experiment, self.configs)
 
     @cached_property
@@ -164,11 +164,10 @@ def read_configs(paths: ResultPaths, run_ids: Sequence[str]) -> list[RunConfig]:
     """
     configs = []
     for run_id in dict.fromkeys(run_ids):
-        config = read_run_config(paths.run(run_id) / CONFIG)
+        path = paths.run(run_id) / CONFIG
+        config = read_run_config(path)
         if config.run_id != run_id:
-            raise InputError(
-                f"{paths.run(run_id) / CONFIG} is the configuration of {config.run_id}, not of {run_id}"
-            )
+            raise InputError(f"{path} is the configuration of {config.run_id}, not of {run_id}")
         configs.append(config)
     return configs
 

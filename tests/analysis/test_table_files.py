@@ -16,8 +16,9 @@ from dynvision.analysis import (
     summarize_responses,
     write_table,
 )
-from dynvision.analysis.tables import RESPONSE_COLUMNS, TRAINING_COLUMNS
+from dynvision.analysis.tables import RESPONSE_COLUMNS
 from dynvision.config import ExperimentConfig
+from dynvision.config.training import TRAINING_COLUMNS
 from dynvision.errors import InputError
 from tests.analysis.example_tables import LAYERS, SOAS, example_tables
 

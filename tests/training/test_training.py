@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from dynvision.config.run import RunConfig, read_run_config, thaw
 from dynvision.config.section import validate
+from dynvision.config.training import TRAINING_COLUMNS
 from dynvision.config.yaml_text import to_yaml
-from dynvision.training.log import COLUMNS
 from tests.lab import Lab
 
 
@@ -32,7 +32,7 @@ def test_all_is_written(trained_lab: Lab) -> None:
 
 def test_the_log_has_a_row_an_epoch(trained_lab: Lab) -> None:
     table = pd.read_csv(trained_lab.root / "run" / "training.csv")
-    assert tuple(table) == COLUMNS
+    assert tuple(table) == TRAINING_COLUMNS
     assert table["epoch"].tolist() == [1, 2, 3]
     assert table[["train_accuracy", "val_accuracy"]].stack().between(0, 1).all()
     assert (table[["train_loss", "val_loss", "seconds"]] > 0).all(axis=None)

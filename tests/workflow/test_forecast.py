@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynvision.runs import WorkflowPlan, plan_workflow
-from dynvision.runs.forecast import DIGITS, SECONDS, Forecast, Planned, duration, forecast, forecast_text
+from dynvision.runs.forecast import DIGITS, SECONDS, Forecast, Planned, forecast, forecast_text
 from tests.workflow.conftest import REPOSITORY, Workflow
 
 
@@ -92,11 +92,6 @@ def test_data_of_unknown_size_have_no_time(tmp_path: Path, digits: Path) -> None
     text = forecast_text([row, Forecast("report", 1, 5.0, 500.0, "typical")], 1)
     assert re.search(r"^train +1 +\? +\? +3\.5 GB", text, re.MULTILINE)
     assert re.search(r"^in all +2 +> 5 s +3\.5 GB$", text, re.MULTILINE)
-
-
-def test_durations_have_two_units_at_most() -> None:
-    given = (0.2, 59.4, 60, 230, 3600, 7500)
-    assert [duration(one) for one in given] == ["1 s", "59 s", "1 min", "3 min 50 s", "1 h", "2 h 5 min"]
 
 
 def test_a_dry_run_ends_with_the_table(workflow: Workflow) -> None:
