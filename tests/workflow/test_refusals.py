@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.processes import BIN, run_program, wait_for
-from tests.workflow.conftest import Workflow
+from tests.processes import BIN, wait_for
+from tests.workflow.conftest import Workflow, forked_snakemake
 
 PROFILE = "Using workflow specific profile profiles/default for setting default command line arguments.\n"
 
@@ -53,15 +53,15 @@ def test_a_mistake_in_a_file(workflow: Workflow) -> None:
 def test_what_is_given_twice_is_refused(workflow: Workflow) -> None:
     """Snakemake itself takes the last of two ``--config``, and the last of two values of one key."""
     arguments = workflow.arguments("-n")
-    outcome = run_program("snakemake", *arguments, "--config", "seed=2", cwd=workflow.root)
+    outcome = forked_snakemake(workflow.root, [*arguments, "--config", "seed=2"])
     assert outcome.status == 1
     assert "dynvision: --config is given 2 times, and Snakemake takes the last one alone" in outcome.said
-    outcome = run_program("snakemake", *arguments, "seed=1", "seed=2", cwd=workflow.root)
+    outcome = forked_snakemake(workflow.root, [*arguments, "seed=1", "seed=2"])
     assert outcome.said == (
         f"{PROFILE}dynvision: --config has the key 'seed' twice; remove one of them, or give it a list\n"
     )
     (workflow.root / "mine.yaml").write_text("seed: 1\nmodel_args:\n  trc: 4\n  trc: 6\n")
-    outcome = run_program("snakemake", *arguments, "--configfile", "mine.yaml", cwd=workflow.root)
+    outcome = forked_snakemake(workflow.root, [*arguments, "--configfile", "mine.yaml"])
     assert "mine.yaml has the key 'model_args.trc' twice, in lines 3 and 4" in outcome.said
     assert outcome.status == 1 and "Traceback" not in outcome.said
 
@@ -70,7 +70,7 @@ def test_a_job_that_fails_says_so_at_the_end(
     workflow: Workflow, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The sentence stands where it happened and again below what Snakemake says about it."""
-    outcome = workflow.snakemake(data_name=f"folder:{workflow.root}/none")
+    outcome = workflow.snakemake("--until", "convert_dataset", data_name=f"folder:{workflow.root}/none")
     assert outcome.status == 1
     sentence = f"dynvision convert: data folder {workflow.root}/none does not exist\n"
     assert outcome.said.count(sentence) == 2
@@ -121,7 +121,7 @@ def test_two_calls_at_once(again: Workflow) -> None:
 
 
 def test_planning_the_default_writes_nothing(workflow: Workflow) -> None:
-    outcome = run_program("snakemake", "-n", cwd=workflow.root)
+    outcome = forked_snakemake(workflow.root, ["-n"])
     assert outcome.status == 0
     assert "This was a dry-run" in outcome.said
     assert not workflow.results.exists()
