@@ -1,5 +1,6 @@
 """The commands analyse and plot, from files to files."""
 
+import shutil
 import subprocess
 import sys
 
@@ -18,10 +19,10 @@ EXPERIMENT = "name: contrast\nparameter: contrast\nvalues: [0.5, 1]\nrecorded_ms
 OF_EXPERIMENT = ("dynamics", "responses", "measures", "performance", "confusion")
 
 
-@pytest.fixture
-def results(tmp_path, run):
-    """A results folder with the tables of two runs; returns it and the run ids."""
-    paths = ResultPaths(tmp_path / "results")
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory, run):
+    """A results folder with the tables of two runs, only to be copied; returns it and the run ids."""
+    paths = ResultPaths(tmp_path_factory.mktemp("analysed") / "results")
     settings = paths.root / "experiments" / "contrast" / "config.yaml"
     settings.parent.mkdir(parents=True)
     settings.write_text(EXPERIMENT)
@@ -47,6 +48,13 @@ def results(tmp_path, run):
         assert main(weigh(folder)) == 0
         assert main(analyse(settings, tables)) == 0
     return paths, [config.run_id for config in configs]
+
+
+@pytest.fixture
+def results(analysed, tmp_path):
+    """A results folder of one's own."""
+    paths, run_ids = analysed
+    return ResultPaths(shutil.copytree(paths.root, tmp_path / "results")), run_ids
 
 
 def analyse(settings, folder):
