@@ -28,6 +28,7 @@ from dynvision.model_components import (
 )
 from dynvision.models import DyRCNNx2, create, list_models
 from dynvision.models.build import build_model
+from tests.base.registered import SLOW
 
 UNIT = (1, 1, 1)
 
@@ -70,7 +71,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("dt", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("dt", [0.5, 4.0])
 def test_a_component_without_dt_is_one_with_the_dt_of_its_model(name, dt):
     models = []
     for given in ({}, {"dt": dt}):
@@ -158,7 +159,7 @@ class InRun(BaseModel):
         self.classifier = nn.AdaptiveAvgPool2d(1)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", [name for name in list_models() if name not in SLOW])
 def test_no_shipped_model_guesses_its_classes(name):
     with pytest.raises(InputError, match=rf"{name} needs n_classes, .*{name}\(n_classes=10, \.\.\.\)"):
         create(name, input_dims=(2, 3, 64, 64))

@@ -12,6 +12,7 @@ from dynvision.config.models import MODELS, register
 from dynvision.config.run import resolve_model_args
 from dynvision.errors import InputError
 from dynvision.models import create
+from tests.base.registered import SLOW
 
 
 def possible(model: str, **args: str) -> bool:
@@ -70,7 +71,7 @@ def test_models_whose_layers_are_not_known_are_left_to_their_constructor(
     assert not possible("MineOfTwo", recurrence_target="input", recurrence_type="local")
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", [name for name in MODELS if name not in SLOW])
 def test_the_smallest_resolution_fits_every_model(model: str) -> None:
     import torch
 

@@ -94,9 +94,15 @@ COSTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "signed"), COSTS)
+SUMMED = [("ActivityLoss", False), ("TemporalConsistencyLoss", False)]  # over steps, and over pairs of them
+WAYS = [
+    *((*cost, None, 0) for cost in COSTS),
+    *((*cost, block_steps, segments) for cost in SUMMED for block_steps, segments in ((2, 0), (None, 3))),
+]
+
+
+@pytest.mark.parametrize(("name", "signed", "block_steps", "segments"), WAYS)
 @pytest.mark.parametrize("monitor", QUANTITIES)
-@pytest.mark.parametrize(("block_steps", "segments"), [(None, 0), (2, 0), (None, 3)])
 def test_a_model_is_charged_for_what_the_textbook_loop_does(name, signed, monitor, block_steps, segments):
     """Value and gradient, from the loop's own list of what each layer did at each step."""
     arguments = {"weight": 0.5, "monitor": monitor} | ({"signed": True} if signed else {})

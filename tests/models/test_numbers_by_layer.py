@@ -13,6 +13,7 @@ from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
+from tests.base.registered import SLOW
 from tests.base.small import compare
 from tests.textbook_loop import textbook_loop
 
@@ -185,10 +186,8 @@ def test_a_recurrence_of_some_layers_alone_leaves_the_others_as_published(name: 
             make(**own, lesion=f"{first}->{first}")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in SLOW])
 def test_the_layers_that_planning_knows_are_those_of_the_model(name: str) -> None:
-    if "ResNet" in name and not name.endswith(("18", "20")):
-        pytest.skip("its layers are those of the smallest of its family")
     size = 64 if name in ("AlexNet", "CordsNetR8") else 32
     model = create(name, input_dims=(2, 3, size, size), n_classes=4)
     assert MODELS[name].layers == model.chain
