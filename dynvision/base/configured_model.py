@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 
 from dynvision.base.architecture import reject_unknown_arguments
 from dynvision.base.base_model import BaseModel
-from dynvision.config.model import TemporalArgs
+from dynvision.config.model import TemporalArgs, check_grid
 from dynvision.config.models import pairs_of
 from dynvision.config.published_models import OptionallyRecurrentArgs
 from dynvision.config.section import is_by_layer, resolve_by_layer, validate
+from dynvision.errors import unknown_name
 from dynvision.model_components import FeedforwardDelay, RecurrentConnection, find_solver
 from dynvision.model_components.recurrence import Recurrent
 from dynvision.model_components.timing import Delayed
@@ -47,6 +48,8 @@ class ConfiguredModel(BaseModel):
         self, input_dims: Sequence[int] = (3, 224, 224), n_classes: int | None = None, **kwargs: Any
     ) -> None:
         reject_unknown_arguments(type(self), kwargs, self.schema.model_fields)
+        if "tau" in kwargs and "tau" not in self.schema.model_fields:  # of the base, and no unit here leaks
+            raise unknown_name("argument", "tau", self.schema.model_fields)
         given = {name: kwargs.pop(name) for name in self.schema.model_fields if name in kwargs}
         if len(input_dims) == 4:
             given = {"n_timesteps": input_dims[0], **given}
@@ -60,7 +63,7 @@ class ConfiguredModel(BaseModel):
         """Return every argument that can differ between layers, as it is for one of them.
 
         Raises:
-            InputError: an argument names a layer that the model does not have.
+            InputError: an argument names a layer that the model does not have, or a rule has a delay that is off the grid.
         """
         if not self._by_layer:
             self._by_layer = {
@@ -74,6 +77,8 @@ class ConfiguredModel(BaseModel):
                 for name, field in self.schema.model_fields.items()
                 if is_by_layer(field) or name == "recurrence_type"
             }
+            for name, numbers in self._by_layer.items():
+                check_grid(name, numbers, getattr(self.args, name), self.args.dt)
         return {name: values[layer] for name, values in self._by_layer.items()}
 
     @property

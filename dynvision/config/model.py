@@ -160,6 +160,29 @@ def is_duration(name: str) -> bool:
     return name.startswith("t_") or name == "loss_reaction_time"
 
 
+def check_grid(name: str, numbers: Mapping[str, Any], given: Any, dt: float) -> None:
+    """Check that the durations of all layers are on the time grid, those in the middle of a rule, too.
+
+    Args:
+        name: the argument.
+        numbers: its value by layer, in ms where it is a duration.
+        given: the value as it was given, for errors.
+        dt: integration step in ms.
+
+    Raises:
+        InputError: naming the layer whose duration is not a multiple of dt.
+    """
+    if not is_duration(name) or not isinstance(given, Mapping) or {*given} != RULE:
+        return
+    for layer, value in numbers.items():
+        try:
+            ms_to_steps(value, dt, f"{name}.{layer}")
+        except InputError as error:
+            raise InputError(
+                f"{name} from {given['first']:g} to {given['last']:g} ms in equal ratios: {error}; give {name} by layer"
+            ) from None
+
+
 def lesion_window(start: float | None, end: float | None, dt: float) -> tuple[int | None, int | None]:
     """Return the window of a lesion in steps from stimulus onset; None where it has no begin or no end.
 

@@ -19,7 +19,14 @@ from pydantic import ConfigDict
 
 from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
 from dynvision.config.dyrcnn import DyRCNNArgs, layers_of_area
-from dynvision.config.model import KEEPS_CHANNELS, RECURRENCE_TYPES, RecurrentArgs, TemporalArgs, kinds_of
+from dynvision.config.model import (
+    KEEPS_CHANNELS,
+    RECURRENCE_TYPES,
+    RecurrentArgs,
+    TemporalArgs,
+    check_grid,
+    kinds_of,
+)
 from dynvision.config.published_models import (
     AlexNetArgs,
     BLArgs,
@@ -139,9 +146,8 @@ def check_layers(entry: ModelEntry, args: TemporalArgs) -> None:
     for name in type(args).model_fields:
         value = getattr(args, name)
         if isinstance(value, dict):
-            resolve_by_layer(
-                value, layers_with(entry, args), None, name, pairs_of(name, entry.skips, entry.feedbacks)
-            )
+            layers, pairs = layers_with(entry, args), pairs_of(name, entry.skips, entry.feedbacks)
+            check_grid(name, resolve_by_layer(value, layers, None, name, pairs), value, args.dt)
     if args.lesion:
         find_connection(args.lesion, connections(entry, args), "model_args.lesion")
 

@@ -95,6 +95,12 @@ def test_a_value_for_all_layers_and_a_mapping_of_it_are_the_same_network() -> No
         ({"tau": True}, "must be a number, or numbers by layer"),
         ({"tau": {}}, "empty mapping"),
         ({"t_recurrence": {"V2": 3.0}}, r"t_recurrence\.V2=3 ms is not a multiple of dt=2 ms"),
+        (
+            {"t_feedforward": {"first": 2.0, "last": 8.0}},
+            r"in equal ratios: t_feedforward\.V2=3\.1748 ms is not a multiple of dt=2 ms.*; give t_feedforward by layer",
+        ),
+        ({"t_recurrence": {"first": 2.0, "last": 8.0}}, r"t_recurrence\.V2=3\.1748 ms is not a multiple"),
+        ({"t_skip": {"first": 2.0, "last": 8.0}}, r"t_skip\.V2=3\.1748 ms is not a multiple"),
         ({"recurrence_type": {"V1": "ful"}}, "did you mean 'full'"),
         ({"recurrence_type": {"first": "full", "last": "none"}}, "types form no series"),
         ({"recurrence_type": {}}, "types form no series"),
@@ -130,6 +136,15 @@ def test_every_family_with_named_layers_takes_them(name: str) -> None:
     assert not torch.equal(a, b)
     with pytest.raises(InputError, match="unknown layer 'nowhere'"):
         create(name, input_dims=(6, 3, size, size), n_classes=4, **kwargs, t_recurrence={"nowhere": 4.0})
+
+
+@pytest.mark.parametrize("name", ["BL", "BLT", "CORnetZ", "CORnetRT", "CORnetS"])
+@pytest.mark.parametrize("tau", [9.0, {"V1": 9.0}], ids=["one", "by layer"])
+def test_a_time_constant_of_units_that_do_not_leak_is_refused(name: str, tau: Any) -> None:
+    with pytest.raises(InputError, match="unknown argument 'tau'"):
+        create(name, input_dims=(2, 3, 32, 32), n_classes=4, tau=tau)
+    with pytest.raises(InputError, match="unknown key 'tau'"):
+        resolve_model_args(name, {"tau": tau})
 
 
 @pytest.mark.parametrize("name", ["ResNet20", "AlexNet"])
