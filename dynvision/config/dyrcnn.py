@@ -144,19 +144,38 @@ class DyRCNNArgs(RecurrentArgs):
             raise InputError(
                 f"normalization_size={self.normalization_size} px must be odd, or 0 for the whole map"
             )
-        organics = self.dynamics_solver == "organics"
-        missing = {
-            "sigma": (
-                self.divisive_normalization or organics,
-                "the normalisation; set divisive_normalization: true or dynamics_solver: organics",
-            ),
-            "normalization_gain": (
-                self.divisive_normalization,
-                "the normalisation; set divisive_normalization: true",
-            ),
-            "t_recurrence": (self.recurs, "the recurrence; set recurrence_type, e.g. to full"),
-            "t_skip": (self.skip, "the skip connections; set skip: true"),
-            "t_feedback": (self.feedback != "none", "the feedback; set feedback, e.g. to additive"),
-        }
-        self.check_learned(missing)
         return self
+
+    def owners(self) -> dict[str, tuple[bool, str]]:
+        def on(name: str, off: float = 0.0) -> tuple[bool, str]:
+            there = any(value != off for _, value in numbers_of(getattr(self, name)))
+            return there, f"{name}; set {name}"
+
+        normalizes, organics = self.divisive_normalization, self.dynamics_solver == "organics"
+        whose = "the normalisation; set divisive_normalization: true"
+        either = (normalizes or organics, f"{whose} or dynamics_solver: organics")
+        normalization, depression = (normalizes, whose), on("synaptic_depression")
+        pool = (
+            normalizes and self.normalization_pool != "unit",
+            f"{whose} and normalization_pool, e.g. to channel",
+        )
+        skips = "the skip connections; set skip: true"
+        feedback = (self.feedback != "none", "the feedback; set feedback, e.g. to additive")
+        return {
+            **super().owners(),
+            "sigma": either,
+            "tau_divisive_normalization": either,
+            **dict.fromkeys(
+                ("normalization_exponent", "normalization_gain", "normalization_pool"), normalization
+            ),
+            "normalization_size": pool,
+            "t_skip": (self.skip, skips),
+            "without_skip": (self.skip, skips),
+            "t_feedback": feedback,
+            "supralinearity_gain": on("supralinearity", 1.0),
+            **dict.fromkeys(("tau_input_adaptation", "input_adaptation_offset"), on("input_adaptation")),
+            **dict.fromkeys(
+                ("tau_intrinsic_suppression", "intrinsic_suppression_offset"), on("intrinsic_suppression")
+            ),
+            **dict.fromkeys(("tau_recovery", "tau_inactivation"), depression),
+        }

@@ -101,6 +101,16 @@ class TemporalArgs(Section):
         """The family of models that takes these arguments."""
         return cls.__name__.removesuffix("Args")
 
+    def owners(self) -> dict[str, tuple[bool, str]]:
+        """For arguments that are of something else: whether that is there, and what it is and how to have it."""
+        pattern = {*self.data_presentation_pattern} == {"0", "1"}
+        return {
+            "shuffle_presentation_pattern": (
+                pattern,
+                "a pattern of 0 and 1; set data_presentation_pattern, e.g. to 1011",
+            )
+        }
+
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_by_layer(cls, value: Any, info: ValidationInfo) -> Any:
@@ -264,19 +274,20 @@ class RecurrentArgs(TemporalArgs):
         left_out = isinstance(self.recurrence_type, Mapping) and default != "none"
         return left_out or any(kind != "none" for _, kind in kinds_of(self.recurrence_type))
 
-    def check_learned(self, owners: Mapping[str, tuple[bool, str]]) -> None:
-        """Check that what is learned is of something that is there.
+    def owners(self) -> dict[str, tuple[bool, str]]:
+        recurrence = (self.recurs, "the recurrence; set recurrence_type, e.g. to full")
+        names = ("recurrence_target", "recurrence_merge", "t_recurrence", "max_weight_init")
+        return {**super().owners(), **dict.fromkeys(names, recurrence)}
 
-        Args:
-            owners: for names in ``train`` whether that is so, and what it is and how to have it.
-
-        Raises:
-            InputError: naming the two keys.
-        """
-        for name in self.train:
+    @model_validator(mode="after")
+    def _what_is_learned_is_there(self) -> RecurrentArgs:
+        owners = self.owners()
+        for name in (*self.train, *(["tau"] if self.train_tau else [])):
             there, owner = owners.get(name.partition(".")[0], (True, ""))
             if not there:
-                raise InputError(f"train: {name} is of {owner}, or leave {name} out of train")
+                key_name = f"train: {name}" if name in self.train else "train_tau"
+                raise InputError(f"{key_name} is of {owner}, or leave {name} out of train")
+        return self
 
     @field_validator("recurrence_type", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from itertools import pairwise
@@ -150,6 +150,17 @@ def check_layers(entry: ModelEntry, args: TemporalArgs) -> None:
             check_grid(name, resolve_by_layer(value, layers, None, name, pairs), value, args.dt)
     if args.lesion:
         find_connection(args.lesion, connections(entry, args), "model_args.lesion")
+
+
+def without_effect(name: str, args: Mapping[str, Any]) -> dict[str, str]:
+    """Return the arguments of a model that change nothing beside its others, each with what it is of and how to have that.
+
+    Args:
+        name: of the model.
+        args: all of its arguments, checked.
+    """
+    owners = find_model(name).args.model_construct(None, **args).owners()
+    return {given: owner for given, (there, owner) in owners.items() if not there}
 
 
 def layers_with(entry: ModelEntry, args: TemporalArgs) -> list[str]:

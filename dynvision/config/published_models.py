@@ -33,11 +33,11 @@ class OptionallyRecurrentArgs(RecurrentArgs):
         """Whether the layers integrate in time."""
         return self.recurs
 
-    @model_validator(mode="after")
-    def _what_is_learned_is_there(self) -> OptionallyRecurrentArgs:
-        recurrence = (self.leaks, "a recurrence and its leak; set recurrence_type, e.g. to full")
-        self.check_learned({"tau": recurrence, "t_recurrence": recurrence})
-        return self
+    def owners(self) -> dict[str, tuple[bool, str]]:
+        leak = (self.leaks, "a recurrence and its leak; set recurrence_type, e.g. to full")
+        names = [name for name in super().owners() if name not in TemporalArgs.model_fields]
+        names += ["tau", "train_tau", "dynamics_solver", "nonlinearity_position"]
+        return {**super().owners(), **dict.fromkeys(names, leak)}
 
 
 class AlexNetArgs(OptionallyRecurrentArgs):

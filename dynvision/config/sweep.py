@@ -7,8 +7,8 @@
 A parameter is a model argument, by its long or short name, or a dotted key of ``training`` or ``data``. Short names are
 expanded in each layer, so that everything after reads long names alone.
 
-    paired: {trc: [2, 6, 10], tfb: [10, 30, 50]}         three runs: values of equal position belong together
-    paired: [{trc: [2, 6], tfb: [10, 30]}, {tau: [3, 9]}]  the product of several such groups: four runs
+    paired: {trc: [2, 6, 10], tsk: [0, 4, 8]}         three runs: values of equal position belong together
+    paired: [{trc: [2, 6], tsk: [0, 4]}, {tau: [3, 9]}]  the product of several such groups: four runs
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def resolve_paired(paired: Any) -> Paired:
     for part in listed(paired):
         if not isinstance(part, Mapping):
             raise InputError(
-                "paired must map parameters to equally long lists of values, e.g. {trc: [2, 6], tfb: [10, 30]}, or be a "
+                "paired must map parameters to equally long lists of values, e.g. {trc: [2, 6], tsk: [0, 4]}, or be a "
                 f"list of such mappings, not {part!r}"
             )
         group: Sweeps = {}
@@ -176,9 +176,20 @@ def long_name(parameter: str, values: Any, key: str) -> str:
 
 
 def replace_value(sections: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
-    """Nested keys and values with one of them replaced, by its dotted name; nothing else is copied deeply."""
+    """Nested keys and values with one of them replaced, by its dotted name; nothing else is copied deeply.
+
+    Raises:
+        InputError: the name leads into a value that holds no keys.
+    """
     first, _, rest = name.partition(".")
-    return {**sections, first: replace_value(sections.get(first) or {}, rest, value) if rest else value}
+    if not rest:
+        return {**sections, first: value}
+    inner = sections.get(first) or {}
+    if not isinstance(inner, Mapping):
+        raise InputError(
+            f"{first}={inner!r} has no {rest} that could vary; give it as keys and values, or vary {first}"
+        )
+    return {**sections, first: replace_value(inner, rest, value)}
 
 
 def _mapping_of(part: Any, categories: Any) -> Mapping[str, Any]:

@@ -13,9 +13,10 @@ from typing import Any, get_origin
 
 from dynvision.config.data import FOLDER_PREFIX, with_own_names
 from dynvision.config.experiment import ExperimentConfig
-from dynvision.config.models import MODELS
+from dynvision.config.model import TemporalArgs
+from dynvision.config.models import MODELS, layers_with, without_effect
 from dynvision.config.run import ModelConfig, RunConfig, changed_in_test, resolve_model_args
-from dynvision.config.section import validate
+from dynvision.config.section import is_by_layer, validate
 from dynvision.config.sweep import replace_value
 from dynvision.config.training import TrainingConfig, epoch_file
 from dynvision.config.transforms import ALL
@@ -42,6 +43,7 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
         if name not in known:
             raise unknown_name("model or family of models", name, known, key="model_defaults")
     runs: dict[str, RunConfig] = {}
+    effects: dict[tuple[str, str], str] = {}
     sources: dict[tuple[str, ...], str] = {}  # of a model and the plugins that are used with it
     for model, data in itertools.product(workflow.model_name, workflow.data_name):
         defaults = workflow.defaults_of(model)
@@ -54,16 +56,48 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
                 "data": data_settings,
                 "training": own["training"],
             }
-            for name, value in itertools.chain.from_iterable(chosen):
-                base = replace_value(base, name, value)
+            together = list(itertools.chain.from_iterable(chosen))
+            for name, value in together:
+                base = _replaced(model, base, name, value)
             for name, value in variants:
                 run = _variant(workflow, model, data, seed, base, name, value)
+                varies = [name] if name else [given for given, _ in together]
+                _note_effects(effects, run, varies)
                 used = (model, *run.plugins)
                 if used not in sources:
                     sources[used] = run.current_source()
                 run._source = sources[used]
                 runs[run.run_id] = run
+    for (model, name), absent in effects.items():
+        if absent:
+            raise InputError(
+                f"{name} varies and changes nothing in {model}: it is of {absent}, or do not vary it"
+            )
     return runs
+
+
+def _note_effects(effects: dict[tuple[str, str], str], run: RunConfig, varies: Iterable[str]) -> None:
+    """Note for parameters that vary what they are of, as long as no run has that; nothing once one has it."""
+    for name in varies:
+        section, argument, *_ = name.split(".")
+        if section == "model_args" and effects.get((run.model.name, argument)) != "":
+            absent = without_effect(run.model.name, run.model.args)
+            effects[run.model.name, argument] = absent.get(argument, "")
+
+
+def _replaced(model: str, sections: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """Replace a value by its dotted name; where one layer of an argument of all is named, the others keep what they had."""
+    section, argument, *layer = name.split(".")
+    given = sections.get(section, {}).get(argument)
+    if section == "model_args" and layer and model in MODELS and isinstance(given, (int, float, str)):
+        entry = MODELS[model]
+        field = entry.args.model_fields.get(argument)
+        if field is not None and (is_by_layer(field) or argument == "recurrence_type"):
+            if value == given:
+                return dict(sections)
+            layers = layers_with(entry, entry.args.model_construct(None, **sections[section]))
+            sections = replace_value(sections, f"{section}.{argument}", dict.fromkeys(layers, given))
+    return replace_value(sections, name, value)
 
 
 def _factors(
@@ -119,7 +153,7 @@ def _variant(
     value: Any,
 ) -> RunConfig:
     """The run of some sections, with one value replaced if there is a name."""
-    parts = replace_value(base, name, value) if name else base
+    parts = _replaced(model, base, name, value) if name else base
     try:
         shown = with_own_names(data, parts["data"], workflow.groups, workflow.transforms)
         return run_config(model, parts["model_args"], data, shown, parts["training"], seed)
@@ -225,17 +259,48 @@ def check_on_models(name: str, experiment: ExperimentConfig, models: Iterable[Mo
     varies = experiment.find_parameter().kind == "model"
     given = [experiment.at(value).model_args for value in experiment.values]
     steps: set[float] = set()
+    absent: dict[str, str] = {}
     for trained in models:
         # Where the parameter is of the stimulus, the model is the same at each of its values.
         for args in given if varies else given[:1]:
             changed = changed_in_test(trained.args, args, experiment.parameter)
             try:
-                steps.add(resolve_model_args(trained.name, {**trained.args, **changed}).dt)
+                resolved = resolve_model_args(trained.name, {**trained.args, **changed})
+                _check_lesion(experiment, resolved)
+                steps.add(resolved.dt)
             except InputError as error:
                 raise InputError(f"experiments.{name}: {error}") from None
+            if varies:
+                reason = without_effect(trained.name, vars(resolved)).get(experiment.parameter, "")
+                absent[trained.name] = reason and absent.get(trained.name, reason)
+    if absent and all(absent.values()):
+        model, reason = next(iter(absent.items()))
+        raise InputError(
+            f"experiments.{name}: parameter {experiment.parameter} changes nothing in {model}: it is of {reason}, or vary "
+            "another"
+        )
     for dt in steps:
         for value in experiment.values:
             experiment.steps(value, dt, f"experiments.{name}.")
+
+
+def _check_lesion(experiment: ExperimentConfig, args: TemporalArgs) -> None:
+    """Check that the window of a lesion is not all before the trial or all after the record.
+
+    Raises:
+        InputError: the lesion would change nothing that is recorded.
+    """
+    begin = -experiment.baseline_ms - args.t_idle
+    if args.t_lesion_start is not None and args.t_lesion_start >= experiment.recorded_ms:
+        raise InputError(
+            f"t_lesion_start={args.t_lesion_start:g} ms is not before the record ends; lower it, or raise "
+            f"recorded_ms={experiment.recorded_ms:g}"
+        )
+    if args.t_lesion_end is not None and args.t_lesion_end <= begin:
+        raise InputError(
+            f"t_lesion_end={args.t_lesion_end:g} ms is not after the trial begins at {begin:g} ms; raise it, or "
+            f"baseline_ms={experiment.baseline_ms:g}"
+        )
 
 
 def check_classes(name: str, experiment: ExperimentConfig, runs: Iterable[RunConfig]) -> None:

@@ -38,6 +38,45 @@ def test_each_value_alone_around_the_configured_run(config_dir: str) -> None:
     ]
 
 
+def test_one_layer_alone_around_what_all_layers_have(config_dir: str) -> None:
+    """The value that the layer has already is the configured run itself."""
+    made = runs(config_dir, model_args={"tau": 8}, category={"tau.V1": [3, 8], "rctype.IT": ["self"]})
+    assert [run.model.args["tau"] for run in made[:2]] == [8.0, {"V1": 3.0, "V2": 8.0, "V4": 8.0, "IT": 8.0}]
+    assert [run.model.args["recurrence_type"] for run in made[2:]] == [
+        dict.fromkeys(("V1", "V2", "V4"), "full") | {"IT": "self"}
+    ]
+
+
+NORMALISATION = "it is of the normalisation; set divisive_normalization: true or dynamics_solver: organics"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"category": {"sigma": [0.3, 0.5]}}, f"sigma varies and changes nothing in DyRCNNx4: {NORMALISATION}"),
+        ({"model_args": {"sigma": [0.3, 0.5]}}, NORMALISATION),
+        ({"paired": {"sigma": [0.3, 0.5], "tfb": [10, 20]}}, "changes nothing in DyRCNNx4"),
+        ({"category": {"tfb": [10, 30]}}, "t_feedback varies and changes nothing in DyRCNNx4: it is of the feedback"),
+        ({"category": "tsk", "model_args": {"skip": False}}, "it is of the skip connections; set skip: true"),
+        ({"category": "tau_gradient", "model_name": "ResNet20"}, "it is of a recurrence and its leak; set recurrence_type"),
+        ({"category": "trc", "model_args": {"recurrence_type": "none"}}, "it is of the recurrence"),
+        ({"category": {"tau_recovery": [100, 200]}}, "it is of synaptic_depression; set synaptic_depression"),
+        ({"category": {"supralinearity_gain": [1, 2]}}, "it is of supralinearity"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_changes_nothing_is_not_varied(config_dir: str, overrides: Any, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        runs(config_dir, **overrides)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_has_an_effect_in_some_runs_is_varied(config_dir: str) -> None:
+    made = runs(config_dir, model_args={"divisive_normalization": [True, False], "sigma": [0.3, 0.5]})
+    assert len(made) == 4
+    assert len(runs(config_dir, model_args={"divnorm": True}, category={"sigma": [0.3, 0.5]})) == 3
+
+
 def test_around_each_run_of_the_product(config_dir: str) -> None:
     made = runs(config_dir, seed=[1, 2], model_args={"skip": [True, False]}, category={"tau": [3, 9]})
     assert len(made) == 2 * 2 * 3
@@ -106,6 +145,8 @@ def test_shipped_sweeps_can_be_planned_and_vary_what_they_say(config_dir: str, n
         ({"category": "rctyp"}, "unknown category 'rctyp' (key category); did you mean 'rctype'?"),
         ({"category": {"taw": [3]}}, "category model_args.taw=3: unknown key 'taw' (key model_args.taw); did you mean"),
         ({"category": {"tau": []}}, "category: tau is an empty list"),
+        ({"category": {"dt.V1": [1]}}, "dt=2.0 has no V1 that could vary"),
+        ({"category": {"tau.V9": [3]}}, "unknown layer 'V9'"),
         ({"category": {"tau": ["fast"]}}, "category model_args.tau='fast': model_args.tau='fast' is not valid"),
         ({"category": {"trc": [2], "t_recurrence": [4]}}, "category has 't_recurrence' twice"),
         ({"category": ["trc", {"trc": [4]}]}, "category has 'trc' twice"),

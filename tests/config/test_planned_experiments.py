@@ -23,6 +23,19 @@ from dynvision.runs import plan_workflow
             {"stimulus": {"duration_ms": 2}, "baseline_ms": 0, "recorded_ms": 2},
             "recorded_ms=2 ms is a record of 1 step of dt=2 ms after onset; record at least 4 ms",
         ),
+        (
+            {"parameter": "sigma", "values": [0.3, 0.5]},
+            "experiments.mine: parameter sigma changes nothing in DyRCNNx4: it is of the normalisation; set "
+            "divisive_normalization: true or dynamics_solver: organics, or vary another",
+        ),
+        (
+            {"parameter": "t_lesion_start", "values": [0, 60], "model_args": {"lesion": "V1->V4"}},
+            "experiments.mine: t_lesion_start=60 ms is not before the record ends; lower it, or raise recorded_ms=60",
+        ),
+        (
+            {"baseline_ms": 4, "model_args": {"lesion": "V1->V4", "t_lesion_end": -44, "t_idle": 40}},
+            "t_lesion_end=-44 ms is not after the trial begins at -44 ms; raise it, or baseline_ms=4",
+        ),
     ],
     ids=str,
 )
@@ -32,6 +45,31 @@ def test_what_would_fail_after_hours_is_refused_at_planning(
     with pytest.raises(InputError) as error:
         plan_workflow(config_dir, {"experiments": {"mine": mine}, "experiment": "mine"})
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        {"parameter": "sigma", "values": [0.3, 0.5], "model_args": {"divisive_normalization": True}},
+        {"parameter": "t_lesion_start", "values": [-42, 58], "model_args": {"lesion": "V1->V4"}},
+        {
+            "parameter": "lesion_gain",
+            "values": [0, 1],
+            "model_args": {"lesion": "V1->V4", "t_idle": 40, "t_lesion_end": -40},
+        },
+    ],
+    ids=str,
+)
+def test_what_acts_can_vary(config_dir: str, mine: dict[str, Any]) -> None:
+    assert (
+        "mine" in plan_workflow(config_dir, {"experiments": {"mine": mine}, "experiment": "mine"}).experiments
+    )
+
+
+def test_a_parameter_that_acts_in_one_of_the_networks_can_vary(config_dir: str) -> None:
+    mine = {"mine": {"parameter": "t_recurrence", "values": [4, 8]}}
+    asked = {"experiments": mine, "experiment": "mine", "model_args": {"recurrence_type": ["full", "none"]}}
+    assert len(plan_workflow(config_dir, asked).runs) == 2
 
 
 def test_a_class_that_the_run_does_not_know_is_refused_at_planning(config_dir: str, tmp_path: Path) -> None:
