@@ -156,6 +156,17 @@ class TemporalArgs(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _each_number_is_learned_once(self) -> TemporalArgs:
+        learned = list(vars(self).get("train", ())) + (["tau"] if vars(self).get("train_tau") else [])
+        for name in learned:
+            if name.endswith(".channel") and name.removesuffix(".channel") in learned:
+                raise InputError(
+                    f"{name.removesuffix('.channel')} is learned one a layer and one a channel ({name}); leave one of them "
+                    "out of train" + (", or set train_tau: false" if vars(self).get("train_tau") else "")
+                )
+        return self
+
     def _longest_stimulus_steps(self) -> int:
         """Steps for which the stimulus is on without a break at least once in every presentation."""
         symbols, steps = self.data_presentation_pattern, self.n_timesteps

@@ -107,6 +107,8 @@ def test_a_value_for_all_layers_and_a_mapping_of_it_are_the_same_network() -> No
         ({"recurrence_type": {"V1": "self"}, "recurrence_target": "input"}, "keeps the number of channels"),
         ({"train": ["sigma"]}, "divisive_normalization: true"),
         ({"train": ["taus"]}, "train"),
+        ({"train": ["tau", "tau.channel"]}, r"tau is learned one a layer and one a channel \(tau\.channel\)"),
+        ({"train_tau": True, "train": ["tau.channel"]}, "or set train_tau: false"),
         ({"normalization_size": 4}, "must be odd"),
     ],
     ids=str,
