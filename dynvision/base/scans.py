@@ -38,7 +38,7 @@ from dynvision.model_components.adaptation import IntrinsicSuppression
 from dynvision.model_components.connection import PointwiseConnection
 from dynvision.model_components.elementwise import SupraLinearity
 from dynvision.model_components.recurrence import RecurrentConnectedConv2d
-from dynvision.model_components.solvers import Solver
+from dynvision.model_components.solvers import LiquidStep, Solver
 from dynvision.model_components.timing import StatefulOperation
 
 if TYPE_CHECKING:
@@ -111,15 +111,18 @@ class Steps:
             states: of operations, by layer and name; that of the suppression is replaced.
             layer: the layer.
         """
-        gain = self.solver.gain()
-        if self.suppression is None and self.after.power is None:
+        solver = self.solver
+        liquid = isinstance(solver, LiquidStep)
+        gain = solver.dt / solver.tau if liquid else solver.gain()
+        if self.suppression is None and self.after.power is None and not liquid:
             rectified: Rectified = "state" if self.after.rectified else "none"
             return Frames(z.first, z.n, recurrent_scan(drive, z.n, z.batch, last, gain, rectified))
         key = (layer, "" if self.suppression is None else self.suppression.name)
         module: Any = self.suppression and self.suppression.module
         numbers = module and (module.rate, module.strength, module.offset)
-        learned = (gain,) if isinstance(gain, Tensor) else ()
-        step = UnitStep(numbers, self.before, self.after, None if learned else gain)  # type: ignore[arg-type]
+        learned = [*solver.learned_numbers(), *([gain] if isinstance(gain, Tensor) else [])]
+        fixed = None if isinstance(gain, Tensor) else gain
+        step = UnitStep(numbers, self.before, self.after, fixed, liquid)
         r, state = scan(step, drive, z.n, z.batch, last, states.get(key), learned)
         if state is not None:
             states[key] = state
@@ -129,8 +132,8 @@ class Steps:
 def steps_of(plan: LayerPlan) -> Steps | None:
     """The steps of a layer whose drive is known, as one operation.
 
-    A leaky step, of any scheme where the drive is its own, before it suppression and a nonlinearity, after it a
-    nonlinearity; each may be missing.
+    A leaky step, of any scheme where the drive is its own, or a liquid one; before it suppression and a nonlinearity,
+    after it a nonlinearity, each of which may be missing.
     """
     parts = list(plan.step)
     if any(operation.hooked for operation in parts):
@@ -138,7 +141,7 @@ def steps_of(plan: LayerPlan) -> Steps | None:
     suppressed = parts and type(parts[0].module) is IntrinsicSuppression
     suppression = parts.pop(0) if suppressed else None
     before = _take_nonlinearity(parts)
-    if not parts or not _is_leaky(parts[0].module):
+    if not parts or not (_is_leaky(parts[0].module) or type(parts[0].module) is LiquidStep):
         return None
     solver: Any = parts.pop(0).module
     after = _take_nonlinearity(parts)

@@ -143,6 +143,11 @@ def channel_sums(x: Tensor) -> Tensor:
     return x.sum(dim=(0, 2, 3))
 
 
+def conductance(z: Tensor, strength: Tensor, slope: Tensor, threshold: Tensor) -> Tensor:
+    """Return g of a liquid unit, relative to its leak: ``strength sigmoid(slope (z - threshold))``, of the shape of z."""
+    return strength * torch.sigmoid(slope * (z - threshold))
+
+
 def fused_step(v: Tensor | None, pull: Tensor, conductance: Tensor, a: float | Tensor) -> Tensor:
     """One fused step.
 

@@ -9,6 +9,7 @@ that of a layer with its activity r as a and as y, and its suppression s as b, h
     s(t) = s(t - dt) + q (h - s(t - dt)),    u = x - w max(s(t) - o, 0)       where it is suppressed, else u = x
     v = f(u)                                                                 f: rectified, then k sign(v) |v|^n, or neither
     r(t) = f'(h + g (v - h))                                                 f': as f
+    r(t) = f'((h + g (v + c E)) / (1 + g (1 + c))),   c = w' sigmoid(s' (v - m))      where it is liquid
 
 On a GPU each direction is one kernel, whose states are in registers in single precision (in double precision for tensors
 in it). The backward kernel computes the states of its steps again, so that between both nothing is kept but the drive
@@ -27,7 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynvision.functional.leaky_steps import HAS_TRITON
+from dynvision.functional.leaky_steps import HAS_TRITON, conductance, fused_step
 from dynvision.functional.maps import supralinear
 
 States = tuple[Tensor, Tensor | None]  # a and b, each (B, C, H, W)
@@ -58,13 +59,15 @@ class UnitStep:
         suppression: q, w and o, the rate, strength and offset of the suppression; None without.
         before: f, of the drive.
         after: f', of the new state.
-        gain: g; None where it is learned, the first of the learned numbers.
+        gain: g, dt / tau of a liquid unit; None where it is learned, the last of the learned numbers.
+        liquid: whether the unit is one; its first learned numbers are then w', s', m and E.
     """
 
     suppression: tuple[float, float, float] | None = None
     before: Nonlinearity = Nonlinearity()
     after: Nonlinearity = Nonlinearity()
     gain: float | None = None
+    liquid: bool = False
 
     def __call__(self, a: Tensor, b: Tensor | None, x: Tensor, p: Sequence[Tensor]) -> Any:
         """One step: a, b and y, each (B, C, H, W)."""
@@ -73,8 +76,14 @@ class UnitStep:
             rate, strength, offset = self.suppression
             b = b + rate * (a - b)
             x = x - strength * above(b, offset)
-        gain = p[0] if self.gain is None else self.gain
-        a = self.after(a + gain * (self.before(x) - a))
+        gain = p[-1] if self.gain is None else self.gain
+        v = self.before(x)
+        if self.liquid:
+            opened = conductance(v, *p[:3])
+            a = fused_step(a, v + opened * p[3], 1.0 + opened, gain)
+        else:
+            a = a + gain * (v - a)
+        a = self.after(a)
         return a, b, a
 
     @property
@@ -86,7 +95,7 @@ class UnitStep:
     def numbers(self) -> tuple[float, ...]:
         """As the kernels take them."""
         suppression = self.suppression or (0.0, 0.0, 0.0)
-        return (*suppression, *self.before.numbers, *self.after.numbers, self.gain or 0.0)
+        return (*suppression, *self.before.numbers, *self.after.numbers, self.gain or 0.0, self.liquid)
 
 
 def above(state: Tensor, offset: float) -> Tensor:

@@ -53,19 +53,40 @@ def _through_nonlinear(grad, v, RECTIFIED: tl.constexpr, EXPONENT: tl.constexpr,
 
 
 @triton.jit
-def _unit(a, b, x, p, NUMBERS: tl.constexpr):
-    """:class:`UnitStep`: the new a and b, and y."""
+def _suppressed(a, b, x, NUMBERS: tl.constexpr):
+    """The suppression after a step, and the drive that it leaves."""
     if NUMBERS[0] > 0:
         b = b + NUMBERS[0] * (a - b)
         if NUMBERS[2] > 0:
             x = x - NUMBERS[1] * tl.where(b > NUMBERS[2], b - NUMBERS[2], 0.0)
         else:
             x = x - NUMBERS[1] * b
-    v = _nonlinear(x, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    return b, x
+
+
+@triton.jit
+def _gain(a, p, NUMBERS: tl.constexpr):
+    """The gain of a unit: a number, or learned, after the four other numbers of a liquid unit."""
     if NUMBERS[9] > 0:
-        a = a + NUMBERS[9] * (v - a)
+        g = tl.full(a.shape, NUMBERS[9], a.dtype)
+    elif NUMBERS[10]:
+        g = p[4]
     else:
-        a = a + p[0] * (v - a)
+        g = p[0]
+    return g
+
+
+@triton.jit
+def _unit(a, b, x, p, NUMBERS: tl.constexpr):
+    """:class:`UnitStep`: the new a and b, and y."""
+    b, u = _suppressed(a, b, x, NUMBERS)
+    v = _nonlinear(u, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    g = _gain(a, p, NUMBERS)
+    if NUMBERS[10]:
+        c = p[0] / (1.0 + tl.exp(-p[1] * (v - p[2])))
+        a = (a + g * (v + c * p[3])) / (1.0 + g * (1.0 + c))
+    else:
+        a = a + g * (v - a)
     a = _nonlinear(a, NUMBERS[6], NUMBERS[7], NUMBERS[8])
     return a, b, a
 
@@ -73,24 +94,32 @@ def _unit(a, b, x, p, NUMBERS: tl.constexpr):
 @triton.jit
 def _unit_back(a, b, x, p, grad_a, grad_b, grad_y, NUMBERS: tl.constexpr):
     """Gradients at a, b and x before a step, and at p, from those after it."""
+    b, u = _suppressed(a, b, x, NUMBERS)
+    v = _nonlinear(u, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    g = _gain(a, p, NUMBERS)
     grad = grad_a + grad_y
-    if NUMBERS[0] > 0:
-        b = b + NUMBERS[0] * (a - b)
-        if NUMBERS[2] > 0:
-            x = x - NUMBERS[1] * tl.where(b > NUMBERS[2], b - NUMBERS[2], 0.0)
+    if NUMBERS[10]:
+        share = 1.0 / (1.0 + tl.exp(-p[1] * (v - p[2])))
+        c = p[0] * share
+        below = 1.0 + g * (1.0 + c)
+        new = (a + g * (v + c * p[3])) / below
+        grad = _through_nonlinear(grad, new, NUMBERS[6], NUMBERS[7], NUMBERS[8])
+        grad_a = grad / below
+        at_c = grad_a * g * (p[3] - new)
+        at_t = at_c * c * (1.0 - share)
+        at_v = grad_a * g + at_t * p[1]
+        at_p = (at_c * share, at_t * (v - p[2]), -at_t * p[1], grad_a * g * c)
+        at_g = grad_a * (v + c * p[3] - new * (1.0 + c))
+        if NUMBERS[9] > 0:
+            grad_p = at_p
         else:
-            x = x - NUMBERS[1] * b
-    v = _nonlinear(x, NUMBERS[3], NUMBERS[4], NUMBERS[5])
-    if NUMBERS[9] > 0:
-        grad = _through_nonlinear(grad, a + NUMBERS[9] * (v - a), NUMBERS[6], NUMBERS[7], NUMBERS[8])
-        at_v = NUMBERS[9] * grad
-        grad_p = ()
+            grad_p = at_p + (at_g,)
     else:
-        grad = _through_nonlinear(grad, a + p[0] * (v - a), NUMBERS[6], NUMBERS[7], NUMBERS[8])
-        at_v = p[0] * grad
+        grad = _through_nonlinear(grad, a + g * (v - a), NUMBERS[6], NUMBERS[7], NUMBERS[8])
+        at_v = g * grad
+        grad_a = grad - at_v
         grad_p = (grad * (v - a),)
-    grad_a = grad - at_v
-    grad_x = _through_nonlinear(at_v, x, NUMBERS[3], NUMBERS[4], NUMBERS[5])
+    grad_x = _through_nonlinear(at_v, u, NUMBERS[3], NUMBERS[4], NUMBERS[5])
     if NUMBERS[0] > 0:
         if NUMBERS[2] > 0:
             grad_b -= NUMBERS[1] * tl.where(b >= NUMBERS[2], grad_x, 0.0)
@@ -259,6 +288,7 @@ def backward(
     grad_p = None
     if p is not None and learns:
         grad_p = z.new_empty((len(p), units // parts), dtype=precise)
+    block = BLOCK if grad_p is None else BLOCK // 2  # its sums need registers, too
     grad_a: Tensor | None = None
     for launch in reversed(range(len(starts))):
         first = launch * MOST_UNROLLED
@@ -270,14 +300,14 @@ def backward(
         start_a = torch.empty_like(a, dtype=precise)
         start_b = None if b is None else torch.empty_like(a, dtype=precise)
         with torch.cuda.device_of(z):
-            _backward[(triton.cdiv(units // parts, BLOCK),)](
+            _backward[(triton.cdiv(units // parts, block),)](
                 z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, grad_y[rows],
                 after_a, after_b, grad_z if constant else grad_z[rows], start_a,
                 start_a if start_b is None else start_b, start_a if grad_p is None else grad_p,
                 units, units // parts, 0 if len(z) == batch else units, *_channels(z),
                 *STEPS[type(step)], step.numbers, 0 if p is None else len(p), b is not None,
                 grad_a is not None, grad_b is not None, constant, grad_p is not None,
-                launch + 1 < len(starts), steps, parts, _kind(z), BLOCK,
+                launch + 1 < len(starts), steps, parts, _kind(z), block,
             )  # fmt: skip
         grad_a, grad_b = start_a, start_b
     if grad_p is not None:

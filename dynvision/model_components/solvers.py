@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from dynvision.config.model import SOLVERS
 from dynvision.errors import InputError
-from dynvision.functional.leaky_steps import fused_step
+from dynvision.functional.leaky_steps import conductance, fused_step
 from dynvision.model_components.timing import Clocked
 
 
@@ -134,6 +134,10 @@ class Solver(Clocked):
     def gain(self) -> float | Tensor:
         """g, the part of the way to the effective drive that one step goes; a scalar tensor if tau is learned."""
         raise NotImplementedError
+
+    def learned_numbers(self) -> tuple[Tensor, ...]:
+        """What a step learns beside the time constant, each (C, 1, 1)."""
+        return ()
 
     def effective_drive(self, drives: Sequence[Tensor]) -> Tensor:
         """z~, (B, C, H, W), from the drives at t, t - dt, ...; at least one, at most ``history + 1``."""
@@ -271,7 +275,11 @@ class LiquidStep(ImplicitStep):
 
     def conductance(self, z: Tensor) -> Tensor:
         """g(z), (B, C, H, W), relative to the leak."""
-        return self.log_strength.exp() * torch.sigmoid(self.slope * (z - self.threshold))
+        return conductance(z, self.log_strength.exp(), self.slope, self.threshold)
+
+    def learned_numbers(self) -> tuple[Tensor, ...]:
+        """w, s, m and E, each (C, 1, 1)."""
+        return self.log_strength.exp(), self.slope, self.threshold, self.reversal
 
     def forward(self, drives: Sequence[Tensor], h: Tensor | None) -> Tensor:
         """One step; arguments and result as of :meth:`Solver.forward`."""

@@ -72,6 +72,10 @@ JOINED: dict[str, dict[str, Any]] = {
     "suppression of a supralinear drive": {
         "intrinsic_suppression": 0.6, "supralinearity": 1.4, "nonlinearity_position": "drive", "train_tau": True,
     },
+    "liquid": {"dynamics_solver": "liquid", "train": ["tau.channel"]},
+    "liquid rectified drive": {
+        "dynamics_solver": "liquid", "intrinsic_suppression": 0.6, "nonlinearity_position": "drive",
+    },
     "supralinearity": {"supralinearity": 1.4, "dynamics_solver": "rk4", "recurrence_type": "pointwise"},
 }  # fmt: skip
 

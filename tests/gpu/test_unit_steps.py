@@ -35,6 +35,8 @@ STEPS: dict[str, tuple[Any, int]] = {  # with the number of learned numbers
     "supralinear and not rectified": (UnitStep(after=Nonlinearity(False, (1.5, 0.7))), 1),
     "suppressed and supralinear": (UnitStep((0.1, 0.7, 0.2), after=RAISED), 1),
     "suppressed, the drive supralinear": (UnitStep((0.1, 0.7, 0.2), before=RAISED, gain=0.4), 0),
+    "liquid": (UnitStep(after=RECTIFIED, gain=0.4, liquid=True), 4),
+    "liquid, suppressed and supralinear": (UnitStep((0.1, 0.7, 0.2), after=RAISED, liquid=True), 5),
 }
 
 
@@ -125,6 +127,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "intrinsic_suppression": 0.7, "supralinearity": 1.5, "nonlinearity_position": "drive",
     },
     "supralinearity": {"supralinearity": 1.5, "recurrence_type": "depthpointwise"},
+    "liquid": {"dynamics_solver": "liquid", "t_idle": 4.0},
+    "suppression of liquid units with a learned tau": {
+        "dynamics_solver": "liquid", "intrinsic_suppression": 0.7, "train_tau": True,
+    },
     "suppression with a learned tau": {"intrinsic_suppression": 0.7, "train": ["tau.channel"]},
 }  # fmt: skip
 
