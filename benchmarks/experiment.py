@@ -42,7 +42,7 @@ from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
 from dynvision.text import Progress  # noqa: E402
 from dynvision.trials import Trial  # noqa: E402
-from dynvision.trials.presentation import experiment_trials, times_ms  # noqa: E402
+from dynvision.trials.presentation import experiment_trials  # noqa: E402
 
 CONFIG = Path(__file__).parent.parent / "config"
 SHOWN_IN = re.compile(r"conditions in ([\d.]+) s$")
@@ -103,7 +103,7 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
     one = torch.ones((1, arguments.channels, 1, 1), device=device)
     shown = experiment_trials(experiment, model.dt)
     session = Session(model, shown, PixelScale(0.5 * one, 0.2 * one), 0, Silent(), 0)
-    times = np.array(times_ms(experiment, model.dt))
+    times = np.array(shown[0].times_ms)
     room = Room.on(device, n, pixels * pixels)
 
     def whole() -> None:

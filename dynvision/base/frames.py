@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from dynvision.base.inputs import Origin
-from dynvision.trials import Trial
 
 Merge = Callable[[Tensor, Tensor], Tensor]
 
@@ -88,15 +87,15 @@ class Frames:
 
 
 class Once:
-    """What becomes of a signal that is the same at every step: computed for the first block, and kept for the others."""
+    """Functions of signals that are the same at every step: computed for the first block, and kept for the others."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, tuple[Tensor, Tensor]] = {}
 
     def apply(self, key: Hashable, function: Callable[[Tensor], Tensor], x: Frames) -> Frames:
         """``function`` of a constant signal; ``key`` states whose function it is."""
-        heard, result = self._known.get(key, (None, None))
-        if heard is not x.values or result is None:
+        values, result = self._known.get(key, (None, None))
+        if values is not x.values or result is None:
             result = function(x.values)
             self._known[key] = (x.values, result)
         return Frames(x.first, x.n, result, constant=True)
@@ -300,19 +299,20 @@ def _repeat(x: Tensor, batch: int) -> Tensor:
     return x.expand(batch, *x.shape[1:]) if x.shape[0] == 1 else x
 
 
-def stretches(x: Tensor, null: Tensor, trial: Trial, cuts: Collection[int]) -> Iterator[tuple[int, Frames]]:
+def stretches(
+    x: Tensor, null: Tensor, shown: Sequence[bool], cuts: Collection[int]
+) -> Iterator[tuple[int, Frames]]:
     """What is on the screen from stretch to stretch.
 
     Args:
         x: videos (B, T, C, H, W), or images (B, 1, C, H, W) that stand still.
         null: the null input, (B, C, H, W).
-        trial: its segments state where the input is on; elsewhere the null input is.
+        shown: whether the input is on at each step; elsewhere the null input is.
         cuts: steps before which a stretch ends, besides those at which the input goes on or off.
 
     Yields:
         The first step of a stretch, and its frames on a clock of their own that begins with 0.
     """
-    shown = trial.visible
     bounds = [0, *(t for t in range(1, len(shown)) if shown[t] != shown[t - 1] or t in cuts)]
     for first, end in zip(bounds, [*bounds[1:], len(shown)], strict=True):
         if not shown[first]:

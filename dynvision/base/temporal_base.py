@@ -43,8 +43,6 @@ from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, is_under_torch_func
 from dynvision.model_components.timing import StatefulOperation
-from dynvision.trials import Trial
-from dynvision.trials.presentation import shown_trial
 from dynvision.units import ms_to_steps
 
 ARGS = RecurrentArgs()  # every default of a model is written once, in the schema
@@ -163,49 +161,51 @@ class TemporalBase(Recordable, Architecture):
         x = as_video(x_0, self, self.image)
         n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]
         plan = self.plan(feedforward_only)
-        on = [True] * n_steps if shown is None else list(shown)
-        if len(on) != n_steps:
-            raise InputError(f"shown has {len(on)} entries for a presentation of {n_steps} steps")
-        trial = shown_trial(on, self.n_residual_timesteps, self.dt)
-        shape = TrialShape(x.shape[0], trial.n_steps, self.chain, self.classifier_name)
+        if shown is not None and len(shown) != n_steps:
+            raise InputError(f"shown has {len(shown)} entries for a presentation of {n_steps} steps")
+        presented = (True,) * n_steps if shown is None else tuple(shown)
+        on = presented + (False,) * self.n_residual_timesteps
+        shape = TrialShape(x.shape[0], len(on), self.chain, self.classifier_name)
         recorder = self.open_recording(shape, store_responses)
-        told = joined(observer, recorder, watch=watch)
+        observers = joined(observer, recorder, watch=watch)
 
-        if pads_here(x) and INSIDE_SCAN.isdisjoint(told) and can_pad(plan):
+        if pads_here(x) and INSIDE_SCAN.isdisjoint(observers) and can_pad(plan):
             plan = replace(plan, padded=True)
 
-        def run(inputs: Sequence[Tensor], told: Watch) -> Tensor:
-            return self._run_trial(inputs[0], trial, truncate_steps, plan, told)
+        def run(inputs: Sequence[Tensor], observers: Watch) -> Tensor:
+            return self._run_trial(inputs[0], on, truncate_steps, plan, observers)
 
         # What Python does at every call, as hooks do, is in no graph.
         graphs = x.is_cuda and self.cuda_graphs and not self.checkpoint_segments and not is_transformed()
         if graphs and not plan.hooked and not computes_weights(self):
-            key = (tuple(trial.visible), truncate_steps, plan.key)
-            logits = self._graphs.run(self, key, run, (x,), told)
+            key = (on, truncate_steps, plan.key)
+            logits = self._graphs.run(self, key, run, (x,), observers)
         else:
-            logits = run((x,), told)
+            logits = run((x,), observers)
         if recorder is not None:
             recorder.finish(logits)
         return logits
 
-    def _run_trial(self, x: Tensor, trial: Trial, truncate_steps: int, plan: Plan, told: Watch) -> Tensor:
-        """All steps of a trial, from the idle state; the arguments are those of :meth:`forward`, made explicit."""
+    def _run_trial(
+        self, x: Tensor, on: Sequence[bool], truncate_steps: int, plan: Plan, observers: Watch
+    ) -> Tensor:
+        """All steps of a trial, from the idle state; ``on`` is whether the input is on, residual steps included."""
         state = self.initial_state(x.shape[0], plan)
         null = self.null_input(x.shape[0])
         outputs: list[Tensor] = []
         recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
-        cuts = {*every(truncate_steps, trial.n_steps)}
+        cuts = {*every(truncate_steps, len(on))}
         if recompute:
-            cuts |= {*every(-(-trial.n_steps // self.checkpoint_segments), trial.n_steps)}
-        for first, frames in stretches(x, null, trial, cuts):
+            cuts |= {*every(-(-len(on) // self.checkpoint_segments), len(on))}
+        for first, frames in stretches(x, null, on, cuts):
             end = first + frames.n
             if recompute:
                 state = state.compact(plan.horizon)
                 output, state = checkpoint(
-                    self._advance, frames, state, plan, shifted(told, first), use_reentrant=False
+                    self._advance, frames, state, plan, shifted(observers, first), use_reentrant=False
                 )
             else:
-                output, state = self._advance(frames, state, plan, shifted(told, first))
+                output, state = self._advance(frames, state, plan, shifted(observers, first))
             outputs.append(output)
             if truncate_steps and end % truncate_steps == 0:
                 state = state.detach()
@@ -246,7 +246,7 @@ class TemporalBase(Recordable, Architecture):
         return self._advance(frames, state, plan, joined(observer, watch=watch))
 
     def _advance(
-        self, frames: Frames, state: ModelState, plan: Plan, told: Watch
+        self, frames: Frames, state: ModelState, plan: Plan, observers: Watch
     ) -> tuple[Tensor, ModelState]:
         """As :meth:`advance`, of frames, a state and a plan that fit."""
         values = frames.values
@@ -254,7 +254,7 @@ class TemporalBase(Recordable, Architecture):
             values = values.contiguous(memory_format=torch.channels_last)
         frames = Frames(frames.first, frames.n, values, frames.constant)
         with weights_once(self):
-            outputs, state = advance(plan, frames, state, self.block_steps, told)
+            outputs, state = advance(plan, frames, state, self.block_steps, observers)
             if plan.hooked:  # the read-out, too, goes from step to step
                 outputs = [piece for output in outputs for piece in output.cut(1)]
             logits = gather_logits(outputs, frames, self.read_out, lambda: self.n_classes)

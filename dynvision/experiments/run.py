@@ -32,7 +32,7 @@ from dynvision.noise import PixelScale
 from dynvision.runs.made_from import file_hash, made_from, of_responses
 from dynvision.text import Progress
 from dynvision.trials import Trial
-from dynvision.trials.presentation import experiment_trial, times_ms
+from dynvision.trials.presentation import experiment_trial
 from dynvision.units import ms_to_steps
 
 
@@ -114,7 +114,7 @@ def run_experiment(
                 model = load_network(run, network, data, files.weights).to(device)
             trials = [experiment_trial(experiment, value, model.dt) for value in network.values]
             session = Session(model, trials, scale, n_kept, progress, index * n_images)
-            times = np.array(times_ms(experiment, model.dt))
+            times = np.array(trials[0].times_ms)  # of every trial
             for batch in each_batch(loader, n_images, max(trial.n_others for trial in trials)):
                 for part, records in room.each_part(batch, session.show):
                     for record in records:
@@ -176,7 +176,7 @@ def kept_units(
     """Return of how many images every unit is kept, and the shape of each layer; 0 and nothing if none is asked for."""
     if experiment.save_responses == "none":
         return 0, {}
-    n_steps = len(times_ms(experiment, model.dt))
+    n_steps = experiment_trial(experiment, experiment.values[0], model.dt).n_steps
     shapes = layer_shapes(model, n_steps)
     n_kept = images_within(experiment.save_responses_mb, shapes, n_steps, len(experiment.values), n_images)
     print(

@@ -118,7 +118,7 @@ class _Trial(_Part):
         state = self.flat.state([p.expand(batch, *p.shape[1:]) for p in self.start], batch)
         null = torch.full_like(images, self.network.non_input_value)
         outputs = []
-        for _, frames in stretches(images[:, None], null, self.course, ()):
+        for _, frames in stretches(images[:, None], null, self.course.visible, ()):
             logits, state = self.network.advance(frames, state, self.plan)
             outputs.append(logits)
         return torch.cat(outputs, dim=1)

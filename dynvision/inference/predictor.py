@@ -176,7 +176,8 @@ class Predictor(RunModel):
         x = self._precision.convert_input(x)
         plan = network.plan()
         state = network.initial_state(1, plan)
-        for first, frames in stretches(x if x.dim() == 5 else x[:, None], network.null_input(1), trial, cuts):
+        video = x if x.dim() == 5 else x[:, None]
+        for first, frames in stretches(video, network.null_input(1), trial.visible, cuts):
             watch = shifted({"state": collected}, first)
             logits, state = network.advance(frames, state, plan, watch=watch)
             outputs.append(_probabilities(logits))

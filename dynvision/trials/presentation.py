@@ -52,30 +52,10 @@ def presentation_trial(
         generator: permutes the symbols of the pattern first; None leaves them in their order.
     """
     on = stretch_pattern(pattern, n_timesteps, generator)
-    return shown_trial(on, residual_steps, dt, scored_steps(on, reaction_steps), idle_steps)
-
-
-def shown_trial(
-    on: Sequence[bool],
-    residual_steps: int,
-    dt: float,
-    scored: Sequence[bool] | None = None,
-    idle_steps: int = 0,
-) -> Trial:
-    """Return the trial in which the image is on at given steps.
-
-    Args:
-        on: whether it is, at each step of the presentation.
-        residual_steps: R, steps of null input after it.
-        dt: integration step in ms.
-        scored: whether the label counts, at each step; None scores every step.
-        idle_steps: steps of null input before, which are not recorded.
-    """
     segments = [Segment(idle_steps, phase="idle")] if idle_steps else []
-    counts = [True] * len(on) if scored is None else scored
-    for (shown, counted), steps in itertools.groupby(zip(on, counts, strict=True)):
+    for (shown, counts), steps in itertools.groupby(zip(on, scored_steps(on, reaction_steps), strict=True)):
         n_steps = sum(1 for _ in steps)
-        segments.append(Segment(n_steps, IMAGE if shown else NULL, scored=counted))
+        segments.append(Segment(n_steps, IMAGE if shown else NULL, scored=counts))
     segments += [Segment(residual_steps, phase="residual")] if residual_steps else []
     return Trial(tuple(segments), dt)
 
@@ -161,10 +141,3 @@ def _segments(span: Span, n_steps: int, dt: float, part: int) -> Iterator[Segmen
         return
     for length, content in span.content.split(n_steps, dt):
         yield Segment(length, content, span.contrast, content.is_stimulus, part=part)
-
-
-def times_ms(experiment: ExperimentConfig, dt: float) -> list[float]:
-    """Return the time of every recorded sample in ms from stimulus onset: that of the end of its step."""
-    before = ms_to_steps(experiment.baseline_ms, dt, "baseline_ms")
-    total = ms_to_steps(experiment.recorded_ms, dt, "recorded_ms")
-    return [round(k * dt, 9) for k in range(1 - before, total + 1)]  # 0.3 ms, not 0.30000000000000004 ms

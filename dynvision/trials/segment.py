@@ -174,10 +174,11 @@ class Trial:
     def times_ms(self) -> list[float]:
         """The time of each sample that is recorded: the end of its step, in ms from stimulus onset."""
         onset = self.onset_step
+        # 0.3 ms, not 0.30000000000000004 ms
         return [round((step + 1 - onset) * self.dt, 9) for step in range(self.n_steps)]
 
     def labels(self, labels: Tensor, ignore_index: int) -> Tensor:
-        """Return labels for every output step; see :func:`timed_labels`.
+        """Return labels for every output step: the output at step t + R is scored against the label of frame t.
 
         Args:
             labels: class of each image, (B,), or of each frame, (B, T).
@@ -186,7 +187,12 @@ class Trial:
         Returns:
             (B, T + R), int64.
         """
-        return timed_labels(labels, list(self.scored), self.residual_steps, ignore_index)
+        import torch
+
+        frames = labels.unsqueeze(1).expand(-1, len(self.scored)) if labels.dim() == 1 else labels
+        mask = torch.tensor(self.scored, device=labels.device)
+        kept = torch.where(mask, frames, torch.full_like(frames, ignore_index))
+        return torch.nn.functional.pad(kept, (self.residual_steps, 0), value=ignore_index)
 
     def steps(self) -> list[TrialStep]:
         """Return every step in turn, idle ones first."""
@@ -214,23 +220,3 @@ def parts_of(trial: Trial) -> Iterator[list[Segment]]:
         numbered, key=lambda at: -1 - at[0] if at[1].part is None else at[1].part
     ):
         yield [segment for _, segment in part]
-
-
-def timed_labels(labels: Tensor, scored: list[bool], residual_steps: int, ignore_index: int) -> Tensor:
-    """Return labels for every output step: the output at step t + R is scored against the label of frame t.
-
-    Args:
-        labels: class of each image, (B,), or of each frame, (B, T).
-        scored: T booleans.
-        residual_steps: R.
-        ignore_index: label of steps that do not count.
-
-    Returns:
-        (B, T + R), int64.
-    """
-    import torch
-
-    frames = labels.unsqueeze(1).expand(-1, len(scored)) if labels.dim() == 1 else labels
-    mask = torch.tensor(scored, device=labels.device)
-    kept = torch.where(mask, frames, torch.full_like(frames, ignore_index))
-    return torch.nn.functional.pad(kept, (residual_steps, 0), value=ignore_index)

@@ -8,8 +8,8 @@ import torch
 from dynvision.base import BaseModel
 from dynvision.errors import InputError
 from dynvision.losses import CrossEntropyLoss, Outputs
+from dynvision.trials import IMAGE, Segment, Trial, presentation_trial
 from dynvision.trials.presentation import scored_steps, stretch_pattern
-from dynvision.trials.segment import timed_labels
 
 
 def steps(text):
@@ -51,12 +51,15 @@ def test_labels_wait_for_the_reaction_time(shown, reaction, scored):
 
 def test_labels_of_a_trial():
     """Pattern 1011 over 8 steps, reaction time of one step, R = 3: written out step by step."""
-    labels = timed_labels(torch.tensor([4, 7]), scored_steps(stretch_pattern("1011", 8), 1), 3, -1)
+    trial = presentation_trial("1011", 8, 2.0, reaction_steps=1, residual_steps=3)
+    labels = trial.labels(torch.tensor([4, 7]), -1)
     assert labels.tolist() == [
         [-1, -1, -1, -1, 4, -1, -1, -1, 4, 4, 4],
         [-1, -1, -1, -1, 7, -1, -1, -1, 7, 7, 7],
     ]
-    of_frames = timed_labels(torch.tensor([[1, 2, 3]]), steps("101"), 1, -9)
+    segments = [Segment(1, IMAGE, scored=counts) for counts in steps("101")]
+    trial = Trial((*segments, Segment(1, phase="residual")))
+    of_frames = trial.labels(torch.tensor([[1, 2, 3]]), -9)
     assert of_frames.tolist() == [[-9, 1, -9, 3]]
 
 

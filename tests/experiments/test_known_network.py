@@ -20,7 +20,7 @@ from dynvision.experiments.run import Session
 from dynvision.experiments.writer import ExperimentWriter
 from dynvision.noise import PixelScale
 from dynvision.text import Progress
-from dynvision.trials.presentation import experiment_trials, times_ms
+from dynvision.trials.presentation import experiment_trials
 from tests.experiments.leaky_chain import TAU, LeakyChain
 
 VALUES = {5: 1.0, 2: 0.4, 9: 0.8}  # grey value of each flat image by its index
@@ -46,7 +46,7 @@ def tables(folder: Path, dt: float = 2.0, **config: Any) -> tuple[pd.DataFrame, 
     fixed = {"run_id": "known", "experiment": "test", "parameter": experiment.parameter}
     with ExperimentWriter(*paths, fixed, {}) as results:
         for trial in session.show(batch):
-            results.append(trial, batch, np.array(times_ms(experiment, dt)))
+            results.append(trial, batch, np.array(trial.trial.times_ms))
     responses, performance = (pq.read_table(path).to_pandas() for path in paths[:2])
     return responses, performance
 

@@ -10,7 +10,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.trials import Trial
-from dynvision.trials.presentation import experiment_trials, times_ms
+from dynvision.trials.presentation import experiment_trials
 
 
 def experiment(**values: Any) -> ExperimentConfig:
@@ -51,26 +51,25 @@ def test_durations() -> None:
 def test_no_baseline() -> None:
     (shown,) = experiment_trials(experiment(baseline_ms=0, stimulus={"duration_ms": 6}), dt=2)
     assert parts(shown)[1][0] == ("image", 3, 1.0)
-    assert times_ms(experiment(baseline_ms=0), 2)[0] == 2
+    assert shown.times_ms[0] == 2
 
 
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1, 2])
 def test_stimulus_is_on_from_0_for_its_duration_on_every_grid(dt: float) -> None:
     protocol = experiment(parameter="duration_ms", values=[2, 6, 14])
-    times = times_ms(protocol, dt)
     for condition in experiment_trials(protocol, dt):
-        assert times == condition.times_ms
+        times = condition.times_ms
         assert len(times) == condition.n_steps == len(condition.stimulus_on) == round(24 / dt)
         on = [time for time, shown in zip(times, condition.stimulus_on, strict=True) if shown]
         assert on[0] == dt
         assert on[-1] == pytest.approx(condition.value)
         assert len(on) == round(condition.value / dt)
-    assert times[0] == pytest.approx(dt - 4) and times[-1] == 20
+        assert times[0] == pytest.approx(dt - 4) and times[-1] == 20
 
 
 def test_times_are_decimal() -> None:
     short = experiment(baseline_ms=0.3, recorded_ms=0.4, stimulus={"duration_ms": 0.3})
-    assert times_ms(short, 0.1) == [
+    assert experiment_trials(short, 0.1)[0].times_ms == [
         -0.2,
         -0.1,
         0.0,

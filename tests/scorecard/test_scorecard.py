@@ -17,7 +17,7 @@ from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.trial import run_trials
 from dynvision.experiments.writer import ExperimentWriter, TrialRecord
-from dynvision.trials.presentation import experiment_trial, times_ms
+from dynvision.trials.presentation import experiment_trial
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardChain
 
@@ -45,7 +45,7 @@ def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
         with ExperimentWriter(*paths, fixed, {}) as results:
             for case, recorder, logits in run_trials(model, batch.images, cases):
                 kept = TrialRecord(case, recorder, logits)
-                results.append(kept, batch, np.array(times_ms(experiment, model.dt)))
+                results.append(kept, batch, np.array(case.times_ms))
         tables[name] = read_responses(paths[0])
     return tables
 
