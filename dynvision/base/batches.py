@@ -113,7 +113,7 @@ class LastBatch(NamedTuple):
 
 
 def last_batch(trainer: Any, epoch: Epoch | None) -> LastBatch | None:
-    """The last batch of an epoch, or None where nobody knows.
+    """The last batch of an epoch, or None where it is not known.
 
     Args:
         trainer: Lightning's, with its data.
@@ -163,10 +163,10 @@ def explained_normalisation(last: LastBatch | None = None) -> Iterator[None]:
     except ValueError as error:
         if ONE_VALUE not in str(error):
             raise
-        raise InputError(_say(last)) from None
+        raise InputError(_why_not(last)) from None
 
 
-def _say(last: LastBatch | None) -> str:
+def _why_not(last: LastBatch | None) -> str:
     reason = "of which batch normalisation cannot take statistics"
     if last is None or last.n_last > 1:
         return f"a training batch has one image, {reason}; raise batch_size, or leave the last batch out (drop_last)"

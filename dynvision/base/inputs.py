@@ -185,12 +185,12 @@ def _names(kinds: Collection[tuple[torch.dtype, torch.device]]) -> str:
 
 
 def linear_outputs(classifier: nn.Module | None) -> int | None:
-    """Outputs of a linear classifier; None where the classifier does not tell."""
+    """Outputs of a linear classifier; None for another one."""
     return classifier.out_features if isinstance(classifier, nn.Linear) else None
 
 
 def unknown_classes(model: str) -> InputError:
-    """The error for an architecture that needs a number of classes which nobody gave."""
+    """The error for an architecture that needs a number of classes and was given none."""
     return InputError(
         f"{model} needs n_classes, the number of classes of the data: {model}(n_classes=10, ...); a run of the workflow "
         "takes it from its data"

@@ -52,7 +52,7 @@ class KeptArguments(pl.LightningModule):
         own = getattr(self, "args", None)
         values = own.model_dump(mode="json") if isinstance(own, Section) else {}
         for name in constructor_arguments(type(self)):
-            # A number of classes that nobody has given cannot be asked for.
+            # The property raises where no number of classes was given.
             value = _plain(getattr(self, "_n_classes" if name == "n_classes" else name, _NOT_PLAIN))
             if value is not _NOT_PLAIN:
                 values[name] = value
@@ -88,11 +88,7 @@ class KeptArguments(pl.LightningModule):
             )
 
 
-class _NotPlain:
-    """Of the value below."""
-
-
-_NOT_PLAIN = _NotPlain()
+_NOT_PLAIN = object()
 
 
 def _bound(

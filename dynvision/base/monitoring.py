@@ -1,4 +1,4 @@
-"""Monitoring: statistics of parameters, and what is not finite: which parameter, gradient or layer, and from when on."""
+"""Monitoring: statistics of parameters, and what is not finite: which parameter or layer, and from when on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Monitoring:
-    """Looks at a model's parameters, gradients and activity. It changes nothing."""
+    """Looks at a model's parameters. It changes nothing."""
 
     def log_param_stats(
         self, section: str = "params", metrics: Sequence[str] = ("min", "max", "norm")
@@ -57,34 +57,10 @@ class Monitoring:
             for name, parameter in parameters
             if parameter.dtype != parameters[0][1].dtype
         ]
-        _tell("weights", problems, raise_error)
-
-    def _check_gradients(self, raise_error: bool = False) -> None:
-        """Find gradients that are not finite.
-
-        Raises:
-            InputError: there is one, and ``raise_error`` is set; otherwise a warning names it.
-        """
-        names = non_finite_gradients(self._as_module())
-        _tell(
-            "gradients", [f"that of {name} holds values that are not finite" for name in names], raise_error
-        )
-
-    @torch.no_grad()
-    def _check_activity(self, x_0: Tensor, raise_error: bool = False) -> None:
-        """Run a trial and find the first activity that is not finite.
-
-        Args:
-            x_0: images (B, C, H, W) or videos (B, T, C, H, W).
-            raise_error: raise instead of warning.
-
-        Raises:
-            InputError: there is one, and ``raise_error`` is set; it names the layer and the time.
-        """
-        model: Any = self
-        check = ActivityCheck()
-        model(x_0, observer=check)
-        _tell("activity", [f"{check.where(model.dt)} is not finite"] if check.layer else [], raise_error)
+        if problems and raise_error:
+            raise InputError(f"weights: {first_few(problems, 5, '; ')}")
+        if problems:
+            warnings.warn(f"weights: {first_few(problems, 5, '; ')}", stacklevel=2)
 
     def _as_module(self) -> nn.Module:
         assert isinstance(self, nn.Module)
@@ -108,18 +84,9 @@ def parameter_statistics(model: nn.Module, section: str, metrics: Sequence[str])
     return dict(zip(names, torch.stack(values).tolist(), strict=True)) if values else {}
 
 
-def _tell(kind: str, problems: list[str], raise_error: bool) -> None:
-    if not problems:
-        return
-    listed = first_few(problems, 5, "; ")
-    if raise_error:
-        raise InputError(f"{kind}: {listed}")
-    warnings.warn(f"{kind}: {listed}", stacklevel=3)
-
-
-def non_finite_names(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:
-    """Names of the tensors that hold a value which is not finite; None is passed over."""
-    given = [(name, tensor.detach()) for name, tensor in tensors if tensor is not None]
+def non_finite_names(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the tensors that hold a value which is not finite."""
+    given = [(name, tensor.detach()) for name, tensor in tensors]
     if not given:
         return []
     finite = torch.stack([tensor.isfinite().all().cpu() for _, tensor in given]).tolist()
@@ -129,11 +96,6 @@ def non_finite_names(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:
 def non_finite_parameters(model: nn.Module) -> list[str]:
     """Names of the parameters that hold NaN or infinity."""
     return non_finite_names(model.named_parameters())
-
-
-def non_finite_gradients(model: nn.Module) -> list[str]:
-    """Names of the parameters whose gradient holds NaN or infinity."""
-    return non_finite_names((name, parameter.grad) for name, parameter in model.named_parameters())
 
 
 class ActivityCheck:
@@ -197,7 +159,7 @@ class NotFinite:
         self.n_bad, self.n_images, self.since = 0, 0, ""
 
     def __call__(self, model: Any, batch: tuple[Tensor, Tensor], finite: Tensor) -> None:
-        """Hear of a batch: whether each output is finite, (B, T)."""
+        """Count a batch, of which it is known whether each output is finite, (B, T)."""
         n_bad = int((~finite).any(dim=1).sum())
         self.n_images += len(finite)
         self.n_bad += n_bad
@@ -214,7 +176,7 @@ class NotFinite:
         )
 
     def warn(self, stage: str) -> None:
-        """Warn of it, if there is something to warn of."""
+        """Warn in that sentence; nothing while all is finite."""
         if self.n_bad:
             warnings.warn(self.said(stage), stacklevel=2)
 

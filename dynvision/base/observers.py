@@ -35,33 +35,33 @@ INSIDE_SCAN = frozenset({"drive", "recurrent"})  # never there as a whole where 
 
 
 def all_of(observers: Sequence[Observer]) -> Observer:
-    """One observer that informs several."""
+    """One observer that calls several."""
 
-    def tell(layer: str, frames: Frames) -> None:
+    def call_all(layer: str, frames: Frames) -> None:
         for observer in observers:
             observer(layer, frames)
 
-    return tell
+    return call_all
 
 
 def joined(*observers: Observer | None, watch: Watch | None = None) -> Watch:
-    """Everyone who listens, by quantity: the observers to the state.
+    """All observers by quantity: those of ``watch``, and others of the state.
 
     Raises:
         InputError: an unknown quantity.
     """
-    listeners: dict[str, list[Observer]] = {}
-    for quantity, told in (*(watch or {}).items(), *(("state", observer) for observer in observers)):
+    by_quantity: dict[str, list[Observer]] = {}
+    for quantity, observer in (*(watch or {}).items(), *(("state", observer) for observer in observers)):
         if quantity not in QUANTITIES:
             raise unknown_name("quantity", quantity, QUANTITIES, key="watch")
-        if told is not None:
-            listeners.setdefault(quantity, []).append(told)
-    return {quantity: all_of(several) for quantity, several in listeners.items()}
+        if observer is not None:
+            by_quantity.setdefault(quantity, []).append(observer)
+    return {quantity: all_of(several) for quantity, several in by_quantity.items()}
 
 
 def shifted(watch: Watch, by: int) -> Watch:
     """The same, on a clock that runs ``by`` steps ahead of the engine's."""
-    return {quantity: _later(told, by) for quantity, told in watch.items()}
+    return {quantity: _later(observer, by) for quantity, observer in watch.items()}
 
 
 def _later(observer: Observer, by: int) -> Observer:
@@ -69,7 +69,7 @@ def _later(observer: Observer, by: int) -> Observer:
 
 
 class CostObserver:
-    """Listens to one quantity and sums one loss's cost of it over the steps of a trial.
+    """Observes one quantity and sums one loss's cost of it over the steps of a trial.
 
     Args:
         criterion: the loss.
@@ -115,11 +115,11 @@ class CostObserver:
 
 
 def watch_costs(observers: Sequence[CostObserver]) -> Watch:
-    """All observers by the quantity that they listen to, as the engine wants them."""
+    """The observers by the quantity that they observe, as the engine takes them."""
     by_quantity: dict[str, list[Observer]] = {}
     for observer in observers:
         by_quantity.setdefault(observer.criterion.monitor, []).append(observer)
-    return {quantity: all_of(listeners) for quantity, listeners in by_quantity.items()}
+    return {quantity: all_of(several) for quantity, several in by_quantity.items()}
 
 
 NOT_SCORED = -1  # label of a step that does not count, or whose label is not known
@@ -146,7 +146,7 @@ class Recordable:
     """A model whose trials can be recorded. What records is added by :class:`dynvision.base.StorageBuffer`."""
 
     def open_recording(self, trial: TrialShape, store_responses: bool) -> TrialRecorder | None:
-        """What listens to a trial that is about to run; None if nothing does.
+        """The recorder of a trial that is about to run; None if there is none.
 
         Raises:
             InputError: responses are asked for and the model has no storage.
@@ -162,11 +162,6 @@ class Recordable:
 def units_and_steps(frames: Frames) -> Tensor:
     """The activity of each image at each step, (B, n, ...); (B, 1, ...) where it is the same at every step."""
     return frames.values.unflatten(0, (-1, frames.batch)).transpose(0, 1)
-
-
-def keep_units(layer: str, frames: Frames) -> dict[str, Tensor]:
-    """The activity itself: (B, n or 1, C, H, W), under the layer's name."""
-    return {layer: units_and_steps(frames)}
 
 
 def measure_layer(layer: str, frames: Frames) -> dict[str, Tensor]:
@@ -187,7 +182,7 @@ def measure_layer(layer: str, frames: Frames) -> dict[str, Tensor]:
 
 
 RESOLUTIONS: dict[str, Callable[[str, Frames], dict[str, Tensor]]] = {
-    "unit": keep_units,
+    "unit": lambda layer, frames: {layer: units_and_steps(frames)},
     "layer": measure_layer,
 }
 
@@ -225,7 +220,7 @@ class Recording:
 
         Args:
             trial: the trial.
-            labels: label of every output step, (B, T), or (B,) where all steps have it; None where nobody knows.
+            labels: label of every output step, (B, T), or (B,) where all steps have it; None where it is not known.
 
         Raises:
             InputError: an unknown layer, or a trial of another length than those kept.

@@ -30,7 +30,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 
 from dynvision.config.optimization import SCHEDULES, Schedule
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
 
 
 def parameter_groups(
@@ -61,20 +61,20 @@ def build_optimizer(
     """An optimiser by its name in ``torch.optim``.
 
     Args:
-        name: of its class.
+        name: of its class, which :func:`dynvision.config.optimization.check_optimization` has checked.
         groups: parameters with their learning rates, as :func:`parameter_groups` makes them.
         learning_rate: of groups that have none of their own.
         weight_decay: of all of them.
         arguments: further arguments of the class.
 
     Raises:
-        InputError: torch does not have it, or does not take an argument, or there are no parameters.
+        InputError: torch does not take an argument, or there are no parameters.
     """
     if not groups:
         raise InputError(
             "no parameter is trained; set requires_grad of some, or name some in training.trainable"
         )
-    optimizer_class = _torch_class(torch.optim, name, Optimizer, "optimizer")
+    optimizer_class = getattr(torch.optim, name)
     try:
         made: Optimizer = optimizer_class(groups, lr=learning_rate, weight_decay=weight_decay, **arguments)
     except (TypeError, ValueError) as error:
@@ -93,7 +93,7 @@ def build_schedule(
     """A schedule by its name in ``torch.optim.lr_scheduler``, to be moved after every update.
 
     Args:
-        name: its name; ``none`` keeps the rate after the warm-up.
+        name: its name, checked as that of the optimiser; ``none`` keeps the rate after the warm-up.
         optimizer: what it moves.
         arguments: its arguments, lengths in epochs.
         n_updates: updates of the whole training; may be infinite for schedules that need not know.
@@ -104,13 +104,12 @@ def build_schedule(
         The schedule; None where the rate stays as it is.
 
     Raises:
-        InputError: torch does not have it, or does not take an argument.
+        InputError: torch does not take an argument.
     """
     warmup = round(warmup_epochs * updates_per_epoch)
-    if name.lower() == "none":
+    if name == "none":
         return linear_warmup(optimizer, warmup) if warmup else None
-    schedule_class = _torch_class(torch.optim.lr_scheduler, name, LRScheduler, "scheduler")
-    settings = SCHEDULES.get(name, Schedule())
+    settings = SCHEDULES[name]
     if math.isinf(n_updates):
         _check_own_length(name, settings, arguments)
     # A training that is cut short to try it (fast_dev_run) may end within the warm-up.
@@ -118,7 +117,7 @@ def build_schedule(
     if name == "OneCycleLR":
         given.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
     try:
-        schedule: LRScheduler = schedule_class(optimizer, **given)
+        schedule: LRScheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **given)
     except (TypeError, ValueError, AttributeError) as error:
         raise _refused("scheduler", name, error) from None
     if not warmup:
@@ -156,7 +155,7 @@ class TrainingLength:
         """
         if math.isfinite(self.updates_per_epoch):
             return self.n_updates, self.updates_per_epoch, "step"
-        schedule = SCHEDULES.get(name, Schedule())
+        schedule = SCHEDULES[name]
         lengths = {key: value for key, value in arguments.items() if key in schedule.in_epochs}
         defaults = {key: value for key, value in schedule.lengths.items() if value is not None}
         lengths = {**defaults, **lengths, "warmup_epochs": warmup_epochs}
@@ -241,18 +240,6 @@ def _check_own_length(name: str, schedule: Schedule, arguments: Mapping[str, Any
                 f"scheduler={name} takes its length from the training, and this one has no end; give the trainer "
                 f"max_epochs or max_steps{own}"
             )
-
-
-def _torch_class(module: Any, name: str, base: type, key: str) -> Any:
-    found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        known = [
-            n
-            for n, c in vars(module).items()
-            if isinstance(c, type) and issubclass(c, base) and c is not base
-        ]
-        raise unknown_name(key, name, known, key=f"training.{key}")
-    return found
 
 
 def _refused(kind: str, name: str, error: Exception) -> InputError:

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
 from dynvision.base import LightningOnlyModel, MonitoredModel
+from dynvision.base.monitoring import ActivityCheck
 from dynvision.errors import InputError
 from tests.base.networks import Chain
 from tests.base.three_areas import Small, images, small
@@ -25,7 +26,7 @@ class MonitoredChain(Chain, MonitoredModel):
     """The chain of three single units, monitored, without Lightning."""
 
 
-# --- weights and gradients -------------------------------------------------------------------------------------------
+# --- weights ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)
@@ -48,20 +49,14 @@ def test_weights_of_another_dtype_are_named():
         model._check_weights(raise_error=True)
 
 
-@pytest.mark.parametrize("value", NOT_FINITE)
-def test_gradients_that_are_not_finite_are_named(value):
-    model = small()
-    model._check_gradients(raise_error=True)  # there are none yet
-    model(images(1, 2, 8, 8)).sum().backward()
-    model._check_gradients(raise_error=True)
-    model.IT.conv.bias.grad[1] = value
-    with pytest.raises(
-        InputError, match=r"gradients: that of IT\.conv\.bias holds values that are not finite$"
-    ):
-        model._check_gradients(raise_error=True)
-
-
 # --- activity --------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def first_not_finite(model, video):
+    check = ActivityCheck()
+    model(video, observer=check)
+    return check.where(model.dt)
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)
@@ -70,12 +65,9 @@ def test_first_activity_that_is_not_finite_is_named_with_its_time(value, block_s
     """A value enters A at step 3 and reaches B two steps and C four steps later: A at 8 ms is the first."""
     model = MonitoredChain(input_dims=(8, 1, 1, 1), t_feedforward=4.0, block_steps=block_steps)
     video = torch.zeros(2, 8, 1, 1, 1, dtype=torch.float64)
-    model._check_activity(video, raise_error=True)
+    assert not first_not_finite(model, video)
     video[1, 3] = value
-    with pytest.raises(InputError, match="activity: layer A at 8 ms is not finite"):
-        model._check_activity(video, raise_error=True)
-    with pytest.warns(UserWarning, match="layer A at 8 ms"):
-        model._check_activity(video)
+    assert first_not_finite(model, video) == "layer A at 8 ms"
 
 
 @pytest.mark.parametrize("block_steps", [None, 1, 4])
@@ -88,8 +80,7 @@ def test_time_comes_before_the_order_of_layers(block_steps):
         model.C.conv.bias.fill_(math.inf)
     # C starts by the skip without its own convolution, which A's signal reaches after 8 steps.
     image = torch.ones(1, 1, 1, 1, dtype=torch.float64)
-    with pytest.raises(InputError, match="layer C at 18 ms is not finite"):
-        model._check_activity(image.unsqueeze(1).expand(-1, 12, -1, -1, -1), raise_error=True)
+    assert first_not_finite(model, image.unsqueeze(1).expand(-1, 12, -1, -1, -1)) == "layer C at 18 ms"
 
 
 # --- statistics ------------------------------------------------------------------------------------------------------

@@ -79,7 +79,6 @@ def test_one_cycle_ends_with_the_training():
             "training.scheduler_args.step_size=0 must be a number of epochs above 0",
         ),
         ("OneCycleLR", {"pct_start": 3.0}, "scheduler=OneCycleLR does not take its arguments"),
-        ("StepLRR", {}, "unknown scheduler 'StepLRR' (key training.scheduler); did you mean 'StepLR'"),
     ],
 )
 def test_impossible_arguments_are_one_sentence(name, arguments, said):
