@@ -26,8 +26,7 @@ from dynvision.dynamics.spectrum import (
     time_constant_ms,
 )
 from dynvision.dynamics.timescales import noise_autocorrelation
-from dynvision.dynamics.trajectories import layer_trajectories
-from dynvision.dynamics.unrolling import compare_unrollings, engineering_twin
+from dynvision.dynamics.trajectories import compare_unrollings, engineering_twin, layer_trajectories
 
 __all__ = [
     "DYNAMICS",

@@ -20,8 +20,7 @@ from dynvision.config.training import ExecutionConfig
 from dynvision.data import DataModule, read_manifest
 from dynvision.dynamics.spectrum import layer_spectra
 from dynvision.dynamics.timescales import noise_autocorrelation
-from dynvision.dynamics.trajectories import layer_trajectories
-from dynvision.dynamics.unrolling import compare_unrollings
+from dynvision.dynamics.trajectories import compare_unrollings, layer_trajectories
 from dynvision.errors import InputError
 from dynvision.files import remove_leftovers
 from dynvision.models.build import build_model
@@ -45,14 +44,6 @@ class Subject:
     indices: list[int]
 
 
-def _spectrum(subject: Subject) -> pd.DataFrame:
-    return layer_spectra(subject.model, subject.images[:1], SETTLE_STEPS, subject.indices[0])
-
-
-def _autocorrelation(subject: Subject) -> pd.DataFrame:
-    return noise_autocorrelation(subject.model)
-
-
 def _trajectories(subject: Subject) -> pd.DataFrame:
     dt = subject.model.dt
     pulse, before = PULSE_STEPS * dt, 2 * dt
@@ -61,15 +52,11 @@ def _trajectories(subject: Subject) -> pd.DataFrame:
     )
 
 
-def _unrolling(subject: Subject) -> pd.DataFrame:
-    return compare_unrollings(subject.model, subject.images, UNROLLED_STEPS)
-
-
 DYNAMICS: dict[str, Callable[[Subject], pd.DataFrame]] = {
-    "spectrum": _spectrum,
-    "autocorrelation": _autocorrelation,
+    "spectrum": lambda shown: layer_spectra(shown.model, shown.images[:1], SETTLE_STEPS, shown.indices[0]),
+    "autocorrelation": lambda shown: noise_autocorrelation(shown.model),
     "trajectories": _trajectories,
-    "unrolling": _unrolling,
+    "unrolling": lambda shown: compare_unrollings(shown.model, shown.images, UNROLLED_STEPS),
 }
 TIMESCALES = "timescales"
 
@@ -108,7 +95,9 @@ def analyse_dynamics(
             if name != "unrolling":
                 raise
             print(f"{run.run_id}: no comparison of unrollings, since {error}", flush=True)
-            tables[name] = no_unrolling()
+            numbers = ("time_ms", "biological", "engineering", "largest_difference", "shift_ms")
+            empty = {column: pd.Series(dtype=float) for column in numbers}
+            tables[name] = pd.DataFrame({"layer": pd.Series(dtype=str)} | empty)
     tables[TIMESCALES] = timescales(tables["spectrum"], tables["autocorrelation"])
     identity = read_manifest(data_folder, run.data.images).identity
     with made_from(output / DYNAMICS_RECORD, of_dynamics(file_hash(weights), identity, n_images)):
@@ -172,9 +161,3 @@ def timescales(spectrum: pd.DataFrame, autocorrelation: pd.DataFrame) -> pd.Data
     table = pd.DataFrame(rows)
     table["layer"] = pd.Categorical(table["layer"], list(spectrum["layer"].cat.categories))
     return table
-
-
-def no_unrolling() -> pd.DataFrame:
-    """Return the table of a network that has no engineering twin."""
-    numbers = ("time_ms", "biological", "engineering", "largest_difference", "shift_ms")
-    return pd.DataFrame({"layer": pd.Series(dtype=str)} | {name: pd.Series(dtype=float) for name in numbers})
