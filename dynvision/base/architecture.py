@@ -171,12 +171,12 @@ class Architecture(nn.Module):
         Raises:
             InputError: a name that resolves to nothing.
         """
-        layers, gain = self.chain, lesion_gain(self)
+        gain = lesion_gain(self) if self.lesion else None
         parts = tuple(self.modules())  # walked once: a plan is made for every batch
         for module in parts:
             if isinstance(module, Delayed):
                 module.keep_in_range()
-        if not layers:
+        if not self.chain:
             raise InputError(
                 f"{type(self).__name__}.layer_names is empty; name the layers in _define_architecture(), or write a "
                 "forward(self, x) of images"
@@ -184,17 +184,9 @@ class Architecture(nn.Module):
         if own_forward(self) is not None:
             made = frame_plan(self, OWN_FORWARD, self.feedforward_delay_steps(OWN_FORWARD))
         else:
-            check_operations(self, layers, self.layer_operations, self._may_be_absent())
-            made = make_plan(
-                self,
-                {layer: tuple(self.layer_operations) for layer in layers},
-                {layer: self.feedforward_delay_steps(layer) for layer in layers},
-                self.feedforward_only if feedforward_only is None else feedforward_only,
-                self.without_skip,
-                None if gain is None else (self.lesion, gain),
-                {layer: delay for layer in layers if (delay := self._learned_delay(layer)) is not None},
-                parts,
-            )
+            check_operations(self, self._may_be_absent())
+            without = self.feedforward_only if feedforward_only is None else feedforward_only
+            made = make_plan(self, without, gain, parts)
         if made.hooked:
             run = [operation.module for layer in made.layers for operation in layer.operations]
             check_hooks(self, run)
@@ -231,17 +223,16 @@ class Architecture(nn.Module):
 
     def feedforward_delay_steps(self, layer: str) -> int:
         """Delay from a layer to the next in steps, rounded where it is learned."""
-        learned = self._learned_delay(layer)
+        learned = self.learned_delay(layer)
         if learned is not None:
             return learned.nearest_steps
+        if not isinstance(self.t_feedforward, Mapping):
+            return ms_to_steps(float(self.t_feedforward), self.dt, "t_feedforward")
         delay = resolve_by_layer(self.t_feedforward, self.chain, 0.0, "t_feedforward")[layer]
-        return ms_to_steps(
-            float(delay),
-            self.dt,
-            f"t_feedforward.{layer}" if isinstance(self.t_feedforward, Mapping) else "t_feedforward",
-        )
+        return ms_to_steps(float(delay), self.dt, f"t_feedforward.{layer}")
 
-    def _learned_delay(self, layer: str) -> FeedforwardDelay | None:
+    def learned_delay(self, layer: str) -> FeedforwardDelay | None:
+        """The learned delay from a layer to the next; None where it is given."""
         module = self._modules.get(f"delay_{layer}")
         return module if isinstance(module, FeedforwardDelay) else None
 
@@ -286,7 +277,7 @@ class Architecture(nn.Module):
 
     @classmethod
     def published_arguments(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments of a model that these weights fit, as far as their names and shapes tell.
+        """The arguments of a model that these weights fit, as far as they follow from their names and shapes.
 
         Args:
             state_dict: as for :meth:`translate_pretrained_layer_names`.

@@ -135,7 +135,7 @@ class _Block:
                     piece = self._folded(plan, operation, piece, first, end)
                 assert piece is not None and piece.first == first
                 self._keep(plan, self._steps(plan, piece) if plan.step else piece)
-        output = self._heard(plan.heard, plan.delay, self.first, self.end, plan.interpolated)
+        output = self._received(plan.output_trace, plan.delay, self.first, self.end, plan.interpolated)
         for operation in plan.output:
             output = self._folded(plan, operation, output, self.first, self.end)
         return output
@@ -146,7 +146,9 @@ class _Block:
         """One operation on the steps from ``first`` to ``end``, with time folded into the batch."""
         module: Any = operation.module
         if operation.kind == "connect":
-            h = self._heard(self.outputs[module.source], operation.delay, first, end, operation.interpolated)
+            h = self._received(
+                self.outputs[module.source], operation.delay, first, end, operation.interpolated
+            )
             if operation.hooked:
                 return _each_step(module, x, h, first, end)
             h = h and self._apply(plan, operation, self._convolving(module.transform), h)
@@ -157,10 +159,10 @@ class _Block:
                     f"layer {plan.name} has hooks and is called as a whole, so that its conv and recurrent signals "
                     "cannot be observed; remove the hooks, or the observer or loss of these signals"
                 )
-            h = self._heard(plan.name, operation.delay, first, end, operation.interpolated)
+            h = self._received(plan.name, operation.delay, first, end, operation.interpolated)
             return _each_step(module, x, h, first, end)
         if operation.kind == "recur":
-            h = self._heard(plan.name, operation.delay, first, end, operation.interpolated)
+            h = self._received(plan.name, operation.delay, first, end, operation.interpolated)
             if h is None:
                 return x
             h = self._apply(plan, operation, module.recurrent_signal, h)
@@ -317,21 +319,21 @@ class _Block:
         assert result is not None
         return result.values
 
-    def _heard(
+    def _received(
         self, source: str, delay: int, first: int, end: int, interpolated: Delayed | None = None
     ) -> Frames | None:
         """What is received from a layer after ``delay`` steps, at the steps from ``first`` to ``end``.
 
         A learned delay between two steps mixes what is received after both of them.
         """
-        heard = self._trace(source).between(first - delay, end - delay)
-        heard = heard and heard.shifted(delay)
+        received = self._trace(source).between(first - delay, end - delay)
+        received = received and received.shifted(delay)
         if interpolated is None:
-            return heard
+            return received
         fraction = interpolated.fraction(delay)
-        older = self._heard(source, delay + 1, first, end)
+        older = self._received(source, delay + 1, first, end)
         return merge_frames(
-            heard and heard.apply(lambda r: (1 - fraction) * r),
+            received and received.apply(lambda r: (1 - fraction) * r),
             older and older.apply(lambda r: fraction * r),
             torch.add,
         )
@@ -342,11 +344,11 @@ class _Block:
     def _keep(self, plan: LayerPlan, activity: Frames) -> None:
         self.traces[plan.name] = self._trace(plan.name).append(activity)
         for operation in plan.after:
-            heard = self._folded(plan, operation, activity, activity.first, activity.end)
-            assert heard is not None
-            activity = heard
+            output = self._folded(plan, operation, activity, activity.first, activity.end)
+            assert output is not None
+            activity = output
         if plan.after:
-            self.traces[plan.heard] = self._trace(plan.heard).append(activity)
+            self.traces[plan.output_trace] = self._trace(plan.output_trace).append(activity)
         if plan.recorded:
             self._tell("state", plan, activity)
 

@@ -16,8 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from dynvision.base.frames import Frames, join
 from dynvision.base.operations import Operation, is_backward
 from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
@@ -58,14 +56,12 @@ class Gain:
         return join([piece for piece in pieces if piece is not None])
 
 
-def lesion_gain(model: Architecture) -> Gain | None:
-    """The gain of a model's lesion on the clock of the engine; None without one.
+def lesion_gain(model: Architecture) -> Gain:
+    """The gain of a model's lesion on the clock of the engine.
 
     Raises:
         InputError: a gain outside of 0 to 1, or a window off the time grid or empty.
     """
-    if not model.lesion:
-        return None
     if not 0 <= model.lesion_gain <= 1:
         raise InputError(f"lesion_gain={model.lesion_gain:g} must be from 0 to 1")
     onset = model.idle_steps + model.onset_steps
@@ -78,14 +74,13 @@ def lesion_gain(model: Architecture) -> Gain | None:
 
 
 def with_lesion(
-    model: nn.Module, found: dict[str, list[Operation | str]], name: str, gain: Gain
-) -> tuple[dict[str, list[Operation | str]], str | None]:
+    model: Architecture, found: dict[str, list[Operation]], gain: Gain
+) -> tuple[dict[str, list[Operation]], str | None]:
     """The operations of a model with one of its connections lesioned.
 
     Args:
-        model: holds the modules.
+        model: names the connection (:mod:`dynvision.config.connections`), and holds the modules.
         found: operations by layer, in the order of the layers.
-        name: of the connection (:mod:`dynvision.config.connections`).
         gain: what becomes of its signal.
 
     Returns:
@@ -94,28 +89,23 @@ def with_lesion(
     Raises:
         InputError: the model has no such connection, or it has hooks, which receive it as it is.
     """
-    layers = list(found)
-    known = feedforward_connections(layers)
+    known = feedforward_connections(list(found))
     for layer, operations in found.items():
         known += [
             connection for operation in operations if (connection := _connection(model, layer, operation))
         ]
-    lesioned = find_connection(name, known, "lesion")
+    lesioned = find_connection(model.lesion, known, "lesion")
+    target = lesioned.target
     if lesioned.kind == "feedforward":
-        return found, lesioned.target
-    changed = dict(found)
-    changed[lesioned.target] = [
-        _scaled(operation, gain, name)
-        if _connection(model, lesioned.target, operation) == lesioned
-        else operation
-        for operation in found[lesioned.target]
-    ]
-    return {layer: [o for o in operations if o != ""] for layer, operations in changed.items()}, None
+        return found, target
+    changed: list[Operation] = []
+    for operation in found[target]:
+        concerned = _connection(model, target, operation) == lesioned
+        changed += _lesioned(operation, gain, model.lesion) if concerned else [operation]
+    return {**found, target: changed}, None
 
 
-def _connection(model: nn.Module, layer: str, operation: Operation | str) -> NamedConnection | None:
-    if isinstance(operation, str):
-        return None
+def _connection(model: Architecture, layer: str, operation: Operation) -> NamedConnection | None:
     if operation.kind in ("recur", "call"):
         return NamedConnection("recurrent", layer, layer)
     if operation.kind != "connect":
@@ -125,16 +115,15 @@ def _connection(model: nn.Module, layer: str, operation: Operation | str) -> Nam
     return NamedConnection("feedback" if is_backward(model, module, layer) else "skip", module.source, layer)
 
 
-def _scaled(operation: Operation | str, gain: Gain, name: str) -> Operation | str:
-    """An operation with a gain; "" where it is silenced and does nothing else."""
-    assert isinstance(operation, Operation)
+def _lesioned(operation: Operation, gain: Gain, name: str) -> list[Operation]:
+    """What is left of an operation with a gain: nothing where it is silenced and does nothing else."""
     if gain.silences and operation.kind == "call" and hasattr(operation.module, "feedforward"):
-        return replace(operation, kind="apply")
+        return [replace(operation, kind="apply")]
     if gain.silences:
-        return ""
+        return []
     if operation.hooked:
         raise InputError(
             f"lesion={name!r} scales what hooks on this connection receive as it is; remove the hooks, or set "
             "lesion_gain: 0 without a window"
         )
-    return replace(operation, gain=gain)
+    return [replace(operation, gain=gain)]

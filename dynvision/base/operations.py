@@ -20,6 +20,7 @@ from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Clocked, Delayed, StatefulOperation, TimedOperation, ZeroStart
 
 if TYPE_CHECKING:
+    from dynvision.base.architecture import Architecture
     from dynvision.base.lesion import Gain
 
 Kind = Literal[
@@ -35,8 +36,8 @@ Kind = Literal[
     "timed",
     "begin",
     "record",
+    "delay",
 ]
-RESERVED = ("layer", "record", "delay")
 NEED_TIME = (Connection, RecurrentConnection, Solver, StatefulOperation, TimedOperation, ZeroStart)
 
 
@@ -68,40 +69,33 @@ class Operation:
         return self.delay + (self.interpolated is not None)
 
 
-RECORD = Operation("record", "record", nn.Identity())
+MARKS = {
+    "record": Operation("record", "record", nn.Identity()),
+    "delay": Operation("delay", "delay", nn.Identity()),
+}
 
 
 def resolve_operations(
-    model: nn.Module,
-    layer: str,
-    names: Sequence[str],
-    feedforward_only: bool,
-    without_skip: bool,
-    hooked: frozenset[int] = frozenset(),
-) -> list[Operation | str]:
-    """The operations of one layer in their order; ``"delay"`` marks where the state is kept.
+    model: Architecture, layer: str, feedforward_only: bool, hooked: frozenset[int]
+) -> list[Operation]:
+    """The operations of one layer in their order; those that resolve to nothing are left out.
 
     Args:
         model: holds the modules.
         layer: the layer.
-        names: names of its operations; those that resolve to nothing are left out.
         feedforward_only: leave out recurrence and feedback.
-        without_skip: leave out skip connections.
         hooked: ids of modules with hooks (:mod:`dynvision.base.hooks`).
     """
-    found: list[Operation | str] = []
-    for name in names:
-        if name == "delay":
-            found.append("delay")
-            continue
-        if name == "record":
-            found.append(RECORD)
+    found: list[Operation] = []
+    for name in model.layer_operations:
+        if name in MARKS:
+            found.append(MARKS[name])
             continue
         module = place(model, layer) if name == "layer" else find_module(model, name, layer)
         if module is None:
             continue
         if isinstance(module, Clocked):
-            module.follow(model.dt, f"{name}_{layer}" if name != "layer" else layer)  # type: ignore[arg-type]
+            module.follow(model.dt, f"{name}_{layer}" if name != "layer" else layer)
         listened = holds(module, hooked)
         if isinstance(module, RecurrentConnectedConv2d):
             if listened:
@@ -114,7 +108,7 @@ def resolve_operations(
                 found.append(Operation(name, "call" if listened else "recur", module, listened))
         elif isinstance(module, Connection):
             backward = is_backward(model, module, layer)
-            if not ((backward and feedforward_only) or (not backward and without_skip)):
+            if not (feedforward_only if backward else model.without_skip):
                 found.append(Operation(name, "connect", module, listened))
         elif isinstance(module, StatefulOperation):  # a solver with a state of its own among them
             found.append(Operation(name, "stateful", module, listened))
@@ -134,9 +128,9 @@ def resolve_operations(
     return found
 
 
-def with_delay(operation: Operation | str) -> Operation | str:
+def with_delay(operation: Operation) -> Operation:
     """An operation with the delay that its module has now."""
-    if isinstance(operation, str) or operation.kind not in ("connect", "recur", "call"):
+    if operation.kind not in ("connect", "recur", "call"):
         return operation
     module = operation.module
     assert isinstance(module, Delayed)
@@ -153,7 +147,7 @@ def temporal_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield path, part
 
 
-def find_module(model: nn.Module, operation: str, layer: str) -> nn.Module | None:
+def find_module(model: Architecture, operation: str, layer: str) -> nn.Module | None:
     """The module of an operation for a layer: ``{operation}_{layer}``, else ``{operation}``, else None."""
     for attribute in (f"{operation}_{layer}", operation):
         module = place(model, attribute)
@@ -162,54 +156,52 @@ def find_module(model: nn.Module, operation: str, layer: str) -> nn.Module | Non
     return None
 
 
-def place(model: nn.Module, name: str) -> nn.Module | None:
+def place(model: Architecture, name: str) -> nn.Module | None:
     """The module of a name: what the model's ``module_paths`` put in a row for it, else its child; None if neither."""
-    paths: Sequence[str] = model.module_paths.get(name, ())  # type: ignore[union-attr, operator, assignment]
-    parts = [model.get_submodule(path) for path in paths]
+    parts = [model.get_submodule(path) for path in model.module_paths.get(name, ())]
     return (parts[0] if len(parts) == 1 else nn.Sequential(*parts)) if parts else model._modules.get(name)
 
 
-def check_operations(
-    model: nn.Module, layer_names: Sequence[str], layer_operations: Sequence[str], optional: Sequence[str]
-) -> None:
-    """Check that everything that is named exists.
+RESERVED = ("layer", *MARKS)
+
+
+def check_operations(model: Architecture, optional: Sequence[str]) -> None:
+    """Check that everything that a model names exists.
 
     Args:
-        model: holds the modules.
-        layer_names, layer_operations: as the model declares them.
+        model: names layers and operations, and holds the modules.
         optional: operations that may resolve to nothing for every layer.
 
     Raises:
         InputError: a layer without a module, or an operation that resolves to nothing for any layer.
     """
-    modules = [*model._modules, *model.module_paths]  # type: ignore[misc]
-    for layer in layer_names:
+    modules, layers = [*model._modules, *model.module_paths], model.chain
+    for layer in layers:
         if place(model, layer) is None:
             raise unknown_name("layer", layer, modules, key="layer_names")
-    for operation in layer_operations:
+    for operation in model.layer_operations:
         if operation in RESERVED or operation in optional:
             continue
-        if all(find_module(model, operation, layer) is None for layer in layer_names):
+        if all(find_module(model, operation, layer) is None for layer in layers):
             stems = {
-                name.rpartition("_")[0] if name.rpartition("_")[2] in layer_names else name
-                for name in modules
+                name.rpartition("_")[0] if name.rpartition("_")[2] in layers else name for name in modules
             }
             raise unknown_name(
-                "operation", operation, {*RESERVED, *stems} - set(layer_names), key="layer_operations"
+                "operation", operation, {*RESERVED, *stems} - set(layers), key="layer_operations"
             )
 
 
-def is_backward(model: nn.Module, connection: Connection, layer: str) -> bool:
+def is_backward(model: Architecture, connection: Connection, layer: str) -> bool:
     """Whether a layer receives one that comes after it, or itself."""
-    names = list(model.layer_names)  # type: ignore[arg-type]
+    names = list(model.layer_names)
     return connection.source in names and names.index(connection.source) >= names.index(layer)
 
 
 def _expand_recurrent_conv(
     name: str, module: RecurrentConnectedConv2d, feedforward_only: bool
-) -> list[Operation | str]:
+) -> list[Operation]:
     first, second = Operation(name, "first_stage", module), Operation(name, "second_stage", module)
-    stages: list[Operation | str] = [first] if module.conv2 is None else [first, second]
+    stages = [first] if module.conv2 is None else [first, second]
     if module.recurrence is None or feedforward_only:
         return stages
     position = {"input": 0, "middle": 1, "output": len(stages)}[module.recurrence_target]

@@ -15,9 +15,10 @@ memory, never results.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -34,6 +35,9 @@ from dynvision.model_components.elementwise import Bias
 from dynvision.model_components.recurrence import Recurrent
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Delayed, StatefulOperation, TimedOperation, ZeroStart
+
+if TYPE_CHECKING:
+    from dynvision.base.architecture import Architecture
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class LayerPlan:
         return (*self.block, *self.lateral, *self.step, *self.after, *self.output)
 
     @property
-    def heard(self) -> str:
+    def output_trace(self) -> str:
         """The trace that next layers, connections and recordings receive; the layer itself receives that of its name."""
         return f"{self.name}.output" if self.after else self.name
 
@@ -122,49 +126,35 @@ def _identity(module: nn.Module) -> tuple[int, ...]:
 
 
 def make_plan(
-    model: nn.Module,
-    operations: Mapping[str, Sequence[str]],
-    feedforward_delays: Mapping[str, int],
-    feedforward_only: bool = False,
-    without_skip: bool = False,
-    lesion: tuple[str, Gain] | None = None,
-    learned_delays: Mapping[str, Delayed] | None = None,
-    parts: Sequence[nn.Module] | None = None,
+    model: Architecture, feedforward_only: bool, gain: Gain | None, parts: Sequence[nn.Module]
 ) -> Plan:
     """The plan of a model.
 
     Args:
         model: holds the modules.
-        operations: names of the operations of each layer; the keys are the layers in their order.
-        feedforward_delays: delay of each layer's output, in steps.
         feedforward_only: leave out recurrence and feedback.
-        without_skip: leave out skip connections.
-        lesion: name and gain of a connection (:mod:`dynvision.base.lesion`).
-        learned_delays: those of layers whose output has one, in place of ``feedforward_delays``.
-        parts: all modules of the model, where they are at hand.
+        gain: of the model's lesion (:mod:`dynvision.base.lesion`); None without one.
+        parts: all modules of the model.
 
     Raises:
         InputError: a connection from a layer that does not exist, feedback without a delay, or an operation out of order.
     """
-    names = list(operations)
+    names = model.chain
     hooked = hooked_modules(model, parts)
     layers: list[LayerPlan] = []
     starts: dict[str, int] = {}
     horizon = dict.fromkeys(names, 1)
     longest: int | None = None
     arrival = 0
-    resolved = {
-        layer: resolve_operations(model, layer, operations[layer], feedforward_only, without_skip, hooked)
-        for layer in names
-    }
+    resolved = {layer: resolve_operations(model, layer, feedforward_only, hooked) for layer in names}
     scaled: str | None = None
-    if lesion is not None:
-        resolved, scaled = with_lesion(model, resolved, *lesion)
-    for layer, operations_of_layer in resolved.items():
-        found = [with_delay(operation) for operation in operations_of_layer]
+    if gain is not None:
+        resolved, scaled = with_lesion(model, resolved, gain)
+    for layer, operations in resolved.items():
+        found = [with_delay(operation) for operation in operations]
         start = arrival
         for operation in found:
-            if isinstance(operation, Operation) and operation.kind == "connect":
+            if operation.kind == "connect":
                 connection = operation.module
                 assert isinstance(connection, Connection)
                 if connection.source not in names:
@@ -180,25 +170,25 @@ def make_plan(
                     longest = min(longest or operation.delay, operation.delay)
                 else:
                     start = min(start, starts[connection.source] + operation.delay)
-        if any(isinstance(operation, Operation) and operation.kind == "begin" for operation in found):
+        if any(operation.kind == "begin" for operation in found):
             start = 0
-        learned = (learned_delays or {}).get(layer)
-        delay = feedforward_delays[layer] if learned is None else learned.delay_steps
+        learned = model.learned_delay(layer)
+        delay = model.feedforward_delay_steps(layer) if learned is None else learned.delay_steps
         planned = _split(layer, _commute_additive(found), start, delay)
         interpolated = learned if learned is not None and learned.interpolated else None
         lateral = [operation.reach for operation in planned.lateral if operation.kind in ("recur", "call")]
         horizon[layer] = max([horizon[layer], delay + (interpolated is not None), *lateral])
-        gain = lesion[1] if lesion is not None and layer == scaled else None
-        layers.append(replace(planned, gain=gain, interpolated=interpolated))
+        planned = replace(planned, gain=gain if layer == scaled else None, interpolated=interpolated)
+        layers.append(planned)
         starts[layer] = start
         arrival = start + delay
     for planned in layers:
         if planned.after:
-            horizon[planned.heard] = horizon[planned.name]
+            horizon[planned.output_trace] = horizon[planned.name]
     settled = max(starts.values()) + max([*horizon.values(), *_lengths_of_schedules(layers)]) + 1
-    if lesion is not None:
-        settled = max(settled, lesion[1].settled)
-    outputs = {planned.name: planned.heard for planned in layers}
+    if gain is not None:
+        settled = max(settled, gain.settled)
+    outputs = {planned.name: planned.output_trace for planned in layers}
     return Plan(tuple(layers), horizon, longest, settled, outputs, hooked=hooked)
 
 
@@ -229,14 +219,14 @@ def _lengths_of_schedules(layers: Sequence[LayerPlan]) -> list[int]:
     ]
 
 
-def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
+def _commute_additive(found: list[Operation]) -> list[Operation]:
     """Move additive connections and biases that directly follow an additive recurrent merge before it.
 
     The sum is the same, and what is added is then added once a block instead of once a sub-block.
     """
     ordered = list(found)
     for i, operation in enumerate(found):
-        if isinstance(operation, Operation) and operation.kind == "recur":
+        if operation.kind == "recur":
             recurrent = operation.module
             assert isinstance(recurrent, Recurrent)
             end = i + 1
@@ -246,18 +236,18 @@ def _commute_additive(found: list[Operation | str]) -> list[Operation | str]:
     return ordered
 
 
-def _is_additive(operation: Operation | str) -> bool:
-    if isinstance(operation, str):
-        return False
+def _is_additive(operation: Operation) -> bool:
     module = operation.module
     return isinstance(module, Bias) or (isinstance(module, Connection) and module.merge_name == "additive")
 
 
-def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> LayerPlan:
-    delayed_at = next((i for i, operation in enumerate(found) if isinstance(operation, str)), None)
-    kept_at = _last_record(found) if delayed_at is None else delayed_at
-    before = [operation for operation in found[:kept_at] if isinstance(operation, Operation)]
-    output = [operation for operation in found[kept_at:] if isinstance(operation, Operation)]
+def _split(layer: str, found: list[Operation], start: int, delay: int) -> LayerPlan:
+    """The stretches of a layer; its activity is kept at the first ``delay``, or without one at the last ``record``."""
+    delayed_at = next((i for i, operation in enumerate(found) if operation.kind == "delay"), None)
+    records = [i for i, operation in enumerate(found) if operation.kind == "record"]
+    kept_at = (records[-1] if records else len(found)) if delayed_at is None else delayed_at
+    before = found[:kept_at]
+    output = [operation for operation in found[kept_at:] if operation.kind != "delay"]
     recorded = False
     while before and before[-1].kind == "record":
         recorded = bool(before.pop())
@@ -291,15 +281,6 @@ def _split(layer: str, found: list[Operation | str], start: int, delay: int) -> 
         lateral_delay=int(min(lateral_delays)) if lateral_delays else None,  # type: ignore[arg-type, type-var]
         drive_history=max([0, *(solver.history for solver in solvers)]),
     )
-
-
-def _last_record(found: list[Operation | str]) -> int:
-    records = [
-        i
-        for i, operation in enumerate(found)
-        if isinstance(operation, Operation) and operation.kind == "record"
-    ]
-    return records[-1] if records else len(found)
 
 
 def _acts_on_output(operation: Operation) -> bool:

@@ -259,8 +259,8 @@ def log_loops(plan: Plan) -> None:
     """Log once what of a plan runs in a loop over steps on a GPU."""
     if plan.loops and plan.loops not in _logged:
         _logged.add(plan.loops)
-        told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in plan.loops)
-        log.info("run step by step on the GPU, as operations that no kernel joins: %s", told)
+        listed = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in plan.loops)
+        log.info("run step by step on the GPU, as operations that no kernel joins: %s", listed)
 
 
 NARROW = 64  # maps below it are bound by memory, and are padded no further than necessary
@@ -308,7 +308,7 @@ class PaddedChannels:
 
 
 def true_channels(layer: LayerPlan) -> int | None:
-    """Channels of a layer's activity, where its operations tell."""
+    """Channels of a layer's activity; None where they do not follow from its operations."""
     for operation in layer.block:
         if isinstance(operation.module, RecurrentConnectedConv2d):
             return operation.module.out_channels

@@ -138,7 +138,7 @@ def _pass(
         return None, state
     outputs, after = advance(alone, signal, state, 1)
     traces = dict(state.traces)  # later layers may read far back
-    for name in {layer.name, layer.heard}:
+    for name in {layer.name, layer.output_trace}:
         traces[name] = state.traces[name].append(after.traces[name].pieces[-1])
     return (outputs[0] if outputs else None), replace(after, age=state.age, traces=traces)
 
