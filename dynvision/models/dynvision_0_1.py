@@ -1,4 +1,4 @@
-"""Weights of DynVision 0.1 (``trained*.pt``, a state dict): their names, and what they tell of the model that they fit.
+"""Weights of DynVision 0.1 (``trained*.pt``, a state dict): their names, and the arguments that follow from them.
 
 | DynVision 0.1                                        | here                                                        |
 |------------------------------------------------------|-------------------------------------------------------------|

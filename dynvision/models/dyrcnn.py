@@ -91,7 +91,7 @@ class DyRCNN(ConfiguredModel):
 
     @classmethod
     def published_arguments(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-        """What weights of DynVision 0.1 tell of the model that they fit."""
+        """The arguments that follow from weights of DynVision 0.1."""
         return dynvision_0_1.arguments(state_dict) if dynvision_0_1.wrote(state_dict) else {}
 
     def _define_architecture(self) -> None:
@@ -100,10 +100,12 @@ class DyRCNN(ConfiguredModel):
         position = ("tstep", *NONLINEAR) if args.nonlinearity_position == "state" else (*NONLINEAR, "tstep")
         self.layer_operations = (*BEFORE_STEP, *position, *AFTER_STEP)
         channels, size = self.n_channels, (self.height, self.width)
-        shapes: dict[str, tuple[int, tuple[int, int]]] = {}
+        shapes: dict[str, tuple[int, tuple[int, int]]] = {}  # channels and size
         for area in areas:
-            if area is areas[0]:
-                channels = self._define_input(area.name, channels)
+            if area is areas[0] and args.retina:
+                retina = Retina(channels)
+                self.add_module(f"retina_{area.name}", retina)
+                channels = retina.out_channels
             in_size, size = size, _after_conv(size, area)
             self._define_area(area, channels, in_size, size)
             channels = area.channels
@@ -113,19 +115,14 @@ class DyRCNN(ConfiguredModel):
                 size = size_after(size, *area.pool)
         if args.skip:
             for source, target in self.skips:
-                self._connect(
-                    "addskip",
-                    Skip,
-                    source,
-                    target,
-                    shapes,
-                    self.numbers_of_layer(target)["t_skip"],
-                    "additive",
-                )
+                delay = self.numbers_of_layer(target)["t_skip"]
+                skip = Skip(source, shapes[source][0], *shapes[target], delay, args.dt)
+                self.add_module(f"addskip_{target}", skip)
         if args.feedback != "none":
             for source, target in self.feedbacks:
                 delay = self.numbers_of_layer(target)["t_feedback"]
-                self._connect("addfeedback", Feedback, source, target, shapes, delay, args.feedback)
+                feedback = Feedback(source, shapes[source][0], *shapes[target], delay, args.dt, args.feedback)
+                self.add_module(f"addfeedback_{target}", feedback)
         self.nonlin = nn.ReLU()
         self.classifier = nn.Linear(channels, self.n_classes)
         nn.init.trunc_normal_(self.classifier.weight, std=0.004, a=-0.008, b=0.008)
@@ -146,14 +143,6 @@ class DyRCNN(ConfiguredModel):
                 pool = area.pool if name == area.name else None
                 built.append(replace(area, name=name, pool=pool, **first))
         return tuple(built)
-
-    def _define_input(self, first: str, channels: int) -> int:
-        """What the image passes before the first layer; returns the channels that the layer sees."""
-        if not self.args.retina:
-            return channels
-        retina = Retina(channels)
-        self.add_module(f"retina_{first}", retina)
-        return retina.out_channels
 
     def _define_area(
         self, area: Area, in_channels: int, in_size: tuple[int, int], size: tuple[int, int]
@@ -226,20 +215,6 @@ class DyRCNN(ConfiguredModel):
                 own["synaptic_depression"], own["tau_recovery"], own["tau_inactivation"], args.dt
             )
             self.add_module(f"depress_{area.name}", depression)
-
-    def _connect(
-        self,
-        operation: str,
-        kind: type[Skip] | type[Feedback],
-        source: str,
-        target: str,
-        shapes: dict[str, tuple[int, tuple[int, int]]],
-        delay: float,
-        merge: str,
-    ) -> None:
-        (source_channels, _), (channels, size) = shapes[source], shapes[target]
-        connection = kind(source, source_channels, channels, size, delay, self.dt, merge)
-        self.add_module(f"{operation}_{target}", connection)
 
 
 def _after_conv(size: tuple[int, int], area: Area) -> tuple[int, int]:

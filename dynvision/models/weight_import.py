@@ -54,7 +54,7 @@ def import_weights(
     Args:
         path: the checkpoint.
         model_name: a registered name or ``package.module:Class``.
-        model_args: arguments of the model that the weights do not tell.
+        model_args: arguments of the model that do not follow from the weights.
         resolution: height and width of the images, in px; 0 takes what the model was made for.
 
     Raises:
@@ -96,7 +96,7 @@ def import_weights(
 
 
 def _assumed(args: TemporalArgs, known: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the dynamics that have their defaults because nobody knows them.
+    """Return the arguments of the dynamics that have their defaults because they are not known.
 
     Args:
         args: all arguments.

@@ -92,14 +92,6 @@ def unit_of_cell(cell: ModuleCell, dt: float = 1.0, unit: int = 0) -> Unit:
     return Unit(type(cell).__name__, dt, respond, *labels)
 
 
-def _plain_ctrnn(**arguments: Any) -> ModuleCell:
-    return _plain(CTRNNCell(1, 1, **arguments))
-
-
-def _plain_adex(**constants: Any) -> ModuleCell:
-    return _plain(AdExCell(1, 1, AdExConstants(**constants)))
-
-
 def _plain(cell: Any) -> ModuleCell:
     """A cell whose unit receives its input as it is, and nothing from itself."""
     with torch.no_grad():
@@ -109,21 +101,13 @@ def _plain(cell: Any) -> ModuleCell:
     return cell
 
 
-def _single_ltc(**arguments: Any) -> ModuleCell:
-    return LTCCell(Wiring([[0]], [[1]]), **arguments)
-
-
-def _single_cfc(**arguments: Any) -> ModuleCell:
-    return CfCCell(1, 1, **arguments)
-
-
 # What makes a neuron or a cell, and what its arguments are those of.
 NEURONS: dict[str, type[BaseNeuron]] = {"LTCNeuron": LTCNeuron, "LiquidNeuron": LiquidNeuron}
 CELLS: dict[str, tuple[Callable[..., ModuleCell], Callable[..., Any]]] = {
-    "AdExCell": (_plain_adex, AdExConstants),
-    "CTRNNCell": (_plain_ctrnn, CTRNNCell),
-    "CfCCell": (_single_cfc, CfCCell),
-    "LTCCell": (_single_ltc, LTCCell),
+    "AdExCell": (lambda **given: _plain(AdExCell(1, 1, AdExConstants(**given))), AdExConstants),
+    "CTRNNCell": (lambda **given: _plain(CTRNNCell(1, 1, **given)), CTRNNCell),
+    "CfCCell": (lambda **given: CfCCell(1, 1, **given), CfCCell),
+    "LTCCell": (lambda **given: LTCCell(Wiring([[0]], [[1]]), **given), LTCCell),
 }
 FIXED = (
     "self",

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
-from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, TimedCell, of_each_step, run_steps
+from dynvision.neurons.cell import ElapsedTime, Module, ModuleCell, TimedCell, of_each_step
 
 
 class RNN(Module):
@@ -134,15 +134,7 @@ class LSTMCell(nn.LSTMCell):
         h, c = super().forward(inputs, state)
         return h, (h, c)
 
-    def steps(
-        self,
-        inputs: Tensor,
-        state: tuple[Tensor, Tensor] | None = None,
-        times: Sequence[ElapsedTime] | None = None,
-        training: bool | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """All steps of a sequence, as of :meth:`ModuleCell.steps`."""
-        return run_steps(self, inputs, state, times, training)
+    steps = ModuleCell.steps
 
 
 class CTRNNCell(TimedCell):
@@ -198,7 +190,7 @@ class CTRNNCell(TimedCell):
     ) -> tuple[Tensor, Tensor]:
         r = state
         gain = -torch.expm1(-(elapsed / self.ode_unfolds) / self.tau)
-        heard = self.input_weight(inputs)
+        received = self.input_weight(inputs)
         for _ in range(self.ode_unfolds):
-            r = r + gain * (self.activation(heard + self.recurrent_weight(r)) - r)
+            r = r + gain * (self.activation(received + self.recurrent_weight(r)) - r)
         return r, r
