@@ -34,15 +34,16 @@ def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def commands(program: str) -> list[tuple[str, str]]:
-    """Lines of code that call a program, each with its page; a block of ``text`` needs what its page makes."""
-    found = []
+def commands(program: str) -> dict[str, list[str]]:
+    """Lines of code that call a program, by page; a block of ``text`` needs what its page makes."""
+    found: dict[str, list[str]] = {}
     for page in PAGES:
         text = re.sub(r"^```text\n.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
         for line in re.findall(rf"^(?:    )?({program}(?: .*)?)$", text, re.MULTILINE):
             if line.count("'") % 2:
                 continue  # goes on over lines, in a block that is run as it stands
-            found.append((str(page.relative_to(DOCS)), re.split(r" [#|] ?", line)[0].strip()))
+            command = re.split(r" [#|] ?", line)[0].strip()
+            found.setdefault(str(page.relative_to(DOCS)), []).append(command)
     return found
 
 
@@ -67,28 +68,29 @@ def test_links_lead_somewhere() -> None:
     assert [link for page in PAGES for link in dead_links(page)] == []
 
 
-@pytest.mark.parametrize(("page", "command"), commands("snakemake"))
-def test_what_snakemake_is_told_can_be_planned(page: str, command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", commands("snakemake"))
+def test_what_snakemake_is_told_can_be_planned(page: str, tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("targets", nargs="*")
     parser.add_argument("-n", action="store_true")
     parser.add_argument("-j", type=int)
     parser.add_argument("--config", nargs="+", default=[])
     parser.add_argument("--configfile")  # written by a command, whose test plans it
-    given = parser.parse_args(shlex.split(command)[1:])
-    assert set(given.targets) <= TARGETS
-    settings = {
-        name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in given.config)
-    }
-    assert plan_workflow(ROOT / "config", {**settings, "results_dir": str(tmp_path)}).runs
+    for command in commands("snakemake")[page]:
+        given = parser.parse_args(shlex.split(command)[1:])
+        assert set(given.targets) <= TARGETS, command
+        values = (one.partition("=") for one in given.config)
+        settings = {name: yaml.safe_load(value) for name, _, value in values}
+        assert plan_workflow(ROOT / "config", {**settings, "results_dir": str(tmp_path)}).runs, command
 
 
-@pytest.mark.parametrize(("page", "command"), commands("dynvision"))
-def test_commands_of_the_package_can_be_parsed(page: str, command: str) -> None:
-    _, name, *rest = shlex.split(command.partition(" > ")[0])
-    parser = argparse.ArgumentParser(prog=f"{page}: {command}")
-    command_module(name).add_arguments(parser)
-    parser.parse_args(rest)
+@pytest.mark.parametrize("page", commands("dynvision"))
+def test_commands_of_the_package_can_be_parsed(page: str) -> None:
+    for command in commands("dynvision")[page]:
+        _, name, *rest = shlex.split(command.partition(" > ")[0])
+        parser = argparse.ArgumentParser(prog=f"{page}: {command}", exit_on_error=False)
+        command_module(name).add_arguments(parser)
+        assert parser.parse_args(rest), command
 
 
 def test_commands_in_the_text_exist() -> None:

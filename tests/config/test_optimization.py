@@ -35,15 +35,11 @@ def make_optimizer(name: str) -> torch.optim.Optimizer:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer_makes_a_step(name: str) -> None:
+def test_optimizer_makes_a_step_and_takes_its_arguments(name: str) -> None:
+    """Those of torch, but for what has a key of its own and for how it is computed."""
     optimizer = make_optimizer(name)
     optimizer.step()
     assert (optimizer.param_groups[0]["params"][0] != 1).all()
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer_takes_its_arguments(name: str) -> None:
-    """Those of torch, but for what has a key of its own and for how it is computed."""
     parameters = set(inspect.signature(getattr(torch.optim, name)).parameters)
     elsewhere = {
         "params",
@@ -56,12 +52,8 @@ def test_optimizer_takes_its_arguments(name: str) -> None:
         "fused",
     }
     assert set(OPTIMIZERS[name]) == parameters - elsewhere
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_without_momentum(name: str) -> None:
-    defaults = make_optimizer(name).defaults
-    assert ("momentum" in defaults or "betas" in defaults) == (name not in WITHOUT_MOMENTUM)
+    momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
+    assert momentum == (name not in WITHOUT_MOMENTUM)
 
 
 @pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "none"])
