@@ -18,7 +18,7 @@ from dynvision.errors import InputError
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights, save_weights
 from tests.base.networks import randomize
-from tests.base.registered import CASES, N_STEPS, NAMES, RECURRENT, SIZES, arguments_of, build, images
+from tests.base.registered import CASES, N_STEPS, NAMES, SIZES, arguments_of, build, images
 from tests.base.small import Small, SmallTwoStage, targets_of
 
 
@@ -47,16 +47,12 @@ def test_shapes_and_finite_gradients_after_a_step(case):
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-KINDS = {
-    "DyRCNNx2": Small,
-    "DyRCNNx4": Small,
-    "DyRCNNx8": SmallTwoStage,
-}  # alike in what a recurrence reaches
+KINDS = {"DyRCNNx4": Small, "DyRCNNx8": SmallTwoStage}  # alike in what a recurrence reaches
 
 
 @pytest.mark.parametrize(
     ("name", "recurrence_type", "target"),
-    [(name, kind, target) for name in RECURRENT for kind in RECURRENCE_TYPES for target in targets_of(KINDS[name], kind)],
+    [(name, kind, target) for name in KINDS for kind in RECURRENCE_TYPES for target in targets_of(KINDS[name], kind)],
 )  # fmt: skip
 def test_every_parameter_gets_a_gradient(name, recurrence_type, target):
     extras = {
