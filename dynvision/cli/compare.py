@@ -170,11 +170,10 @@ def _image_names(config: ComparisonConfig, arguments: argparse.Namespace) -> Cal
     if config.images == "index":
         return None
     from dynvision.data.sources import open_source
-    from dynvision.data.sources.files import FileSource
 
     images = _run(arguments).config.data.images
     source = open_source(images)
-    if not isinstance(getattr(source, "_source", source), FileSource):
+    if source.root is None:
         raise InputError(
             f"images={config.images}: the images of {images.name} are not files; use images: index"
         )

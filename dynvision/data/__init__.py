@@ -12,9 +12,9 @@ from dynvision.registry import lazy_names
 if TYPE_CHECKING:
     from dynvision.data.conversion import convert_dataset
     from dynvision.data.datamodule import DataModule
-    from dynvision.data.dataset import get_dataset
     from dynvision.data.manifest import Manifest, read_manifest
     from dynvision.data.sources import SOURCES, ImageSource, open_source, register
+    from dynvision.data.sources.class_folders import get_dataset
 
 __all__ = [
     "SOURCES",

@@ -24,7 +24,7 @@ from dynvision.config.data import MEASURED, DataConfig, published_statistics
 from dynvision.config.transforms import Classes
 from dynvision.data.beton_check import beton_images, page_images
 from dynvision.data.manifest import Manifest, ShownImages
-from dynvision.data.sources.source import ImageSource
+from dynvision.data.sources import ImageSource
 from dynvision.data.splits import (
     FixedOrder,
     Order,

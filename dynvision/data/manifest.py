@@ -19,7 +19,7 @@ from pydantic import model_validator
 from dynvision.config.data import ImagesConfig
 from dynvision.config.section import Section, key, validate
 from dynvision.config.transforms import Classes
-from dynvision.data.sources.source import check_numbers, class_indices, taken_classes
+from dynvision.data.sources import check_numbers, class_indices, taken_classes
 from dynvision.data.splits import SplitName
 from dynvision.errors import InputError
 from dynvision.files import write_text

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.sources.source import ImageSource
+from dynvision.data.sources import ImageSource
 from dynvision.errors import InputError
 
 SplitName = Literal["train", "val", "test"]

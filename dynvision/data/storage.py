@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.sources.source import ImageSource
+from dynvision.data.sources import ImageSource
 from dynvision.functional.counter_random import random_key, random_uniform
 
 N_CHANNELS_STORED = 3  # FFCV's images are RGB

@@ -20,7 +20,7 @@ from dynvision.data.conversion import convert_dataset
 from dynvision.data.loader_choice import LoaderName
 from dynvision.data.manifest import read_manifest
 from dynvision.data.sources import open_source
-from dynvision.data.sources.files import FolderSource
+from dynvision.data.sources.class_folders import FolderSource
 from dynvision.data.splits import SPLITS
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder

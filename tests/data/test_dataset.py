@@ -14,7 +14,7 @@ from PIL import Image
 
 import dynvision.data
 from dynvision.data import get_dataset
-from dynvision.data.dataset import PRESETS, find_preset
+from dynvision.data.sources.class_folders import PRESETS, find_preset
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 

@@ -17,7 +17,8 @@ import pytest
 from dynvision.config.data import DataConfig
 from dynvision.data import downloads
 from dynvision.data.downloads import DATA_VARIABLE, Download, fetch
-from dynvision.data.sources import arrays, cifar, open_source, synset_folders
+from dynvision.data.sources import arrays, open_source
+from dynvision.data.sources import files as file_sources
 from dynvision.errors import InputError
 from tests.data.true_formats import write_archive, write_cifar, write_idx
 
@@ -82,9 +83,9 @@ def test_mnist_is_downloaded_once(served: tuple[Path, str], monkeypatch: pytest.
 def test_cifar_is_downloaded(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, url = served
     write_cifar(folder, "cifar10")
-    version = cifar.VERSIONS["cifar10"]
+    version = arrays.VERSIONS["cifar10"]
     here = replace(version, download=moved(version.download, folder, url))
-    monkeypatch.setitem(cifar.VERSIONS, "cifar10", here)
+    monkeypatch.setitem(arrays.VERSIONS, "cifar10", here)
     assert len(open_source(DataConfig(name="cifar10"))) == 70
 
 
@@ -94,8 +95,8 @@ def test_class_folders_are_downloaded_and_unpacked(
 ) -> None:
     folder, url = served
     write_archive(folder, name)
-    download, inner = synset_folders.ARCHIVES[name]
-    monkeypatch.setitem(synset_folders.ARCHIVES, name, (moved(download, folder, url), inner))
+    download, inner = file_sources.ARCHIVES[name]
+    monkeypatch.setitem(file_sources.ARCHIVES, name, (moved(download, folder, url), inner))
     assert (
         len(open_source(DataConfig(name=name, resolution=8))) == {"imagenette": 80, "tinyimagenet": 32}[name]
     )
@@ -185,8 +186,8 @@ def test_what_is_there_is_verified_at_each_load(served: tuple[Path, str], tmp_pa
 
 def test_every_download_has_a_checksum_of_256_bits() -> None:
     wanted = [d for files in arrays.DOWNLOADS.values() for d in files]
-    wanted += [version.download for version in cifar.VERSIONS.values()]
-    wanted += [download for download, _ in synset_folders.ARCHIVES.values()]
+    wanted += [version.download for version in arrays.VERSIONS.values()]
+    wanted += [download for download, _ in file_sources.ARCHIVES.values()]
     assert len(wanted) == 12 == len({download.sha256 for download in wanted})
     assert all(re.fullmatch("[0-9a-f]{64}", download.sha256) for download in wanted)
 

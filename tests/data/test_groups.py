@@ -13,9 +13,8 @@ from dynvision.config.transforms import GROUPS, resolve_group
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
 from dynvision.data.downloads import DATA_VARIABLE
-from dynvision.data.sources import open_source
-from dynvision.data.sources.cifar import VERSIONS
-from dynvision.data.sources.source import ImageSource, SelectedClasses
+from dynvision.data.sources import ImageSource, SelectedClasses, open_source
+from dynvision.data.sources.arrays import VERSIONS
 from dynvision.errors import InputError
 from dynvision.runs import plan_workflow
 from tests.data.conftest import MakeFolder

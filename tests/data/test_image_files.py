@@ -14,9 +14,9 @@ from PIL import Image, ImageFile
 
 from dynvision.config.data import DataConfig
 from dynvision.data import get_dataset
-from dynvision.data.class_folders import list_class_folders
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.images import images_below, read_image, readable_formats, readable_suffixes
+from dynvision.data.sources.class_folders import list_class_folders
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder, write_image
 

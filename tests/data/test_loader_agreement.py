@@ -19,7 +19,7 @@ from dynvision.data.datamodule import DataModule
 from dynvision.data.downloads import DATA_VARIABLE
 from dynvision.data.loader import ImageLoader, MemoryLoader, Reading
 from dynvision.data.sources import open_source
-from dynvision.data.sources.files import FolderSource
+from dynvision.data.sources.class_folders import FolderSource
 from dynvision.data.splits import SPLITS
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder

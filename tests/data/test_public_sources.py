@@ -13,9 +13,8 @@ import pytest
 from dynvision.config.data import DataConfig
 from dynvision.data.downloads import DATA_VARIABLE
 from dynvision.data.sources import open_source
-from dynvision.data.sources.arrays import read_idx
-from dynvision.data.sources.cifar import VERSIONS
-from dynvision.data.sources.synset_folders import imagenet_synsets
+from dynvision.data.sources.arrays import VERSIONS, read_idx
+from dynvision.data.sources.files import imagenet_synsets
 from dynvision.errors import InputError
 from tests.data.true_formats import (
     TINY_SYNSETS,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.data.class_folders import ClassFolders, list_class_folders
+from dynvision.data.sources.class_folders import ClassFolders, list_class_folders
 from dynvision.errors import InputError
 from tests.data.conftest import write_image
 

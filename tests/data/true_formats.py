@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dynvision.data.sources.synset_folders import imagenet_synsets
+from dynvision.data.sources.files import imagenet_synsets
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 TINY_SYNSETS = ("n01443537", "n01629819", "n01910747", "n02094433")

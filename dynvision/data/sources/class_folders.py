@@ -1,4 +1,4 @@
-"""A folder of class folders: which images it holds, of which class, and in which split.
+"""A folder of class folders: its images by class and split; as a source, and as a torch Dataset without the workflow.
 
     folder/cat/1.png  folder/dog/2.png  ...              one set, to be split
     folder/train/cat/1.png  ...  folder/test/dog/2.png   splits as given; folder/val may be there too
@@ -10,19 +10,30 @@ things is an error that states what to rename.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
 
+from dynvision.config.data import DATASETS, FOLDER_PREFIX, DataConfig, ImagesConfig
+from dynvision.config.transforms import PRESETS as TRANSFORMS
+from dynvision.config.transforms import resolve_transform
 from dynvision.data.images import images_below, is_readable, sentences
-from dynvision.errors import InputError
+from dynvision.data.sources import ImageSource, register
+from dynvision.data.sources.files import ClassFolders, FileSource
+from dynvision.data.transform import Transform
+from dynvision.errors import InputError, unknown_name
 from dynvision.text import first_few
+
+logger = logging.getLogger(__name__)
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -144,27 +155,6 @@ def _listed(names: Iterable[str]) -> str:
     return first_few(map(repr, names))
 
 
-@dataclass(frozen=True)
-class ClassFolders:
-    """The images below a folder, in a fixed order: by split, class and name.
-
-    Attributes:
-        root: the folder.
-        files: path of every image below ``root``, with ``/``.
-        labels: class index of every image, (N,).
-        class_names: names of the class folders, sorted.
-        given_splits: image indices by split, where the folder has folders of splits; otherwise empty.
-        notes: sentences on what was ignored, by class folder.
-    """
-
-    root: Path
-    files: tuple[str, ...]
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
-    given_splits: dict[str, NDArray[np.int64]]
-    notes: tuple[str, ...] = ()
-
-
 def list_class_folders(root: str | Path) -> ClassFolders:
     """List a folder of class folders. Files that are no images are ignored, and `notes` states which.
 
@@ -251,3 +241,77 @@ def _check_classes(root: Path, folder: Path, class_names: tuple[str, ...]) -> No
 def _same_name(name: str) -> str:
     """Return a name in the form that does not depend on how a file system writes letters with accents."""
     return unicodedata.normalize("NFC", name)
+
+
+@register("folder")
+class FolderSource(FileSource):
+    """``folder:<path>``; classes are the sorted names of the folders."""
+
+    def __init__(self, config: ImagesConfig) -> None:
+        super().__init__(config, list_class_folders(config.name.removeprefix(FOLDER_PREFIX).strip()))
+
+
+PRESETS: tuple[str, ...] = tuple(
+    name for name in TRANSFORMS if name.rpartition("_")[0] in DATASETS and name.endswith(("_train", "_test"))
+)
+
+
+def find_preset(name: str) -> tuple[DataConfig, Transform]:
+    """Return a preset by name, e.g. ``cifar10_train``: the images that it wants, and what it does to them.
+
+    Raises:
+        InputError: the name is not known.
+    """
+    if name not in PRESETS:
+        raise unknown_name("data transform", name, PRESETS, key="data_transform")
+    config = DataConfig(name=name.rpartition("_")[0])
+    facts = DATASETS[config.name]
+    operations = resolve_transform(name, "data_transform")
+    return config, Transform(operations, config.resolution, facts.mean, facts.sd)
+
+
+class FolderDataset(Dataset[tuple[Tensor, int]]):
+    """Images of a source, read when they are asked for. Random choices follow torch's seed.
+
+    Attributes:
+        classes: names of the classes, by class index.
+        labels: class index of every image, (N,).
+    """
+
+    def __init__(self, source: ImageSource, transform: Transform) -> None:
+        self._source = source
+        self._transform = transform
+        self.classes = source.class_names
+        self.labels = source.labels
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        pixels, label = self._source[index]
+        draw = int(torch.randint(2**62, ())) if self._transform.operations else 0
+        return self._transform(torch.from_numpy(pixels)[None], np.array([index]), draw)[0], label
+
+
+def get_dataset(path: str | Path, data_transform: str) -> FolderDataset:
+    """Return a torch Dataset over a folder of class folders: ``(image, class index)`` by index.
+
+    Args:
+        path: the folder; ``path/cat/1.png``, ``path/dog/2.png``, ...
+        data_transform: name of a preset, e.g. ``"cifar10_train"``.
+
+    Returns:
+        Images float32 (C, H, W), normalised; classes in the order of the sorted folder names.
+
+    Raises:
+        InputError: the folder cannot be used or the name is not known; on access, an image cannot be read.
+    """
+    config, transform = find_preset(data_transform)
+    folders = list_class_folders(path)
+    if folders.given_splits:
+        first = [folders.files[indices[0]] for indices in folders.given_splits.values()]
+        choices = " or ".join(str(folders.root / file.split("/")[0]) for file in first)
+        raise InputError(f"data folder {folders.root} holds several splits; give one of them: {choices}")
+    for note in folders.notes:
+        logger.warning("%s: %s", folders.root, note)
+    return FolderDataset(FileSource(config, folders), transform)
