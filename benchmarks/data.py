@@ -35,7 +35,7 @@ from dynvision.data.conversion import convert_dataset  # noqa: E402
 from dynvision.data.datamodule import DataModule  # noqa: E402
 from dynvision.data.images import fit_image, read_image  # noqa: E402
 from dynvision.data.loader import Reading  # noqa: E402
-from dynvision.data.loader_choice import ffcv_failure  # noqa: E402
+from dynvision.data.storage import ffcv_failure  # noqa: E402
 from dynvision.data.transform import Transform  # noqa: E402
 from dynvision.models import create  # noqa: E402
 

@@ -245,10 +245,13 @@ def _without_pairs(value: Any) -> Any:
     return [_without_pairs(item) for item in value]
 
 
+LoaderName = Literal["auto", "ffcv", "torch", "memory"]
+
+
 class ExecutionConfig(Section):
     """Where and how the same computation runs. Not part of a run's identity."""
 
-    loader: Literal["auto", "ffcv", "torch", "memory"] = key(
+    loader: LoaderName = key(
         "auto", "how batches are read; auto keeps small data in memory, else takes ffcv where it is installed"
     )
     num_workers: int = key(

@@ -23,13 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynvision.config.data import ImagesConfig
-from dynvision.data.beton_check import beton_path, page_bytes
+from dynvision.config.training import LoaderName
 from dynvision.data.images import readable_suffixes
-from dynvision.data.loader_choice import LoaderName, ffcv_failure, use_ffcv
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
 from dynvision.data.sources import open_source
 from dynvision.data.splits import SPLITS, SplitName, split_source
-from dynvision.data.storage import Sample, Storage, read_images, rgb
+from dynvision.data.storage import (
+    Sample,
+    Storage,
+    beton_path,
+    check_ffcv,
+    ffcv_failure,
+    page_bytes,
+    read_images,
+    rgb,
+)
 from dynvision.errors import InputError
 from dynvision.files import atomic_path, file_sha256
 from dynvision.runs.made_from import CONVERTED, describe_folder, made_from, of_images
@@ -61,7 +69,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
         raise InputError(f"output {folder} is a file; give a folder")
     config = ImagesConfig(**{name: getattr(config, name) for name in ImagesConfig.model_fields})
     if loader == "ffcv":
-        use_ffcv("ffcv")
+        check_ffcv()
     write_ffcv = loader != "torch" and ffcv_failure() is None
     source = open_source(config)
     seen = describe_folder(source.root, readable_suffixes()) if source.root is not None else {}

@@ -11,16 +11,17 @@ import pytorch_lightning as pl
 import torch
 
 from dynvision.config.data import DataConfig
+from dynvision.config.training import LoaderName
 from dynvision.config.transforms import Classes
-from dynvision.data.beton_check import check_betons
 from dynvision.data.loader import ImageLoader, MemoryLoader, Reading, TorchLoader
-from dynvision.data.loader_choice import LoaderName, choose_loader
 from dynvision.data.manifest import Manifest, anew, read_manifest
 from dynvision.data.sources import ImageSource, open_source
 from dynvision.data.splits import SPLITS, SplitName
+from dynvision.data.storage import check_betons, check_ffcv, ffcv_failure
 from dynvision.errors import InputError
 
 logger = logging.getLogger(__name__)
+MEMORY_BYTES = 512 * 2**20  # data of up to this size are kept in memory: CIFAR takes 176 MiB
 
 
 class DataModule(pl.LightningDataModule):
@@ -138,14 +139,21 @@ class DataModule(pl.LightningDataModule):
         return any(self.manifest.split(split).beton is not None for split in SPLITS)
 
     def _choose(self, loader: LoaderName) -> Literal["ffcv", "torch", "memory"]:
-        n_images = sum(self.manifest.counts.values())
-        chosen = choose_loader(loader, n_images * self.manifest.config.image_bytes)
-        if chosen == "ffcv" and loader == "auto" and not self._has_betons:
-            logger.warning(
-                "%s was converted without FFCV: images are read with the torch loader", self.folder
-            )
-            return "torch"
-        return chosen
+        if loader == "ffcv":
+            check_ffcv()
+        if loader != "auto":
+            return loader
+        if sum(self.manifest.counts.values()) * self.manifest.config.image_bytes <= MEMORY_BYTES:
+            return "memory"
+        if self._has_betons and ffcv_failure() is None:
+            return "ffcv"
+        reason = (
+            f"FFCV cannot be imported here ({ffcv_failure()})"
+            if self._has_betons
+            else "it was converted without FFCV"
+        )
+        logger.warning("%s is read with the torch loader, since %s", self.folder, reason)
+        return "torch"
 
     def _checked_source(self) -> ImageSource:
         source = open_source(self.manifest.config)

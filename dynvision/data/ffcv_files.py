@@ -1,4 +1,4 @@
-"""FFCV files: loading them, and writing them in this process. Needs FFCV: import this file only where `use_ffcv` is true.
+"""FFCV files: loading them, and writing them in this process. Import this file only where `ffcv_failure` is None.
 
 One thread decodes: raw pixels are copied at the speed of memory, and with one thread numba needs no threading layer
 (its workqueue aborts the process when two loaders are alive).
@@ -38,10 +38,10 @@ from ffcv.transforms import ToTensor
 from ffcv.writer import DatasetWriter, handle_sample
 from numpy.typing import NDArray
 
-from dynvision.data.beton_check import beton_path
 from dynvision.data.loader import Batch, ImageLoader, Reading
 from dynvision.data.manifest import Manifest
 from dynvision.data.splits import SplitName
+from dynvision.data.storage import beton_path
 
 RGB, ACCURATE = 0, 4096  # TJPF_RGB and TJFLAG_ACCURATEDCT of turbojpeg.h
 

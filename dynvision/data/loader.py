@@ -22,7 +22,6 @@ from torch import Tensor
 
 from dynvision.config.data import MEASURED, DataConfig, published_statistics
 from dynvision.config.transforms import Classes
-from dynvision.data.beton_check import beton_images, page_images
 from dynvision.data.manifest import Manifest, ShownImages
 from dynvision.data.sources import ImageSource
 from dynvision.data.splits import (
@@ -34,7 +33,7 @@ from dynvision.data.splits import (
     interleaved_order,
     share,
 )
-from dynvision.data.storage import Storage, read_images
+from dynvision.data.storage import Storage, beton_images, page_images, read_images
 from dynvision.data.transform import Transform
 
 Batch = tuple[Tensor, Tensor]

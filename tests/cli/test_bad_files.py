@@ -88,7 +88,7 @@ def test_images_that_changed_after_conversion(own_images: Lab) -> None:
 @pytest.fixture(scope="module")
 def beton_lab(trained_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A laboratory with images converted to FFCV files."""
-    from dynvision.data.loader_choice import ffcv_failure
+    from dynvision.data.storage import ffcv_failure
 
     failure = ffcv_failure()
     if failure is not None:

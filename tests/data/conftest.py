@@ -12,7 +12,7 @@ from PIL import Image
 from dynvision.config.data import DataConfig
 from dynvision.data import downloads
 from dynvision.data.conversion import convert_dataset
-from dynvision.data.loader_choice import ffcv_failure
+from dynvision.data.storage import ffcv_failure
 
 MakeFolder = Callable[..., Path]
 

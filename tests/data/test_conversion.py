@@ -14,14 +14,14 @@ import pytest
 
 from dynvision import text
 from dynvision.config.data import DataConfig
+from dynvision.config.training import LoaderName
 from dynvision.data import conversion
-from dynvision.data.beton_check import check_betons
 from dynvision.data.conversion import convert_dataset
-from dynvision.data.loader_choice import LoaderName
 from dynvision.data.manifest import read_manifest
 from dynvision.data.sources import open_source
 from dynvision.data.sources.class_folders import FolderSource
 from dynvision.data.splits import SPLITS
+from dynvision.data.storage import check_betons
 from dynvision.errors import InputError
 from tests.data.conftest import MakeFolder
 

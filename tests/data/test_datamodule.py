@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from dynvision.config.data import DataConfig
-from dynvision.data import datamodule, loader_choice
+from dynvision.data import datamodule, storage
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.datamodule import DataModule
-from dynvision.data.loader_choice import use_ffcv
 from dynvision.data.manifest import read_manifest
 from dynvision.data.splits import training_order
 from dynvision.errors import InputError
@@ -132,7 +131,7 @@ def test_other_data_are_refused(digits_data: Path, digits_config: DataConfig) ->
 def test_damage_is_found_before_training(digits_beton: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(digits_beton, tmp_path / "data"))
     (data / "test.beton").write_bytes(b"")
-    with pytest.raises(InputError, match=r"test\.beton is empty"):
+    with pytest.raises(InputError, match=r"test\.beton is truncated: it has 0 of"):
         DataModule(data, loader="ffcv")
     DataModule(data, loader="torch")  # which does not read it
 
@@ -148,27 +147,27 @@ def test_changed_source_is_found_before_training(make_folder: MakeFolder, tmp_pa
 @pytest.fixture
 def without_ffcv(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where FFCV is not installed."""
-    monkeypatch.setattr(loader_choice, "ffcv_failure", lambda: "No module named 'ffcv'")
-    loader_choice._warn_once.cache_clear()
+    for module in (storage, datamodule):
+        monkeypatch.setattr(module, "ffcv_failure", lambda: "No module named 'ffcv'")
 
 
 @pytest.fixture
 def large_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the digits did not fit in memory."""
-    monkeypatch.setattr(loader_choice, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(datamodule, "MEMORY_BYTES", 0)
 
 
 def test_auto_keeps_small_data_in_memory(digits_data: Path, without_ffcv: None) -> None:
     assert DataModule(digits_data).loader == "memory"
 
 
-def test_without_ffcv_auto_takes_torch_and_says_so_once(
-    digits_data: Path, large_data: None, without_ffcv: None, caplog: pytest.LogCaptureFixture
+def test_without_ffcv_auto_takes_torch_and_warns(
+    digits_beton: Path, large_data: None, without_ffcv: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert DataModule(digits_data, loader="auto").loader == "torch"
-        DataModule(digits_data, loader="auto")
-    expected = "FFCV cannot be imported here (No module named 'ffcv'): images are read with the torch loader"
+        assert DataModule(digits_beton, loader="auto").loader == "torch"
+    because = "FFCV cannot be imported here (No module named 'ffcv')"
+    expected = f"{digits_beton} is read with the torch loader, since {because}"
     assert [record.message for record in caplog.records] == [expected]
 
 
@@ -189,10 +188,9 @@ def test_without_ffcv_its_files_cannot_be_written(
 def test_auto_takes_ffcv_where_it_is_installed_and_written(
     ffcv: None, large_data: None, digits_beton: Path, digits_data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert use_ffcv("auto")
     assert DataModule(digits_beton).loader == "ffcv"
     with caplog.at_level(logging.WARNING, logger=datamodule.__name__):
         assert DataModule(digits_data).loader == "torch"
-    assert "was converted without FFCV" in caplog.text
+    assert "it was converted without FFCV" in caplog.text
     with pytest.raises(InputError, match="was not written, because the data was converted without FFCV"):
         DataModule(digits_data, loader="ffcv")

@@ -7,7 +7,7 @@ from pathlib import Path
 from dynvision.config.data import DATASETS, DataConfig
 from dynvision.config.training import ExecutionConfig
 from dynvision.config.transforms import GROUPS, OPERATIONS, PRESETS, resolve_transform
-from dynvision.data.loader_choice import MEMORY_BYTES
+from dynvision.data.datamodule import MEMORY_BYTES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 

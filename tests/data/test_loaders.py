@@ -165,8 +165,8 @@ def test_python_exits_cleanly_with_passes_under_way(digits_beton: Path) -> None:
     program = f"""
 import torch
 n_threads = torch.get_num_threads()
-from dynvision.data.loader_choice import use_ffcv
-assert use_ffcv("ffcv") and torch.get_num_threads() == n_threads
+from dynvision.data.storage import ffcv_failure
+assert ffcv_failure() is None and torch.get_num_threads() == n_threads
 from dynvision.data.ffcv_files import FFCVLoader
 from dynvision.data.loader import Reading
 from dynvision.data.manifest import read_manifest

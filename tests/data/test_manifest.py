@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dynvision.config.data import DataConfig
-from dynvision.data.beton_check import check_betons
 from dynvision.data.manifest import read_manifest
+from dynvision.data.storage import check_betons
 from dynvision.errors import InputError
 
 
@@ -106,7 +106,7 @@ def change_count(path: Path) -> None:
     ("damage", "message"),
     [
         (Path.unlink, "is missing"),
-        (empty, "is empty"),
+        (empty, "is truncated: it has 0 of .* bytes"),
         (cut, "is truncated: it has .* of .* bytes"),
         (lengthen, "is not the file that was written"),
         (overwrite_header, "is not an FFCV file"),
