@@ -25,13 +25,12 @@ from dynvision.config.transforms import Classes
 from dynvision.data.manifest import Manifest, ShownImages
 from dynvision.data.sources import ImageSource
 from dynvision.data.splits import (
-    FixedOrder,
     Order,
-    QuasiRandomOrder,
-    ShuffledOrder,
     SplitName,
     interleaved_order,
+    quasi_random_order,
     share,
+    training_order,
 )
 from dynvision.data.storage import Storage, beton_images, page_images, read_images
 from dynvision.data.transform import Transform
@@ -162,12 +161,14 @@ def _order(manifest: Manifest, split: SplitName, config: DataConfig, reading: Re
     record, seed = manifest.split(split), reading.seed
     if split == "test":
         chosen = manifest.positions(split, reading.classes)
-        return FixedOrder(chosen[interleaved_order(np.array(record.labels)[chosen])])
+        test = chosen[interleaved_order(np.array(record.labels)[chosen])]
+        return Order(len(test), lambda epoch: test)
     if split == "val" or config.order == "SEQUENTIAL":
-        return FixedOrder(np.arange(record.n_images))
+        return Order(record.n_images, lambda epoch: np.arange(record.n_images))
     if config.order == "QUASI_RANDOM":
-        return QuasiRandomOrder(record.n_images, page_images(config), seed)
-    return ShuffledOrder(record.n_images, seed)
+        n_near = page_images(config)
+        return Order(record.n_images, lambda epoch: quasi_random_order(record.n_images, n_near, seed, epoch))
+    return Order(record.n_images, lambda epoch: training_order(record.n_images, seed, epoch))
 
 
 def transform_of(images: ShownImages, split: SplitName, config: DataConfig, seed: int) -> Transform:

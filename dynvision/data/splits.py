@@ -18,7 +18,7 @@ With several processes, a batch of all of them is a stretch of this order, of wh
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -33,7 +33,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 def split_source(source: ImageSource, config: ImagesConfig) -> dict[SplitName, NDArray[np.int64]]:
-    """Image indices of every split, ascending. Splits that the source prescribes are kept.
+    """Return the image indices of every split, ascending. Splits that the source prescribes are kept.
 
     Args:
         source: the images.
@@ -62,7 +62,7 @@ def split_source(source: ImageSource, config: ImagesConfig) -> dict[SplitName, N
 def hold_out(
     indices: NDArray[np.int64], labels: NDArray[np.int64], fraction: float, keep: int, seed: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take a part of the images of each class out.
+    """Split off a part of the images of each class.
 
     Args:
         indices: the images to choose from.
@@ -97,12 +97,12 @@ PAGES_AT_ONCE = 8
 
 
 def training_order(n_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Permutation of the positions 0..n_images-1 for one epoch, (n_images,)."""
+    """Return a permutation of the positions 0..n_images-1 for one epoch, (n_images,)."""
     return np.random.default_rng([seed, epoch]).permutation(n_images)
 
 
 def quasi_random_order(n_images: int, page_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Permutation of the positions 0..n_images-1 for one epoch that stays within a few pages at a time.
+    """Return a permutation of the positions 0..n_images-1 for one epoch that stays within a few pages at a time.
 
     Args:
         n_images: number of images.
@@ -124,7 +124,7 @@ def quasi_random_order(n_images: int, page_images: int, seed: int, epoch: int) -
 
 
 def share(positions: NDArray[np.int64], batch_size: int, rank: int, n_ranks: int) -> list[NDArray[np.int64]]:
-    """The batches of one of several processes that train together.
+    """Return the batches of one of several processes that train together.
 
     All of them have as many batches of the same sizes, as their gradients are averaged: where the last batch cannot be
     divided, images from the beginning are shown a second time.
@@ -143,7 +143,7 @@ def share(positions: NDArray[np.int64], batch_size: int, rank: int, n_ranks: int
 
 
 def interleaved_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions ordered round robin over the classes: the first image of each class, then the second of each, ...
+    """Return the positions round robin over the classes: the first image of each class, then the second of each, ...
 
     Of any two classes that still have images, the counts in any prefix differ by one at most.
 
@@ -160,69 +160,28 @@ def interleaved_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.lexsort((labels, rank))
 
 
-class Order(ABC):
+class Order:
     """Positions within a split, by epoch.
+
+    Args:
+        n_images: number of positions.
+        of_epoch: returns the positions of an epoch, (N,).
 
     Attributes:
         epoch: the epoch that the next pass shows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_images: int, of_epoch: Callable[[int], NDArray[np.int64]]) -> None:
+        self._n_images, self._of_epoch = n_images, of_epoch
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next pass. Lightning calls this before each epoch of training."""
         self.epoch = epoch
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """Number of positions."""
-
-    @abstractmethod
-    def positions(self) -> NDArray[np.int64]:
-        """Positions within the split in the order of the next pass, (N,)."""
-
-
-class ShuffledOrder(Order):
-    """Another permutation in each epoch."""
-
-    def __init__(self, n_images: int, seed: int) -> None:
-        super().__init__()
-        self._n_images = n_images
-        self._seed = seed
-
     def __len__(self) -> int:
         return self._n_images
 
     def positions(self) -> NDArray[np.int64]:
-        return training_order(self._n_images, self._seed, self.epoch)
-
-
-class QuasiRandomOrder(Order):
-    """Another permutation in each epoch, near in the file at any time."""
-
-    def __init__(self, n_images: int, page_images: int, seed: int) -> None:
-        super().__init__()
-        self._n_images = n_images
-        self._page_images = page_images
-        self._seed = seed
-
-    def __len__(self) -> int:
-        return self._n_images
-
-    def positions(self) -> NDArray[np.int64]:
-        return quasi_random_order(self._n_images, self._page_images, self._seed, self.epoch)
-
-
-class FixedOrder(Order):
-    """The same order in each epoch."""
-
-    def __init__(self, positions: NDArray[np.int64]) -> None:
-        super().__init__()
-        self._positions = positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def positions(self) -> NDArray[np.int64]:
-        return self._positions
+        """Return the positions within the split in the order of the next pass, (N,)."""
+        return self._of_epoch(self.epoch)

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from dynvision.data.splits import (
     PAGES_AT_ONCE,
-    FixedOrder,
-    ShuffledOrder,
+    Order,
     interleaved_order,
     quasi_random_order,
     share,
@@ -29,16 +28,11 @@ def test_epochs_and_seeds_differ() -> None:
     assert len(orders) == 16
 
 
-def test_shuffled_order_follows_its_epoch() -> None:
-    order = ShuffledOrder(30, seed=4)
+def test_an_order_follows_its_epoch() -> None:
+    order = Order(30, lambda epoch: training_order(30, 4, epoch))
     order.set_epoch(7)
+    assert len(order) == 30
     assert np.array_equal(order.positions(), training_order(30, 4, 7))
-
-
-def test_fixed_order_does_not() -> None:
-    order = FixedOrder(np.arange(5))
-    order.set_epoch(7)
-    assert order.positions().tolist() == [0, 1, 2, 3, 4]
 
 
 def test_interleaved_order_by_hand() -> None:
