@@ -50,7 +50,7 @@ DATASETS: dict[str, DatasetFacts] = {
     "tinyimagenet": DatasetFacts(3, 64, *_IMAGENET),
     "imagenet": DatasetFacts(3, 224, *_IMAGENET, margin=_MARGIN),
 }
-SMALLEST_RESOLUTION = 4  # px; below that nothing is left behind the pooling of the smallest model
+SMALLEST_RESOLUTION = 4  # px; below that nothing is left after the pooling of the smallest model
 SMALLEST_PAGE = 2**21  # bytes, of an FFCV file
 FOLDER_PREFIX = "folder:"
 FOLDER_FACTS = DatasetFacts(n_channels=3, resolution=64)
@@ -135,19 +135,23 @@ class ImagesConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_facts(cls, values: Any) -> Any:
+    def _fill_in(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
         filled = dict(values)
-        name = str(filled.get("name", cls.model_fields["name"].default))
+        cls._resolve(str(filled.get("name", cls.model_fields["name"].default)), filled)
+        return filled
+
+    @classmethod
+    def _resolve(cls, name: str, values: dict[str, Any]) -> None:
+        """Replace what stands for a value of the data set, or for a list by its name."""
         facts = dataset_facts(name)
         for field, own in {"resolution": facts.resolution, "n_channels": facts.n_channels}.items():
-            if filled.get(field) in (None, 0, "0"):
-                filled[field] = own
-        if filled.get("max_resolution") is None:
-            filled.pop("max_resolution", None)
-        filled["group"] = resolve_group(name, filled.get("group"), "data.group")
-        return filled
+            if values.get(field) in (None, 0, "0"):
+                values[field] = own
+        if values.get("max_resolution") is None:
+            values.pop("max_resolution", None)
+        values["group"] = resolve_group(name, values.get("group"), "data.group")
 
     @model_validator(mode="after")
     def _images_are_possible(self) -> ImagesConfig:
@@ -180,6 +184,11 @@ class ImagesConfig(Section):
         """Size of a stored image before compression, with the channels that it is shown with."""
         return self.stored_size**2 * self.n_channels
 
+    @property
+    def images(self) -> ImagesConfig:
+        """What conversion needs to know, alone; runs that differ in the rest share a data folder."""
+        return ImagesConfig(**{name: getattr(self, name) for name in ImagesConfig.model_fields})
+
 
 Transform = Annotated[
     tuple[dict[str, dict[str, Any]], ...],
@@ -203,20 +212,15 @@ class DataConfig(ImagesConfig):
         "RANDOM", "order of the training images; QUASI_RANDOM shuffles pages, and within a few of them"
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _fill_in_transforms(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        filled = dict(values)
-        name = str(filled.get("name", cls.model_fields["name"].default))
+    def _resolve(cls, name: str, values: dict[str, Any]) -> None:
+        super()._resolve(name, values)
         for context in ("train", "test"):
             field = f"{context}_transform"
-            filled[field] = resolve_transform(filled.get(field), f"data.{field}", auto=f"{name}_{context}")
-        check_not_random(filled["test_transform"], "data.test_transform")
-        if isinstance(filled.get("order"), str):
-            filled["order"] = filled["order"].upper()
-        return filled
+            values[field] = resolve_transform(values.get(field), f"data.{field}", auto=f"{name}_{context}")
+        check_not_random(values["test_transform"], "data.test_transform")
+        if isinstance(values.get("order"), str):
+            values["order"] = values["order"].upper()
 
     @model_validator(mode="after")
     def _normalization_is_known(self) -> DataConfig:
@@ -228,11 +232,6 @@ class DataConfig(ImagesConfig):
                     f"set one of them"
                 )
         return self
-
-    @property
-    def images(self) -> ImagesConfig:
-        """What conversion needs to know; runs that differ in the rest share a data folder."""
-        return ImagesConfig(**{name: getattr(self, name) for name in ImagesConfig.model_fields})
 
 
 def published_statistics(data_name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
