@@ -1,6 +1,6 @@
 """From a source to a data folder: ``train.beton``, ``val.beton``, ``test.beton`` and, last, ``manifest.json``.
 
-It learns of the pixels of all images mean and standard deviation per channel, and copies among them:
+On the way it computes mean and standard deviation of the training pixels per channel, and finds copies among all images:
 
     mean = S1 / (255 N),    sd = sqrt(S2 / (255^2 N) - mean^2)        S1, S2: sums of p and p^2 over N pixels
 
@@ -26,7 +26,7 @@ from dynvision.config.data import ImagesConfig
 from dynvision.config.training import LoaderName
 from dynvision.data.images import readable_suffixes
 from dynvision.data.manifest import MANIFEST_NAME, BetonRecord, Manifest, SplitRecord, write_manifest
-from dynvision.data.sources import open_source
+from dynvision.data.sources import ImageSource, open_source
 from dynvision.data.splits import SPLITS, SplitName, split_source
 from dynvision.data.storage import (
     Sample,
@@ -39,7 +39,7 @@ from dynvision.data.storage import (
     rgb,
 )
 from dynvision.errors import InputError
-from dynvision.files import atomic_path, file_sha256
+from dynvision.files import atomic_path, file_sha256, remove_leftovers
 from dynvision.runs.made_from import CONVERTED, describe_folder, made_from, of_images
 from dynvision.text import Progress, first_few
 
@@ -67,7 +67,7 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"output {folder} is a file; give a folder")
-    config = ImagesConfig(**{name: getattr(config, name) for name in ImagesConfig.model_fields})
+    config = config.images
     if loader == "ffcv":
         check_ffcv()
     write_ffcv = loader != "torch" and ffcv_failure() is None
@@ -79,13 +79,10 @@ def convert_dataset(config: ImagesConfig, output: str | Path, loader: LoaderName
     copies = Copies()
     records: dict[SplitName, SplitRecord] = {}
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
+    remove_leftovers(folder / MANIFEST_NAME, *(beton_path(folder, split) for split in SPLITS))
     with ExitStack() as final_names:
         for split in SPLITS:
-            samples = _with_progress(read_images(source, splits[split]), split, len(splits[split]))
-            samples = _with_copies(samples, split, splits[split], copies)
-            if split == "train":
-                samples = _with_statistics(samples, statistics)
+            samples = _read(source, split, splits[split], copies, statistics)
             record = SplitRecord(
                 indices=tuple(splits[split].tolist()), labels=tuple(source.labels[splits[split]].tolist())
             )
@@ -138,32 +135,21 @@ def _print_lines(sentences: Iterable[str]) -> None:
         print(sentence, flush=True)
 
 
-def _with_progress(samples: Iterator[Sample], split: SplitName, n_images: int) -> Iterator[Sample]:
-    progress = Progress(split, n_images, "images")
-    for number, sample in enumerate(samples, start=1):
-        yield sample
-        progress.at(number)
-
-
-def _with_copies(
-    samples: Iterator[Sample], split: SplitName, indices: NDArray[np.int64], copies: Copies
+def _read(
+    source: ImageSource,
+    split: SplitName,
+    indices: NDArray[np.int64],
+    copies: Copies,
+    statistics: PixelStatistics,
 ) -> Iterator[Sample]:
-    for index, (image, label) in zip(indices, samples, strict=True):
-        copies.add(split, int(index), label, image)
+    """Yield the images of a split; copies, statistics of the training pixels, and progress are counted on the way."""
+    progress = Progress(split, len(indices), "images")
+    for number, (image, label) in enumerate(read_images(source, indices)):
+        copies.add(split, int(indices[number]), label, image)
+        if split == "train":
+            statistics.add(image)
         yield image, label
-
-
-def _with_statistics(samples: Iterator[Sample], statistics: PixelStatistics) -> Iterator[Sample]:
-    for image, label in samples:
-        statistics.add(image)
-        yield image, label
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Temporary files of a conversion that was killed."""
-    for name in [*(f".{split}.*.beton" for split in SPLITS), f".{Path(MANIFEST_NAME).stem}.*.json"]:
-        for leftover in folder.glob(name):
-            leftover.unlink(missing_ok=True)
+        progress.at(number + 1)
 
 
 class PixelStatistics:
@@ -175,7 +161,7 @@ class PixelStatistics:
         self._sum_of_squares = [0] * n_channels
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Take in one image, (H, W, C)."""
+        """Add one image, (H, W, C)."""
         self._n_pixels += image.shape[0] * image.shape[1]
         for channel in range(image.shape[2]):
             counts = np.bincount(image[:, :, channel].ravel(), minlength=256)
@@ -214,7 +200,7 @@ class Copies:
         self._labels: list[int] = []
 
     def add(self, split: SplitName, index: int, label: int, image: NDArray[np.uint8]) -> None:
-        """Take in one image, (H, W, C), with its index in the source and its class."""
+        """Add one image, (H, W, C), with its index in the source and its class."""
         self._digests += hashlib.blake2b(image.tobytes(), digest_size=DIGEST_BYTES).digest()
         self._splits.append(SPLITS.index(split))
         self._indices.append(index)
@@ -234,7 +220,7 @@ class Copies:
         order = np.lexsort((splits, hashes))
         starts = np.flatnonzero(np.append(True, hashes[order][1:] != hashes[order][:-1]))
         groups = [group for group in np.split(order, starts[1:]) if len(group) > 1]
-        said = []
+        found = []
         for one, other in combinations(range(len(SPLITS)), 2):
             pairs = [
                 (group[splits[group] == one][0], copy)
@@ -244,7 +230,7 @@ class Copies:
             ]
             if pairs:
                 sets = f"the {SETS[SPLITS[one]]} and the {SETS[SPLITS[other]]} set"
-                said.append(f"{_count(len(pairs))} in {sets}: {self._named(pairs, name_of)}")
+                found.append(f"{_count(len(pairs))} in {sets}: {self._named(pairs, name_of)}")
         pairs = [
             (first, copy)
             for group in groups
@@ -252,8 +238,8 @@ class Copies:
             for copy in group[labels[group] != labels[first]]
         ]
         if pairs:
-            said.append(f"{_count(len(pairs))} in several classes: {self._named(pairs, name_of)}")
-        return said
+            found.append(f"{_count(len(pairs))} in several classes: {self._named(pairs, name_of)}")
+        return found
 
     def _hashes(self) -> NDArray[np.uint64]:
         return np.frombuffer(bytes(self._digests), np.uint64)

@@ -118,16 +118,16 @@ class Manifest(ShownImages):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Manifest:
+        classes = set(range(self.n_classes))
         for record in (self.train, self.val, self.test):
-            if len(record.indices) != len(record.labels) or not set(record.labels) <= set(
-                range(self.n_classes)
-            ):
+            if len(record.indices) != len(record.labels) or not set(record.labels) <= classes:
                 raise InputError("indices, labels and class names do not agree")
         return self
 
     def split(self, name: SplitName) -> SplitRecord:
-        """The record of a split by name."""
-        return {"train": self.train, "val": self.val, "test": self.test}[name]
+        """Return the record of a split by name."""
+        record: SplitRecord = getattr(self, name)
+        return record
 
     def positions(self, name: SplitName, classes: Classes = ()) -> NDArray[np.int64]:
         """Positions within a split of the images of some classes, ascending; all of them if none is given.
