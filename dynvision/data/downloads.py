@@ -47,13 +47,14 @@ class Download:
 
 
 def dataset_folder(name: str) -> Path:
-    """Folder with the files of a data set, whether or not it is there."""
+    """Return the folder with the files of a data set, whether or not it is there."""
     return Path(os.environ.get(DATA_VARIABLE) or "data").expanduser() / name
 
 
 def fetch(downloads: tuple[Download, ...], folder: Path) -> tuple[Path, ...]:
-    """The files of a data set, each downloaded if it is not there. A file appears only when it is whole, and is verified
-    whenever it is asked for, whoever put it there.
+    """Return the files of a data set, each downloaded if it is not there.
+
+    A file appears only when it is whole, and is verified whenever it is asked for, whoever put it there.
 
     Raises:
         InputError: a file is not there and cannot be downloaded, in which case the message states which files to put
@@ -70,12 +71,11 @@ def fetch(downloads: tuple[Download, ...], folder: Path) -> tuple[Path, ...]:
         for download, path in zip(downloads, paths, strict=True):
             if not path.is_file():
                 remove_leftovers(path)
+                print(f"downloading {download.url} to {path}", flush=True)
                 try:
-                    _download(download, path)
-                except _FAILURES as error:
-                    raise InputError(
-                        f"{download.url} cannot be downloaded ({_reason(error)}); {by_hand(downloads, folder)}"
-                    ) from None
+                    download_file(download.url, path, download.sha256, LARGEST_BYTES)
+                except InputError as error:
+                    raise InputError(f"{error}; {by_hand(downloads, folder)}") from None
     return paths
 
 
@@ -88,40 +88,45 @@ def _verify(download: Download, path: Path) -> None:
         )
 
 
-_FAILURES = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, InputError)
-
-
 def by_hand(downloads: tuple[Download, ...], folder: Path) -> str:
-    """What to do where a download does not work."""
+    """Return what to do where a download does not work."""
     files = ", ".join(download.file for download in downloads)
     sites = ", ".join(dict.fromkeys(download.url.rpartition("/")[0] + "/" for download in downloads))
     return f"put {files} (from {sites}) into {folder} and run again"
 
 
 # By hand, since pooch has no limit to the size of what comes, resumes nothing either, and takes 150 ms to import.
-def _download(download: Download, path: Path) -> None:
-    print(f"downloading {download.url} to {path}", flush=True)
+def download_file(url: str, path: Path, sha256: str, max_bytes: int) -> None:
+    """Download a file, whole and with its checksum, or not at all.
+
+    Raises:
+        InputError: the address does not answer, or what comes is another file or a larger one than allowed.
+    """
+    too_large = InputError(f"what came is not the file: it has more than {max_bytes:,} bytes (max_bytes)")
     digest = hashlib.sha256()
-    with urllib.request.urlopen(download.url, timeout=TIMEOUT_S) as response, atomic_path(path) as temporary:
-        _check_size(int(response.headers.get("Content-Length") or 0))
-        with open(temporary, "wb") as file:
-            while chunk := response.read(CHUNK_BYTES):
-                _check_size(file.tell() + len(chunk))
-                digest.update(chunk)
-                file.write(chunk)
-        if digest.hexdigest() != download.sha256:
-            raise InputError(
-                f"what came is not the file: its SHA-256 is {digest.hexdigest()}, not {download.sha256}"
-            )
-
-
-def _check_size(n_bytes: int) -> None:
-    if n_bytes > LARGEST_BYTES:
-        raise InputError(f"what came is not the file: it has more than {LARGEST_BYTES:,} bytes")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", "") or error or type(error).__name__)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, atomic_path(path) as temporary:
+            if int(response.headers.get("Content-Length") or 0) > max_bytes:
+                raise too_large
+            with open(temporary, "wb") as file:
+                while chunk := response.read(CHUNK_BYTES):
+                    if file.tell() + len(chunk) > max_bytes:
+                        raise too_large
+                    digest.update(chunk)
+                    file.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise InputError(
+                    f"what came is not the file: its SHA-256 is {digest.hexdigest()}, not {sha256}"
+                )
+    except (
+        urllib.error.URLError,
+        http.client.HTTPException,
+        TimeoutError,
+        ConnectionError,
+        InputError,
+    ) as error:
+        reason = str(getattr(error, "reason", "") or error) or type(error).__name__
+        raise InputError(f"{url} cannot be downloaded ({reason})") from None
 
 
 # By hand, as are the locks of runs, calls and GPUs. filelock refuses file systems without locks, where whole files are
@@ -141,7 +146,7 @@ DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError)
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """The folder ``folder.name`` of an archive beside it, unpacked if it is not there.
+    """Return the folder ``folder.name`` of an archive beside it, unpacked if it is not there.
 
     Args:
         archive: ``.tgz``, ``.tar.gz`` or ``.zip`` with one folder named like ``folder``.
@@ -199,6 +204,6 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path)
 
 
 def damaged(archive: Path, error: Exception) -> InputError:
-    """The error for an archive that cannot be read."""
+    """Return the error for an archive that cannot be read."""
     reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
     return InputError(f"{archive} is damaged ({reason}); delete it and run again")

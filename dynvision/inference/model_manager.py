@@ -93,12 +93,11 @@ class ModelManager:
             ModelLoadError: it cannot be downloaded or loaded, or the source needs a package that is not there.
             InputError: the source is not known, or the name is taken.
         """
-        if source not in SOURCES:
-            raise unknown_name("source", source, SOURCES, key="source")
+        download = SOURCES[source]
         self._check_free(name)
-        check_settings(SOURCES[source], settings)
+        check_settings(download, settings)
         with _load_errors(model_id):
-            model = SOURCES[source](model_id, InferenceConfig() if config is None else config, **settings)
+            model = download(model_id, InferenceConfig() if config is None else config, **settings)
         self.take_in(model, name)
 
     def take_in(self, model: InferenceModel, name: str) -> InferenceModel:

@@ -11,13 +11,10 @@ the preprocessing that came with it. Each source of downloads is a function in t
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import importlib
 import inspect
 import logging
 import re
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,20 +24,23 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dynvision.data.downloads import CHUNK_BYTES, TIMEOUT_S, dataset_folder
+from dynvision.data.downloads import dataset_folder, download_file
 from dynvision.errors import InputError, unknown_name
-from dynvision.files import atomic_path, file_sha256
+from dynvision.files import file_sha256
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.inference_model import InferenceModel
 from dynvision.inference.inputs import described, is_one_image, to_image
 from dynvision.inference.prediction import ModelInferenceError, ModelLoadError, ModelMetadata
 from dynvision.inference.run_model import RunModel
+from dynvision.registry import Registry
 
 N_CHANNELS = 3
 BLACK = Image.new("RGB", (256, 256))
 FOLDER = "folder"
 Adapter = Callable[..., InferenceModel]
-ADAPTERS: dict[str, Adapter] = {FOLDER: RunModel, ".safetensors": RunModel}
+ADAPTERS: Registry[Adapter] = Registry("adapter of files")
+ADAPTERS.add(FOLDER, RunModel)
+ADAPTERS.add(".safetensors", RunModel)
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
 
@@ -48,11 +48,9 @@ def register_adapter(suffix: str, adapter: Adapter) -> None:
     """Let files with a suffix be loaded by a class of models; it is called with the configuration.
 
     Raises:
-        ValueError: there is one already.
+        InputError: there is one already.
     """
-    if suffix in ADAPTERS:
-        raise ValueError(f"files {suffix} have an adapter already")
-    ADAPTERS[suffix] = adapter
+    ADAPTERS.add(suffix, adapter)
 
 
 def find_adapter(path: Path) -> Adapter:
@@ -172,24 +170,12 @@ class NetworkModel(InferenceModel):
 
 
 Source = Callable[..., InferenceModel]
-SOURCES: dict[str, Source] = {}
+SOURCES: Registry[Source] = Registry("source", key="source")
 MOST_BYTES = 2**32  # of a download, unless more is asked for
 logger = logging.getLogger(__name__)
 
 
-def source(name: str) -> Callable[[Source], Source]:
-    """Register a source; a name that is taken is an error."""
-
-    def register(function: Source) -> Source:
-        if name in SOURCES:
-            raise ValueError(f"there is a source {name!r} already")
-        SOURCES[name] = function
-        return function
-
-    return register
-
-
-@source("url")
+@SOURCES.register("url")
 def from_url(
     model_id: str, config: InferenceConfig, sha256: str = "", max_bytes: int = MOST_BYTES, **settings: Any
 ) -> InferenceModel:
@@ -215,7 +201,8 @@ def from_url(
         logger.warning("%s is not what was downloaded; it is downloaded again", path)
         path.unlink()
     if not path.is_file():
-        _download(model_id, path, sha256.lower(), max_bytes)
+        logger.info("downloading %s to %s", model_id, path)
+        download_file(model_id, path, sha256.lower(), max_bytes)
     adapter = find_adapter(path)
     check_settings(adapter, settings)
     model = adapter(config, **settings)
@@ -223,38 +210,7 @@ def from_url(
     return model
 
 
-def _download(url: str, path: Path, sha256: str, max_bytes: int) -> None:
-    """A file from an address, whole and with its checksum, or not at all.
-
-    Raises:
-        InputError: it cannot be had, is larger than allowed, or is another file.
-    """
-    too_large = (
-        f"{url} has more than max_bytes={max_bytes} bytes; where that is right, pass a larger max_bytes="
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    logger.info("downloading %s to %s", url, path)
-    digest, n_bytes = hashlib.sha256(), 0
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, atomic_path(path) as temporary:
-            if int(response.headers.get("Content-Length") or 0) > max_bytes:
-                raise InputError(too_large)
-            with open(temporary, "wb") as file:
-                while chunk := response.read(CHUNK_BYTES):
-                    n_bytes += len(chunk)
-                    if n_bytes > max_bytes:
-                        raise InputError(too_large)
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != sha256:
-                raise InputError(
-                    f"what came from {url} is not the file: its SHA-256 is {digest.hexdigest()}, not {sha256}"
-                )
-    except (OSError, http.client.HTTPException) as error:  # URLError, too
-        raise InputError(f"{url} cannot be downloaded ({getattr(error, 'reason', '') or error})") from None
-
-
-@source("torchvision")
+@SOURCES.register("torchvision")
 def from_torchvision(
     model_id: str, config: InferenceConfig, pretrained: bool = True, **arguments: Any
 ) -> InferenceModel:
@@ -282,7 +238,7 @@ class Logits(nn.Module):
         return self.network(pixel_values=images).logits
 
 
-@source("huggingface")
+@SOURCES.register("huggingface")
 def from_huggingface(model_id: str, config: InferenceConfig, **arguments: Any) -> InferenceModel:
     """A classifier of images by its repository; ``revision=`` fixes its version."""
     transformers = _needed("transformers", "transformers")
@@ -299,7 +255,7 @@ def from_huggingface(model_id: str, config: InferenceConfig, **arguments: Any) -
     return NetworkModel(config, Logits(network), _metadata(model_id, "transformers", len(names)), show, names)
 
 
-@source("pytorch_hub")
+@SOURCES.register("pytorch_hub")
 def from_hub(
     model_id: str,
     config: InferenceConfig,

@@ -87,10 +87,10 @@ def test_what_cannot_be_loaded(tmp_path: Path, name: str, said: str) -> None:
     assert manager.list_models() == []
 
 
-def test_a_class_of_ones_own_for_a_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dynvision.inference.sources.ADAPTERS", dict(ADAPTERS))
+def test_a_class_of_ones_own_for_a_kind_of_file(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     register_adapter(".weighted", Weighted)
-    with pytest.raises(ValueError, match="files .weighted have an adapter already"):
+    request.addfinalizer(lambda: ADAPTERS.remove(".weighted"))
+    with pytest.raises(ValueError, match=r"the adapter of files name '\.weighted' is taken"):
         register_adapter(".weighted", Weighted)
     torch.save({"weight": torch.tensor([[1.0, 1.0, 1.0, 1.0]])}, tmp_path / "ones.weighted")
     model = ModelManager().load_model(tmp_path / "ones.weighted", cpu(performance={"warmup_iterations": 0}))

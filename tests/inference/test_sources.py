@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dynvision.data.downloads import DATA_VARIABLE
 from dynvision.errors import InputError
 from dynvision.inference import ModelLoadError, ModelManager, RunModel
-from dynvision.inference.sources import SOURCES, source
+from dynvision.inference.sources import SOURCES
 from tests.inference.toy import cpu
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_downloaded(address: str, digits_run: Path, tmp_path: Pat
         load(model_id=address + "model.safetensors", sha256="0" * 64)
     with pytest.raises(ModelLoadError, match="cannot be downloaded"):
         load(model_id=address + "nothing.safetensors", sha256="0" * 64)
-    with pytest.raises(ModelLoadError, match="has more than max_bytes=1000 bytes"):
+    with pytest.raises(ModelLoadError, match=r"has more than 1,000 bytes \(max_bytes\)"):
         load(model_id=address + "model.safetensors", sha256=known, max_bytes=1000)
     for wrong in (
         digits_run.joinpath("model.safetensors").as_uri(),
@@ -250,5 +250,5 @@ def test_a_repository_is_run_only_where_it_is_trusted(tmp_path: Path) -> None:
 
 
 def test_a_source_has_one_name() -> None:
-    with pytest.raises(ValueError, match="there is a source 'url' already"):
-        source("url")(SOURCES["url"])
+    with pytest.raises(ValueError, match="the source name 'url' is taken"):
+        SOURCES.add("url", SOURCES["url"])

@@ -21,10 +21,10 @@ from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.run import RunConfig, read_run_config
 from dynvision.config.section import validate
 from dynvision.config.yaml_text import to_yaml
-from dynvision.data.storage import check_betons
 from dynvision.data.conversion import convert_dataset
 from dynvision.data.images import read_image
 from dynvision.data.manifest import read_manifest
+from dynvision.data.storage import check_betons
 from dynvision.errors import InputError
 from dynvision.models.weights import read_checkpoint, read_weights
 from dynvision.runs.made_from import read_record
