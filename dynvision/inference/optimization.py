@@ -18,11 +18,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dynvision.base import TemporalBase
 from dynvision.errors import InputError, message_of
-from dynvision.inference.config import DeviceConfig
 from dynvision.inference.prediction import ModelInferenceError
 
 logger = logging.getLogger(__name__)
 CONVOLUTIONS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
+SIDE = 64  # of a made-up input, px, or steps of a sequence
 Pair = tuple[str, str]  # names of a convolution and of the normalisation that follows it
 
 
@@ -154,27 +154,25 @@ def quantize_linear(network: nn.Module) -> nn.Module:
     return quantize_dynamic(network, {nn.Linear}, dtype=torch.qint8)
 
 
-def allow_tf32() -> None:
-    """Let matrix products and convolutions of this process round to TF32, and cuDNN choose by speed."""
-    torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
+def dummy_shape(network: nn.Module) -> tuple[int, ...]:
+    """Return the shape of an input for the first layer that states one, otherwise that of an image.
+
+    (1, C, 64, 64) for a convolution in two dimensions, (1, C, 64) in one, (1, F) for a linear layer.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            return (1, module.in_channels, SIDE, SIDE)
+        if isinstance(module, nn.Conv1d):
+            return (1, module.in_channels, SIDE)
+        if isinstance(module, nn.Linear):
+            return (1, module.in_features)
+    return (1, 3, SIDE, SIDE)
 
 
-def limit_memory(config: DeviceConfig, device: torch.device) -> str:
-    """Keep this process within its part of the GPU's memory."""
-    if device.type != "cuda" or config.memory_fraction == 1:
-        return ""
-    torch.cuda.set_per_process_memory_fraction(config.memory_fraction, device)
-    return f"at most {config.memory_fraction:g} of the memory"
-
-
-def set_threads(number: int) -> str:
-    """Set torch's threads, for the whole process; 0 leaves them."""
-    if not number:
-        return ""
-    torch.set_num_threads(number)
-    return f"{number} threads"
+def floating_type(network: nn.Module) -> torch.dtype:
+    """Return the type of the first floating-point weight; float32 where there is none."""
+    of_weights: list[Tensor] = [p for p in network.parameters() if p.is_floating_point()]
+    return of_weights[0].dtype if of_weights else torch.float32
 
 
 class CompiledNetwork:

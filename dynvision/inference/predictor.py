@@ -24,7 +24,7 @@ from dynvision.inference.config import InferenceConfig
 from dynvision.inference.finished_run import run_path
 from dynvision.inference.inference_model import ANSWER_ERRORS
 from dynvision.inference.inputs import Film, is_film
-from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
+from dynvision.inference.prediction import ModelInferenceError, Prediction
 from dynvision.inference.run_model import RunModel
 from dynvision.inference.sources import SOURCES, check_settings
 
@@ -116,9 +116,7 @@ class Predictor(RunModel):
             InputError: an input, a layer or a threshold that is not possible.
             ModelInferenceError: the network fails, or has steps of its own that cannot be followed.
         """
-        threshold = (
-            self.decision_threshold if decision_threshold is None else check_threshold(decision_threshold)
-        )
+        threshold = self.threshold(decision_threshold)
         shown = inputs if frame_rate is None else Film(_source_of(inputs), frame_rate)
         if isinstance(shown, (list, tuple)):
             raise InputError("a list is several images, for predict_batch; a film of them needs frame_rate=")
@@ -133,9 +131,7 @@ class Predictor(RunModel):
 
     def stream(self, decision_threshold: float | None = None) -> Stream:
         """Begin a trial that is shown frame by frame, for as long as one likes, in constant memory."""
-        threshold = (
-            self.decision_threshold if decision_threshold is None else check_threshold(decision_threshold)
-        )
+        threshold = self.threshold(decision_threshold)
         with self._prediction("stream"):
             return Stream(self, threshold)
 

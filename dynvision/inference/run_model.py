@@ -101,6 +101,10 @@ class RunModel(InferenceModel):
     def decision_threshold(self, value: float) -> None:
         self._decision_threshold = check_threshold(value)
 
+    def threshold(self, given: float | None) -> float:
+        """Return the threshold of an answer: what was given for it, otherwise the model's own."""
+        return self.decision_threshold if given is None else check_threshold(given)
+
     def load_model(self, model_path: str | Path) -> None:
         """Load a run.
 
@@ -191,9 +195,8 @@ class RunModel(InferenceModel):
         """Times of the outputs of a film in ms, and the last one that is scored."""
         network = self.model.network
         course = network.trial_course(shuffle=False, n_timesteps=n_steps - network.n_residual_timesteps)
-        scored = np.flatnonzero((course.labels(torch.zeros(1, dtype=torch.int64), -1)[0] != -1).numpy())
-        time_ms = np.array([round((step + 1 - course.onset_step) * network.dt, 9) for step in range(n_steps)])
-        return time_ms, int(scored[-1]) if len(scored) else n_steps - 1
+        scored = course.labels(torch.zeros(1, dtype=torch.int64), -1)[0] != -1
+        return _output_times(n_steps, course.onset_step, network.dt, scored)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs over time, (B, T, K), of images as `preprocess` gives them, (B, C, H, W).
@@ -244,12 +247,10 @@ class RunModel(InferenceModel):
         with self._get_inference_context(), precision.forward_context():
             labels = torch.zeros(1, dtype=torch.int64, device=self.device)
             outputs = network.respond((precision.convert_input(blank), labels), shuffle=False)
+        # A network with a forward of its own may have another number of outputs than the trial has steps.
         n_steps = outputs.logits.shape[1]
-        scored = np.flatnonzero((outputs.labels[0] != outputs.ignore_index).cpu().numpy())
-        onset = network.trial_course(shuffle=False).onset_step
-        # A network with a forward of its own has outputs of another number.
-        time_ms = np.array([round((step + 1 - onset) * network.dt, 9) for step in range(n_steps)])
-        return time_ms, int(scored[-1]) if len(scored) else n_steps - 1
+        onset_step = network.trial_course(shuffle=False).onset_step
+        return _output_times(n_steps, onset_step, network.dt, outputs.labels[0] != outputs.ignore_index)
 
     def _create_dummy_input(self) -> Tensor:
         """A blank image of the run's size."""
@@ -264,6 +265,15 @@ class RunModel(InferenceModel):
         if self._images is None:
             raise ModelInferenceError("no model is loaded; call load_model first")
         return self._images
+
+
+def _output_times(
+    n_steps: int, onset_step: int, dt: float, scored: Tensor
+) -> tuple[NDArray[np.float64], int]:
+    """Return the time of each output in ms from stimulus onset, and the last one that is scored."""
+    time_ms = np.array([round((step + 1 - onset_step) * dt, 9) for step in range(n_steps)])
+    steps = scored.nonzero().flatten()
+    return time_ms, int(steps[-1]) if len(steps) else n_steps - 1
 
 
 def _files(path: str | Path, data: str | Path | None) -> tuple[RunConfig, Path, ShownImages]:

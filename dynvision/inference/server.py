@@ -33,7 +33,7 @@ from urllib.parse import parse_qsl, urlsplit
 from dynvision.errors import InputError, unknown_name
 from dynvision.inference.inputs import Film, check_pixels
 from dynvision.inference.limits import METHODS, Limits, Metrics, RefusedError
-from dynvision.inference.prediction import ModelInferenceError, Prediction, check_threshold
+from dynvision.inference.prediction import ModelInferenceError, Prediction
 from dynvision.inference.predictor import Predictor, with_threshold
 
 logger = logging.getLogger(__name__)
@@ -219,14 +219,12 @@ class Handler(BaseHTTPRequestHandler):
             RefusedError: it is not given, or too large.
         """
         limits = self.server.limits
-        if self.headers.get("Transfer-Encoding"):
+        length = self.headers.get("Content-Length", "")
+        if self.headers.get("Transfer-Encoding") or not (length.isascii() and length.isdigit()):
             raise RefusedError(411, "give the length of the body in Content-Length")
-        told = self.headers.get("Content-Length", "")
-        if not (told.isascii() and told.isdigit()):
-            raise RefusedError(411, "give the length of the body in Content-Length")
-        if len(told) > 15 or int(told) > limits.max_bytes:
+        if len(length) > 15 or int(length) > limits.max_bytes:
             raise RefusedError(413, f"a request has at most {limits.max_bytes} bytes")
-        return int(told)
+        return int(length)
 
     def _body(self) -> bytes:
         """The body of the request.
@@ -249,8 +247,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             check_pixels(body, limits.max_pixels)
             shown: Any = Film(body, options.pop("frame_rate", None), limits.max_pixels) if film else body
-            threshold = options.pop("decision_threshold", None)
-            threshold = predictor.decision_threshold if threshold is None else check_threshold(threshold)
+            threshold = predictor.threshold(options.pop("decision_threshold", None))
             if options.get("early_exit"):
                 future = self.server.alone.submit(
                     predictor.predict, shown, early_exit=True, decision_threshold=threshold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
@@ -9,6 +10,7 @@ import os
 import threading
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,13 @@ from dynvision.files import write_text
 from dynvision.inference import optimization
 from dynvision.inference.cache import ContentCache
 from dynvision.inference.config import InferenceConfig
-from dynvision.inference.devices import Statistics, inference_context, memory_usage, target_device
+from dynvision.inference.devices import Statistics, memory_usage, target_device
 from dynvision.inference.optimization import CompiledNetwork
 from dynvision.inference.prediction import ModelInferenceError, ModelMetadata
 from dynvision.models.weights import load_weights, read_weights, save_weights
 
 logger = logging.getLogger(__name__)
 WEIGHTS, ABOUT = "model.safetensors", "optimized.json"  # what `save_optimized_state` writes
-SIDE = 64  # of a made-up input, px, or steps of a sequence
 
 
 class OwnLock:
@@ -224,16 +225,21 @@ class TunedModel(ABC):
 
     def _optimize_gpu_compute(self) -> None:
         if self.device.type == "cuda" and self.config.optimization.optimization_level == "aggressive":
-            optimization.allow_tf32()
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
             self.optimizations["gpu_compute"] = "TF32; cuDNN chooses by speed"
 
     def _optimize_cpu_threads(self) -> None:
-        if done := optimization.set_threads(self.config.performance.cpu_threads):
-            self.optimizations["cpu_threads"] = done
+        if threads := self.config.performance.cpu_threads:  # of the whole process
+            torch.set_num_threads(threads)
+            self.optimizations["cpu_threads"] = f"{threads} threads"
 
     def _optimize_cuda_memory(self) -> None:
-        if done := optimization.limit_memory(self.config.device, self.device):
-            self.optimizations["cuda_memory"] = done
+        part = self.config.device.memory_fraction
+        if self.device.type == "cuda" and part < 1:
+            torch.cuda.set_per_process_memory_fraction(part, self.device)
+            self.optimizations["cuda_memory"] = f"at most {part:g} of the memory"
 
     def _apply_model_fusion(self) -> None:
         example = self._create_dummy_input()
@@ -352,11 +358,15 @@ class TunedModel(ABC):
     def _create_dummy_input(self) -> Tensor:
         """Zeros that the network takes, given by its first layer."""
         network = self._network()
-        return self._get_cached_tensor(dummy_shape(network), floating_type(network))
+        return self._get_cached_tensor(optimization.dummy_shape(network), optimization.floating_type(network))
 
-    def _get_inference_context(self) -> Any:
-        """No gradients; half precision on a GPU where ``device.use_fp16`` asks for it."""
-        return inference_context(self.device, self.config.device.use_fp16)
+    @contextlib.contextmanager
+    def _get_inference_context(self) -> Iterator[None]:
+        """Compute without gradients; in half precision on a GPU where ``device.use_fp16`` asks for it."""
+        use_fp16 = self.config.device.use_fp16
+        half = torch.amp.autocast(self.device.type, torch.float16) if use_fp16 else contextlib.nullcontext()
+        with torch.inference_mode(), half:
+            yield
 
     def _get_cached_tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Zeros on the model's device, the same tensor as long as somebody holds it; not to be written to."""
@@ -369,21 +379,3 @@ class TunedModel(ABC):
     def _clear_caches(self) -> None:
         self._preprocessed.clear()
         self._postprocessed.clear()
-
-
-def dummy_shape(network: nn.Module) -> tuple[int, ...]:
-    """(1, C, 64, 64) for a convolution in two dimensions, (1, C, 64) in one, (1, F) for a linear layer, else an image."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            return (1, module.in_channels, SIDE, SIDE)
-        if isinstance(module, nn.Conv1d):
-            return (1, module.in_channels, SIDE)
-        if isinstance(module, nn.Linear):
-            return (1, module.in_features)
-    return (1, 3, SIDE, SIDE)
-
-
-def floating_type(network: nn.Module) -> torch.dtype:
-    """The type of the first floating-point weight; float32 where there is none."""
-    of_weights: list[Tensor] = [p for p in network.parameters() if p.is_floating_point()]
-    return of_weights[0].dtype if of_weights else torch.float32
