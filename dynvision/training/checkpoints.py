@@ -1,12 +1,13 @@
 """Checkpoints of a training: the best by validation, the last, every n-th, and within an epoch; each whole or absent.
 
-Each carries the configuration of its run, the version, whose weights it holds and the identity of the images; the state of
-torch's random numbers, so that noise continues where a training stopped; and the patience of early stopping.
+Each holds the configuration of its run, the version of this package, which weights it has (last update or moving average)
+and the identity of the images; the state of torch's random numbers, so that noise resumes where a training stopped; and the
+patience of early stopping.
 
-Within an epoch there is one every few minutes, and when the process is asked to stop by SIGTERM or SIGUSR1. A scheduler
-sends one of these when a job's time is over or its node is wanted for another job, and kills it half a minute later. So the
-training ends with the update that it is at, saves, and only then does what SIGTERM would have done at once. During
-validation it continues until the end of the epoch, which saves anyway. Ctrl-C ends it at once.
+Within an epoch there is one every few minutes, and one when the process receives SIGTERM or SIGUSR1. A scheduler sends one
+of these when a job's time is over or its node is needed for another job, and kills the job half a minute later. So the
+training finishes its current update, saves, and then ends as SIGTERM would have ended it at once. During validation it
+continues until the end of the epoch, which saves anyway. Ctrl-C ends it at once.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ AVERAGE, LAST_UPDATE = "moving average", "last update"
 
 
 def kind_of_weights(run: RunConfig) -> str:
-    """Whose weights are validated and kept: those of the last update, or their moving average."""
+    """Return which weights are validated and kept: those of the last update, or their moving average."""
     return AVERAGE if run.training.ema_decay else LAST_UPDATE
 
 
 def provenance(run: RunConfig) -> dict[str, str]:
-    """What weights on disk are accompanied by."""
+    """Return what is written beside weights: run id, configuration, version of this package, and which weights they are."""
     return {
         "run_id": run.run_id,
         "config": to_yaml(run),
@@ -56,7 +57,7 @@ def provenance(run: RunConfig) -> dict[str, str]:
 
 
 class Provenance(pl.Callback):
-    """Writes it into every checkpoint, under the key ``dynvision``, with the identity of the images trained on."""
+    """Write `provenance` and the identity of the images into every checkpoint, under the key ``dynvision``."""
 
     def __init__(self, run: RunConfig, images: str) -> None:
         self._content = {**provenance(run), IMAGES: images}
@@ -67,11 +68,11 @@ class Provenance(pl.Callback):
         checkpoint["dynvision"] = self._content
 
 
-MODES = {"val_loss": "min", "val_accuracy": "max"}  # which of two values of `best_by` is the better one
+MODES = {"val_loss": "min", "val_accuracy": "max"}  # the direction in which a value of `best_by` is better
 
 
 class Patience(EarlyStopping):
-    """Stops when the validation has not become better for a number of epochs."""
+    """Stop when the validation has not become better for a number of epochs."""
 
     def __init__(self, training: TrainingConfig) -> None:
         super().__init__(
@@ -87,7 +88,7 @@ class Patience(EarlyStopping):
 
 
 class RandomState(pl.Callback):
-    """Saves the generators with every checkpoint, and sets them when a training resumes from one."""
+    """Save the random generators with every checkpoint, and set them when a training resumes from one."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] | None = None
@@ -110,8 +111,10 @@ class RandomState(pl.Callback):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the final name and renames. Lightning's own way goes by way of the folder for temporary files,
-    from where the file is copied if that is another disk: a training killed in that moment leaves half a file.
+    """Write beside the final name and rename.
+
+    Lightning writes to the folder for temporary files and copies from there if that is another disk: a training that is
+    killed meanwhile leaves half a file.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -123,10 +126,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class MovableCheckpoint(ModelCheckpoint):
-    """Goes on also where the results folder was moved in the meantime."""
+    """Resume also after the results folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the state of a checkpoint, with its paths in the folder of today."""
+        """Load the state of a checkpoint, with its paths in the present folder."""
         paths = {name: self._here(state_dict[name]) for name in state_dict if name.endswith("_path")}
         ranked = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "best_k_models": ranked, "dirpath": self.dirpath})
@@ -136,7 +139,7 @@ class MovableCheckpoint(ModelCheckpoint):
 
 
 class NumberedCheckpoint(MovableCheckpoint):
-    """Named after its epoch, counted from 1."""
+    """Name a checkpoint after its epoch, counted from 1."""
 
     def format_checkpoint_name(
         self,
@@ -145,12 +148,12 @@ class NumberedCheckpoint(MovableCheckpoint):
         ver: int | None = None,
         prefix: str | None = None,
     ) -> str:
-        """The path of the checkpoint of an epoch."""
+        """Return the path of the checkpoint of an epoch."""
         return str(Path(self.dirpath or "") / epoch_file(int(metrics["epoch"]) + 1))
 
 
 def keep_best(folder: Path, best_by: str) -> ModelCheckpoint:
-    """Keeps ``best.ckpt``; of equals the first."""
+    """Return what keeps ``best.ckpt``; of equals the first."""
     return MovableCheckpoint(
         dirpath=folder,
         filename=Path(BEST).stem,
@@ -161,19 +164,19 @@ def keep_best(folder: Path, best_by: str) -> ModelCheckpoint:
 
 
 def keep_last(folder: Path) -> ModelCheckpoint:
-    """Keeps ``last.ckpt``, of every epoch; ``ModelCheckpoint(save_last=True)`` leaves out those that are not the best."""
+    """Return what keeps ``last.ckpt``, of every epoch; ``save_last=True`` would leave out those that are not the best."""
     return MovableCheckpoint(dirpath=folder, filename=Path(LAST).stem, enable_version_counter=False)
 
 
 def keep_every(folder: Path, n_epochs: int) -> ModelCheckpoint:
-    """Keeps ``epoch-0005.ckpt``, ``epoch-0010.ckpt``, ... for 5 epochs."""
+    """Return what keeps ``epoch-0005.ckpt``, ``epoch-0010.ckpt``, ... for 5 epochs."""
     return NumberedCheckpoint(
         dirpath=folder, every_n_epochs=n_epochs, save_top_k=-1, enable_version_counter=False
     )
 
 
 def last_checkpoint(folder: Path, run_id: str, images: str) -> Path | None:
-    """The checkpoint to resume from, or None to begin.
+    """Return the checkpoint to resume from; None begins from the start.
 
     Checkpoints of a training on other images are removed, since images that are now for the test may have been trained on.
 
@@ -206,7 +209,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class MidEpochCheckpoint(pl.Callback):
-    """Saves between two updates of the weights, from where the training resumes as if it had not been stopped.
+    """Save between two updates of the weights; a training resumes from there as if it had not been stopped.
 
     It stands after all callbacks that change something when a batch ends, so that their change is saved.
 
@@ -219,10 +222,10 @@ class MidEpochCheckpoint(pl.Callback):
     def __init__(self, path: Path, run_id: str, minutes: float) -> None:
         self.path, self.run_id, self.minutes = path, run_id, minutes
         self._saved_at = time.monotonic()
-        self._told = False
-        self._before: Any = None  # who receives SIGTERM otherwise
-        # What Lightning leaves out of its checkpoints, or does not take up: sums over the images of an epoch so far, and
-        # their number, by what is averaged over the epoch; where the loader is.
+        self._asked_to_stop = False
+        self._before: Any = None  # the handler of SIGTERM before the training
+        # What Lightning does not save or load: the sums over the images of an epoch so far and their number, by the name
+        # of the mean; and the position of the loader.
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
         self._loader: dict[str, int] = {}
 
@@ -230,9 +233,9 @@ class MidEpochCheckpoint(pl.Callback):
         self._before = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Continue within the epoch, and take the signals from Lightning, which gives them back at the end.
+        """Resume within the epoch, and replace Lightning's signal handlers, which it restores at the end.
 
-        Its own handler sends a message to the other processes in the middle of whatever they tell each other just then.
+        They send a message to the other processes, possibly in the middle of another exchange.
         """
         if self._loader:
             _loader(trainer).load_state_dict(self._loader)
@@ -241,11 +244,11 @@ class MidEpochCheckpoint(pl.Callback):
                 signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._told = True  # SLURM sends it twice, itself and by way of srun
+        self._asked_to_stop = True  # SLURM sends the signal twice, itself and through srun
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = time.monotonic()
-        if _any(trainer, self._told):  # since the last update of the epoch before
+        if _any(trainer, self._asked_to_stop):  # since the last update of the epoch before
             self._stop(trainer, f"epoch {trainer.current_epoch}")
 
     def on_train_batch_end(
@@ -255,10 +258,10 @@ class MidEpochCheckpoint(pl.Callback):
         if (batch_idx + 1) % trainer.accumulate_grad_batches or trainer.is_last_batch:
             return
         due = self.minutes > 0 and time.monotonic() - self._saved_at > 60 * self.minutes
-        if not _any(trainer, due or self._told):
+        if not _any(trainer, due or self._asked_to_stop):
             return
         self._save(trainer)
-        if _any(trainer, self._told):
+        if _any(trainer, self._asked_to_stop):
             n_batches, epoch = trainer.num_training_batches, trainer.current_epoch + 1
             self._stop(trainer, f"{batch_idx + 1} of {n_batches} batches of epoch {epoch}")
 
@@ -285,8 +288,8 @@ class MidEpochCheckpoint(pl.Callback):
         self._sums = {}
 
     def _stop(self, trainer: pl.Trainer, done: str) -> None:
-        """Do what the signal would have done. Other processes than the first end quietly: their parent takes anything
-        else for an accident, and kills all."""
+        """End as the signal would have ended it. Processes other than the first end with status 0, since at any other
+        their parent kills all."""
         if not trainer.is_global_zero:
             raise SystemExit(0)
         clear_line()
@@ -302,7 +305,7 @@ class MidEpochCheckpoint(pl.Callback):
 
 
 def _any(trainer: pl.Trainer, decision: bool) -> bool:
-    """Whether any of the processes that train together states this; all of them must ask."""
+    """Return whether the decision is true in any of the processes that train together; all of them must call this."""
     return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))
 
 
@@ -313,7 +316,7 @@ def _loader(trainer: pl.Trainer) -> ImageLoader:
 
 
 def _epoch_means(trainer: pl.Trainer) -> dict[str, _ResultMetric]:
-    """What is averaged over the images of the running epoch."""
+    """Return the means over the images of the present epoch."""
     found = trainer.fit_loop.epoch_loop._results
     return {
         key: metric for key, metric in found.items() if metric.is_tensor and metric.meta.is_mean_reduction

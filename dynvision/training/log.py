@@ -1,4 +1,4 @@
-"""``training.csv``: one row for each epoch, complete after every epoch and after a resumption; and other loggers."""
+"""``training.csv``: one row for each epoch, complete after every epoch and after resuming; and other loggers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from dynvision.text import Progress
 
 
 class TrainingLog(pl.Callback):
-    """Writes the log, and prints a line for each epoch and how far it is. Its rows travel in the checkpoint.
+    """Write the log, and print progress and a line for each epoch. The rows are saved in the checkpoint.
 
     Args:
         path: where ``training.csv`` goes.
@@ -94,26 +94,24 @@ class TrainingLog(pl.Callback):
         self._begun = time.monotonic() - state_dict["seconds"]  # if it continues in the middle of an epoch
 
 
-def make_logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> Logger | None:
-    """The further logger, or None.
+def make_logger(run: RunConfig, execution: ExecutionConfig, run_folder: Path, resumes: bool) -> Logger | None:
+    """Return the logger beside ``training.csv``, which is written in any case; None where none is asked for.
 
     Args:
         run: the frozen configuration, which is logged too.
         execution: states which logger.
         run_folder: receives its files.
-        goes_on: whether the training resumes from a checkpoint.
+        resumes: whether the training resumes from a checkpoint.
 
     Raises:
         InputError: the logger is not installed, or is to log online and cannot.
     """
-    return LOGGERS[execution.logger](run, execution, run_folder, goes_on)
+    if execution.logger == "wandb":
+        return _wandb(run, execution, run_folder, resumes)
+    return _tensorboard(run_folder) if execution.logger == "tensorboard" else None
 
 
-def _nowhere(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> None:
-    return None
-
-
-def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> Logger:
+def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, resumes: bool) -> Logger:
     """W&B, offline by default. The id of the run is also W&B's, so that a training resumes in the same run."""
     os.environ.setdefault("WANDB_SILENT", "true")  # it is not to ask for an account, either
     check_extra("wandb", "execution.logger=wandb", "wandb", instead="set it to csv")
@@ -121,7 +119,7 @@ def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on
     from pytorch_lightning.loggers import WandbLogger
 
     online = execution.wandb_mode == "online"
-    settings: dict[str, Any] = {"resume": "allow"} if online and goes_on else {}
+    settings: dict[str, Any] = {"resume": "allow"} if online and resumes else {}
     logger = WandbLogger(
         project="dynvision",
         name=run.run_id,
@@ -141,7 +139,7 @@ def _wandb(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on
     return logger
 
 
-def _tensorboard(run: RunConfig, execution: ExecutionConfig, run_folder: Path, goes_on: bool) -> Logger:
+def _tensorboard(run_folder: Path) -> Logger:
     from pytorch_lightning.loggers import TensorBoardLogger
 
     try:
@@ -151,11 +149,3 @@ def _tensorboard(run: RunConfig, execution: ExecutionConfig, run_folder: Path, g
             "execution.logger=tensorboard, but tensorboard is not installed; "
             "run 'pip install tensorboard', or set it to csv"
         ) from None
-
-
-LOGGERS: dict[str, Callable[[RunConfig, ExecutionConfig, Path, bool], Logger | None]] = {
-    "csv": _nowhere,
-    "none": _nowhere,
-    "wandb": _wandb,
-    "tensorboard": _tensorboard,
-}

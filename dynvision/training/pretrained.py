@@ -42,7 +42,7 @@ def prepare(model: nn.Module, training: TrainingConfig) -> dict[str, str]:
 
 
 class FrozenStatistics(pl.Callback):
-    """Keeps the running statistics of normalisations whose parameters are frozen, and normalises by them."""
+    """Keep the running statistics of normalisations whose parameters are frozen, and normalise by them."""
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -66,7 +66,7 @@ def _load(model: nn.Module, path: str, exceptions: Sequence[str]) -> None:
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str], key: str) -> set[str]:
-    """The names that match any of the patterns, each of which must match one."""
+    """Return the names that match any of the patterns, each of which must match one."""
     known = list(dict.fromkeys(names))
     matched: set[str] = set()
     for pattern in patterns:

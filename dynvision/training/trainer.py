@@ -1,8 +1,8 @@
 """The trainer of a run: Lightning, with everything that the configuration asks for.
 
 As many processes train together as were asked for. On one node Lightning starts them, unless srun or torchrun has; on
-several nodes srun must. Lightning left to itself takes what it finds: in a job of one SLURM task, ``devices: 2`` would
-train with one process and state nothing.
+several nodes srun must. By itself Lightning takes what it finds: in a job of one SLURM task, ``devices: 2`` would train
+with one process and without a message.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def make_trainer(
     run_folder: Path,
     checkpoints: Path,
     log: TrainingLog,
-    goes_on: bool,
+    resumes: bool,
     images: str,
 ) -> pl.Trainer:
-    """The trainer of a run.
+    """Return the trainer of a run.
 
     Args:
         run: the frozen configuration.
@@ -61,7 +61,7 @@ def make_trainer(
         run_folder: receives the files of loggers.
         checkpoints: receives checkpoints.
         log: writes ``training.csv``.
-        goes_on: whether the training resumes from a checkpoint.
+        resumes: whether the training resumes from a checkpoint.
         images: identity of the images, for the checkpoints.
 
     Raises:
@@ -96,7 +96,7 @@ def make_trainer(
         gradient_clip_val=training.gradient_clip or None,
         accumulate_grad_batches=training.accumulate_batches,
         callbacks=callbacks,
-        logger=make_logger(run, execution, run_folder, goes_on) or False,
+        logger=make_logger(run, execution, run_folder, resumes) or False,
         deterministic=device.type == "cpu",
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loaders share the images out themselves
@@ -106,7 +106,7 @@ def make_trainer(
 
 
 def describe_learning_rate(training: TrainingConfig) -> str:
-    """What has become of the learning rate, where it is scaled; empty where it is not."""
+    """Return a sentence on the scaled learning rate; empty where it is not scaled."""
     if training.learning_rate_scaling == "none":
         return ""
     return (
@@ -117,7 +117,7 @@ def describe_learning_rate(training: TrainingConfig) -> str:
 
 
 def quiet_lightning() -> None:
-    """Silence advice about settings that are chosen here on purpose, and what libraries tell each other."""
+    """Silence advice about settings that are chosen here on purpose, and warnings of libraries about each other."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -134,7 +134,7 @@ def quiet_lightning() -> None:
 
 
 def launch_settings(execution: ExecutionConfig, device: torch.device) -> dict[str, Any]:
-    """The arguments of a trainer that state which processes train together.
+    """Return the arguments of a trainer that state which processes train together.
 
     Raises:
         InputError: other processes have been started than were asked for, or there are too few GPUs.
@@ -156,7 +156,7 @@ def launch_settings(execution: ExecutionConfig, device: torch.device) -> dict[st
 
 
 def _environment(execution: ExecutionConfig) -> ClusterEnvironment:
-    """Who has started the processes, or is to."""
+    """Return what has started the processes, or is to start them."""
     by_torchrun = TorchElasticEnvironment.detect()
     started = int(os.environ.get("WORLD_SIZE" if by_torchrun else "SLURM_STEP_NUM_TASKS", 1))
     if started > 1 or by_torchrun:
@@ -181,7 +181,7 @@ def _check_number(n_processes: int, execution: ExecutionConfig) -> None:
 
 
 class WorldSize(pl.Callback):
-    """Checks, once they have met, that as many processes train together as were asked for."""
+    """Check, when all have begun, that as many processes train together as were asked for."""
 
     def __init__(self, execution: ExecutionConfig) -> None:
         self.execution = execution
@@ -192,14 +192,14 @@ class WorldSize(pl.Callback):
 
 
 def end_started_processes(trainer: pl.Trainer) -> None:
-    """End the processes that Lightning has started: they would wait for this one, whose error they do not know."""
+    """End the processes that Lightning has started: they would wait for this one, which has failed."""
     launcher = trainer.strategy.launcher
     if isinstance(launcher, _SubprocessScriptLauncher):
         launcher.kill(signal.SIGTERM)
 
 
 def images_per_process(batch_size: int, execution: ExecutionConfig) -> int:
-    """Images of a batch that each process is shown: a batch is shared out, so that its size means the same everywhere.
+    """Return how many images of a batch each process is shown: `batch_size` counts those of all processes.
 
     Raises:
         InputError: it cannot be shared out equally.
@@ -215,7 +215,7 @@ def images_per_process(batch_size: int, execution: ExecutionConfig) -> int:
 
 
 def describe_processes(training: TrainingConfig, execution: ExecutionConfig) -> str:
-    """How several processes share the images; empty for one."""
+    """Return a sentence on how several processes share the images; empty for one."""
     n = execution.n_processes
     if n == 1:
         return ""
