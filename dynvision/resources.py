@@ -55,28 +55,6 @@ class Request:
     gpu: int | None
 
 
-def training_request(run: RunConfig, execution: ExecutionConfig) -> Request:
-    """What the training of a run asks for."""
-    shown = _shown(run) * run.training.batch_size
-    one = LIBRARIES_MB + shown * KEPT_BYTES / 1e6
-    minutes = 4 * 60 * relative_work(run) * max(1.0, run.training.epochs / 100)
-    return Request(
-        _round_up(one * execution.devices),
-        _bounded(minutes),
-        _gpus(execution, execution.devices * execution.num_nodes),
-    )
-
-
-def experiment_request(run: RunConfig, execution: ExecutionConfig) -> Request:
-    """What an experiment on a run asks for."""
-    shown = _shown(run) * execution.test_batch_size
-    return Request(
-        _round_up(LIBRARIES_MB + shown * SHOWN_BYTES / 1e6),
-        _bounded(60 * relative_work(run)),
-        _gpus(execution, 1),
-    )
-
-
 def commands_folder() -> Path:
     """Where the commands are that rules call: beside the interpreter, or those that enter the image."""
     return Path("cluster", "bin").absolute() if os.environ.get(IMAGE) else Path(sys.executable).parent
@@ -110,12 +88,26 @@ class Requests:
             )
 
     def training(self, run_id: str) -> Request:
-        """What the training of a run asks for."""
-        return training_request(self.runs[run_id], self.execution)
+        """Return what the training of a run asks for."""
+        run, execution = self.runs[run_id], self.execution
+        shown = _shown(run) * run.training.batch_size
+        one = LIBRARIES_MB + shown * KEPT_BYTES / 1e6
+        minutes = 4 * 60 * relative_work(run) * max(1.0, run.training.epochs / 100)
+        return Request(
+            _round_up(one * execution.devices),
+            _bounded(minutes),
+            self._gpus(execution.devices * execution.num_nodes),
+        )
 
     def experiment(self, run_id: str) -> Request:
-        """What an experiment on a run asks for."""
-        return experiment_request(self.runs[run_id], self.execution)
+        """Return what an experiment on a run asks for."""
+        run = self.runs[run_id]
+        shown = _shown(run) * self.execution.test_batch_size
+        memory = _round_up(LIBRARIES_MB + shown * SHOWN_BYTES / 1e6)
+        return Request(memory, _bounded(60 * relative_work(run)), self._gpus(1))
+
+    def _gpus(self, n: int) -> int | None:
+        return None if self.execution.accelerator == "cpu" else n
 
     @cached_property
     def threads(self) -> int:
@@ -177,10 +169,6 @@ def relative_work(run: RunConfig, n_steps: float | None = None) -> float:
     size = SIZES.get(run.model.name, LARGE)
     steps = _steps(run) if n_steps is None else n_steps
     return float(size * steps * run.data.resolution**2 / (20 * 64**2))
-
-
-def _gpus(execution: ExecutionConfig, n: int) -> int | None:
-    return None if execution.accelerator == "cpu" else n
 
 
 def _round_up(mem_mb: float) -> int:

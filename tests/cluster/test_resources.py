@@ -12,7 +12,7 @@ from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.errors import InputError
-from dynvision.resources import LAUNCHER, Requests, experiment_request, training_request
+from dynvision.resources import LAUNCHER, Request, Requests
 
 WORKFLOW = Path(__file__).parents[2]
 
@@ -26,6 +26,14 @@ def run_of(name: str = "DyRCNNx4", **changes: Any) -> RunConfig:
     for section, values in changes.items():
         sections[section] = {**sections[section], **values}
     return validate(RunConfig, sections, "")
+
+
+def training_request(run: RunConfig, execution: ExecutionConfig) -> Request:
+    return Requests({"run": run}, execution).training("run")
+
+
+def experiment_request(run: RunConfig, execution: ExecutionConfig) -> Request:
+    return Requests({"run": run}, execution).experiment("run")
 
 
 def test_by_hand() -> None:
