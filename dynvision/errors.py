@@ -41,16 +41,6 @@ def message_of(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def taken_name(kind: str, name: str) -> InputError:
-    """The error for a name that is in a registry already.
-
-    Args:
-        kind: what the name stands for, e.g. ``"measure"``.
-        name: the name.
-    """
-    return InputError(f"the {kind} name {name!r} is taken; choose another")
-
-
 def check_extra(extra: str, purpose: str, *packages: str, instead: str = "") -> None:
     """Check that packages of an extra of ``pyproject.toml`` can be imported; none of them is.
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from dynvision.errors import taken_name, unknown_name
+from dynvision.errors import InputError, unknown_name
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -118,7 +118,7 @@ class Registry(Mapping[str, T], Generic[T]):
             self._import_package()  # so that a name of the package is taken, whoever comes first
         for new in (name, *aliases):
             if new in self._definitions or new in self._aliases:
-                raise taken_name(self.concept, new)
+                raise InputError(f"the {self.concept} name {new!r} is taken; choose another")
         self._definitions[name] = definition
         if from_plugin:
             self._outside[name] = _PLUGINS[-1]

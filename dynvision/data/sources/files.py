@@ -66,7 +66,7 @@ class FileSource(ImageSource):
     """
 
     def __init__(self, config: ImagesConfig, folders: ClassFolders) -> None:
-        self._config = config
+        self._config, self._size = config, config.stored_size
         self._files = folders.files
         self.root: Path = folders.root
         self.labels = folders.labels
@@ -75,9 +75,9 @@ class FileSource(ImageSource):
         self.notes = folders.notes
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
-        config = self._config
-        image = read_image(self.root / self._files[index], config.n_channels, config.transparent_ground)
-        return fit_image(image, config.stored_size), int(self.labels[index])
+        path, config = self.root / self._files[index], self._config
+        image = read_image(path, config.n_channels, config.transparent_ground)
+        return fit_image(image, self._size), int(self.labels[index])
 
     def image_name(self, index: int) -> str:
         return self._files[index]
