@@ -87,15 +87,15 @@ class DataModule(pl.LightningDataModule):
         return self.manifest.input_shape
 
     def train_dataloader(self) -> ImageLoader:
-        """Training images, shuffled anew in each epoch; of several processes each has its own."""
+        """Return the training images, in another order in each epoch; each of several processes has its own part."""
         return self._split_loader("train")
 
     def val_dataloader(self) -> ImageLoader:
-        """Validation images, in the order of their indices."""
+        """Return the validation images, in the order of their indices."""
         return self._split_loader("val")
 
     def test_dataloader(self, classes: Classes = ()) -> ImageLoader:
-        """Test images, round robin over the classes; ``image_indices`` of the loader states which image is which.
+        """Return the test images, round robin over the classes; their indices are the loader's ``image_indices``.
 
         Args:
             classes: of these classes only, by name or by index in the data set; labels stay those of the training.

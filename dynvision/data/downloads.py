@@ -188,7 +188,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Files and folders, which is all that data sets are made of; the filters of tarfile came with Python 3.11.4."""
+    """Extract a file or a folder, the only members of data sets; the filters of tarfile came with Python 3.11.4."""
     place = (folder / member.name).resolve()
     if not place.is_relative_to(folder):
         raise tarfile.TarError(f"{member.name} would be written outside of its folder")

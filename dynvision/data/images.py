@@ -182,7 +182,7 @@ def read_image(path: str | Path, n_channels: int, ground: float = GROUND) -> Ima
 
 
 def decode_image(file: BinaryIO, n_channels: int, ground: float = GROUND) -> Image.Image:
-    """As `read_image`, of a file that is open, or of bytes in memory; raises one of ``UNREADABLE``."""
+    """Decode an open file or bytes in memory, as `read_image` does; raise one of ``UNREADABLE``."""
     with open_image(file) as opened:
         width, height = opened.size
         if width * height > LARGEST_PIXELS:
@@ -238,7 +238,7 @@ def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
 
 
 def crop_centre(image: Image.Image, size: int) -> Image.Image:
-    """The central square of ``size`` px; a side of odd excess loses one pixel more on the right and the bottom."""
+    """Return the central square of ``size`` px; a side of odd excess loses one pixel more on the right and the bottom."""
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return image.crop((left, top, left + size, top + size))
 

@@ -113,7 +113,7 @@ class ImageLoader(ABC):
         self.sampler.set_epoch(epoch)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Images as a batch has them, (B, C, H, W), back in 0..1, to look at."""
+        """Return images of a batch, (B, C, H, W), in 0..1, to look at."""
         return self._transform.denormalize(images)
 
     def __len__(self) -> int:
@@ -131,7 +131,7 @@ class ImageLoader(ABC):
 
     @abstractmethod
     def _read(self, batches: list[NDArray[np.int64]]) -> Generator[Batch, None, None]:
-        """Pixels, uint8 (B, S, S, C), and labels, int64 (B,), of each batch of positions within the split.
+        """Yield pixels, uint8 (B, S, S, C), and labels, int64 (B,), of each batch of positions within the split.
 
         The pixels may be overwritten when the next batch is asked for; the labels may not.
         """
@@ -148,11 +148,11 @@ class ImageLoader(ABC):
         return batches[self._n_shown :]
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and number of batches shown. Lightning keeps this in its checkpoints."""
+        """Return the epoch and the number of batches shown. Lightning saves them in its checkpoints."""
         return {"epoch": self._epoch_shown, "n_shown": self._n_shown}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue in the middle of an epoch: its next pass leaves out the batches that were shown."""
+        """Resume in the middle of an epoch: its next pass leaves out the batches that were shown."""
         self._resume = {"epoch": int(state["epoch"]), "n_shown": int(state["n_shown"])}
         self.set_epoch(self._resume["epoch"])
 
@@ -172,7 +172,7 @@ def _order(manifest: Manifest, split: SplitName, config: DataConfig, reading: Re
 
 
 def transform_of(images: ShownImages, split: SplitName, config: DataConfig, seed: int) -> Transform:
-    """How the images of a split are shown."""
+    """Return the transform that shows the images of a split."""
     mean, sd = images.mean, images.sd
     if config.normalization != MEASURED:
         mean, sd = (

@@ -59,13 +59,13 @@ class ShownImages(Section):
         return (self.config.n_channels, self.config.resolution, self.config.resolution)
 
     def header(self) -> dict[str, str]:
-        """For the header of weights, beside the configuration of their run."""
+        """Return the entry of the header of weights, beside the configuration of their run."""
         own = self.model_dump(mode="json", include=set(OWN))
         return {HEADER_KEY: json.dumps({name: own[name] for name in OWN}, ensure_ascii=False)}
 
 
 def in_header(header: Mapping[str, str], config: ImagesConfig) -> ShownImages | None:
-    """What the header of weights states of their images; None for weights that state nothing.
+    """Return what the header of weights states of their images; None where it states nothing.
 
     Args:
         header: of a run's weights.
@@ -130,7 +130,7 @@ class Manifest(ShownImages):
         return record
 
     def positions(self, name: SplitName, classes: Classes = ()) -> NDArray[np.int64]:
-        """Positions within a split of the images of some classes, ascending; all of them if none is given.
+        """Return the positions within a split of the images of some classes, ascending; of all classes if none is given.
 
         Args:
             name: of the split.
@@ -156,7 +156,7 @@ class Manifest(ShownImages):
         return f"group takes {taken_classes(chosen, self.class_names)}"
 
     def _among_own(self, classes: Classes) -> Classes:
-        """Classes with indices of the data set as indices of the classes that were converted."""
+        """Replace indices among all classes of the data set by indices among the converted classes."""
         if not self.config.group:
             return classes
         numbers = sorted(name for name in self.config.group if isinstance(name, int))
@@ -214,7 +214,7 @@ def read_manifest(folder: str | Path, config: ImagesConfig | None = None) -> Man
 
 
 def anew(folder: str | Path) -> str:
-    """What to do about a data folder that cannot be used."""
+    """Return a sentence on what to do about a data folder that cannot be used."""
     return f"delete the folder {folder} and run again to make it anew"
 
 

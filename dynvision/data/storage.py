@@ -71,7 +71,7 @@ class Storage:
 
     @classmethod
     def of(cls, config: ImagesConfig) -> Storage:
-        """What a configuration asks for."""
+        """Return the storage that a configuration asks for."""
         probability = {"raw": 0.0, "jpg": 1.0, "proportion": config.compress_probability}[config.write_mode]
         return cls(probability, config.jpeg_quality, config.split_seed or 0)
 
@@ -81,20 +81,20 @@ class Storage:
         return self.probability == 0
 
     def compresses(self, index: int) -> bool:
-        """Whether an image of the source is compressed."""
+        """Return whether an image of the source is compressed."""
         if self.probability in (0.0, 1.0):
             return bool(self.probability)
         number = random_uniform(random_key(self.seed, torch.tensor([index])), (1,))
         return bool(number < self.probability)
 
     def jpeg(self, image: NDArray[np.uint8]) -> bytes:
-        """An image, (H, W, 1 or 3), as JPEG."""
+        """Return an image, (H, W, 1 or 3), as JPEG."""
         file = io.BytesIO()
         Image.fromarray(rgb(image)).save(file, "JPEG", quality=self.quality)
         return file.getvalue()
 
     def stored(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        """An image of the source, (H, W, 1 or 3), as it comes back from storage."""
+        """Return an image, (H, W, 1 or 3), as it comes back from storage."""
         if self.keeps_pixels or not self.compresses(index):
             return image
         decoded = np.asarray(Image.open(io.BytesIO(self.jpeg(image))))
@@ -102,7 +102,7 @@ class Storage:
 
 
 def rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Three channels of an image, (H, W, 1 or 3)."""
+    """Return an image, (H, W, 1 or 3), with three channels."""
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], N_CHANNELS_STORED)))
 
 
@@ -117,7 +117,7 @@ def read_images(
     storage: Storage | None = None,
     n_threads: int = N_THREADS,
 ) -> Generator[Sample, None, None]:
-    """Images (S, S, C) and class indices, in the order of ``indices``.
+    """Yield images (S, S, C) and class indices, in the order of ``indices``.
 
     Args:
         source: the images.

@@ -94,14 +94,14 @@ def translate(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Ten
 
 @operation("crop", n_draws=2)
 def crop(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
-    """A window of the shown size, anywhere in the image."""
+    """Cut a window of the shown size at a random place."""
     n_places = x.shape[2] - shown.resolution + 1
     start = np.floor(u * n_places).astype(np.int64)
     return windows(x, start[:, 0], start[:, 1], shown.resolution)
 
 
 def windows(x: Tensor, top: NDArray[np.int64], left: NDArray[np.int64], size: int) -> Tensor:
-    """A square window of each image.
+    """Return a square window of each image.
 
     Args:
         x: (B, C, H, W).
@@ -123,7 +123,7 @@ def windows(x: Tensor, top: NDArray[np.int64], left: NDArray[np.int64], size: in
 
 @operation("resized_crop", n_draws=4)
 def resized_crop(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
-    """A window of random area and aspect at a random place, bilinear.
+    """Cut a window of random area and aspect at a random place, and resize it, bilinear.
 
     area ~ U(a0, a1) of the image, ln(width / height) ~ U(ln r0, ln r1); a side that would be longer than the image's is
     cut to it. Where Szegedy et al. (2015) draw again until a window fits, this always takes four numbers.
@@ -154,7 +154,7 @@ def rotation(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tens
 
 
 def _resample(x: Tensor, rows: list[list[NDArray[np.float64]]], size: int, outside: str) -> Tensor:
-    """Bilinear values at the places to which a 2 x 3 matrix for each image maps those of the result."""
+    """Return bilinear values at the places to which a 2 x 3 matrix for each image maps those of the result."""
     matrix = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)  # (B, 2, 3)
     theta = torch.from_numpy(matrix).to(x.device, torch.float32)
     centres = (2 * torch.arange(size, device=x.device, dtype=torch.float32) + 1) / size - 1
@@ -181,9 +181,10 @@ def cutout(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor
 
 @operation("colour_jitter", n_draws=3)
 def colour_jitter(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
-    """Brightness x f1, then contrast m + (x - m) f2 about the mean m, then saturation l + (x - l) f3 about the luma l.
+    """Scale brightness by f1, contrast by f2 about the mean m, and saturation by f3 about the luma l.
 
-    f ~ U(1 - strength, 1 + strength); the result is cut to 0..1. Grey images have no saturation.
+    x f1, then m + (x - m) f2, then l + (x - l) f3, with f ~ U(1 - strength, 1 + strength). The
+    result is cut to 0..1. Grey images have no saturation.
     """
     strengths = np.array([args["brightness"], args["contrast"], args["saturation"]])
     factors = torch.from_numpy(1 + strengths * (2 * u - 1)).to(x.device, torch.float32)
@@ -198,13 +199,13 @@ def colour_jitter(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) ->
 
 @operation("grey", n_draws=0)
 def grey(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
-    """The luma in all channels."""
+    """Put the luma into all channels."""
     return _luma(x).expand_as(x).contiguous() if x.shape[1] == 3 else x
 
 
 @operation("invert", n_draws=0)
 def invert(x: Tensor, u: Draws, args: Mapping[str, Any], shown: Shown) -> Tensor:
-    """1 - x."""
+    """Return 1 - x."""
     return 1 - x
 
 
@@ -214,7 +215,7 @@ def _luma(x: Tensor) -> Tensor:
 
 
 def per_channel(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """A value a channel, (1, C, 1, 1), of the type and on the device of a tensor."""
+    """Return one value per channel, (1, C, 1, 1), of the type and on the device of a tensor."""
     return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
 
 
@@ -262,7 +263,7 @@ class Transform:
         return x.sub_(per_channel(self.mean, x)).div_(per_channel(self.divisor, x))
 
     def denormalize(self, images: Tensor) -> Tensor:
-        """Normalised images, (B, C, H, W), back in 0..1, to look at."""
+        """Return normalised images, (B, C, H, W), in 0..1, to look at."""
         return (images * per_channel(self.divisor, images) + per_channel(self.mean, images)).clamp(0, 1)
 
     @property
@@ -272,7 +273,7 @@ class Transform:
 
 
 def centre(x: Tensor, size: int) -> Tensor:
-    """The central square; a side of odd excess loses one pixel more on the right and the bottom."""
+    """Return the central square; a side of odd excess loses one pixel more on the right and the bottom."""
     excess = x.shape[2] - size
     if not excess:
         return x

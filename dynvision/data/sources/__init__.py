@@ -45,19 +45,19 @@ class ImageSource(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
-        """Pixels (H, W, C) in 0..255, and the class index.
+        """Return the pixels, (H, W, C) in 0..255, and the class index.
 
         Raises:
             InputError: the image cannot be read.
         """
 
     def image_name(self, index: int) -> str:
-        """What to call an image in a message."""
+        """Return the name of an image in messages."""
         return f"image {index}"
 
     @abstractmethod
     def sha256(self) -> str:
-        """A hash of what the source holds: it changes when an image is added, removed, renamed or edited."""
+        """Return a hash of the source, which changes when an image is added, removed, renamed or edited."""
 
 
 SOURCES: Registry[Callable[[ImagesConfig], ImageSource]] = Registry(
@@ -86,7 +86,7 @@ NAMED = 20  # classes that a sentence names
 
 
 def class_indices(classes: Classes, class_names: tuple[str, ...], where: str) -> NDArray[np.int64]:
-    """Indices of classes that are given by index or by name, ascending.
+    """Return the ascending indices of classes that are given by index or by name.
 
     Raises:
         InputError: there is no such class, or one is given twice.
@@ -164,7 +164,7 @@ class SelectedClasses(ImageSource):
 
 
 def open_source(config: ImagesConfig) -> ImageSource:
-    """The source that a configuration names: the classes of its group, at its stored size and number of channels.
+    """Open the source that a configuration names: the classes of its group, at its stored size and number of channels.
 
     Raises:
         InputError: the name is unknown, there is nothing usable in the folder, or a class is not there.

@@ -165,14 +165,14 @@ class IdxSource(ArraySource):
 
 
 def _files(name: str) -> tuple[Path, ...]:
-    """The four files: as they lie there without compression, otherwise compressed and downloaded if need be."""
+    """Return the paths of the four files: uncompressed where they are there, otherwise compressed and downloaded."""
     folder = dataset_folder(name)
     plain = tuple(folder / file.removesuffix(".gz") for file in FILES)
     return plain if all(path.is_file() for path in plain) else fetch(DOWNLOADS[name], folder)
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes, compressed with gzip or not.
+    """Read the array in an IDX file of unsigned bytes, compressed with gzip or not.
 
     Raises:
         InputError: the file is no such file, or not whole.
@@ -273,7 +273,7 @@ class Read(Protocol):
 
 @contextmanager
 def _opened(name: str, version: Version) -> Iterator[Read]:
-    """The files: of the unpacked folder where it is there, otherwise of the archive, downloaded if need be."""
+    """Open the files in the unpacked folder where it is there, otherwise in the archive, which is downloaded if need be."""
     folder = dataset_folder(name) / version.folder
     if folder.is_dir():
         yield lambda file: (str(folder / file), _content(folder / file))
@@ -305,7 +305,7 @@ def _content(path: Path) -> bytes:
 
 
 def _records(place: str, content: bytes, version: Version) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pixels, (N, 32, 32, 3), and fine classes, (N,), of a file."""
+    """Return the pixels, (N, 32, 32, 3), and the fine classes, (N,), of a file."""
     record = version.n_label_bytes + 3 * CIFAR_SIZE * CIFAR_SIZE
     if not content or len(content) % record:
         raise InputError(

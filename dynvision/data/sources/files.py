@@ -146,7 +146,7 @@ class SynsetFolders(FileSource):
 
 
 def _root(name: str) -> Path:
-    """The folder with ``train`` and ``val``."""
+    """Return the folder with ``train`` and ``val``."""
     folder = dataset_folder(name)
     inner = [folder / inner for _, inner in (ARCHIVES[name],)] if name in ARCHIVES else []
     for place in [folder, *inner]:
@@ -175,13 +175,13 @@ def _synsets(name: str, root: Path) -> tuple[str, ...]:
 
 @cache
 def imagenet_synsets() -> tuple[str, ...]:
-    """The WordNet ids of the 1,000 classes of ImageNet, by class index."""
+    """Return the WordNet ids of the 1,000 classes of ImageNet, by class index."""
     table = resources.files(__package__).joinpath("imagenet_synsets.csv").read_text(encoding="utf-8")
     return tuple(table.split()[1:])
 
 
 def _images(root: Path, part: str, ignored: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """WordNet id and path below the root of every image of a part, sorted. What is not read is added to `ignored`."""
+    """Yield the WordNet id and the path of every image of a part, sorted; add to `ignored` what is not read."""
     annotations = root / part / ANNOTATIONS
     if annotations.is_file() and (root / part / "images").is_dir():
         lines = annotations.read_text(encoding="utf-8").splitlines()
