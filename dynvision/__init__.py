@@ -9,7 +9,7 @@ __version__ = "1.0.0.dev0"
 
 
 def load(source: str | Path, **settings: Any) -> Any:
-    """A trained network that answers: ``dynvision.load("results/runs/RUN").predict("cat.png")``.
+    """Load a trained network that answers: ``dynvision.load("results/runs/RUN").predict("cat.png")``.
 
     See :func:`dynvision.inference.predictor.load`, whose arguments these are.
     """

@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 def unknown_name(kind: str, given: object, allowed: Iterable[str], key: str | None = None) -> InputError:
-    """The error for a name that is not known, with the nearest valid name.
+    """Return the error for a name that is not known, with the nearest valid name.
 
     Args:
         kind: what the name stands for, e.g. ``"model"``.

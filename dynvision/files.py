@@ -32,7 +32,7 @@ def file_sha256(path: str | Path) -> str:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path to write to, which replaces ``path`` when the block ends without an error.
+    """Yield a temporary path to write to, which replaces ``path`` when the block ends without an error.
 
     The temporary name keeps the suffix, since writers choose a format by it. After an error nothing is left behind.
     """
@@ -85,7 +85,7 @@ def running_system() -> str:
 
 @cache
 def _here() -> str:
-    """The machine, and the system that runs on it until it is started again: four hexadecimal digits each."""
+    """Return the machine, and its system since the last boot: four hexadecimal digits each."""
     names = (os.uname().nodename, running_system())
     return "".join(hashlib.sha256(name.encode()).hexdigest()[:4] for name in names)
 
@@ -153,7 +153,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def opened_weights(path: str | Path, framework: str = "pt") -> Iterator[Any]:
-    """A file of weights (safetensors) to read from.
+    """Open a file of weights (safetensors) to read from.
 
     Args:
         path: the file.

@@ -31,7 +31,7 @@ PROBE_S = 20.0  # a driver that is loaded for the first time takes some seconds
 
 
 def visible_gpus() -> list[str]:
-    """UUIDs of the GPUs of this machine that this process may use; empty where there are none."""
+    """Return the UUIDs of the GPUs of this machine that this process may use; empty where there are none."""
     chosen = os.environ.get(VISIBLE)
     if chosen is not None and not re.match(r"\s*([+]?\d|GPU-|MIG-)", chosen):
         return []  # -1, an empty text, NoDevFiles: none is to be used, and none need be looked for
@@ -136,12 +136,12 @@ def _lock(gpu: str, place: int | None, stack: contextlib.ExitStack) -> bool:
 
 
 def _is_one_of_several() -> bool:
-    """Whether srun, torchrun or Lightning has started this process beside others."""
+    """Return whether srun, torchrun or Lightning has started this process beside others."""
     return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 
 def _listed() -> list[str]:
-    """UUIDs of all GPUs, in the order of their numbers."""
+    """Return the UUIDs of all GPUs, in the order of their numbers."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
@@ -164,7 +164,7 @@ def _listed() -> list[str]:
 
 
 def _folder() -> Path:
-    """Where the locks are: on this machine, one folder a user."""
+    """Return the folder of the locks: on this machine, one for each user."""
     folder = Path(os.environ.get(LOCKS) or Path(tempfile.gettempdir(), f"dynvision-gpus-{os.getuid()}"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder

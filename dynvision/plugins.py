@@ -44,7 +44,7 @@ def load(names: Iterable[str]) -> None:
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """The plugins that are asked for, as a list or one alone.
+    """Return the plugins that are asked for, as a list or one alone.
 
     Raises:
         InputError: something else is given.

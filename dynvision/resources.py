@@ -56,12 +56,12 @@ class Request:
 
 
 def commands_folder() -> Path:
-    """Where the commands are that rules call: beside the interpreter, or those that enter the image."""
+    """Return the folder of the commands that rules call: beside the interpreter, or those that enter the image."""
     return Path("cluster", "bin").absolute() if os.environ.get(IMAGE) else Path(sys.executable).parent
 
 
 def config_folder() -> Path:
-    """Where the configuration files are."""
+    """Return the folder of the configuration files."""
     return Path(os.environ.get(CONFIG) or "config")
 
 
@@ -150,7 +150,7 @@ class Requests:
 
 
 def _shown(run: RunConfig) -> float:
-    """Steps times pixels of one trial."""
+    """Return steps times pixels of one trial."""
     return float(_steps(run) * run.data.resolution**2)
 
 

@@ -53,5 +53,5 @@ def is_multiple(duration_ms: float, dt: float) -> bool:
 
 
 def steps_to_ms(n_steps: int, dt: float) -> float:
-    """Duration in ms of a number of steps."""
+    """Return the duration in ms of a number of steps."""
     return n_steps * dt

@@ -25,7 +25,7 @@ ACTIVITY_FACTOR = 16  # maps of activity for each map of the input, a rough figu
 
 
 def optimal_batch_size(sample_bytes: int, memory_bytes: int, largest: int) -> int:
-    """As many samples as a part of a memory holds.
+    """Return how many samples a part of a memory holds.
 
     Args:
         sample_bytes: of one preprocessed input.
@@ -37,7 +37,7 @@ def optimal_batch_size(sample_bytes: int, memory_bytes: int, largest: int) -> in
 
 
 def by_shape(tensors: Mapping[int, Tensor]) -> list[list[int]]:
-    """Numbers of tensors that can share a batch: of equal type and shape after the first axis, in order."""
+    """Group the numbers of tensors that can share a batch: of equal type and shape after the first axis, in order."""
     groups: dict[tuple[torch.dtype, tuple[int, ...]], list[int]] = {}
     for number, tensor in tensors.items():
         groups.setdefault((tensor.dtype, tuple(tensor.shape[1:])), []).append(number)
@@ -45,7 +45,7 @@ def by_shape(tensors: Mapping[int, Tensor]) -> list[list[int]]:
 
 
 def complexity(inputs: Any) -> int:
-    """How much there is to process in an input: its elements, pixels, characters or bytes; 0 where that is not known."""
+    """Return the amount of data in an input: its elements, pixels, characters or bytes; 0 where that is not known."""
     if isinstance(inputs, Tensor):
         return inputs.numel()
     if isinstance(inputs, np.ndarray):
@@ -103,7 +103,7 @@ class AsynchronousAnswers:
                 future.set_result(answer)
 
     def _answers(self, inputs: Sequence[Any]) -> list[Any]:
-        """Results, or the errors that are handed on to those who wait for them."""
+        """Return the answers, or the error that each input's future receives."""
         try:
             return self._answer_all(inputs) if len(inputs) > 1 else [self._answer(each) for each in inputs]
         except Exception as error:

@@ -44,11 +44,11 @@ class ContentCache:
         return len(self._kept)
 
     def counts(self) -> dict[str, int]:
-        """How often a result was there (``hits``) and was not (``misses``), and how many there are (``entries``)."""
+        """Return how often a result was kept (``hits``) and was not (``misses``), and how many are kept (``entries``)."""
         return {"hits": self._hits, "misses": self._misses, "entries": len(self)}
 
     def get_or_make(self, key: Callable[[], str], make: Callable[[], T]) -> T:
-        """The result for a key, made now if it is not kept.
+        """Return the result for a key, made now if it is not kept.
 
         Args:
             key: gives the hash; called only if something is kept at all. An empty one is never kept.
@@ -128,7 +128,7 @@ def _collect(value: Any, parts: Parts) -> bool:
 
 
 def _about_image(image: Image.Image) -> list[bytes]:
-    """What else than its bytes decides about the pixels of a picture."""
+    """Return what determines the pixels of a picture beside its bytes."""
     palette = (image.palette.mode, bytes(image.palette.palette)) if image.palette else None
     shown = (image.mode, image.size, image.format, image.info.get("transparency"))
     return [repr((*shown, image.getexif().get(ORIENTATION))).encode(), repr(palette).encode()]

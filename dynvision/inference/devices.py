@@ -30,7 +30,7 @@ MB = 2.0**20
 
 
 def target_device(config: DeviceConfig) -> torch.device:
-    """The device that a configuration asks for.
+    """Return the device that a configuration asks for.
 
     Raises:
         InputError: there is no such GPU, or half precision is asked for without one.
@@ -51,7 +51,7 @@ def target_device(config: DeviceConfig) -> torch.device:
 
 
 def precision_of(name: str, device: torch.device, use_fp16: bool) -> tuple[str, Precision]:
-    """The floating-point precision of a run, as its own test had it: its name, and Lightning's plugin.
+    """Return the floating-point precision of a run, as in its own test: its name, and Lightning's plugin.
 
     Args:
         name: the run's ``training.precision``.
@@ -69,7 +69,7 @@ def precision_of(name: str, device: torch.device, use_fp16: bool) -> tuple[str, 
 
 
 def memory_usage(network: nn.Module | None, device: torch.device) -> dict[str, float]:
-    """Memory in MB (2^20 bytes), and numbers of parameters; what is of a GPU is 0 on a CPU.
+    """Return memory in MB (2^20 bytes) and numbers of parameters; the values of a GPU are 0 on a CPU.
 
     Args:
         network: None counts no parameters.
@@ -110,7 +110,7 @@ class Series:
         self.latest.append(value)
 
     def summary(self) -> dict[str, float]:
-        """count, mean, min, max, p95; there must be a value."""
+        """Return count, mean, min, max and p95; there must be a value."""
         return {
             "count": self.count,
             "mean": self.total / self.count,
@@ -155,7 +155,7 @@ class Statistics:
             raise
 
     def summary(self) -> dict[str, Any]:
-        """Every series that has values, and ``error_counts``."""
+        """Return every series that has values, and ``error_counts``."""
         with self._lock:
             series = {name: series.summary() for name, series in self._series.items()}
             return {**series, "error_counts": dict(self._errors)}
@@ -168,7 +168,7 @@ class Statistics:
 
 
 def profiled(function: Callable[[], T], device: torch.device) -> tuple[T, dict[str, float]]:
-    """What a function returns, and its slowest operations: time in ms without what they call, on the CPU and the GPU."""
+    """Return a function's result and its slowest operations: time in ms, without the operations that they call."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=activities) as profiler:
         made = function()

@@ -62,7 +62,7 @@ class FlatState:
         self.operations = sorted(key for key, value in state.operations.items() if isinstance(value, Tensor))
 
     def tensors(self, state: ModelState) -> list[Tensor]:
-        """The parts of a state, as it is: with the batch that it has."""
+        """Return the parts of a state with the batch that it has."""
         parts = []
         for layer in self.layers:
             if length := self.lengths[layer]:
@@ -72,13 +72,13 @@ class FlatState:
         return parts + [state.operations[key] for key in self.operations]
 
     def names(self) -> list[str]:
-        """What each part is."""
+        """Return the name of each part."""
         made = [f"activity_{layer}" for layer in self.layers if self.lengths[layer]]
         made += [f"drive_{layer}_{k}" for layer, n in self.n_drives.items() for k in range(n)]
         return made + [f"operation_{layer}_{name}" for layer, name in self.operations]
 
     def state(self, parts: Sequence[Tensor], batch: Any) -> ModelState:
-        """The state that parts make."""
+        """Return the state that consists of these parts."""
         left = list(parts)
         age, traces = self.template.age, {}
         for layer in self.layers:
@@ -113,7 +113,7 @@ class _Trial(_Part):
         self.course = network.trial_course(shuffle=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, T, K) of normalised images (B, C, H, W)."""
+        """Return the logits (B, T, K) of normalised images (B, C, H, W)."""
         batch = images.shape[0]
         state = self.flat.state([p.expand(batch, *p.shape[1:]) for p in self.start], batch)
         null = torch.full_like(images, self.network.non_input_value)
@@ -141,7 +141,7 @@ class _Step(_Part):
             )
 
     def forward(self, frame: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Logits (B, K) of a normalised frame (B, C, H, W), and the state after it."""
+        """Return the logits (B, K) of a normalised frame (B, C, H, W), and the state after it."""
         logits, after = self.network.step(frame, self.flat.state(state, frame.shape[0]), self.plan)
         return logits, self.flat.tensors(after)
 
@@ -291,7 +291,7 @@ def _flat(values: Any) -> list[Tensor]:
 
 
 def _difference(module: Any, part: str, run: Run, batch: int) -> float:
-    """The largest difference of any output, of a step after several steps, too, relative to the largest output."""
+    """Return the largest difference of any output, relative to the largest output; of a step also after several steps."""
     given = _arguments(module, part, batch)
     worst = 0.0
     for _ in range(1 if part == "trial" else N_STEPS):
@@ -307,7 +307,7 @@ def _difference(module: Any, part: str, run: Run, batch: int) -> float:
 
 
 def _about(predictor: Predictor, module: Any) -> dict[str, Any]:
-    """What a program does not know of itself."""
+    """Return the description of a program: times, normalisation, names of classes."""
     images = predictor._loaded_images()
     return {
         "dynvision": dynvision.__version__,

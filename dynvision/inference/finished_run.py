@@ -154,7 +154,7 @@ def read_shipped(name: str, results: str | Path = "results") -> ShippedRun:
 
 
 def trained_table(shipped: Sequence[ShippedRun]) -> str:
-    """Networks that ship trained as a table in Markdown."""
+    """Return a table in Markdown of the networks that ship trained."""
     from dynvision.models.footprint import table_row
 
     head = ("name", "model", "images", "parameters", "test accuracy", "MB", "trained by")

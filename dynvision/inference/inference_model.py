@@ -60,18 +60,18 @@ class InferenceModel(TunedModel):
 
     @abstractmethod
     def preprocess(self, inputs: Any) -> Tensor:
-        """One input as the network takes it, on the device, with a first axis for the batch; always the same."""
+        """Return one input as the network takes it, on the device, with a first axis for the batch; always the same."""
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs of a batch, with a row for each of its rows; call ``self.get_model_for_inference()``."""
+        """Return the outputs of a batch, with a row for each of its rows; call ``self.get_model_for_inference()``."""
 
     @abstractmethod
     def postprocess(self, outputs: Tensor) -> Any:
-        """The answer that the outputs of one input mean."""
+        """Return the answer of the outputs of one input."""
 
     def cache_settings(self) -> Any:
-        """What `preprocess` and `postprocess` depend on beside their inputs, as it is now; part of every key of the caches.
+        """Return what else `preprocess` and `postprocess` depend on at present; it is part of every key of the caches.
 
         By default all attributes that a subclass has set. Where one of them is of a kind that cannot be hashed, nothing is
         kept; a subclass that knows better returns less.
@@ -81,7 +81,7 @@ class InferenceModel(TunedModel):
     # --- answers ----------------------------------------------------------------------------------------------------
 
     def predict(self, inputs: Any) -> Any:
-        """The answer to one input.
+        """Return the answer to one input.
 
         Raises:
             InputError: the input cannot be used.
@@ -95,7 +95,7 @@ class InferenceModel(TunedModel):
                 return self._answer(outputs)
 
     def predict_batch(self, inputs: Sequence[Any], keep_going: bool = True) -> list[Any]:
-        """The answers to several inputs, in their order, computed in batches.
+        """Return the answers to several inputs, in their order, computed in batches.
 
         Inputs that differ in shape do not share a batch. Each answer is that of `predict`, but for the last bits where a
         library adds up in another order for another size of batch.
@@ -114,17 +114,17 @@ class InferenceModel(TunedModel):
         return self._numbered(self._answer_all(listed, range(len(listed))), keep_going)
 
     def predict_batch_optimized(self, inputs: Sequence[Any], keep_going: bool = True) -> list[Any]:
-        """As `predict_batch`, with inputs of similar size side by side; the answers are in the order of the inputs."""
+        """Answer as `predict_batch`, with inputs of similar size side by side; answers are in the order of the inputs."""
         listed = self._listed(inputs)
         order = sorted(range(len(listed)), key=lambda number: complexity(listed[number]))
         return self._numbered(self._answer_all(listed, order), keep_going)
 
     async def predict_async(self, inputs: Any) -> Any:
-        """As `predict`, in a thread; with ``batch.dynamic_batching``, what comes within ``timeout_ms`` shares a batch."""
+        """Answer as `predict`, in a thread; with ``batch.dynamic_batching``, inputs within ``timeout_ms`` share a batch."""
         return await asyncio.wrap_future(self.submit(inputs))
 
     def submit(self, inputs: Any) -> Future[Any]:
-        """As `predict_async`, for a program without an event loop: a future of the answer."""
+        """Return a future of the answer: `predict_async` for a program without an event loop."""
         self._lock.check_process()
         batch = self.config.batch
         most = batch.max_batch_size if batch.dynamic_batching else 1
@@ -138,7 +138,7 @@ class InferenceModel(TunedModel):
     # --- what is given -----------------------------------------------------------------------------------------------
 
     def get_performance_stats(self) -> dict[str, Any]:
-        """Times in s (and memory in MB, on a GPU): count, mean, min, max and p95 of each; and ``error_counts``."""
+        """Return count, mean, min, max and p95 of each time in s (and memory in MB, on a GPU), and ``error_counts``."""
         profile = {"profile_ms": dict(self._profile)} if self._profile else {}
         return {**self._statistics.summary(), **profile}
 
@@ -160,7 +160,7 @@ class InferenceModel(TunedModel):
     # --- the steps --------------------------------------------------------------------------------------------------
 
     def _listed(self, inputs: Any) -> list[Any]:
-        """Several inputs as a list.
+        """Return several inputs as a list.
 
         Raises:
             InputError: they are a single one.
@@ -177,7 +177,7 @@ class InferenceModel(TunedModel):
             ) from None
 
     def _numbered(self, answers: list[Any], keep_going: bool) -> list[Any]:
-        """Answers, with the number of its input in each error; the first error is raised if that is asked for."""
+        """Put the number of its input into each error; raise the first one if that is asked for."""
         for number, answer in enumerate(answers):
             if isinstance(answer, ANSWER_ERRORS):
                 answers[number] = type(answer)(f"input {number}: {answer}")
@@ -187,7 +187,7 @@ class InferenceModel(TunedModel):
         return answers
 
     def _answer_all(self, inputs: Sequence[Any], order: Sequence[int]) -> list[Any]:
-        """Answers to several inputs by number, computed in an order; where one cannot be answered, its error."""
+        """Return the answers to several inputs by number, computed in an order; without an answer, its error."""
         answers: list[Any] = [None] * len(inputs)
         if not inputs:
             return answers
@@ -211,7 +211,7 @@ class InferenceModel(TunedModel):
         return answers
 
     def _or_error(self, step: Callable[[Any], Any], given: Any) -> Any:
-        """What a step makes, or its error, counted and without the frames that would hold on to its tensors."""
+        """Return a step's result or its error, counted and without the frames that would keep its tensors alive."""
         try:
             return step(given)
         except ANSWER_ERRORS as error:
@@ -220,7 +220,7 @@ class InferenceModel(TunedModel):
 
     @contextlib.contextmanager
     def _prediction(self, name: str) -> Iterator[None]:
-        """One prediction at a time, timed, with its errors counted."""
+        """Allow one prediction at a time; time it and count its errors."""
         with self._lock, self._statistics.errors_counted():
             if not self.is_loaded:
                 raise ModelInferenceError("no model is loaded; call load_model first")
@@ -244,7 +244,7 @@ class InferenceModel(TunedModel):
             yield
 
     def _prepare(self, inputs: Any) -> Tensor:
-        """One input preprocessed, now or before."""
+        """Return one preprocessed input, from the cache if it is there."""
         try:
             prepared = self._preprocessed.get_or_make(
                 lambda: self._compute_input_hash(inputs), lambda: self.preprocess(inputs)
@@ -253,7 +253,7 @@ class InferenceModel(TunedModel):
             raise
         except Exception as error:
             raise InputError(
-                f"an input of type {type(inputs).__name__} cannot be preprocessed: {_told(error)}"
+                f"an input of type {type(inputs).__name__} cannot be preprocessed: {_reason(error)}"
             ) from error
         if not isinstance(prepared, Tensor) or not prepared.dim():
             raise ModelInferenceError(
@@ -262,7 +262,7 @@ class InferenceModel(TunedModel):
         return prepared
 
     def _run(self, prepared: Sequence[Tensor]) -> Tensor:
-        """Outputs of a batch.
+        """Return the outputs of a batch.
 
         Raises:
             ModelInferenceError: the forward pass fails, or gives something else than a row of numbers for each row.
@@ -281,7 +281,7 @@ class InferenceModel(TunedModel):
             raise
         except Exception as error:
             raise ModelInferenceError(
-                f"the forward pass of inputs of shape {shape} failed: {_told(error)}"
+                f"the forward pass of inputs of shape {shape} failed: {_reason(error)}"
             ) from error
         if not isinstance(outputs, Tensor) or not outputs.dim() or len(outputs) != shape[0]:
             raise ModelInferenceError(
@@ -295,7 +295,7 @@ class InferenceModel(TunedModel):
         return outputs
 
     def _run_together(self, prepared: list[Tensor]) -> list[Tensor | Exception]:
-        """Outputs of each of several inputs, or its error; where they fail together, those of halves of them."""
+        """Return the output or the error of each of several inputs; where they fail together, halves of them are tried."""
         try:
             return list(self._run(prepared).split([len(each) for each in prepared]))
         except ModelInferenceError as error:
@@ -310,7 +310,7 @@ class InferenceModel(TunedModel):
         return [*self._run_together(prepared[:half]), *self._run_together(prepared[half:])]
 
     def _answer(self, outputs: Tensor) -> Any:
-        """The answer that outputs mean, made now or before."""
+        """Return the answer of outputs, from the cache if it is there."""
         try:
             return self._postprocessed.get_or_make(
                 lambda: self._compute_tensor_hash(outputs), lambda: self.postprocess(outputs)
@@ -319,7 +319,7 @@ class InferenceModel(TunedModel):
             raise
         except Exception as error:
             raise ModelInferenceError(
-                f"outputs of shape {tuple(outputs.shape)} cannot be postprocessed: {_told(error)}"
+                f"outputs of shape {tuple(outputs.shape)} cannot be postprocessed: {_reason(error)}"
             ) from error
 
     def _batch_size(self, sample: Any) -> int:
@@ -329,7 +329,7 @@ class InferenceModel(TunedModel):
         return self.config.batch.batch_size
 
     def _calculate_optimal_batch_size(self, sample_input: Any) -> int:
-        """As many such inputs as 30 % of the GPU's memory holds with room to spare; on a CPU ``batch.batch_size``."""
+        """Return how many such inputs 30 % of the GPU's memory holds with a margin; on a CPU ``batch.batch_size``."""
         batch = self.config.batch
         if self.device.type == "cpu":
             return batch.batch_size
@@ -346,7 +346,7 @@ class InferenceModel(TunedModel):
         return self._compute_input_hash(tensor)
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

@@ -37,7 +37,7 @@ MOST_BYTES = 2**26  # of an encoded image that is not in a file
 
 
 def to_image(inputs: Any, n_channels: int, ground: float = GROUND) -> Image.Image:
-    """One picture, upright, 8-bit, of 1 or 3 channels.
+    """Return one picture, upright, 8-bit, of 1 or 3 channels.
 
     Args:
         inputs: a path; the bytes of an image file, or such a file open for reading bytes; a Pillow image; an array (H, W)
@@ -65,7 +65,7 @@ def to_image(inputs: Any, n_channels: int, ground: float = GROUND) -> Image.Imag
 
 
 def is_one_image(inputs: Any) -> bool:
-    """Whether an array or a tensor can only be, or can also be, one image instead of several along its first axis."""
+    """Return whether an array or a tensor can be one image instead of several along its first axis."""
     if not isinstance(inputs, (Tensor, np.ndarray)):
         return isinstance(inputs, Image.Image)
     channels_at = 0 if isinstance(inputs, Tensor) else -1
@@ -73,7 +73,7 @@ def is_one_image(inputs: Any) -> bool:
 
 
 def described(inputs: Any) -> str:
-    """What was given, in words."""
+    """Describe the type and the shape of an input."""
     shape = f" of shape {tuple(inputs.shape)}" if isinstance(inputs, (Tensor, np.ndarray)) else ""
     return f"an object of type {type(inputs).__name__}{shape}"
 
@@ -92,7 +92,7 @@ def _decoded(data: bytes, n_channels: int, ground: float) -> Image.Image:
 
 
 def read_bytes(file: Any) -> bytes:
-    """The bytes of an open file, at most one more than ``MOST_BYTES``.
+    """Return the bytes of an open file, at most one more than ``MOST_BYTES``.
 
     Raises:
         InputError: it cannot be read, or is open for text.
@@ -107,7 +107,7 @@ def read_bytes(file: Any) -> bytes:
 
 
 def _checked(image: Image.Image, n_channels: int, ground: float) -> Image.Image:
-    """A Pillow image, whose pixels may not have been read yet."""
+    """Convert a Pillow image, whose pixels may not have been read yet."""
     if not all(image.size):
         raise InputError(f"an image of {image.size[0]} x {image.size[1]} px has no pixels")
     try:
@@ -119,7 +119,7 @@ def _checked(image: Image.Image, n_channels: int, ground: float) -> Image.Image:
 
 
 def _values(inputs: NDArray[Any] | Tensor) -> NDArray[Any]:
-    """An array or tensor as an array (H, W) or (H, W, C), if its shape has these axes.
+    """Return an array or tensor as an array (H, W) or (H, W, C), if its shape has these axes.
 
     Raises:
         InputError: its values are not all there, or it is no image.
@@ -150,7 +150,7 @@ def _values(inputs: NDArray[Any] | Tensor) -> NDArray[Any]:
 
 
 def _picture(values: NDArray[Any]) -> Image.Image:
-    """An array (H, W) or (H, W, C) as a picture."""
+    """Return an array (H, W) or (H, W, C) as a picture."""
     pixels = _eight_bits(values)
     return Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
 
@@ -217,7 +217,7 @@ class Film:
         return f"film {self.source}" if isinstance(self.source, (str, Path)) else "the film"
 
     def frames(self) -> Iterator[tuple[Any, float]]:
-        """Each frame as an image, with its onset in ms; ``duration_ms`` is known when all are there.
+        """Yield each frame as an image, with its onset in ms; ``duration_ms`` is known after the last one.
 
         Raises:
             InputError: a frame cannot be read, or there is none, or there are too many.
@@ -299,7 +299,7 @@ class Film:
 
 
 def is_film(inputs: Any) -> bool:
-    """Whether an input is a film by itself: a `Film`, or the path of a video file or of an animation."""
+    """Return whether an input is a film by itself: a `Film`, or the path of a video file or of an animation."""
     if isinstance(inputs, Film):
         return True
     if not isinstance(inputs, (str, Path)):
@@ -317,7 +317,7 @@ def is_film(inputs: Any) -> bool:
 
 
 def frames_due(onsets_ms: Sequence[float], duration_ms: float, dt: float) -> list[int]:
-    """The frame of each step of dt ms: the last one that is due in its middle; at least one step.
+    """Return the frame of each step of dt ms: the last one that is due in its middle; at least one step.
 
     Args:
         onsets_ms: when each frame begins, in ms, the first at 0.

@@ -86,7 +86,7 @@ class Metrics:
                 self._buckets.update(edge for edge in (*BUCKETS_S, math.inf) if seconds <= edge)
 
     def text(self, stats: dict[str, Any]) -> str:
-        """All of it, and the forward passes of a model's statistics, in the text format of Prometheus."""
+        """Return all counts, and the forward passes of a model's statistics, in the text format of Prometheus."""
         with self._lock:
             lines = ["# TYPE dynvision_requests_total counter"]
             lines += [

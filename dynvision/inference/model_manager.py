@@ -38,7 +38,7 @@ class ModelManager:
         self._models[name] = model
 
     def get_model(self, name: str) -> InferenceModel:
-        """A model by its name.
+        """Return a model by its name.
 
         Raises:
             InputError: there is none; the message has the nearest name.
@@ -50,7 +50,7 @@ class ModelManager:
         return self._models[name]
 
     def list_models(self) -> list[str]:
-        """The names of all models."""
+        """Return the names of all models."""
         return list(self._models)
 
     def load_model(
@@ -121,7 +121,7 @@ class ModelManager:
 
 @contextlib.contextmanager
 def _load_errors(what: str) -> Iterator[None]:
-    """What goes wrong while something is loaded is a `ModelLoadError`; the cause is chained."""
+    """Raise any error of loading as a `ModelLoadError`; the cause is chained."""
     try:
         yield
     except ModelLoadError:
@@ -132,5 +132,5 @@ def _load_errors(what: str) -> Iterator[None]:
 
 @functools.cache
 def get_model_manager() -> ModelManager:
-    """The manager that the whole program shares."""
+    """Return the manager that the whole program shares."""
     return ModelManager()

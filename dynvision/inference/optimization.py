@@ -87,7 +87,7 @@ def fuse_pairs(network: nn.Module, pairs: Sequence[Pair]) -> dict[str, nn.Module
 
 
 def _pairs(network: nn.Module) -> list[Pair]:
-    """Convolutions, each called once, whose output goes to one batch normalisation, called once, and nowhere else."""
+    """Find convolutions, called once, whose output goes only to one batch normalisation, called once."""
     modules = dict(network.named_modules())
     if not any(type(module) in CONVOLUTIONS.values() for module in modules.values()):
         return []
@@ -111,7 +111,7 @@ def _pairs(network: nn.Module) -> list[Pair]:
 
 
 def _changed(module: nn.Module) -> bool:
-    """Whether more happens in a call than the class's forward: hooks, parameters that are computed, another forward."""
+    """Return whether more happens in a call than the class's forward: hooks, computed parameters, another forward."""
     own_calls = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
     return bool(own_calls) or hasattr(module, "parametrizations")
 
@@ -122,7 +122,7 @@ def _put(network: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def _close(before: Any, after: Any) -> bool:
-    """Whether outputs agree but for rounding: within 1e-4 of the largest (of half precision, 2e-2)."""
+    """Return whether outputs agree but for rounding: within 1e-4 of the largest (of half precision, 2e-2)."""
     if not isinstance(before, Tensor) or not isinstance(after, Tensor) or before.shape != after.shape:
         return False
     tolerance = 1e-4 if before.dtype in (torch.float32, torch.float64) else 2e-2
@@ -140,7 +140,7 @@ def order_channels_last(network: nn.Module) -> bool:
 
 
 def quantize_linear(network: nn.Module) -> nn.Module:
-    """A copy of a network with 8-bit weights in its linear layers; their inputs are quantised as they come.
+    """Return a copy of a network with 8-bit weights in its linear layers; their inputs are quantised in each call.
 
     Raises:
         InputError: this torch does not offer it any more.

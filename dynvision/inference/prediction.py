@@ -99,7 +99,7 @@ class Prediction:
         return float(reaction_time_confidence_ms(confidence, self.time_ms, self.decision_threshold))
 
     def table(self) -> pd.DataFrame:
-        """A row for each time and class: ``time_ms``, ``class_name``, ``probability``."""
+        """Return a row for each time and class: ``time_ms``, ``class_name``, ``probability``."""
         n_steps, n_classes = self.probabilities.shape
         return pd.DataFrame(
             {
@@ -110,7 +110,7 @@ class Prediction:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What can be written as JSON: the answer, and times and probabilities as lists; a time that is not is None."""
+        """Return the answer, times and probabilities in a form for JSON; a decision that was not made is None."""
         return {
             "class": self.label,
             "class_name": self.class_name,
@@ -125,7 +125,7 @@ class Prediction:
 
 
 def check_threshold(value: Any) -> float:
-    """A probability at which a network has decided.
+    """Return a decision threshold as a float, after checking it.
 
     Raises:
         InputError: it is not above 0 and at most 1.

@@ -41,7 +41,7 @@ def load(
     config: InferenceConfig | None = None,
     **settings: Any,
 ) -> Any:
-    """A trained network that answers.
+    """Load a trained network that answers.
 
     Args:
         source: a run: its folder, its ``model.safetensors``, its id or the beginning of it, a network that ships trained,
@@ -83,7 +83,7 @@ def load_run(
     decision_threshold: float = CONFIDENCE_THRESHOLD,
     results: str | Path = "results",
 ) -> Predictor:
-    """A run that answers; arguments and errors as of :func:`load`, of a run alone."""
+    """Load a run that answers; arguments and errors as of :func:`load`."""
     path = run_path(source, results)
     predictor = Predictor(config, data, decision_threshold)
     predictor.load_model(path)
@@ -103,7 +103,7 @@ class Predictor(RunModel):
         early_exit: bool = False,
         decision_threshold: float | None = None,
     ) -> Prediction:
-        """The answer to one image or film.
+        """Return the answer to one image or film.
 
         Args:
             inputs: an image in any form, or a film (:class:`dynvision.inference.inputs.Film`).
@@ -158,7 +158,7 @@ class Predictor(RunModel):
         return names
 
     def _followed(self, x: Tensor, layers: tuple[str, ...], threshold: float, early_exit: bool) -> Prediction:
-        """A trial in stretches: with layers watched, and left where the network has decided."""
+        """Compute a trial in stretches, record layers, and stop early where the network has decided."""
         network, images = self.model.network, self._loaded_images()
         n_frames = x.shape[1] if x.dim() == 5 else None
         time_ms, final = self._time_ms, self._final
@@ -195,7 +195,7 @@ class Predictor(RunModel):
 
 
 def with_threshold(prediction: Prediction, threshold: float) -> Prediction:
-    """The same answer with another threshold, on which nothing that was computed depends."""
+    """Return the same answer with another threshold, which changes nothing that was computed."""
     same = prediction.decision_threshold == threshold
     return prediction if same else replace(prediction, decision_threshold=threshold)
 
@@ -205,7 +205,7 @@ def _source_of(inputs: Any) -> Any:
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float64]:
-    """Of each class at each step of one image, (T, K).
+    """Return the probability of each class at each step of one image, (T, K).
 
     Raises:
         ModelInferenceError: the outputs are not finite.
@@ -226,7 +226,7 @@ class _Collected:
             self._pieces[layer].append((frames.first, frames.folded().detach().float().cpu().numpy()))
 
     def arrays(self, n_steps: int) -> dict[str, NDArray[np.float32]]:
-        """By layer, (T, C, H, W); zero until it starts.
+        """Return the activity by layer, (T, C, H, W); zero until the layer starts.
 
         Raises:
             InputError: a layer has no activity that is recorded.

@@ -143,7 +143,7 @@ class RunModel(InferenceModel):
             self._is_loaded = True
 
     def preprocess(self, inputs: Any) -> Tensor:
-        """One image, or film, as the run's test images are shown.
+        """Return one image, or film, as the run's test images are shown.
 
         Args:
             inputs: a path, bytes or an open file; a Pillow image; an array (H, W) or (H, W, C); a tensor (H, W) or
@@ -160,7 +160,7 @@ class RunModel(InferenceModel):
         return self._show([self._stored(inputs)])
 
     def _stored(self, image: Any) -> NDArray[np.uint8]:
-        """Pixels of an image as the run's images are stored, (H, W, C)."""
+        """Return the pixels of an image as the run's images are stored, (H, W, C)."""
         config = self._loaded_images().config
         pixels = fit_image(to_image(image, config.n_channels, config.transparent_ground), config.stored_size)
         storage = Storage.of(config)
@@ -173,7 +173,7 @@ class RunModel(InferenceModel):
         return shown(stacked, np.zeros(len(pixels), dtype=np.int64), 0)
 
     def _shown_film(self, film: Film) -> Tensor:
-        """A frame for every step, (1, T, C, H, W); frames are decoded, fitted and normalised one at a time."""
+        """Return a frame for every step, (1, T, C, H, W); frames are decoded, fitted and normalised one at a time."""
         c, h, w = self._loaded_images().input_shape
         frames, onsets_ms = [], []
         for image, onset_ms in film.frames():
@@ -192,14 +192,14 @@ class RunModel(InferenceModel):
         return torch.cat(frames)[torch.tensor(due, device=self.device)][None]
 
     def _film_times(self, n_steps: int) -> tuple[NDArray[np.float64], int]:
-        """Times of the outputs of a film in ms, and the last one that is scored."""
+        """Return the times of the outputs of a film in ms, and the last one that is scored."""
         network = self.model.network
         course = network.trial_course(shuffle=False, n_timesteps=n_steps - network.n_residual_timesteps)
         scored = course.labels(torch.zeros(1, dtype=torch.int64), -1)[0] != -1
         return _output_times(n_steps, course.onset_step, network.dt, scored)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs over time, (B, T, K), of images as `preprocess` gives them, (B, C, H, W).
+        """Return the outputs over time, (B, T, K), of images from `preprocess`, (B, C, H, W).
 
         Raises:
             ModelInferenceError: they are not finite; of a single image with the layer and the time where that begins.
@@ -215,7 +215,7 @@ class RunModel(InferenceModel):
         raise ModelInferenceError(f"outputs are not finite{since}")
 
     def postprocess(self, outputs: Tensor) -> Prediction:
-        """What the outputs of one image, (1, T, K), state."""
+        """Return the prediction of the outputs of one image, (1, T, K)."""
         images = self._loaded_images()
         probabilities = outputs[0].double().softmax(dim=-1).cpu().numpy()
         time_ms, final = self._time_ms, self._final
@@ -231,17 +231,17 @@ class RunModel(InferenceModel):
         return super()._listed(inputs)
 
     def cache_settings(self) -> Any:
-        """The threshold; everything else is loaded with the network, with which the caches end."""
+        """Return the threshold; all else is loaded with the network, and loading clears the caches."""
         return self.decision_threshold
 
     def _identity(self) -> str:
-        """The run and its training: another training of the same run has the same id."""
+        """Return the run and its training: another training of the same run has the same id."""
         return f"{super()._identity()} with the weights {self._weights[:16]}"
 
     def _times(
         self, trial: TrialNetwork, images: ShownImages, precision: Precision
     ) -> tuple[NDArray[np.float64], int]:
-        """Learn from an empty image when outputs come, in ms from stimulus onset, and which one is the answer."""
+        """Find with a blank image the times of the outputs, in ms from stimulus onset, and the step of the answer."""
         blank = torch.zeros(1, *images.input_shape, device=self.device)
         network = trial.network
         with self._get_inference_context(), precision.forward_context():
@@ -253,7 +253,7 @@ class RunModel(InferenceModel):
         return _output_times(n_steps, onset_step, network.dt, outputs.labels[0] != outputs.ignore_index)
 
     def _create_dummy_input(self) -> Tensor:
-        """A blank image of the run's size."""
+        """Return a blank image of the run's size."""
         return self._get_cached_tensor((1, *self._loaded_images().input_shape), torch.float32)
 
     def _apply_quantization(self) -> None:
@@ -277,7 +277,7 @@ def _output_times(
 
 
 def _files(path: str | Path, data: str | Path | None) -> tuple[RunConfig, Path, ShownImages]:
-    """Configuration and weights of a run, and how its images are stored and shown."""
+    """Return the configuration and weights of a run, and how its images are stored and shown."""
     try:
         config, weights = run_at(Path(path))
         return config, weights, _images(config, weights, data)

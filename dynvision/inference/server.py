@@ -117,7 +117,7 @@ class Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is no error of the server."""
+        """Log a connection that broke: it is no error of the server."""
         logger.debug("connection of %s ended", client_address, exc_info=True)
 
 
@@ -154,11 +154,11 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def do_GET(self) -> None:
-        """Health, information, metrics, and the page; of HEAD without the body."""
+        """Answer with health, information, metrics, or the page; to HEAD without the body."""
         self._answer("GET")
 
     def do_POST(self) -> None:
-        """An image or a film; every other method is refused there."""
+        """Answer to an image or a film; refuse every other method."""
         self._answer("POST")
 
     do_HEAD = do_GET  # noqa: N815
@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
                 pass
 
     def _reply(self, method: str) -> Reply:
-        """Status, body, its kind, and headers."""
+        """Return status, body, content type and headers."""
         try:
             address = urlsplit(self.path)
         except ValueError:
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
         return 200, page, "text/html; charset=utf-8", {"Content-Security-Policy": PAGE_RULES}
 
     def _length(self) -> int:
-        """The length of the body in bytes.
+        """Return the length of the body in bytes.
 
         Raises:
             RefusedError: it is not given, or too large.
@@ -227,7 +227,7 @@ class Handler(BaseHTTPRequestHandler):
         return int(length)
 
     def _body(self) -> bytes:
-        """The body of the request.
+        """Read the body of the request.
 
         Raises:
             RefusedError: its length is not given, is too large, or it does not come in time.
@@ -241,7 +241,7 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def _predicted(self, body: bytes, options: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a body."""
+        """Return the answer to a body."""
         predictor, limits = self.server.predictor, self.server.limits
         film = options.pop("film", False) or "frame_rate" in options
         try:
@@ -303,12 +303,12 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """A request that is no HTTP."""
+        """Answer a request that is not valid HTTP."""
         self.command = getattr(self, "command", None) or "GET"
         self._send(*_as_json(code, {"error": message or "the request cannot be understood"}))
 
     def log_message(self, format: str, *values: Any) -> None:
-        """Requests are counted, not logged."""
+        """Log requests for debugging alone, since they are counted."""
         logger.debug(format, *values)
 
 
@@ -318,7 +318,7 @@ def _as_json(status: int, value: Any, headers: Mapping[str, str] | None = None) 
 
 
 def _options(query: str) -> dict[str, Any]:
-    """The options of a request.
+    """Read the options of a request.
 
     Raises:
         RefusedError: an unknown one, one given twice, or a value that is not possible.

@@ -54,7 +54,7 @@ def register_adapter(suffix: str, adapter: Adapter) -> None:
 
 
 def find_adapter(path: Path) -> Adapter:
-    """The class for a path.
+    """Return the class of models for a path.
 
     Raises:
         ModelLoadError: there is nothing, or no class for it.
@@ -109,7 +109,7 @@ class NetworkModel(InferenceModel):
         self._is_loaded = True
 
     def load_model(self, model_path: str | Path) -> None:
-        """Not possible: the network is there.
+        """Refuse to load: the network is in memory already.
 
         Raises:
             ModelLoadError: always.
@@ -119,7 +119,7 @@ class NetworkModel(InferenceModel):
         )
 
     def preprocess(self, inputs: Any) -> Tensor:
-        """One input as the network takes it, with a first axis for the batch.
+        """Return one input as the network takes it, with a first axis for the batch.
 
         Raises:
             InputError: it is no image, or no tensor where nothing is known of the preprocessing.
@@ -142,19 +142,19 @@ class NetworkModel(InferenceModel):
         return super()._listed(inputs)
 
     def cache_settings(self) -> Any:
-        """The preprocessing, and the names of the classes."""
+        """Return the preprocessing, and the names of the classes."""
         return id(self._show), self.class_names
 
     def _create_dummy_input(self) -> Tensor:
-        """A black picture as the network takes it, where that is known."""
+        """Return a black picture as the network takes it, where that is known."""
         return self.preprocess(BLACK) if self._show is not None else super()._create_dummy_input()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs of a batch."""
+        """Return the outputs of a batch."""
         return self.get_model_for_inference()(inputs)
 
     def postprocess(self, outputs: Tensor) -> Any:
-        """Class, its name, its probability and those of all; where no classes are known, the outputs as they are."""
+        """Return the class, its name, its probability and all others; without class names, the outputs as they are."""
         if not self.class_names:
             return outputs[0].clone()
         if not bool(outputs.isfinite().all()):
@@ -179,7 +179,7 @@ logger = logging.getLogger(__name__)
 def from_url(
     model_id: str, config: InferenceConfig, sha256: str = "", max_bytes: int = MOST_BYTES, **settings: Any
 ) -> InferenceModel:
-    """A file from an address. Its checksum is verified whenever it is loaded, from the net or from the disk.
+    """Load a file from an address. Its checksum is verified at each loading, from the net or from the disk.
 
     Args:
         model_id: the address, http or https.
@@ -214,7 +214,7 @@ def from_url(
 def from_torchvision(
     model_id: str, config: InferenceConfig, pretrained: bool = True, **arguments: Any
 ) -> InferenceModel:
-    """A network of torchvision by its name, with the transforms and classes of its weights."""
+    """Load a network of torchvision by its name, with the transforms and classes of its weights."""
     models = _needed("torchvision.models", "torchvision")
     known = models.list_models()
     if model_id not in known:
@@ -240,7 +240,7 @@ class Logits(nn.Module):
 
 @SOURCES.register("huggingface")
 def from_huggingface(model_id: str, config: InferenceConfig, **arguments: Any) -> InferenceModel:
-    """A classifier of images by its repository; ``revision=`` fixes its version."""
+    """Load a classifier of images by its repository; ``revision=`` fixes its version."""
     transformers = _needed("transformers", "transformers")
     processor = transformers.AutoImageProcessor.from_pretrained(model_id, **arguments)
     network = transformers.AutoModelForImageClassification.from_pretrained(
@@ -263,7 +263,7 @@ def from_hub(
     preprocess: Callable[[Any], Tensor] | None = None,
     **arguments: Any,
 ) -> InferenceModel:
-    """A network of a repository with a ``hubconf.py``, on GitHub or in a folder here.
+    """Load a network of a repository with a ``hubconf.py``, on GitHub or in a local folder.
 
     Args:
         model_id: ``owner/repository/model``, ``owner/repository:branch/model`` or ``folder/model``.
@@ -308,7 +308,7 @@ def check_settings(function: Callable[..., Any], settings: Mapping[str, Any]) ->
 
 
 def _needed(module: str, package: str) -> Any:
-    """A module of a package that may be absent."""
+    """Import a module of a package that may be absent."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

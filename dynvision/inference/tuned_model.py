@@ -98,7 +98,7 @@ class TunedModel(ABC):
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs of preprocessed inputs."""
+        """Return the outputs of preprocessed inputs."""
 
     @property
     def config(self) -> InferenceConfig:
@@ -159,7 +159,7 @@ class TunedModel(ABC):
         }
 
     def get_model_for_inference(self) -> Any:
-        """What to call: the compiled network if there is one, else the network.
+        """Return the compiled network if there is one, otherwise the network.
 
         Raises:
             ModelInferenceError: nothing is loaded.
@@ -167,7 +167,7 @@ class TunedModel(ABC):
         return self._compiled or self._network()
 
     def get_memory_usage(self) -> dict[str, float]:
-        """Memory in MB and numbers of parameters; what is of a GPU is 0 on a CPU."""
+        """Return memory in MB and numbers of parameters; the values of a GPU are 0 on a CPU."""
         network = self.model if isinstance(self.model, nn.Module) else None
         return memory_usage(network, self.device)
 
@@ -302,7 +302,7 @@ class TunedModel(ABC):
         return True
 
     def _saved_network(self, path: Path) -> tuple[Any, list[optimization.Pair]]:
-        """A copy of the network with weights that `save_optimized_state` wrote, and what is fused in it."""
+        """Return a copy of the network with weights that `save_optimized_state` wrote, and what is fused in it."""
         tensors, header = read_weights(path)
         if header.get("model") != self._identity():
             raise InputError(
@@ -321,7 +321,7 @@ class TunedModel(ABC):
         return made, fused
 
     def _identity(self) -> str:
-        """Whose weights these are: the training of a run, or the class of another model."""
+        """Return whose weights these are: the training of a run, or the class of another model."""
         return self.metadata.name if self.metadata else type(self).__qualname__
 
     def _refuse_quantized(self) -> None:
@@ -356,7 +356,7 @@ class TunedModel(ABC):
         return self.model
 
     def _create_dummy_input(self) -> Tensor:
-        """Zeros that the network takes, given by its first layer."""
+        """Return zeros in the shape that the network's first layer takes."""
         network = self._network()
         return self._get_cached_tensor(optimization.dummy_shape(network), optimization.floating_type(network))
 
@@ -369,7 +369,7 @@ class TunedModel(ABC):
             yield
 
     def _get_cached_tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Zeros on the model's device, the same tensor as long as somebody holds it; not to be written to."""
+        """Return zeros on the model's device, the same tensor as long as it is referenced; not to be written to."""
         key = (shape, dtype, self.device)
         tensor = self._tensors.get(key)
         if tensor is None:
