@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynvision.errors import InputError
+from dynvision.errors import InputError, message_of
 from dynvision.inference.batching import AsynchronousAnswers, by_shape, complexity, optimal_batch_size
 from dynvision.inference.cache import input_hash
 from dynvision.inference.config import InferenceConfig
@@ -253,7 +253,7 @@ class InferenceModel(TunedModel):
             raise
         except Exception as error:
             raise InputError(
-                f"an input of type {type(inputs).__name__} cannot be preprocessed: {_reason(error)}"
+                f"an input of type {type(inputs).__name__} cannot be preprocessed: {message_of(error)}"
             ) from error
         if not isinstance(prepared, Tensor) or not prepared.dim():
             raise ModelInferenceError(
@@ -281,7 +281,7 @@ class InferenceModel(TunedModel):
             raise
         except Exception as error:
             raise ModelInferenceError(
-                f"the forward pass of inputs of shape {shape} failed: {_reason(error)}"
+                f"the forward pass of inputs of shape {shape} failed: {message_of(error)}"
             ) from error
         if not isinstance(outputs, Tensor) or not outputs.dim() or len(outputs) != shape[0]:
             raise ModelInferenceError(
@@ -319,7 +319,7 @@ class InferenceModel(TunedModel):
             raise
         except Exception as error:
             raise ModelInferenceError(
-                f"outputs of shape {tuple(outputs.shape)} cannot be postprocessed: {_reason(error)}"
+                f"outputs of shape {tuple(outputs.shape)} cannot be postprocessed: {message_of(error)}"
             ) from error
 
     def _batch_size(self, sample: Any) -> int:
@@ -344,10 +344,6 @@ class InferenceModel(TunedModel):
     def _compute_tensor_hash(self, tensor: Tensor) -> str:
         """Hash of a tensor's device, type, shape and values, and of what its processing depends on."""
         return self._compute_input_hash(tensor)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def _shape_of(value: Any) -> str:

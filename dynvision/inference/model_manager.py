@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, message_of, unknown_name
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.inference_model import InferenceModel
 from dynvision.inference.prediction import ModelLoadError
@@ -127,7 +127,7 @@ def _load_errors(what: str) -> Iterator[None]:
     except ModelLoadError:
         raise
     except Exception as error:  # code of somebody else: a subclass, a repository, a package
-        raise ModelLoadError(f"{what} cannot be loaded: {error or type(error).__name__}") from error
+        raise ModelLoadError(f"{what} cannot be loaded: {message_of(error)}") from error
 
 
 @functools.cache

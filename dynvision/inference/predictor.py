@@ -19,7 +19,7 @@ from torch import Tensor
 from dynvision.analysis.reaction_time import CONFIDENCE_THRESHOLD
 from dynvision.base.frames import Frames, every, stretches
 from dynvision.base.observers import shifted
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError, message_of, unknown_name
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.finished_run import run_path
 from dynvision.inference.inference_model import ANSWER_ERRORS
@@ -144,7 +144,7 @@ class Predictor(RunModel):
         except ANSWER_ERRORS:
             raise
         except Exception as error:
-            raise ModelInferenceError(f"{what} failed: {error or type(error).__name__}") from error
+            raise ModelInferenceError(f"{what} failed: {message_of(error)}") from error
 
     def _known_layers(self, layers: Any) -> tuple[str, ...]:
         if isinstance(layers, str):
