@@ -95,7 +95,7 @@ def warn_if_changed(name: str, value: Any) -> None:
         warnings.warn(CHANGED[name].format(**_values(value)), ChangedMeaning, stacklevel=2)
 
 
-def warn_in_one_line(program: str = "dynvision") -> None:
+def warn_in_one_line() -> None:
     """Print such warnings as one sentence to standard error, without a place in the code.
 
     This lasts as long as the `warnings.catch_warnings` around it.
@@ -105,7 +105,7 @@ def warn_in_one_line(program: str = "dynvision") -> None:
     def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
         if not issubclass(category, ChangedMeaning):
             return before(message, category, *place, **more)
-        print(f"{program}: {message}", file=sys.stderr, flush=True)
+        print(f"dynvision: {message}", file=sys.stderr, flush=True)
 
     warnings.showwarning = show
     warnings.filterwarnings("always", category=ChangedMeaning)

@@ -137,9 +137,9 @@ class ShippedRun(FinishedRun):
     command: str
 
 
-def read_shipped(name: str, results: str | Path = "results") -> ShippedRun:
+def read_shipped(name: str) -> ShippedRun:
     """Return what the files of a network that ships state of it."""
-    finished, folder = find_run(name, results, needs_data=False), shipped_runs()[name]
+    finished, folder = find_run(name, "results", needs_data=False), shipped_runs()[name]
     test = json.loads((folder / "test.json").read_text(encoding="utf-8"))
     (command,) = re.findall(r"Trained by `(.+?)`;", (folder / "README.md").read_text(encoding="utf-8"))
     return ShippedRun(

@@ -121,7 +121,7 @@ class Predictor(RunModel):
         if isinstance(shown, (list, tuple)):
             raise InputError("a list is several images, for predict_batch; a film of them needs frame_rate=")
         if not layers and not early_exit:
-            return with_threshold(super().predict(shown), threshold)
+            return replace(super().predict(shown), decision_threshold=threshold)
         with self._prediction("predict"):
             layers = self._known_layers(layers)
             with self._preprocessing():
@@ -192,12 +192,6 @@ class Predictor(RunModel):
         return Prediction(
             time_ms[:n_kept].copy(), probabilities, images.class_names, final, threshold, responses, saved_ms
         )
-
-
-def with_threshold(prediction: Prediction, threshold: float) -> Prediction:
-    """Return the same answer with another threshold, which changes nothing that was computed."""
-    same = prediction.decision_threshold == threshold
-    return prediction if same else replace(prediction, decision_threshold=threshold)
 
 
 def _source_of(inputs: Any) -> Any:

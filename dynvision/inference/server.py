@@ -25,6 +25,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
@@ -34,7 +35,7 @@ from dynvision.errors import InputError, unknown_name
 from dynvision.inference.inputs import Film, check_pixels
 from dynvision.inference.limits import METHODS, Limits, Metrics, RefusedError
 from dynvision.inference.prediction import ModelInferenceError, Prediction
-from dynvision.inference.predictor import Predictor, with_threshold
+from dynvision.inference.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 OPTIONS = ("decision_threshold", "early_exit", "film", "frame_rate")
@@ -263,7 +264,7 @@ class Handler(BaseHTTPRequestHandler):
         except ModelInferenceError as error:
             raise RefusedError(500, f"the network cannot answer: {error}") from None
         assert isinstance(answer, Prediction)
-        return with_threshold(answer, threshold).to_dict()
+        return replace(answer, decision_threshold=threshold).to_dict()
 
     def _info(self) -> dict[str, Any]:
         predictor = self.server.predictor
