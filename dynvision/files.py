@@ -2,13 +2,12 @@
 
     .{stem}.{machine}{system}-{process}-{random}{suffix}
 
-A temporary name names its writer. One whose process is gone, on this machine, is removed by the next writer of the same
-file, and by the workflow when it starts jobs. Those of other machines are left to whoever knows that nobody is writing.
+A temporary name states its writer. The file of a process of this machine that has ended is removed by the next writer of
+the same file, and by the workflow when it starts jobs. Files of other machines stay, since their writers may be at work.
 """
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import hashlib
 import os
@@ -16,7 +15,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in final.parent.glob(f".{glob.escape(final.stem)}.*{glob.escape(final.suffix)}"):
+    for leftover in _temporary_files(final):
         if is_abandoned(leftover):
             leftover.unlink(missing_ok=True)
     temporary = temporary_path(final)
@@ -58,8 +57,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def temporary_path(final: Path) -> Path:
-    """Return a name beside a path under which this process can write it; hidden, and with the same suffix."""
+    """Return a hidden name beside a path, with the same suffix, under which this process can write."""
     return final.with_name(f".{final.stem}.{_here()}-{os.getpid()}-{secrets.token_hex(2)}{final.suffix}")
+
+
+def _temporary_files(final: Path) -> Iterator[Path]:
+    """Yield the temporary files of all writers of a path."""
+    return final.parent.glob(f".{glob.escape(final.stem)}.*{glob.escape(final.suffix)}")
 
 
 def is_abandoned(path: Path) -> bool:
@@ -78,7 +82,7 @@ def remove_abandoned(folder: str | Path) -> None:
 
 
 def running_system() -> str:
-    """Return what names the system that runs on this machine until it is started again; elsewhere than on Linux nothing."""
+    """Return the name of this machine's system since its last boot; empty elsewhere than on Linux."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return boot.read_text().strip() if boot.exists() else ""
 
@@ -141,7 +145,7 @@ def check_writable(folder: str | Path) -> None:
 def remove_leftovers(*paths: str | Path) -> None:
     """Remove the temporary files of writers of these paths that were killed. No other process may be writing them."""
     for path in map(Path, paths):
-        for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*{path.suffix}"):
+        for leftover in _temporary_files(path):
             leftover.unlink(missing_ok=True)
 
 
@@ -227,12 +231,12 @@ def kind_of(start: bytes) -> str:
 def _decoded(start: bytes) -> str | None:
     """Return the beginning of a text in UTF-8, which may end within a letter; none if it is no text."""
     for n_cut in range(4):
-        with contextlib.suppress(UnicodeDecodeError):
+        with suppress(UnicodeDecodeError):
             return start[: len(start) - n_cut].decode("utf-8")
     return None
 
 
-# First bytes and what they tell; those with a leading f stand at the fifth byte of a container.
+# First bytes and the kind of file; those with a leading f stand at the fifth byte of a container.
 UNKNOWN_KIND = "a file of no known kind"
 _SIGNS = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself (fetch it with 'git lfs pull')"),

@@ -1,11 +1,11 @@
-"""One GPU a process, where several processes share a machine: each takes one that no other holds, and keeps it to its end.
+"""One GPU for each process where several share a machine: each takes a free one and holds it until it ends.
 
     snakemake -j 4                                    four jobs at a time: on a machine with four GPUs each has one
     snakemake -j 8 --config execution='{pack: 2}'     eight jobs at a time: each of the four GPUs has two
 
-A GPU is held by a lock on a file named after it, which the kernel lets go however the process ends. Who holds it alone
-locks it exclusively; who shares it with others locks it as one of several, and exclusively one of its places. GPUs are
-known by their UUIDs, so that two jobs of a scheduler, which each call their own GPU 0, are not in each other's way.
+A process holds a GPU by a lock on a file with the GPU's name; the kernel releases the lock however the process ends. A GPU
+without sharing is locked exclusively. A shared GPU is locked by several, each of which locks one of its places exclusively.
+GPUs are named by their UUIDs, since two jobs of a scheduler may each have a GPU 0 of their own.
 Nothing here imports torch: CUDA_VISIBLE_DEVICES must be set before that.
 """
 
@@ -34,7 +34,7 @@ def visible_gpus() -> list[str]:
     """Return the UUIDs of the GPUs of this machine that this process may use; empty where there are none."""
     chosen = os.environ.get(VISIBLE)
     if chosen is not None and not re.match(r"\s*([+]?\d|GPU-|MIG-)", chosen):
-        return []  # -1, an empty text, NoDevFiles: none is to be used, and none need be looked for
+        return []  # -1, an empty text, NoDevFiles: no GPU is to be used
     listed = _listed()
     return listed if chosen is None or not listed else _chosen(chosen, listed)
 
@@ -102,7 +102,7 @@ def hold_gpus(n: int, accelerator: str, share: int = 1) -> Iterator[list[str]]:
 
 def _hold(n: int, gpus: list[str], share: int, stack: contextlib.ExitStack) -> list[str]:
     """Lock n of the GPUs, all or none at a time, so that two that wait for two cannot hold one each."""
-    said = False
+    has_printed = False
     while True:
         for place in range(share):  # the first place of every GPU before the second of any
             with contextlib.ExitStack() as attempt:
@@ -113,9 +113,9 @@ def _hold(n: int, gpus: list[str], share: int, stack: contextlib.ExitStack) -> l
                     if len(held) == n:
                         stack.push(attempt.pop_all())
                         return held
-        if not said:
+        if not has_printed:
             print(f"waiting for a free GPU ({len(gpus)} are in use)", file=sys.stderr, flush=True)
-            said = True
+            has_printed = True
         time.sleep(POLL_S)
 
 
@@ -150,17 +150,17 @@ def _listed() -> list[str]:
     except OSError:
         return []
     try:
-        said, _ = asked.communicate(timeout=PROBE_S)
+        listed, _ = asked.communicate(timeout=PROBE_S)
     except subprocess.TimeoutExpired:
         asked.kill()  # not waited for: what waits for a driver cannot be killed
         print(
-            f"nvidia-smi did not answer within {PROBE_S:g} s, so no GPU is used; see what ails the driver, or set "
+            f"nvidia-smi did not answer within {PROBE_S:g} s, so no GPU is used; check the driver, or set "
             f"{VISIBLE} to nothing",
             file=sys.stderr,
             flush=True,
         )
         return []
-    return said.split() if asked.returncode == 0 else []
+    return listed.split() if asked.returncode == 0 else []
 
 
 def _folder() -> Path:

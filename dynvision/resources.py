@@ -1,16 +1,16 @@
-"""What the job of a run asks for: memory, time and accelerators, by model, image size and number of the attempt.
+"""What the job of a run requests: memory, time and accelerators, by model, image size and number of the attempt.
 
     memory    libraries + bytes x batch x steps x side^2, on each node (all of it twice for two processes, and so on)
     time      hours for a small image, times (side / 64 px)^2 x steps / 20 x size of the model, between bounds
 
 `bytes` is what a training keeps for the backward pass: 346 to 746 B were measured for each image, step and pixel of
-DyRCNNx2, x4 and x8 at 32 and 64 px in 32 bits (forward and backward, peak resident memory). Times are guesses: what
-they cost if they are wrong is a second attempt, which asks for more of both, and a training resumes where it was.
+DyRCNNx2, x4 and x8 at 32 and 64 px in 32 bits (forward and backward, peak resident memory). Times are estimates: a job
+that needs more fails, its second attempt asks for more of both, and a training resumes where it stopped.
 
 Nothing here knows what runs the jobs. `DYNVISION_LAUNCHER`, where it is set, names the program that starts the
 processes of a training which has several, e.g. srun; otherwise Lightning starts them, on one machine. `DYNVISION_IMAGE`
-names an Apptainer image in which commands run, and `DYNVISION_CONFIG` a folder to read the configuration from, since jobs
-that are submitted read it anew, long after it may have been edited for another sweep.
+names an Apptainer image in which commands run, and `DYNVISION_CONFIG` a folder to read the configuration from: submitted
+jobs read it again, possibly after it was edited for another sweep.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEPT_BYTES, SHOWN_BYTES = 800, 150  # for each image, step and pixel, with and w
 STEP_MB = 500
 THREADS = 8
 SHORTEST_MIN, LONGEST_MIN = 60, 24 * 60
-# Against DyRCNNx4; what is not known is taken for large.
+# Relative to DyRCNNx4; an unknown model counts as large.
 SIZES = {"DyRCNNx2": 0.5, "DyRCNNx4": 1.0, "DyRCNNx8": 1.5}
 LARGE = 3.0
 

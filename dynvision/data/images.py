@@ -1,9 +1,9 @@
 """The image files below a folder, and from a file to upright pixels of a given size: 8-bit, grey or RGB.
 
-Read are the formats of pictures that Pillow decodes, and HEIC where its plugin is installed. Data that Pillow only
-recognises (HDF5, GRIB, ...), films and drawings are no pictures. Folders that links lead to are read like the others,
-each once, after those that lie in the folder itself. What becomes of transparency, depth and colour is in
-`dynvision.functional.pixels`; ``docs/data.md`` has the table by format.
+All picture formats that Pillow decodes are read, and HEIC where its plugin is installed. Data that Pillow only recognises
+(HDF5, GRIB, ...), films and drawings are not read as pictures. Linked folders are read like others, each once, after the
+folders that lie in the folder itself. `dynvision.functional.pixels` converts transparency, depth and colour;
+``docs/data.md`` has the table by format.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def images_below(folder: Path, root: Path) -> FoundImages:
 
 
 def _why_not(entry: os.DirEntry[str]) -> str | None:
-    """Return why an entry is no image; an empty text where that needs no word, none for an image."""
+    """Return why an entry is no image; an empty text where that is not reported, None for an image."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if entry.name.startswith("."):
         return "hidden" if suffix in readable_suffixes() else ""
@@ -144,7 +144,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{first_few(names)}, in each"
 
 
-# Of a decoder, which raises whatever the damage leads it to, RuntimeError and KeyError among it.
+# A decoder may raise anything for a damaged file, also RuntimeError and KeyError.
 UNREADABLE = (Exception,)
 LARGEST_PIXELS = 2**28  # of one image, which takes up to 12 bytes a pixel while it is decoded and converted
 PIXELS_AT_ONCE = 2**26  # of all images that threads decode at once, unless one alone is larger
@@ -277,7 +277,7 @@ _n_decoding = 0
 
 
 def open_image(file: BinaryIO) -> Image.Image:
-    """Open an image of any size: Pillow's limit is for images of strangers, ours is checked by `read_image`."""
+    """Open an image of any size: Pillow's limit is off, and `read_image` checks our own."""
     formats = readable_formats()
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

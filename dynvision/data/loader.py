@@ -74,7 +74,7 @@ class ImageLoader(ABC):
         split: ``train``, ``val`` or ``test``.
         batch_size: images per batch.
         sampler: the order of the images; Lightning sets its epoch.
-        batch_sampler: none, which Lightning wants to be given.
+        batch_sampler: None; Lightning reads this attribute.
     """
 
     batch_sampler = None
@@ -184,8 +184,8 @@ def transform_of(images: ShownImages, split: SplitName, config: DataConfig, seed
 
 
 class TorchLoader(ImageLoader):
-    """Reads from a source with threads, not with torch's worker processes: forks of a process in which others train along
-    can wait for ever for a lock that a thread held (seen with Python 3.11, after some 150 forks).
+    """Read from a source with threads. Torch's worker processes are forks, which can wait for ever for a lock that another
+    thread held at the fork (seen with Python 3.11, after some 150 forks).
 
     Args:
         manifest: of the data folder; its indices refer to the source.
@@ -217,7 +217,7 @@ class TorchLoader(ImageLoader):
 
 
 class MemoryLoader(ImageLoader):
-    """Keeps the pixels of a split, a byte each, and its labels.
+    """Keep the pixels of a split, a byte each, and its labels in memory.
 
     Args:
         manifest: of the data folder; its indices refer to the source.

@@ -1,8 +1,8 @@
-"""What is known of a data set's images: sizes, storage, pixel statistics, class names; and the manifest of a converted one.
+"""The description of a data set's images: sizes, storage, pixel statistics, class names; and the manifest of a data folder.
 
-`ShownImages` is what must be known to show an image as the images of the data set are shown. The manifest of a data folder
-has it, and so has the header of weights: they can be asked without the data. The manifest also holds which images are in
-which split and what the FFCV files are. It is written last, so where it is, all is.
+`ShownImages` is all that is needed to show an image as the images of the data set are shown. It is a part of the manifest
+and of the header of weights, so that a network can be used without its data. The manifest also states which images are in
+which split, and the FFCV files. It is written last: where it is, the data folder is complete.
 """
 
 from __future__ import annotations

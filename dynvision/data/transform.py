@@ -32,7 +32,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 @dataclass(frozen=True)
 class Shown:
-    """What an operation knows of the images: the size they will have in px, and the mean that becomes 0, per channel."""
+    """The size in px that images are shown at, and the mean per channel that becomes 0."""
 
     resolution: int
     mean: tuple[float, ...]

@@ -1,7 +1,7 @@
-"""Which inputs share a batch, how many do, and those that come one by one: asynchronous answers.
+"""Which inputs share a batch, how many, and asynchronous answers.
 
-Asynchronous answers come from one thread, in the order of the questions, and those that are asked close together share a
-batch. One thread, since a model is no faster in two: torch uses all threads for each operation.
+Asynchronous answers are computed by one thread, in the order of their inputs; inputs that arrive close together share a
+batch. One thread, since two are no faster: torch uses all cores for each operation.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class AsynchronousAnswers:
         self._executor.shutdown(wait=True)
 
     def _serve(self, most: int, wait_s: float) -> None:
-        """Answer the next inputs, if no earlier call has taken them along."""
+        """Answer the next inputs, if no earlier call has included them in its batch."""
         batch = self._collect(most, wait_s)
         asked = [(inputs, future) for inputs, future in batch if future.set_running_or_notify_cancel()]
         for (_, future), answer in zip(asked, self._answers([i for i, _ in asked]), strict=True):

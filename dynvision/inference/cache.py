@@ -1,8 +1,8 @@
-"""A bounded memory of what was made of what, by content: equal hashes, equal inputs.
+"""A bounded cache of results by the content of their inputs: equal hashes, equal inputs.
 
-An empty hash is of what cannot be hashed; nothing is kept of it. A path is hashed by what its file holds now, a picture by
-all that its pixels are made from. Types must be the very ones that are known here: a masked array, a sparse tensor or an
-object of a subclass may hold what its base class does not show.
+An input that cannot be hashed has an empty hash, and its result is not kept. A path is hashed by the present content of its
+file, a picture by everything that determines its pixels. Only the exact types listed here are hashed: a masked array, a
+sparse tensor or an object of a subclass may hold data that its base class does not show.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Parts = list[bytes]
 
 
 class ContentCache:
-    """Results by the hash of what they were made from. Each caller gets a copy, so that nobody changes another's.
+    """Results by the hash of their inputs. Each caller gets a copy, so that no caller changes the result of another.
 
     Args:
         entries: states how many results are kept at most; 0 keeps none.
@@ -75,7 +75,7 @@ class ContentCache:
         return made
 
     def clear(self) -> None:
-        """Forget every result; the counts stay."""
+        """Remove every result; the counts stay."""
         with self._lock:
             self._kept.clear()
 
@@ -102,7 +102,7 @@ def _digest(parts: Parts) -> str:
 
 
 def _collect(value: Any, parts: Parts) -> bool:
-    """Add what a value is to the parts; whether that was possible."""
+    """Add the content of a value to the parts; return whether that was possible."""
     kind = type(value)
     if kind in (Tensor, torch.nn.Parameter):
         return _collect_tensor(value, parts)

@@ -1,4 +1,4 @@
-"""Where a model computes, in which precision, how long that takes, and in how much memory; measured, never estimated.
+"""The device and precision of a model, and measurements of its time and memory.
 
 count, mean, min and max are of everything since the last reset; p95, the value that 95 % do not exceed, is of the latest
 1,000 (by linear interpolation between the two nearest ranks).
@@ -103,7 +103,7 @@ class Series:
         self.latest: deque[float] = deque(maxlen=KEPT)
 
     def add(self, value: float) -> None:
-        """Take in a value."""
+        """Add a value."""
         self.count += 1
         self.total += value
         self.least, self.most = min(self.least, value), max(self.most, value)
@@ -129,7 +129,7 @@ class Statistics:
         self._errors: Counter[str] = Counter()
 
     def add(self, name: str, value: float) -> None:
-        """Take in a value of a series."""
+        """Add a value to a series."""
         with self._lock:
             self._series.setdefault(name, Series()).add(value)
 
@@ -161,7 +161,7 @@ class Statistics:
             return {**series, "error_counts": dict(self._errors)}
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all values and errors."""
         with self._lock:
             self._series.clear()
             self._errors.clear()

@@ -135,7 +135,7 @@ class InferenceModel(TunedModel):
                 )
             return self._asynchronous.ask(inputs, most, batch.timeout_ms / 1000)
 
-    # --- what is given -----------------------------------------------------------------------------------------------
+    # --- statistics and end -----------------------------------------------------------------------------------------------
 
     def get_performance_stats(self) -> dict[str, Any]:
         """Return count, mean, min, max and p95 of each time in s (and memory in MB, on a GPU), and ``error_counts``."""
@@ -143,7 +143,7 @@ class InferenceModel(TunedModel):
         return {**self._statistics.summary(), **profile}
 
     def reset_stats(self) -> None:
-        """Forget all times and errors."""
+        """Remove all times and errors from the statistics."""
         self._statistics.reset()
         self._profile = {}
 

@@ -1,4 +1,4 @@
-"""From what a user has to a picture or a film.
+"""Pictures and films from any form of input.
 
 A picture is a file (path, bytes or open), a Pillow image, an array (H, W, C) or a tensor (C, H, W). It has 8 bits, as
 a network's test images do: uint16 is scaled by 1 / 257 and 0..1 by 255, both to the nearest.
@@ -313,7 +313,7 @@ def is_film(inputs: Any) -> bool:
         with open(inputs, "rb") as file:
             return bool(getattr(open_image(file), "is_animated", False))
     except UNREADABLE:
-        return False  # which reading it as an image explains
+        return False  # reading it as an image raises the error
 
 
 def frames_due(onsets_ms: Sequence[float], duration_ms: float, dt: float) -> list[int]:
@@ -339,6 +339,6 @@ def check_pixels(body: bytes, most: int) -> None:
         with open_image(io.BytesIO(body)) as image:
             width, height = image.size
     except UNREADABLE:
-        return  # which reading it explains
+        return  # reading it raises the error
     if width * height > most:
         raise InputError(f"the image has {width} x {height} px, more than {most} px; make it smaller")

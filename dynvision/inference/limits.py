@@ -1,4 +1,4 @@
-"""What a server takes, how it refuses more, and what it counts of both, for Prometheus."""
+"""The limits of a server, the refusal of requests beyond them, and counts of requests for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes.
+    """Limits of a server.
 
     Attributes:
         max_bytes: of a request.
         max_pixels: of an image, or of a frame.
         receive_s: until a request must have arrived, and the answer have been taken, in s.
         answer_s: until it must have been answered, in s.
-        max_requests: at once; further ones are asked to come again.
+        max_requests: at once; further ones are refused with status 503.
     """
 
     max_bytes: int = 16 * 2**20
@@ -43,8 +43,8 @@ class Limits:
 class RefusedError(Exception):
     """A request that is not answered: its status, and one sentence."""
 
-    def __init__(self, status: int, said: str, **headers: str) -> None:
-        super().__init__(said)
+    def __init__(self, status: int, reason: str, **headers: str) -> None:
+        super().__init__(reason)
         self.status, self.headers = status, headers
 
 
@@ -68,7 +68,7 @@ class Metrics:
         with self._lock:
             if self.in_flight >= most:
                 raise RefusedError(
-                    503, f"{most} requests are being answered; come again", **{"Retry-After": "1"}
+                    503, f"{most} requests are being answered; try again later", **{"Retry-After": "1"}
                 )
             self.in_flight += 1
         try:

@@ -1,4 +1,4 @@
-"""What makes a loaded model faster; each function states what it has done, for ``model_info``.
+"""Ways to make a loaded model faster, and checks of its weights.
 
 Fused batch normalisation: (W x - m) / sqrt(v + eps) g + b is one convolution with W g / sqrt(v + eps). Which convolution
 a normalisation follows is read from the trace of a forward pass, never from the order in which modules are held.
@@ -27,7 +27,7 @@ Pair = tuple[str, str]  # names of a convolution and of the normalisation that f
 
 
 def check_weights(network: nn.Module) -> None:
-    """Look for weights that cannot give an answer.
+    """Check that all weights are numbers.
 
     Raises:
         ModelInferenceError: a parameter is not finite, a buffer not-a-number, or a tensor has no values at all.
@@ -176,7 +176,7 @@ def floating_type(network: nn.Module) -> torch.dtype:
 
 
 class CompiledNetwork:
-    """A compiled network that continues uncompiled, and states this once, where the compiler does not manage.
+    """A compiled network that runs uncompiled, with one warning, where the compiler fails.
 
     torch compiles at the first call, so that is where it fails: without a C++ compiler or Triton, or for code that it does
     not understand. Every other error is the network's own and is raised.

@@ -1,4 +1,4 @@
-"""What a network answers to one image, over time; what is known of the model beside its answers; and the errors of both."""
+"""The answer of a network to one image over time, the metadata of a model, and the errors of inference."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ModelMetadata:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """Class probabilities over time, and what they come to.
+    """Class probabilities over time, and the answer that they give.
 
     Attributes:
         time_ms: of each output, from stimulus onset, (T,).

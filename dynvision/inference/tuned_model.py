@@ -1,4 +1,4 @@
-"""A network on its device, and what makes it faster: optimisation, compilation, warm-up; and what it takes."""
+"""A network on its device: optimisation, compilation, warm-up, use of memory, and saving of its optimised state."""
 
 from __future__ import annotations
 

@@ -344,7 +344,9 @@ def test_too_many_at_once(predictor: Predictor) -> None:
         while not server.metrics.in_flight:
             pass
         status, answer, response = ask(server, "/predict", "POST", body)
-        assert status == 503 and response.headers["Retry-After"] == "1" and "come again" in answer["error"]
+        assert (
+            status == 503 and response.headers["Retry-After"] == "1" and "try again later" in answer["error"]
+        )
         stopping = threading.Thread(target=server.stop)
         stopping.start()  # waits for the request that has come
         waiting.sendall(body)
