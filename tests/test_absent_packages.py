@@ -17,7 +17,7 @@ from dynvision.cluster import head, machine
 from dynvision.errors import InputError
 from dynvision.inference import Film
 from dynvision.inference.export import _write_onnx
-from dynvision.inference.hub import repository
+from dynvision.inference.finished_run import repository
 from dynvision.recordings import exports, labelled_responses, open_responses, read_nwb, read_recording
 from dynvision.runs import ResultPaths
 from dynvision.search import Search

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: the run cannot be loaded, or the hub refuses.
     """
     from dynvision.cli import export
-    from dynvision.inference.hub import repository
+    from dynvision.inference.finished_run import repository
     from dynvision.sharing import push
     from dynvision.sharing.folder import is_finished
 

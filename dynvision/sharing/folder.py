@@ -7,7 +7,7 @@
     trial.*, step.*, about.json       programs for ``torch.export`` and ONNX, which need no DynVision
 
 The folder is read back and answers as the run does before its card is written: a folder without a card is not finished.
-:mod:`dynvision.inference.hub` pulls what :func:`push` has pushed.
+:mod:`dynvision.inference.finished_run` pulls what :func:`push` has pushed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dynvision.errors import InputError, message_of
 from dynvision.files import atomic_path, write_text
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.export import PARTS, SUFFIXES, Exported, export_run
-from dynvision.inference.hub import hub_library, repository
+from dynvision.inference.finished_run import hub_library, repository
 from dynvision.inference.predictor import Predictor, load_run
 from dynvision.text import first_few
 from dynvision.trained import CONFIG, WEIGHTS

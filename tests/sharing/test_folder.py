@@ -18,7 +18,7 @@ import yaml
 import dynvision
 from dynvision.cli import main
 from dynvision.errors import InputError
-from dynvision.inference.hub import _check_no_code, repository
+from dynvision.inference.finished_run import _check_no_code, repository
 from dynvision.sharing import export_folder
 from dynvision.sharing.folder import is_finished
 from tests.lab import Lab
