@@ -137,11 +137,10 @@ def sentences(ignored: Iterable[tuple[str, str]]) -> list[str]:
     for folder, text in ignored:
         if text:
             folders.setdefault(text, []).append(folder)
-    return [f"{_listed(names)}: {text}" for text, names in folders.items()]
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{first_few(names)}, in each"
+    return [
+        f"{names[0] if len(names) == 1 else f'{first_few(names)}, in each'}: {text}"
+        for text, names in folders.items()
+    ]
 
 
 # A decoder may raise anything for a damaged file, also RuntimeError and KeyError.

@@ -75,11 +75,6 @@ class Storage:
         probability = {"raw": 0.0, "jpg": 1.0, "proportion": config.compress_probability}[config.write_mode]
         return cls(probability, config.jpeg_quality, config.split_seed or 0)
 
-    @property
-    def keeps_pixels(self) -> bool:
-        """Whether no image is compressed."""
-        return self.probability == 0
-
     def compresses(self, index: int) -> bool:
         """Return whether an image of the source is compressed."""
         if self.probability in (0.0, 1.0):
@@ -95,7 +90,7 @@ class Storage:
 
     def stored(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
         """Return an image, (H, W, 1 or 3), as it comes back from storage."""
-        if self.keeps_pixels or not self.compresses(index):
+        if not self.compresses(index):
             return image
         decoded = np.asarray(Image.open(io.BytesIO(self.jpeg(image))))
         return decoded[:, :, : image.shape[2]].copy()

@@ -64,18 +64,23 @@ def to_image(inputs: Any, n_channels: int, ground: float = GROUND) -> Image.Imag
     )
 
 
-def is_one_image(inputs: Any) -> bool:
-    """Return whether an array or a tensor can be one image instead of several along its first axis."""
-    if not isinstance(inputs, (Tensor, np.ndarray)):
-        return isinstance(inputs, Image.Image)
-    channels_at = 0 if isinstance(inputs, Tensor) else -1
-    return inputs.ndim < 3 or (inputs.ndim == 3 and inputs.shape[channels_at] in CHANNELS)
+def check_several(inputs: Any) -> None:
+    """Check that an input is not one image, where several are needed.
 
-
-def described(inputs: Any) -> str:
-    """Describe the type and the shape of an input."""
-    shape = f" of shape {tuple(inputs.shape)}" if isinstance(inputs, (Tensor, np.ndarray)) else ""
-    return f"an object of type {type(inputs).__name__}{shape}"
+    Raises:
+        InputError: it is a picture, or an array or a tensor that can be one image instead of several along its first axis.
+    """
+    if isinstance(inputs, (Tensor, np.ndarray)):
+        channels_at = 0 if isinstance(inputs, Tensor) else -1
+        is_one = inputs.ndim < 3 or (inputs.ndim == 3 and inputs.shape[channels_at] in CHANNELS)
+        shape = f" of shape {tuple(inputs.shape)}"
+    else:
+        is_one, shape = isinstance(inputs, Image.Image), ""
+    if is_one:
+        raise InputError(
+            f"predict_batch takes several images, and an object of type {type(inputs).__name__}{shape} is one; give it to "
+            "predict, or in a list"
+        )
 
 
 def _decoded(data: bytes, n_channels: int, ground: float) -> Image.Image:

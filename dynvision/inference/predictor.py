@@ -117,7 +117,11 @@ class Predictor(RunModel):
             ModelInferenceError: the network fails, or has steps of its own that cannot be followed.
         """
         threshold = self.threshold(decision_threshold)
-        shown = inputs if frame_rate is None else Film(_source_of(inputs), frame_rate)
+        shown = (
+            inputs
+            if frame_rate is None
+            else Film(inputs.source if isinstance(inputs, Film) else inputs, frame_rate)
+        )
         if isinstance(shown, (list, tuple)):
             raise InputError("a list is several images, for predict_batch; a film of them needs frame_rate=")
         if not layers and not early_exit:
@@ -192,10 +196,6 @@ class Predictor(RunModel):
         return Prediction(
             time_ms[:n_kept].copy(), probabilities, images.class_names, final, threshold, responses, saved_ms
         )
-
-
-def _source_of(inputs: Any) -> Any:
-    return inputs.source if isinstance(inputs, Film) else inputs
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float64]:

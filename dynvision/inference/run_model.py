@@ -30,15 +30,7 @@ from dynvision.inference.config import InferenceConfig
 from dynvision.inference.devices import precision_of
 from dynvision.inference.finished_run import run_at
 from dynvision.inference.inference_model import InferenceModel
-from dynvision.inference.inputs import (
-    MOST_VALUES,
-    Film,
-    described,
-    frames_due,
-    is_film,
-    is_one_image,
-    to_image,
-)
+from dynvision.inference.inputs import MOST_VALUES, Film, check_several, frames_due, is_film, to_image
 from dynvision.inference.optimization import check_weights
 from dynvision.inference.prediction import (
     ModelInferenceError,
@@ -224,10 +216,7 @@ class RunModel(InferenceModel):
         return Prediction(time_ms.copy(), probabilities, images.class_names, final, self.decision_threshold)
 
     def _listed(self, inputs: Any) -> list[Any]:
-        if is_one_image(inputs):
-            raise InputError(
-                f"predict_batch takes several images, and {described(inputs)} is one; give it to predict, or in a list"
-            )
+        check_several(inputs)
         return super()._listed(inputs)
 
     def cache_settings(self) -> Any:

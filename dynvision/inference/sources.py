@@ -29,7 +29,7 @@ from dynvision.errors import InputError, unknown_name
 from dynvision.files import file_sha256
 from dynvision.inference.config import InferenceConfig
 from dynvision.inference.inference_model import InferenceModel
-from dynvision.inference.inputs import described, is_one_image, to_image
+from dynvision.inference.inputs import check_several, to_image
 from dynvision.inference.prediction import ModelInferenceError, ModelLoadError, ModelMetadata
 from dynvision.inference.run_model import RunModel
 from dynvision.registry import Registry
@@ -135,10 +135,8 @@ class NetworkModel(InferenceModel):
         return inputs[None].to(self.device, copy=True)  # the network may begin with an operation in place
 
     def _listed(self, inputs: Any) -> list[Any]:
-        if self._show is not None and is_one_image(inputs):
-            raise InputError(
-                f"predict_batch takes several images, and {described(inputs)} is one; give it to predict, or in a list"
-            )
+        if self._show is not None:
+            check_several(inputs)
         return super()._listed(inputs)
 
     def cache_settings(self) -> Any:
