@@ -1,14 +1,15 @@
 """Search for a DyRCNN whose areas respond in time as human visual cortex does.
 
-    python scripts/search_cortical.py --output search --minutes 8 --workers 8 --trials 100000
+    python scripts/search_cortical.py --output search --minutes 8 --workers 8
     python scripts/search_cortical.py --output search --arguments '{"tau": 20.0}' --seeds 1 2 3
-    python scripts/search_cortical.py --output ablations --ablations --seeds 1 2 3 --splits test
+    python scripts/search_cortical.py --output ablations --ablations --seeds 1 2 3 --splits test --workers 8
 
 A trial draws numbers of the dynamics, trains the network on the digits, shows *validation* images in the protocols of the
 scorecard, and is scored: signs as in cortex, minus six times what the median distance of times exceeds .4 octaves by, minus
 what accuracy lacks to the goal. Most trials vary the best networks so far. Each trial is one line of `trials.jsonl`, so
-that workers and later calls share what was found. The test images are not looked at. With --ablations the network that was
-found (``config/modes/cortical.yaml``) is trained with one thing changed at a time, and a table is printed.
+that workers and later calls share what was found. The test images are not looked at. With --start the search begins at the
+network that was found (``config/modes/cortical.yaml``). With --ablations that network is trained with one thing changed at
+a time, and a table is printed; a network that has its line is not trained again.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import fcntl
 import io
 import json
 import math
+import multiprocessing
 import os
 import random
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -218,20 +221,38 @@ def known(path: Path) -> list[dict[str, Any]]:
 
 def work(worker: int, options: argparse.Namespace) -> None:
     """One worker: trials until the time is over."""
+    use_gpu(worker, options.gpus)
     rng = random.Random(1000 * options.seed + worker)
     trials = options.output / "trials.jsonl"
     end, errors = time.time() + 60 * options.minutes, 0
-    for _ in range(options.trials):
+    for trial in range(options.trials):
         if time.time() > end or errors == 3:  # a device without memory fails at once, again and again
             return
         best = known(trials)[: options.keep]
-        arguments = (
-            vary(rng.choice(best)["arguments"], rng) if best and rng.random() < options.exploit else draw(rng)
-        )
-        found = record(
-            trials, arguments, 1, options.output / f"worker{worker}", TRAINING, ("val",), options.images
-        )
+        if options.start and worker == trial == 0:
+            arguments = found_arguments()
+        elif options.start and not best:
+            arguments = vary(found_arguments(), rng)
+        elif best and rng.random() < options.exploit:
+            arguments = vary(rng.choice(best)["arguments"], rng)
+        else:
+            arguments = draw(rng)
+        folder = options.output / f"worker{worker}"
+        found = record(trials, arguments, 1, folder, TRAINING, ("val",), options.images, options.model)
         errors = 0 if "score" in found else errors + 1
+
+
+def use_gpu(worker: int, gpus: int) -> None:
+    """Show a worker the one GPU that is its own, before it asks for any."""
+    if gpus > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(worker % gpus)
+
+
+def found_arguments() -> dict[str, Any]:
+    """The network that was found."""
+    from dynvision.config.yaml_text import read_yaml
+
+    return dict(read_yaml(FOUND)["model_defaults"]["DyRCNN"])
 
 
 def record(
@@ -259,27 +280,67 @@ def record(
 
 
 def ablate(options: argparse.Namespace) -> None:
-    """Print a table of the network that was found with one thing changed at a time."""
-    from dynvision.config.yaml_text import read_yaml
+    """Train the network that was found with one thing changed at a time, in workers, and print a table."""
+    changes = [
+        (label, without_unused({**found_arguments(), **changed}), model)
+        for label, changed, model in ABLATIONS
+    ]
+    done = known(options.output / "trials.jsonl")
 
-    mode = read_yaml(FOUND)
-    print("| change | signs, by seed | octaves | accuracy |\n|---|---|---|---|", flush=True)
-    for label, changed, model in ABLATIONS:
-        arguments = {**mode["model_defaults"]["DyRCNN"], **changed}
-        if not arguments["divisive_normalization"]:
-            arguments = {name: value for name, value in arguments.items() if name not in NORMALIZATION}
-        found = [
-            record(
-                options.output / "trials.jsonl", arguments, seed, options.output / "ablations",
-                {**mode["training"], "epochs": options.epochs}, tuple(options.splits), options.images, model,
-            )
-            for seed in options.seeds
-        ]  # fmt: skip
+    def of(arguments: dict[str, Any], model: str, seed: int) -> dict[str, Any] | None:
+        same = (t for t in done if (t["arguments"], t["model"], t["seed"]) == (arguments, model, seed))
+        return next(same, None)
+
+    missing = [
+        (arguments, seed, model)
+        for _, arguments, model in changes
+        for seed in options.seeds
+        if of(arguments, model, seed) is None
+    ]
+    run_workers(ablate_some, [(k, options, missing[k :: options.workers]) for k in range(options.workers)])
+    done = known(options.output / "trials.jsonl")
+    print("| change | signs, by seed | octaves | accuracy |\n|---|---|---|---|")
+    for label, arguments, model in changes:
+        found = [of(arguments, model, seed) or {} for seed in options.seeds]
         cells = (
             ", ".join(str(trial.get(name, "failed")) for trial in found)
             for name in ("signs", "octaves", "accuracy")
         )
-        print(f"| {label} | {' | '.join(cells)} |", flush=True)
+        print(f"| {label} | {' | '.join(cells)} |")
+
+
+def without_unused(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Without the numbers of a normalization that is off, which a model refuses."""
+    unused = () if arguments["divisive_normalization"] else NORMALIZATION
+    return {name: value for name, value in arguments.items() if name not in unused}
+
+
+def ablate_some(
+    worker: int, options: argparse.Namespace, networks: list[tuple[dict[str, Any], int, str]]
+) -> None:
+    """One worker: its part of the networks."""
+    from dynvision.config.yaml_text import read_yaml
+
+    use_gpu(worker, options.gpus)
+    training = {**read_yaml(FOUND)["training"], "epochs": options.epochs}
+    for arguments, seed, model in networks:
+        record(
+            options.output / "trials.jsonl", arguments, seed, options.output / f"worker{worker}", training,
+            tuple(options.splits), options.images, model,
+        )  # fmt: skip
+
+
+def run_workers(target: Callable[..., None], arguments: list[tuple[Any, ...]]) -> None:
+    """Call a function in as many processes as there are arguments; in this one if there is one."""
+    if len(arguments) == 1:
+        target(*arguments[0])
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=target, args=given) for given in arguments]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
 
 
 def main() -> None:
@@ -309,7 +370,9 @@ def main() -> None:
         default=["val"],
         help="with --arguments or --ablations: images that are shown; the first decides",
     )
-    parser.add_argument("--model", default="DyRCNNx4", help="with --arguments")
+    parser.add_argument("--model", default="DyRCNNx4", help="of the search, and of --arguments")
+    parser.add_argument("--start", action="store_true", help="search from the network that was found")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that workers share by turns")
     parser.add_argument("--images", type=int, default=100, help="images that are shown in each protocol")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -321,26 +384,11 @@ def main() -> None:
     if options.arguments:
         for seed in options.seeds:
             record(
-                options.output / "trials.jsonl",
-                json.loads(options.arguments),
-                seed,
-                options.output / "given",
-                TRAINING,
-                tuple(options.splits),
-                options.images,
-                options.model,
-            )
-    elif options.workers == 1:
-        work(0, options)
+                options.output / "trials.jsonl", json.loads(options.arguments), seed, options.output / "given",
+                TRAINING, tuple(options.splits), options.images, options.model,
+            )  # fmt: skip
     else:
-        import multiprocessing
-
-        context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=work, args=(k, options)) for k in range(options.workers)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        run_workers(work, [(worker, options) for worker in range(options.workers)])
     for trial in known(options.output / "trials.jsonl")[:10]:
         print(json.dumps(trial), flush=True)
 

@@ -32,12 +32,25 @@ def test_every_ablation_is_another_network_beside_the_one_that_ships(
         run = validate(RunConfig, {**values, "seed": seed}, "")
         build_model(run, (1, 32, 32), 10)
         runs.append(run.run_id)
-        return {"score": 0.0, "signs": len(runs), "octaves": 0.5, "accuracy": 0.9}
+        of = {"arguments": arguments, "seed": seed, "model": model}
+        return {"score": 0.0, "signs": len(runs), "octaves": 0.5, "accuracy": 0.9, **of}
 
     monkeypatch.setattr(search_cortical, "evaluate", evaluate)
-    options = {"output": tmp_path, "seeds": [1], "epochs": 6, "splits": ["test"], "images": 4}
+    options = {
+        "output": tmp_path,
+        "seeds": [1],
+        "epochs": 6,
+        "splits": ["test"],
+        "images": 4,
+        "workers": 1,
+        "gpus": 1,
+    }
     search_cortical.ablate(argparse.Namespace(**options))
-    table = capsys.readouterr().out.splitlines()
+    trained, first = list(runs), capsys.readouterr().out
+    search_cortical.ablate(argparse.Namespace(**options))
+    assert runs == trained, "a network that has its line was trained again"
+    assert capsys.readouterr().out == first
+    table = first.splitlines()
     assert table[2] == "| none | 1 | 0.5 | 0.9 |" and len(table) == 2 + len(search_cortical.ABLATIONS)
     assert runs[0] == read_run_config(shipped_runs()["cortical"] / "config.yaml").run_id
     assert len(set(runs)) == len(runs)
