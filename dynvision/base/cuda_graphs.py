@@ -23,7 +23,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
-from dynvision.model_components.timing import Clocked, StatefulOperation
+from dynvision.model_components.timing import Clocked
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class GraphedTrial:
         """Outputs without a connection to autograd."""
         for static, x in zip(self.inputs, inputs, strict=True):
             static.copy_(x)
-        _replay(self.forward_graph)
+        self.forward_graph.replay()
         return tuple(_copies(self.outputs))  # type: ignore[arg-type]
 
 
@@ -144,7 +144,7 @@ class _Replay(torch.autograd.Function):
             else:
                 static.copy_(gradient)
         assert graph.backward_graph is not None
-        _replay(graph.backward_graph)
+        graph.backward_graph.replay()
         ctx.waiting = None
         return (*nothing, *_copies(graph.gradients))
 
@@ -195,7 +195,7 @@ class GraphedStep:
     def __call__(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], Any]:
         """Replay; the tensors are the caller's own copies."""
         torch._foreach_copy_(self.inputs, list(inputs))
-        _replay(self.graph)
+        self.graph.replay()
         return _copies(self.outputs), self.kept  # type: ignore[return-value]
 
 
@@ -289,6 +289,7 @@ class CudaGraphs:
         try:
             graph = make(self._pool)
         except torch.OutOfMemoryError:
+            _end_capture_of_random_numbers()
             self._refused.add(key)
             torch.cuda.empty_cache()
             self._log(f"the GPU's memory does not hold {what} beside those that were captured")
@@ -297,6 +298,7 @@ class CudaGraphs:
             # Eager execution is always right, and shows an error that is not one of capturing. Seen: a caller that
             # records graphs itself (torch.compile in mode reduce-overhead), and want of memory inside of cuBLAS.
             torch.cuda.set_stream(stream)  # a capture that could not begin leaves its own stream in place
+            _end_capture_of_random_numbers()
             self._refused.add(key)
             torch.cuda.empty_cache()
             self._log(f"{what} could not be captured ({str(error).splitlines()[0]})")
@@ -312,6 +314,11 @@ class CudaGraphs:
             log.info("no CUDA graph: %s", reason)
 
 
+def is_plain(state: Any) -> bool:
+    """Whether a graph may depend on the state of an operation: by its value, as a part of the key, or as an input."""
+    return state is None or isinstance(state, (Tensor, *NUMBERS))
+
+
 def _cannot_capture(model: nn.Module, inputs: Sequence[Tensor]) -> str:
     """Why a trial of this model runs eagerly; empty if it need not."""
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
@@ -320,9 +327,6 @@ def _cannot_capture(model: nn.Module, inputs: Sequence[Tensor]) -> str:
         hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
         if any(hooks) or module._backward_pre_hooks:
             return f"there are hooks on {name or 'the model itself'}"
-        if isinstance(module, StatefulOperation) and type(module).start is not StatefulOperation.start:
-            # A graph would replay what the first trial began with, e.g. its noise.
-            return f"{name} begins each trial on the host"
     return ""
 
 
@@ -372,24 +376,15 @@ def _aliases(model: nn.Module) -> Iterator[dict[int, nn.Parameter]]:
             module._parameters[name] = parameter
 
 
-def _replay(graph: torch.cuda.CUDAGraph) -> None:
-    """Launch a graph beside the default stream, where it costs the host 2 ms for 700 kernels; elsewhere .07 (H200)."""
-    current = torch.cuda.current_stream()
-    side = _side_stream(current.device_index)
-    side.wait_stream(current)
-    with torch.cuda.stream(side):
-        graph.replay()
-    current.wait_stream(side)
-
-
-@cache
-def _side_stream(device: int) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
-
-
 def _capture(graph: torch.cuda.CUDAGraph, pool: Any) -> Any:
     # Other threads may allocate meanwhile, e.g. one that pins the memory of the next batch.
     return torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local")
+
+
+def _end_capture_of_random_numbers() -> None:
+    """After a capture that failed, torch's generator still refuses to draw outside of one; a capture that ends frees it."""
+    with contextlib.suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        torch.zeros(1, device="cuda")
 
 
 def _without_cast_cache() -> Any:

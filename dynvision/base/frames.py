@@ -222,7 +222,8 @@ class ModelState:
         batch: number of images, B.
         traces: recent activity by layer.
         drives: recent drives by layer, newest first, for solvers that use them.
-        operations: states of stateful operations, by (layer, operation).
+        operations: states of stateful operations, by (layer, operation): maps (B, ...), or of no axis where it is one for
+            all images, as a seed is.
         origin: of the plan that it began with; a plan of another origin cannot resume from it.
     """
 
@@ -296,7 +297,7 @@ class ModelState:
 
 
 def _repeat(x: Tensor, batch: int) -> Tensor:
-    return x.expand(batch, *x.shape[1:]) if x.shape[0] == 1 else x
+    return x.expand(batch, *x.shape[1:]) if x.dim() and x.shape[0] == 1 else x
 
 
 def stretches(

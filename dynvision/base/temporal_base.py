@@ -25,7 +25,7 @@ from dynvision.base.architecture import (
     reject_unknown_arguments,
     whole_number,
 )
-from dynvision.base.cuda_graphs import CudaGraphs
+from dynvision.base.cuda_graphs import CudaGraphs, is_plain
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
 from dynvision.base.hooks import computes_weights, is_hooked, weights_once
@@ -172,25 +172,37 @@ class TemporalBase(Recordable, Architecture):
         if pads_here(x) and INSIDE_SCAN.isdisjoint(observers) and can_pad(plan):
             plan = replace(plan, padded=True)
 
-        def run(inputs: Sequence[Tensor], observers: Watch) -> Tensor:
-            return self._run_trial(inputs[0], on, truncate_steps, plan, observers)
+        begun = self._begin_operations(plan)
+        tensors = [key for key, value in begun.items() if isinstance(value, Tensor)]
 
+        def run(inputs: Sequence[Tensor], observers: Watch) -> Tensor:
+            begin = begun | dict(zip(tensors, inputs[1:], strict=True))
+            return self._run_trial(inputs[0], on, truncate_steps, plan, observers, begin)
+
+        inputs = (x, *(begun[key] for key in tensors))
         # What Python does at every call, as hooks do, is in no graph.
         graphs = x.is_cuda and self.cuda_graphs and not self.checkpoint_segments and not is_transformed()
-        if graphs and not plan.hooked and not computes_weights(self):
-            key = (on, truncate_steps, plan.key)
-            logits = self._graphs.run(self, key, run, (x,), observers)
+        if graphs and not plan.hooked and not computes_weights(self) and all(map(is_plain, begun.values())):
+            others = repr([value for key, value in begun.items() if key not in tensors])
+            key = (on, truncate_steps, plan.key, others)
+            logits = self._graphs.run(self, key, run, inputs, observers)
         else:
-            logits = run((x,), observers)
+            logits = run(inputs, observers)
         if recorder is not None:
             recorder.finish(logits)
         return logits
 
     def _run_trial(
-        self, x: Tensor, on: Sequence[bool], truncate_steps: int, plan: Plan, observers: Watch
+        self,
+        x: Tensor,
+        on: Sequence[bool],
+        truncate_steps: int,
+        plan: Plan,
+        observers: Watch,
+        begun: dict[tuple[str, str], Any],
     ) -> Tensor:
         """All steps of a trial, from the idle state; ``on`` is whether the input is on, residual steps included."""
-        state = self.initial_state(x.shape[0], plan)
+        state = self._idle_state(x.shape[0], plan, begun)
         null = self.null_input(x.shape[0])
         outputs: list[Tensor] = []
         recompute = bool(self.checkpoint_segments) and torch.is_grad_enabled()
@@ -297,6 +309,8 @@ class TemporalBase(Recordable, Architecture):
             return False
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return False
+        if not all(map(is_plain, state.operations.values())):
+            return False
         return not (plan.hooked or is_hooked(self) or computes_weights(self) or is_transformed())
 
     def initial_state(self, batch: int, plan: Plan | None = None) -> ModelState:
@@ -313,21 +327,28 @@ class TemporalBase(Recordable, Architecture):
         """
         if batch < 1:
             raise InputError(f"batch={batch} images must be at least 1")
-        given = plan is not None
         plan = self.plan() if plan is None else plan
-        operations = {
+        return self._idle_state(batch, plan, self._begin_operations(plan))
+
+    def _begin_operations(self, plan: Plan) -> dict[tuple[str, str], Any]:
+        """What stateful operations begin a trial with, on the model's device where it is a tensor."""
+        begun = {
             (layer.name, operation.name): operation.module.start()
             for layer in plan.layers
             for operation in layer.operations
             if isinstance(operation.module, StatefulOperation)
         }
+        device = next(self.parameters()).device
+        return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in begun.items()}
+
+    def _idle_state(self, batch: int, plan: Plan, begun: dict[tuple[str, str], Any]) -> ModelState:
+        """:meth:`initial_state` from what stateful operations begin with."""
         if not self.idle_steps:
-            return ModelState(0, batch, operations=operations, origin=plan.origin)
+            return ModelState(0, batch, operations=begun, origin=plan.origin)
         with torch.no_grad(), running_statistics(self):
             idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
-            begin = ModelState(0, 1, operations=operations, origin=plan.origin)
-            if given:
-                check_state(idle, begin, plan, self)
+            begin = ModelState(0, 1, operations=begun, origin=plan.origin)
+            check_state(idle, begin, plan, self)
             _, state = self._advance(idle, begin, plan, {})
         return state.expand(batch)
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import unknown_name
-from dynvision.functional.maps import supralinear
+from dynvision.functional.leaky_steps import HAS_TRITON
+from dynvision.functional.maps import is_transformed, supralinear
 from dynvision.model_components.timing import StatefulOperation
 
 
@@ -74,8 +75,9 @@ def create_bias(kind: str, n_channels: int, height: int, width: int) -> Bias | N
 class DriveNoise(StatefulOperation):
     """Gaussian noise on the drive, ``z'(t) = z(t) + sd xi(t)``, xi independent over units and steps.
 
-    Each layer draws from a generator of its own, seeded from torch's at the start of a trial: the noise follows the run's
-    seed and does not depend on how the engine cuts time into blocks. Source: ours.
+    Each layer draws from a seed of its own, itself drawn from torch's generator at the start of a trial: the noise follows
+    the run's seed and does not depend on how the engine cuts time into blocks. The numbers of a GPU are others than those
+    of a CPU. Source: ours.
 
     Args:
         sd: standard deviation, in units of the drive.
@@ -85,13 +87,24 @@ class DriveNoise(StatefulOperation):
         super().__init__()
         self.sd = sd
 
-    def start(self) -> int:
-        return int(torch.randint(2**62, ()))
+    def start(self) -> Tensor:
+        return torch.randint(2**62, (), device="cpu")
 
-    def step(self, x: Tensor, state: int, r: Tensor | None) -> tuple[Tensor, int]:
-        generator = torch.Generator(x.device).manual_seed(state)
-        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        return x + self.sd * noise, (state * 6364136223846793005 + 1442695040888963407) % 2**62
+    def step(self, x: Tensor, state: Tensor, r: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.run(x, 1, state)
+
+    def run(self, x: Tensor, n: int, state: Tensor) -> tuple[Tensor, Tensor]:
+        if HAS_TRITON and x.is_cuda and not is_transformed():
+            from dynvision.functional.noise_triton import AddNoise
+
+            return AddNoise.apply(x, n, state, self.sd), state + n
+        seed, noise = int(state), []
+        for frame in x.unflatten(0, (n, -1)).unbind():
+            generator = torch.Generator(x.device).manual_seed(seed)
+            noise.append(torch.randn(frame.shape, generator=generator, device=x.device, dtype=x.dtype))
+            seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**62
+        noise_of_steps = noise[0] if n == 1 else torch.cat(noise)
+        return x + self.sd * noise_of_steps, torch.tensor(seed, device="cpu")
 
 
 class SupraLinearity(nn.Module):

@@ -10,6 +10,7 @@ import torch
 
 from dynvision.base.cuda_graphs import EAGER_CALLS
 from dynvision.functional.maps import max_pool
+from dynvision.model_components import DriveNoise
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.textbook_loop import textbook_loop
@@ -175,10 +176,65 @@ def test_channels_are_padded_in_sixteen_bits_without_a_trace_outside() -> None:
     assert (outputs - exact).norm() < 0.05 * exact.norm()
 
 
-def test_noise_on_the_drive_is_new_in_every_trial() -> None:
+def test_noise_on_the_drive_is_new_in_every_trial_and_follows_the_seed_in_a_graph_too() -> None:
     images = torch.randn(3, 3, 16, 16, device="cuda")
+    noisy = {"drive_noise": 0.5, "recurrence_type": "self"}
+    model = create("DyRCNNx2", input_dims=(6, 3, 16, 16), n_classes=4, **noisy).cuda().eval()
+    eager = copy.deepcopy(model)
+    eager.cuda_graphs = False
+    captured(model, images)
+    outputs = [model(images).detach() for _ in range(3)]
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(outputs, 2))
+    for seed in range(3):
+        torch.manual_seed(seed)
+        replayed = model(images)
+        torch.manual_seed(seed)
+        torch.testing.assert_close(replayed, eager(images))
+        eager.block_steps = seed + 1
+
+
+def test_noise_is_normal_and_independent_from_step_to_step() -> None:
+    x = torch.zeros(8, 4, 64, 64, device="cuda")
+    noise, after = DriveNoise(2.0).run(x, 4, torch.tensor(7, device="cuda"))
+    assert int(after) == 11
+    assert noise.mean().abs() < 0.03 and abs(noise.std() - 2.0) < 0.03
+    steps = noise.unflatten(0, (4, 2)).flatten(1)
+    assert (torch.corrcoef(steps) - torch.eye(4, device="cuda")).abs().max() < 0.03
+
+
+def test_every_step_of_a_stream_has_noise_of_its_own() -> None:
+    frame = torch.randn(2, 3, 16, 16, device="cuda")
     model = create("DyRCNNx2", input_dims=(6, 3, 16, 16), n_classes=4, drive_noise=0.5).cuda().eval()
-    with torch.no_grad():
-        outputs = [model(images) for _ in range(EAGER_CALLS + 3)]
-    assert len(model._graphs) == 0
-    assert not any(torch.equal(a, b) for a, b in itertools.pairwise(outputs))
+    with torch.inference_mode():
+        ends = []
+        for graphs in (True, False):
+            model.cuda_graphs = graphs
+            torch.manual_seed(0)
+            state = model.initial_state(2)
+            for _ in range(30):
+                output, state = model.step(frame, state)
+            ends.append(output)
+            again, _ = model.step(frame, state)
+            assert not torch.equal(again, output)
+    torch.testing.assert_close(*ends)
+
+
+class Asks(torch.nn.Module):
+    """Looks at a number on the host, which no graph can."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if float(x.abs().max()) > -1 else -x
+
+
+def test_a_trial_that_cannot_be_captured_runs_and_leaves_random_numbers_as_they_are() -> None:
+    images = torch.randn(3, 3, 16, 16, device="cuda")
+    model = small_network()
+    before = captured(model, images)(images)
+    model.nonlin_layer1 = Asks()
+    for _ in range(EAGER_CALLS + 2):
+        torch.manual_seed(3)
+        model(images).sum().backward()
+        drawn = torch.randn(5, device="cuda")
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.randn(5, device="cuda"))
+    assert torch.nn.functional.dropout(before, 0.5).isfinite().all()
