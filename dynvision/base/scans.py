@@ -30,6 +30,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
+from dynvision.functional.convolution import conv2d
 from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
@@ -283,7 +284,7 @@ class PaddedChannels:
     def convolve(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         """``conv(x)`` on padded maps."""
         weight, bias, groups = self._padded(conv.weight, conv.bias, conv.groups, x.shape[1])
-        return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, groups)
+        return conv2d(conv, x, weight, bias, groups)
 
     def recurrence(self, recurrence: Recurrence) -> Recurrence:
         """The recurrent convolution of a scan on padded maps."""

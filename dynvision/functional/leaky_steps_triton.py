@@ -272,3 +272,20 @@ def channel_sums(x: Tensor) -> Tensor:
             x, partial, n_rows, channels, per_program, ROWS, width
         )
     return partial.sum(0).to(x.dtype)
+
+
+@triton.jit
+def _add(x, bias, units, channels, BLOCK: tl.constexpr):
+    begin = tl.program_id(0).to(tl.int64) * BLOCK
+    step = tl.arange(0, BLOCK)
+    inside = begin + step < units
+    c = ((begin % channels).to(tl.int32) + step) % channels
+    here = x + begin + step
+    tl.store(here, tl.load(here, mask=inside) + tl.load(bias + c, mask=inside), mask=inside)
+
+
+def add_to_channels(x: Tensor, bias: Tensor) -> Tensor:
+    """Add to each channel of channels-last maps, (B, C, H, W), a number of its own, (C,), in place."""
+    with torch.cuda.device_of(x):
+        _add[(triton.cdiv(x.numel(), BLOCK),)](x, bias, x.numel(), x.shape[1], BLOCK)
+    return x

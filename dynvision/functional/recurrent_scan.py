@@ -25,7 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.functional import leaky_steps
-from dynvision.functional.leaky_steps import Rectified, channel_sums
+from dynvision.functional.convolution import backward as conv_backward
+from dynvision.functional.convolution import convolution, gradient_at_input, gradients_of_weights
+from dynvision.functional.leaky_steps import Rectified
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,9 @@ class _RecurrentScan(torch.autograd.Function):
         active = torch.empty_like(r, dtype=torch.bool) if keeps_active else None
         fused = bias if leaky_steps.has_kernel(r) else None  # the kernel adds it on the way
         added = None if fused is bias else bias
+        recur = None if weight is None else convolution(weight, added, s.padding, s.groups, r)
         for first, end, source in _stretches(s, r, history, weight is not None):
-            h = None if source is None else torch.conv2d(source, weight, added, 1, s.padding, 1, s.groups)  # type: ignore
+            h = None if source is None or recur is None else recur(source)
             part = z if z.shape[0] == s.batch else z[s.rows(first, end)]
             out = r[s.rows(first, end)]
             if drives is not None:
@@ -175,6 +178,7 @@ class _RecurrentScan(torch.autograd.Function):
         later: dict[
             int, Tensor
         ] = {}  # by step: gradient at r through the recurrence that receives it from that step on
+        at_source = None if weight is None else gradient_at_input(weight, s.padding, s.groups, r)
         for first, end, source in reversed(list(_stretches(s, r, history, weight is not None))):
             at = s.rows(first, end)
             above = None if active is None else active[at]
@@ -182,9 +186,9 @@ class _RecurrentScan(torch.autograd.Function):
             carried = leaky_steps.backward(
                 grad[at], heard, r[at], carried, grad_z[at], total, s.batch, gain, s.rectified, above
             )
-            if source is None or (first < s.delay and grad_history is None):
+            if source is None or at_source is None or (first < s.delay and grad_history is None):
                 continue
-            grad_source = _conv_backward(grad_z[at], source, weight, s, (True, False, False))[0]
+            grad_source = at_source(grad_z[at], source)
             if first < s.delay:  # of the history, each step of which is received once
                 offset = grad_history.shape[0] // s.batch - s.delay  # type: ignore[union-attr]
                 grad_history[s.rows(first + offset, end + offset)].copy_(grad_source)  # type: ignore[index]
@@ -250,7 +254,8 @@ def _differentiable_gradients(ctx: Any, grad: Tensor) -> Any:
         if weight is None or heard < -remembered:
             continue
         source = steps[heard] if heard >= 0 else earlier[heard]
-        grad_source, at_weight, _ = _conv_backward(at_z, source, weight, s, (True, True, False))
+        mask = (True, True, False)
+        grad_source, at_weight, _ = conv_backward(at_z, source, weight, s.padding, s.groups, mask)
         later[heard] = later.get(heard, zero) + grad_source
         grad_weight = at_weight if grad_weight is None else grad_weight + at_weight
         if ctx.has_bias:
@@ -338,32 +343,9 @@ def _recurrent_gradients(
             parts.append((grad_z[s.rows(first, end)], history[: (end - first) * s.batch]))
     if not parts:
         return torch.zeros_like(weight), torch.zeros_like(weight[:, 0, 0, 0]) if ctx.has_bias else None
-    own_sums = leaky_steps.has_kernel(r)
-    mask = (False, True, ctx.has_bias and not own_sums)
-    found = [_conv_backward(grad, source, weight, s, mask) for grad, source in parts]
-    weights = [gradients[1] for gradients in found]
-    if not ctx.has_bias:
-        return sum(weights[1:], weights[0]), None
-    biases = [channel_sums(grad) if own_sums else own[2] for (grad, _), own in zip(parts, found, strict=True)]
-    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0])
-
-
-def _conv_backward(
-    grad: Tensor, source: Tensor, weight: Tensor, s: _Settings, mask: tuple[bool, bool, bool]
-) -> Any:
-    return torch.ops.aten.convolution_backward(
-        grad,
-        source,
-        weight,
-        [weight.shape[0]],
-        [1, 1],
-        list(s.padding),
-        [1, 1],
-        False,
-        [0, 0],
-        s.groups,
-        list(mask),
-    )
+    found = [gradients_of_weights(*part, weight, s.padding, s.groups, ctx.has_bias) for part in parts]
+    weights, biases = zip(*found, strict=True)
+    return sum(weights[1:], weights[0]), sum(biases[1:], biases[0]) if ctx.has_bias else None
 
 
 def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, bias: Tensor | None, batch: int) -> None:

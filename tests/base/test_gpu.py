@@ -176,6 +176,7 @@ def test_channels_are_padded_in_sixteen_bits_without_a_trace_outside() -> None:
     assert (outputs - exact).norm() < 0.05 * exact.norm()
 
 
+@torch.backends.cudnn.flags(allow_tf32=False)
 def test_noise_on_the_drive_is_new_in_every_trial_and_follows_the_seed_in_a_graph_too() -> None:
     images = torch.randn(3, 3, 16, 16, device="cuda")
     noisy = {"drive_noise": 0.5, "recurrence_type": "self"}
@@ -189,7 +190,7 @@ def test_noise_on_the_drive_is_new_in_every_trial_and_follows_the_seed_in_a_grap
         torch.manual_seed(seed)
         replayed = model(images)
         torch.manual_seed(seed)
-        torch.testing.assert_close(replayed, eager(images))
+        torch.testing.assert_close(replayed, eager(images), rtol=1e-4, atol=1e-5)
         eager.block_steps = seed + 1
 
 
@@ -202,6 +203,7 @@ def test_noise_is_normal_and_independent_from_step_to_step() -> None:
     assert (torch.corrcoef(steps) - torch.eye(4, device="cuda")).abs().max() < 0.03
 
 
+@torch.backends.cudnn.flags(allow_tf32=False)
 def test_every_step_of_a_stream_has_noise_of_its_own() -> None:
     frame = torch.randn(2, 3, 16, 16, device="cuda")
     model = create("DyRCNNx2", input_dims=(6, 3, 16, 16), n_classes=4, drive_noise=0.5).cuda().eval()
@@ -216,14 +218,14 @@ def test_every_step_of_a_stream_has_noise_of_its_own() -> None:
             ends.append(output)
             again, _ = model.step(frame, state)
             assert not torch.equal(again, output)
-    torch.testing.assert_close(*ends)
+    torch.testing.assert_close(*ends, rtol=1e-4, atol=1e-5)
 
 
 class Asks(torch.nn.Module):
     """Looks at a number on the host, which no graph can."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if float(x.abs().max()) > -1 else -x
+        return x if float(x.detach().abs().max()) > -1 else -x
 
 
 def test_a_trial_that_cannot_be_captured_runs_and_leaves_random_numbers_as_they_are() -> None:

@@ -1,0 +1,139 @@
+"""Convolutions: torch's, or on a GPU kernels of ours where they are faster (:mod:`.narrow_conv_triton`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dynvision.functional.leaky_steps import HAS_TRITON, channel_sums, has_kernel
+
+
+def is_narrow(weight: Tensor, x: Tensor, padding: tuple[int, ...], groups: int) -> bool:
+    """Whether our kernels convolve ``x`` with a weight, stride 1 and no dilation."""
+    if not (HAS_TRITON and x.is_cuda) or groups != 1 or tuple(padding) != (1, 1):
+        return False
+    from dynvision.functional import narrow_conv_triton
+
+    return narrow_conv_triton.is_narrow(weight, x)
+
+
+def convolution(
+    weight: Tensor, bias: Tensor | None, padding: tuple[int, ...], groups: int, like: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """Return the convolution of maps like ``like``, (B, C, H, W), without autograd; what is done once is done here."""
+    if is_narrow(weight, like, padding, groups):
+        from dynvision.functional.narrow_conv_triton import convolve, rows_of_kernel
+
+        rows = rows_of_kernel(weight)
+        return lambda x: convolve(x, rows, weight.shape[0], bias)
+    return lambda x: torch.conv2d(x, weight, bias, 1, padding, 1, groups)  # type: ignore[arg-type]
+
+
+def gradient_at_input(
+    weight: Tensor, padding: tuple[int, ...], groups: int, like: Tensor
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function from the gradient at the output, and the input, to the gradient at the input.
+
+    Args:
+        weight: (O, C / groups, k, k).
+        padding, groups: of the convolution.
+        like: a map as the input is, (B, C, H, W); the output has its height and width.
+    """
+    if weight.shape[0] == weight.shape[1] and is_narrow(weight, like, padding, groups):
+        from dynvision.functional.narrow_conv_triton import convolve, rows_of_kernel, turned
+
+        rows = rows_of_kernel(turned(weight))
+        return lambda grad, source: convolve(grad, rows, weight.shape[1])
+    return lambda grad, source: backward(grad, source, weight, padding, groups, (True, False, False))[0]
+
+
+def gradients_of_weights(
+    grad: Tensor, source: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int, has_bias: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of weight and bias, from that at the output and the input."""
+    own_sums = has_kernel(source)
+    if is_narrow(weight, source, padding, groups):
+        from dynvision.functional.narrow_conv_triton import weight_gradient
+
+        at_weight, at_bias = weight_gradient(source, grad), None
+    else:
+        mask = (False, True, has_bias and not own_sums)
+        _, at_weight, at_bias = backward(grad, source, weight, padding, groups, mask)
+    return at_weight, channel_sums(grad) if has_bias and own_sums else at_bias
+
+
+def backward(
+    grad: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    padding: tuple[int, ...],
+    groups: int,
+    mask: tuple[bool, bool, bool],
+    stride: tuple[int, ...] = (1, 1),
+) -> Any:
+    """Gradients at input, weight and bias by torch, those of ``mask``; differentiable themselves."""
+    return torch.ops.aten.convolution_backward(
+        grad,
+        source,
+        weight,
+        [len(weight)],
+        list(stride),
+        list(padding),
+        [1, 1],
+        False,
+        [0, 0],
+        groups,
+        list(mask),
+    )
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution of 16-bit maps on a GPU, whose bias is added and its gradient summed by kernels of ours."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: Any, padding: Any, groups: int) -> Tensor:  # type: ignore[override] # fmt: skip
+        ctx.save_for_backward(x, weight)
+        ctx.geometry = stride, padding, groups
+        if stride == (1, 1) and is_narrow(weight, x, padding, groups):
+            return convolution(weight, bias, padding, groups, x)(x)
+        y = torch.conv2d(x, weight, None, stride, padding, 1, groups)
+        if not y.is_contiguous(memory_format=torch.channels_last):
+            return y.add_(bias[:, None, None])
+        from dynvision.functional.leaky_steps_triton import add_to_channels
+
+        return add_to_channels(y, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        x, weight = ctx.saved_tensors
+        stride, padding, groups = ctx.geometry
+        at_x, at_weight, at_bias, *_ = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # the gradient is to be differentiated, too
+            mask = (at_x, at_weight, at_bias)
+            return *backward(grad, x, weight, padding, groups, mask, stride), None, None, None
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        found: list[Tensor | None] = [None, None, channel_sums(grad) if at_bias else None]
+        if stride == (1, 1) and is_narrow(weight, x, padding, groups):
+            found[0] = gradient_at_input(weight, padding, groups, x)(grad, x) if at_x else None
+            found[1] = gradients_of_weights(grad, x, weight, padding, groups, False)[0] if at_weight else None
+        else:
+            found[:2] = backward(grad, x, weight, padding, groups, (at_x, at_weight, False), stride)[:2]
+        return *found, None, None, None
+
+
+def conv2d(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+    """What a module does with another weight, bias and number of groups; maps of 16 bits on a GPU by kernels of ours."""
+    sixteen = x.dtype in (torch.bfloat16, torch.float16)
+    if (
+        bias is None
+        or not (has_kernel(x) and sixteen)
+        or conv.dilation != (1, 1)
+        or isinstance(conv.padding, str)
+    ):
+        return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, groups)
+    own = weight.to(x.dtype), bias.to(x.dtype)
+    return _Convolution.apply(x, *own, conv.stride, conv.padding, groups)  # type: ignore[no-any-return]
