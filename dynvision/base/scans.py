@@ -124,7 +124,7 @@ class Steps:
         learned = [*solver.learned_numbers(), *([gain] if isinstance(gain, Tensor) else [])]
         fixed = None if isinstance(gain, Tensor) else gain
         step = UnitStep(numbers, self.before, self.after, fixed, liquid)
-        r, state = scan(step, drive, z.n, z.batch, last, states.get(key), learned)
+        r, _, state = scan(step, drive, z.n, z.batch, last, states.get(key), learned)
         if state is not None:
             states[key] = state
         return Frames(z.first, z.n, r)

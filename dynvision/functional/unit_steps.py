@@ -11,6 +11,13 @@ that of a layer with its activity r as a and as y, and its suppression s as b, h
     r(t) = f'(h + g (v - h))                                                 f': as f
     r(t) = f'((h + g (v + c E)) / (1 + g (1 + c))),   c = w' sigmoid(s' (v - m))      where it is liquid
 
+A unit of synaptic depression has its recovered resources as a and its effective ones as b:
+
+    a(t) = (a + q (1 - a - b)) / (1 + u),    b(t) = (b + u a(t)) / (1 + q'),    y(t) = a(t - dt) max(x, 0)
+
+with a and b on the right one step ago, u = w max(x, 0) what is used, and q and q' the parts that recover and that become
+inactive in a step.
+
 On a GPU each direction is one kernel, whose states are in registers in single precision (in double precision for tensors
 in it). The backward kernel computes the states of its steps again, so that between both nothing is kept but the drive
 and the states at the start. Elsewhere, and where a gradient is to be differentiated, it is the loop over the function.
@@ -23,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -69,6 +76,9 @@ class UnitStep:
     gain: float | None = None
     liquid: bool = False
 
+    shows_first: ClassVar[bool] = True  # whether y is a
+    rest: ClassVar[float] = 0.0  # a where the unit starts
+
     def __call__(self, a: Tensor, b: Tensor | None, x: Tensor, p: Sequence[Tensor]) -> Any:
         """One step: a, b and y, each (B, C, H, W)."""
         if self.suppression is not None:
@@ -98,6 +108,41 @@ class UnitStep:
         return (*suppression, *self.before.numbers, *self.after.numbers, self.gain or 0.0, self.liquid)
 
 
+@dataclass(frozen=True)
+class DepressionStep:
+    """The step of synaptic depression.
+
+    Attributes:
+        recovery: q, dt / tau_recovery.
+        use: w, what an activity of 1 uses in a step.
+        inactivation: q', dt / tau_inactivation.
+    """
+
+    recovery: float
+    use: float
+    inactivation: float
+
+    shows_first: ClassVar[bool] = False
+    rest: ClassVar[float] = 1.0
+    has_second: ClassVar[bool] = True
+
+    def __call__(self, a: Tensor, b: Tensor, x: Tensor, p: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """One step: a, b and y, each (B, C, H, W)."""
+        y = x.clamp_min(0.0)
+        recovering = self.recovery * (1.0 - a - b)
+        used = self.use * y
+        left = (a + recovering) / (1.0 + used)
+        return left, (b + used * left) / (1.0 + self.inactivation), a * y
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """As the kernels take them."""
+        return (self.recovery, self.use, self.inactivation)
+
+
+Step = UnitStep | DepressionStep
+
+
 def above(state: Tensor, offset: float) -> Tensor:
     """What a state exceeds an offset by; the state itself for an offset of 0."""
     return (state - offset).clamp_min(0.0) if offset else state
@@ -109,14 +154,14 @@ def has_kernel(z: Tensor) -> bool:
 
 
 def scan(
-    step: UnitStep,
+    step: Step,
     z: Tensor,
     n: int,
     batch: int,
     a: Tensor | None,
     b: Tensor | None = None,
     learned: Sequence[Tensor] = (),
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Run units over ``n`` steps.
 
     Args:
@@ -129,13 +174,14 @@ def scan(
         learned: the learned numbers, each () or (C, 1, 1).
 
     Returns:
-        y at every step, (n B, C, H, W), in the type that drive and `a` have together, and b after the last step,
-        (B, C, H, W), at least in single precision; None for units without it.
+        y at every step, (n B, C, H, W); a after the last step, None where it is y; and b after it, None for units without
+        it. y has the type of the drive, or the one that it has in common with an `a` that is y; states that are not y are
+        at least in single precision.
     """
-    dtype = z.dtype if a is None else torch.promote_types(z.dtype, a.dtype)
+    dtype = torch.promote_types(z.dtype, a.dtype) if step.shows_first and a is not None else z.dtype
     precise = torch.promote_types(dtype, torch.float32)
-    z = z.to(dtype)
-    a = torch.zeros_like(z[:batch]) if a is None else a.to(dtype)
+    z, kept = z.to(dtype), dtype if step.shows_first else precise
+    a = torch.full_like(z[:batch], step.rest, dtype=kept) if a is None else a.to(kept)
     if step.has_second:
         b = torch.zeros_like(a, dtype=precise) if b is None else b.to(precise)
     with torch.autocast(z.device.type, enabled=False):
@@ -147,20 +193,20 @@ def scan(
 
 
 def _loop(
-    step: UnitStep, z: Tensor, n: int, batch: int, a: Tensor, b: Tensor | None, p: Sequence[Tensor]
-) -> tuple[Tensor, Tensor | None]:
+    step: Step, z: Tensor, n: int, batch: int, a: Tensor, b: Tensor | None, p: Sequence[Tensor]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     results = []
     for x in [z] * n if len(z) == batch else z.split(batch):
-        a, b, y = step(a, b, x, p)
+        a, b, y = step(a, b, x, p)  # type: ignore[arg-type]
         results.append(y.to(z.dtype))
-    return torch.cat(results), b
+    return torch.cat(results), None if step.shows_first else a, b
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any,
-        step: UnitStep,
+        step: Step,
         z: Tensor,
         n: int,
         batch: int,
@@ -174,14 +220,14 @@ class _Scan(torch.autograd.Function):
         ctx.save_for_backward(z, p, a, b, *(state for pair in states[:-1] for state in pair))
         ctx.step, ctx.n, ctx.batch = step, n, batch
         ctx.set_materialize_grads(False)
-        return y, states[-1][1]
+        return y, None if step.shows_first else states[-1][0], states[-1][1]
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor | None, grad_b: Tensor | None) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad_y: Tensor | None, *grad_ends: Tensor | None) -> Any:  # type: ignore[override]
         z, p, *states = ctx.saved_tensors
         starts = list(zip(states[::2], states[1::2], strict=True))
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
-            found = _differentiable_gradients(ctx, z, p, starts[0], (grad_y, grad_b))
+            found = _differentiable_gradients(ctx, z, p, starts[0], (grad_y, *grad_ends))
         else:
             from dynvision.functional import unit_steps_triton
 
@@ -189,7 +235,7 @@ class _Scan(torch.autograd.Function):
                 grad_y = torch.zeros_like(z[:1]).expand(ctx.n * ctx.batch, *z.shape[1:])
             learns = ctx.needs_input_grad[6]
             found = unit_steps_triton.backward(
-                ctx.step, z, ctx.n, ctx.batch, starts, p, grad_y, grad_b, learns
+                ctx.step, z, ctx.n, ctx.batch, starts, p, grad_y, grad_ends, learns
             )
         grad_z, grad_a, grad_b, grad_p = found
         return None, grad_z, None, None, grad_a, grad_b, grad_p

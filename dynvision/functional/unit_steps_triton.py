@@ -9,16 +9,19 @@ states of its steps again. For the gradient of learned numbers a program adds up
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from dynvision.functional.leaky_steps import channel_sums
-from dynvision.functional.unit_steps import States, UnitStep
+from dynvision.functional.unit_steps import DepressionStep, States, Step, UnitStep
 
 BLOCK = 512
 MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
+MOST_KEPT = 16  # numbers of a unit in registers, with programs of BLOCK units
 MOST_IMAGES = 8  # whose gradients of learned numbers a program adds up
 
 
@@ -132,10 +135,34 @@ def _unit_back(a, b, x, p, grad_a, grad_b, grad_y, NUMBERS: tl.constexpr):
 
 
 @triton.jit
+def _depressed(a, b, x, p, NUMBERS: tl.constexpr):
+    """:class:`DepressionStep`: the new a and b, and y."""
+    y = tl.where(x > 0, x, 0.0)
+    used = NUMBERS[1] * y
+    left = (a + NUMBERS[0] * (1.0 - a - b)) / (1.0 + used)
+    return left, (b + used * left) / (1.0 + NUMBERS[2]), a * y
+
+
+@triton.jit
+def _depressed_back(a, b, x, p, grad_a, grad_b, grad_y, NUMBERS: tl.constexpr):
+    """As :func:`_unit_back`."""
+    y = tl.where(x > 0, x, 0.0)
+    used = NUMBERS[1] * y
+    left = (a + NUMBERS[0] * (1.0 - a - b)) / (1.0 + used)
+    at_effective = grad_b / (1.0 + NUMBERS[2])
+    at_sum = (grad_a + at_effective * used) / (1.0 + used)
+    at_used = at_effective * left - at_sum * left
+    grad_a = grad_y * y + at_sum * (1.0 - NUMBERS[0])
+    grad_b = at_effective - at_sum * NUMBERS[0]
+    grad_x = tl.where(x >= 0, grad_y * a + at_used * NUMBERS[1], 0.0)
+    return grad_a, grad_b, grad_x, ()
+
+
+@triton.jit
 def _forward(
-    z, start_a, start_b, p, y, end_b, units, z_stride, channels, inner,
-    STEP: tl.constexpr, NUMBERS: tl.constexpr, LEARNED: tl.constexpr, SECOND: tl.constexpr, N: tl.constexpr,
-    KIND: tl.constexpr, BLOCK: tl.constexpr,
+    z, start_a, start_b, p, y, end_a, end_b, units, z_stride, channels, inner,
+    STEP: tl.constexpr, NUMBERS: tl.constexpr, LEARNED: tl.constexpr, SHOWN: tl.constexpr, SECOND: tl.constexpr,
+    N: tl.constexpr, KIND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < units
@@ -152,6 +179,8 @@ def _forward(
     for k in tl.static_range(N):
         a, b, result = STEP(a, b, drives[k], numbers, NUMBERS)
         tl.store(y + k * units + at, result, mask=inside)
+    if not SHOWN:
+        tl.store(end_a + at, a, mask=inside)
     if SECOND:
         tl.store(end_b + at, b, mask=inside)
 
@@ -225,7 +254,7 @@ def _backward(
 
 
 def forward(
-    step: UnitStep, z: Tensor, n: int, batch: int, start: States, p: Tensor | None
+    step: Step, z: Tensor, n: int, batch: int, start: States, p: Tensor | None
 ) -> tuple[Tensor, list[States]]:
     """Run all steps.
 
@@ -246,29 +275,32 @@ def forward(
         steps = min(MOST_UNROLLED, n - first)
         rows = slice(first * batch, (first + steps) * batch)
         a, b = _like(a, z), None if b is None else _like(b, z)
-        end = None if b is None else torch.empty_like(b)
         out = y[rows]
+        end_a, end_b = (
+            out[-batch:] if step.shows_first else torch.empty_like(a),
+            None if b is None else torch.empty_like(b),
+        )
         with torch.cuda.device_of(z):
             _forward[(triton.cdiv(units, BLOCK),)](
-                z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, out,
-                out if end is None else end, units, 0 if len(z) == batch else units, *_channels(z),
-                STEPS[type(step)][0], step.numbers, 0 if p is None else len(p), b is not None, steps,
-                _kind(z), BLOCK,
+                z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, out, end_a,
+                end_a if end_b is None else end_b, units, 0 if len(z) == batch else units, *_channels(z),
+                STEPS[type(step)][0], step.numbers, 0 if p is None else len(p), step.shows_first,
+                b is not None, steps, _kind(z), BLOCK,
             )  # fmt: skip
-        a, b = out[-batch:], end
+        a, b = end_a, end_b
         ends.append((a, b))
     return y, ends
 
 
 def backward(
-    step: UnitStep,
+    step: Step,
     z: Tensor,
     n: int,
     batch: int,
     starts: list[States],
     p: Tensor | None,
     grad_y: Tensor,
-    grad_b: Tensor | None,
+    grad_ends: Sequence[Tensor | None],
     learns: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients at z, at a and b before the first step, and at p if it ``learns``.
@@ -277,7 +309,7 @@ def backward(
         step, z, n, batch, p: as of :func:`forward`.
         starts: a and b before each launch.
         grad_y: gradient at y, (n B, C, H, W).
-        grad_b: gradient at b after the last step, or None.
+        grad_ends: gradients at a and b after the last step, or None.
         learns: whether there is a gradient at p.
     """
     z, grad_y = _packed(z), _like(grad_y, z)
@@ -288,8 +320,7 @@ def backward(
     grad_p = None
     if p is not None and learns:
         grad_p = z.new_empty((len(p), units // parts), dtype=precise)
-    block = BLOCK if grad_p is None else BLOCK // 2  # its sums need registers, too
-    grad_a: Tensor | None = None
+    grad_a, grad_b = grad_ends
     for launch in reversed(range(len(starts))):
         first = launch * MOST_UNROLLED
         steps = min(MOST_UNROLLED, n - first)
@@ -298,6 +329,8 @@ def backward(
         a, b = _like(a, z), None if b is None else _like(b, z)
         after_a, after_b = (a if grad is None else _like(grad, z) for grad in (grad_a, grad_b))
         start_a = torch.empty_like(a, dtype=precise)
+        kept = steps * (4 if step.has_second else 3)  # numbers of a unit in registers
+        block = BLOCK if kept <= MOST_KEPT and grad_p is None else BLOCK // 2
         start_b = None if b is None else torch.empty_like(a, dtype=precise)
         with torch.cuda.device_of(z):
             _backward[(triton.cdiv(units // parts, block),)](
@@ -316,7 +349,7 @@ def backward(
     return grad_z.to(z.dtype), grad_a, grad_b, grad_p
 
 
-STEPS = {UnitStep: (_unit, _unit_back)}
+STEPS = {UnitStep: (_unit, _unit_back), DepressionStep: (_depressed, _depressed_back)}
 
 
 def _kind(z: Tensor) -> tl.dtype:

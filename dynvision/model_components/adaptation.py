@@ -33,7 +33,7 @@ from torch import Tensor
 
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import recurrent_scan
-from dynvision.functional.unit_steps import above
+from dynvision.functional.unit_steps import DepressionStep, above, scan
 from dynvision.model_components.timing import Clocked, LowPass, StatefulOperation, check_time_constant
 
 
@@ -142,13 +142,29 @@ class SynapticDepression(StatefulOperation, Clocked):
 
     def step(self, x: Tensor, state: Tensor | None, r: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step; the state is R and E, (B, 2, C, H, W)."""
-        y = x.clamp_min(0.0)
-        recovered, effective = (torch.ones_like(y), torch.zeros_like(y)) if state is None else state.unbind(1)
-        recovering = self.dt / self.tau_recovery * (1.0 - recovered - effective)
-        used = self.dt * self.use * y
-        left = (recovered + recovering) / (1.0 + used)
-        effective = (effective + used * left) / (1.0 + self.dt / self.tau_inactivation)
-        return recovered * y, torch.stack((left, effective), dim=1)
+        recovered, effective = (torch.ones_like(x), torch.zeros_like(x)) if state is None else state.unbind(1)
+        left, effective, y = self.unit_step(recovered, effective, x, ())
+        return y, torch.stack((left, effective), dim=1)
+
+    @property
+    def unit_step(self) -> DepressionStep:
+        """The step as a function of R, E and y."""
+        return DepressionStep(
+            self.dt / self.tau_recovery, self.dt * self.use, self.dt / self.tau_inactivation
+        )
+
+    def run(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As of the base; on a GPU all steps at once, by its kernel for steps of units."""
+        return (
+            self.run_at_once(x, n, state) if x.is_cuda and not is_transformed() else super().run(x, n, state)
+        )
+
+    def run_at_once(self, x: Tensor, n: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All steps at once; equal but for rounding."""
+        recovered, effective = (None, None) if state is None else state.unbind(1)
+        y, recovered, effective = scan(self.unit_step, x, n, len(x) // n, recovered, effective)
+        assert recovered is not None and effective is not None
+        return y, torch.stack((recovered, effective), dim=1)
 
     def extra_repr(self) -> str:
         return f"use={self.use:g} per ms, tau={self.tau_recovery:g} and {self.tau_inactivation:g} ms"

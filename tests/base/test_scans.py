@@ -20,7 +20,7 @@ from dynvision.base.plan import LayerPlan
 from dynvision.base.scans import log_loops, one_by_one, scan_of, steps_of
 from dynvision.config.model import RECURRENCE_TYPES, SOLVERS
 from dynvision.functional.maps import is_transformed
-from dynvision.model_components import InputAdaptation
+from dynvision.model_components import InputAdaptation, SynapticDepression
 from dynvision.model_components.solvers import EulerStep
 from dynvision.models import create
 from tests.base.networks import watched
@@ -131,6 +131,20 @@ def test_input_adaptation_at_once_equals_its_steps(started: bool, offset: float)
         y, after = run(x, 6, state)
         weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)
         (grad,) = torch.autograd.grad((y * weights).sum() + after.sum(), x)
+        results.append((y, after, grad))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_depression_at_once_equals_its_steps(started: bool) -> None:
+    depression = SynapticDepression(0.3, 40.0, 6.0, 2.0)
+    x = torch.randn(12, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    state = 0.4 * torch.rand(2, 2, 2, 3, 3, dtype=torch.float64) if started else None
+    results = []
+    for run in (depression.run, depression.run_at_once):
+        y, after = run(x, 6, state)
+        (grad,) = torch.autograd.grad(y.square().sum() + after.square().sum(), x)
         results.append((y, after, grad))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dynvision.functional import unit_steps
-from dynvision.functional.unit_steps import Nonlinearity, UnitStep, scan
+from dynvision.functional.unit_steps import DepressionStep, Nonlinearity, UnitStep, scan
 from dynvision.models import create
 from tests.base.networks import randomize
 from tests.gpu.device import DEVICE, NEEDS_GPU, compare
@@ -37,6 +37,7 @@ STEPS: dict[str, tuple[Any, int]] = {  # with the number of learned numbers
     "suppressed, the drive supralinear": (UnitStep((0.1, 0.7, 0.2), before=RAISED, gain=0.4), 0),
     "liquid": (UnitStep(after=RECTIFIED, gain=0.4, liquid=True), 4),
     "liquid, suppressed and supralinear": (UnitStep((0.1, 0.7, 0.2), after=RAISED, liquid=True), 5),
+    "depressed": (DepressionStep(0.1, 0.7, 0.6), 0),
 }
 
 
@@ -46,12 +47,17 @@ def results(
     """What the steps give, their gradients by input, and the gradients of those."""
     given = [None if x is None else x.clone().requires_grad_() for x in inputs]
     z, a, b, *learned = given
-    y, state = scan(step, z, n, BATCH, a, b, learned)
+    y, *states = scan(step, z, n, BATCH, a, b, learned)
     weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype, device=y.device).view(y.shape)
-    loss = (y * weights).sum() + (0 if state is None else state.square().sum())
+    loss = (y * weights).sum() + sum(state.square().sum() for state in states if state is not None)
     wanted = [x for x in given if x is not None]
     grads = torch.autograd.grad(loss, wanted, create_graph=twice)
-    found = [("y", y), ("state", state), *((f"gradient {k}", grad) for k, grad in enumerate(grads))]
+    found = [
+        ("y", y),
+        ("a", states[0]),
+        ("b", states[1]),
+        *((f"gradient {k}", grad) for k, grad in enumerate(grads)),
+    ]
     if twice:
         loss = sum(grad.square().sum() for grad in grads)
         second = torch.autograd.grad(loss, wanted, allow_unused=True)
@@ -132,6 +138,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "dynamics_solver": "liquid", "intrinsic_suppression": 0.7, "train_tau": True,
     },
     "suppression with a learned tau": {"intrinsic_suppression": 0.7, "train": ["tau.channel"]},
+    "depression": {"synaptic_depression": 0.1, "t_feedback": 4.0, "feedback": "additive"},
 }  # fmt: skip
 
 
