@@ -8,11 +8,10 @@ ember_ml.core.base vs ember_ml.nn.modules.base_module"; what it imports from ``e
 from dynvision.neurons.adex_cell import AdExCell, AdExConstants
 from dynvision.neurons.cell import ACTIVATIONS, BaseModule, Linear, Module, ModuleCell, Parameter
 from dynvision.neurons.cfc_cell import CfCCell, StrideAwareCfC, StrideAwareCfCCell, WiredCfCCell
-from dynvision.neurons.layers import LTC, CfC
 from dynvision.neurons.ltc_cell import LTCCell
 from dynvision.neurons.ltc_neuron import LiquidNeuron, LTCChain, LTCNeuron
 from dynvision.neurons.neuron import BaseChain, BaseNeuron, Response, impulse_response, step_response
-from dynvision.neurons.rnn import LSTM, RNN, CTRNNCell, LSTMCell
+from dynvision.neurons.rnn import LSTM, LTC, RNN, CfC, CTRNNCell, LSTMCell
 from dynvision.neurons.wirings import NCP, AutoNCP, FullyConnected, Random, Wiring
 
 __all__ = [

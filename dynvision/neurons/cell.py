@@ -98,15 +98,22 @@ def one_each(elapsed_time: ElapsedTime, inputs: Tensor) -> ElapsedTime:
 
 
 def of_each_step(elapsed_time: ElapsedTime | None, inputs: Tensor) -> list[ElapsedTime] | None:
-    """The elapsed time of every step of a sequence, as a cell takes it.
+    """The elapsed time of every step of a sequence, as a cell takes it; the sequence is checked.
 
     Args:
         elapsed_time: in ms, >= 0: one number, (T,), or (B, T); None leaves it to the cell.
         inputs: the sequence, (B, T, F).
 
     Raises:
-        InputError: it has another shape, or something in it is no duration.
+        InputError: the sequence is no tensor of this shape with at least one step, the time has another shape, or something
+            in it is no duration.
     """
+    if not isinstance(inputs, Tensor):
+        raise InputError(f"inputs are a {type(inputs).__name__}; give a tensor, e.g. by torch.as_tensor")
+    if inputs.dim() != 3 or inputs.shape[1] == 0:
+        raise InputError(
+            f"inputs of shape {tuple(inputs.shape)}: a sequence is (batch, steps, features) with at least one step"
+        )
     if elapsed_time is None:
         return None
     n_batch, n_steps, _ = inputs.shape

@@ -48,7 +48,6 @@ from dynvision.neurons.cell import (
     one_each,
 )
 from dynvision.neurons.neuron import check_positive
-from dynvision.neurons.rnn import check_sequence
 from dynvision.neurons.wirings import Wiring, built
 
 
@@ -313,10 +312,9 @@ class StrideAwareCfC(Module):
         Raises:
             InputError: an argument has another shape, or a time is no duration.
         """
-        check_sequence(inputs)
-        cell, n_batch = self.cell, len(inputs)
         times = of_each_step(1.0 if elapsed_time is None else elapsed_time, inputs)
         assert times is not None
+        cell, n_batch = self.cell, len(inputs)
         each = [torch.as_tensor(one_each(t, inputs[:, 0])).to(inputs).expand(n_batch, 1) for t in times]
         x = cell.start(inputs[:, 0], state)
         outputs = []
