@@ -28,13 +28,11 @@ class StorageBufferMixin(StorageBuffer, pl.LightningModule):
 
     def open_recording(self, trial: TrialShape, store_responses: bool) -> TrialRecorder | None:
         stored = bool(store_responses or self.store_responses)
-        if stored and self._stage != CALL and not self._in_a_loop():
+        in_a_loop = self._trainer is not None and self._trainer.state.stage is not None
+        if stored and self._stage != CALL and not in_a_loop:
             self._begin_epoch(CALL)
             self.expect_labels(None)
         return super().open_recording(trial, store_responses)
-
-    def _in_a_loop(self) -> bool:
-        return self._trainer is not None and self._trainer.state.stage is not None
 
     def on_predict_start(self) -> None:
         super().on_predict_start()

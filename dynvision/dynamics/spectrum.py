@@ -92,11 +92,6 @@ class LayerMap:
             result = [part if grad is None else part + grad for part, grad in zip(result, grads, strict=True)]
         return torch.cat([part.reshape(-1) for part in result]).double().cpu().numpy()
 
-    def operator(self) -> LinearOperator:
-        """Return J^T for scipy's eigensolvers."""
-        n = self.n_states
-        return LinearOperator((n, n), matvec=self.adjoint, dtype=np.float64)
-
     def dense(self) -> np.ndarray:
         """Return J written out, (n_states, n_states): for small layers."""
         return np.stack([self.adjoint(row) for row in np.eye(self.n_states)])
@@ -211,10 +206,11 @@ def leading_eigenvalues(layer_map: LayerMap, k: int = N_EIGENVALUES) -> tuple[np
         if not vector.any():  # nothing is remembered for longer than the past is kept: all eigenvalues are 0
             return np.zeros(k, complex), 0.0
     settings = {"which": "LM", "v0": start, "ncv": min(n, max(4 * k, 40)), "maxiter": N_RESTARTS}
+    operator = LinearOperator((n, n), matvec=layer_map.adjoint, dtype=np.float64)
     found = np.zeros(0, complex)
     for tolerance in TOLERANCES:
         try:
-            found = eigs(layer_map.operator(), k, tol=tolerance, return_eigenvectors=False, **settings)
+            found = eigs(operator, k, tol=tolerance, return_eigenvectors=False, **settings)
             break
         except ArpackNoConvergence as error:
             found = error.eigenvalues

@@ -22,7 +22,7 @@ from dynvision.analysis.bootstrap import SEED
 from dynvision.analysis.fourier import autocorrelation, decay_time
 from dynvision.base import Frames, TemporalBase
 
-N_UNITS = 200
+N_UNITS = 200  # of each layer, chosen at random
 N_STEPS = 1000
 LAGS = 0.2  # of the trial
 SETTLING = 0.2
@@ -34,22 +34,17 @@ N_ITERATIONS = 10
 
 
 @torch.inference_mode()
-def noise_autocorrelation(
-    model: TemporalBase, sd: float = 1.0, n_steps: int = N_STEPS, n_units: int = N_UNITS, seed: int = SEED
-) -> pd.DataFrame:
-    """Return the autocorrelation of the responses to noise.
+def noise_autocorrelation(model: TemporalBase, n_steps: int = N_STEPS) -> pd.DataFrame:
+    """Return the autocorrelation of the responses to noise of sd 1, in units of the normalised input.
 
     Args:
         model: in eval mode.
-        sd: of the noise, in units of the normalised input.
         n_steps: length of the trial; a layer that remembers for long makes it longer.
-        n_units: units of each layer, chosen at random.
-        seed: of noise and choice.
 
     Returns:
         Columns `layer lag_ms mean sd n_units`, mean and sd over the units that change; NaN where none does.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(SEED)
     null = model.null_input(N_COPIES)
     chosen: dict[str, torch.Tensor] = {}
     traces: dict[str, list[np.ndarray]] = {layer: [] for layer in model.chain}
@@ -57,7 +52,7 @@ def noise_autocorrelation(
     def observe(layer: str, frames: Frames) -> None:
         activity = frames.folded().flatten(1)  # (n B, U)
         if layer not in chosen:
-            chosen[layer] = torch.randperm(activity.shape[1], generator=generator)[:n_units]
+            chosen[layer] = torch.randperm(activity.shape[1], generator=generator)[:N_UNITS]
         kept = activity[:, chosen[layer]].unflatten(0, (frames.n, -1)).flatten(1)
         traces[layer].append(kept.double().cpu().numpy())
 
@@ -67,7 +62,7 @@ def noise_autocorrelation(
     while True:
         for first in range(done, length, STRETCH):
             n = min(STRETCH, length - first)
-            noise = torch.randn(n * N_COPIES, *null.shape[1:], generator=generator) * sd
+            noise = torch.randn(n * N_COPIES, *null.shape[1:], generator=generator)
             frames = Frames(0, n, null.repeat(n, 1, 1, 1) + noise.to(null.device, null.dtype))
             _, state = model.advance(frames, state, plan, observe)
         done = length

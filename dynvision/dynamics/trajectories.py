@@ -37,23 +37,22 @@ from dynvision.units import ms_to_steps, steps_to_ms
 N_COMPONENTS = 3
 
 
-def principal_scores(activity: np.ndarray, n_components: int = N_COMPONENTS) -> tuple[np.ndarray, np.ndarray]:
+def principal_scores(activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return scores on the first principal components, and the part of the variance that each explains.
 
     Args:
         activity: (N, U), N observations of U units.
-        n_components: at most N.
 
     Returns:
-        (N, n_components) and (n_components,).
+        (N, K) and (K,), K = 3 components, or N if that is less.
     """
     centred = activity - activity.mean(axis=0)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     values, vectors = values[::-1].clip(0), vectors[:, ::-1]
-    scores = vectors[:, :n_components] * np.sqrt(values[:n_components])
+    scores = vectors[:, :N_COMPONENTS] * np.sqrt(values[:N_COMPONENTS])
     sign = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])])
     total = values.sum()
-    return scores * np.where(sign == 0, 1, sign), values[:n_components] / (total if total > 0 else np.nan)
+    return scores * np.where(sign == 0, 1, sign), values[:N_COMPONENTS] / (total if total > 0 else np.nan)
 
 
 @torch.inference_mode()

@@ -62,7 +62,6 @@ class PointwiseConnection(Connection):
         t_connection: delay in ms.
         dt: as of :class:`Clocked`.
         merge: ``additive`` or ``multiplicative``.
-        bias: whether the 1 x 1 convolution has a bias.
     """
 
     def __init__(
@@ -74,13 +73,10 @@ class PointwiseConnection(Connection):
         t_connection: float = 0.0,
         dt: float | None = None,
         merge: str = "additive",
-        bias: bool = True,
     ) -> None:
         super().__init__(source, t_connection, dt, merge)
         self.size: tuple[int, int] = (size[0], size[1])
-        self.conv = (
-            nn.Conv2d(in_channels, out_channels, 1, bias=bias) if in_channels != out_channels else None
-        )
+        self.conv = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -88,8 +84,7 @@ class PointwiseConnection(Connection):
         if self.conv is not None:
             sd = min(0.001, 1.0 / math.sqrt(self.conv.in_channels * self.conv.out_channels))
             nn.init.trunc_normal_(self.conv.weight, std=sd, a=-2 * sd, b=2 * sd)
-            if self.conv.bias is not None:
-                nn.init.zeros_(self.conv.bias)
+            nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def transform(self, r: Tensor, convolve: Convolve | None = None) -> Tensor:
         """The source's activity (B, C_in, H_s, W_s) as the target receives it, (B, C_out, *size)."""

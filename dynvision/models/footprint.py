@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from dynvision.base import ModelState, TemporalBase
+from dynvision.base import TemporalBase
 from dynvision.base.plan import Plan
 from dynvision.config.models import find_model
 from dynvision.errors import InputError
@@ -92,7 +92,9 @@ def footprint(name: str) -> Footprint:
         n_parameters=sum(parameter.numel() for parameter in model.parameters()),
         macs_per_step=macs_per_step,
         macs_per_image=macs_per_image,
-        state_values=0 if _is_stateless(plan) else _size(state.compact(plan.horizon)),
+        state_values=0
+        if _is_stateless(plan)
+        else sum(t.numel() for t in state.compact(plan.horizon).tensors()),
     )
 
 
@@ -165,17 +167,6 @@ def _count(run: Any) -> int:
     with counter:
         run()
     return counter.get_total_flops() // 2
-
-
-def _size(state: ModelState) -> int:
-    tensors: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        tensors.append(tensor)
-        return tensor
-
-    state.map(keep)
-    return sum(tensor.numel() for tensor in tensors)
 
 
 COUNTS, TIMES, TRAINED = "counts", "times", "trained"

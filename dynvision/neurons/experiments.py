@@ -76,8 +76,8 @@ def unit_of_neuron(neuron: BaseNeuron) -> Unit:
     return Unit(type(neuron).__name__, neuron.dt, respond, response_label="state (a.u.)")
 
 
-def unit_of_cell(cell: ModuleCell, dt: float = 1.0, unit: int = 0) -> Unit:
-    """One output of a cell as a unit; all its inputs are the same."""
+def unit_of_cell(cell: ModuleCell, dt: float) -> Unit:
+    """The first output of a cell as a unit; all its inputs are the same."""
     check_positive(dt=dt)
     is_rate = isinstance(cell, AdExCell)
 
@@ -86,7 +86,7 @@ def unit_of_cell(cell: ModuleCell, dt: float = 1.0, unit: int = 0) -> Unit:
         inputs = torch.as_tensor(signals).to(like)[..., None].expand(-1, -1, cell.input_size)
         with torch.no_grad():
             outputs, _ = RNN(cell)(inputs, elapsed_time=dt, training=False)
-        return outputs[..., unit].double().cpu().numpy()
+        return outputs[..., 0].double().cpu().numpy()
 
     labels = ("current (rheobases)", "rate (spikes/s)") if is_rate else ("input (a.u.)", "output (a.u.)")
     return Unit(type(cell).__name__, dt, respond, *labels)
