@@ -1,4 +1,4 @@
-"""What a network is, before it runs: its arguments, its layers, delays and plan, and the names of published weights."""
+"""A network before it runs: its arguments, layers, delays and plan, and the names of published weights."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class Architecture(nn.Module):
         """
 
     def plan(self, feedforward_only: bool | None = None) -> Plan:
-        """What the engine does for each layer, from the names and modules as they are now.
+        """Return the plan of the engine, from the names and modules as they are now.
 
         Raises:
             InputError: a name that resolves to nothing.

@@ -76,7 +76,7 @@ class StorageBufferMixin(StorageBuffer, pl.LightningModule):
         self.clear_responses()
 
     def _begin_batch(self, stage: str, batch: Any) -> None:
-        """Where responses go, and the labels of a batch (images, labels) as :class:`LightningBase` scores them."""
+        """Set the stage, and the labels of a batch (images, labels) as :class:`LightningBase` scores them."""
         self._stage = stage
         pair = isinstance(batch, (tuple, list)) and len(batch) == 2
         if self.store_responses and pair and isinstance(self, LightningBase):

@@ -1,4 +1,4 @@
-"""What a batch must be for a training: images with labels, and enough of them for batch normalisation.
+"""Checks of a batch for training: images with labels, and enough of them for batch normalisation.
 
 Axes: B images, T frames, C channels, H height, W width.
 """

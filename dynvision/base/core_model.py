@@ -1,4 +1,4 @@
-"""What needs no Lightning: one dtype and device for a model, storage of its responses, and the models composed of them.
+"""Mixins without Lightning: one dtype and device for a model, storage of responses; and the models composed of them.
 
 Responses are what the layers of a model did, kept on the CPU, and returned as tensors or as tables.
 """
@@ -107,7 +107,7 @@ class StorageBuffer(Recordable):
     # --- keeping ----------------------------------------------------------------------------------------------------
 
     def open_recording(self, trial: TrialShape, store_responses: bool) -> TrialRecorder | None:
-        """What records a trial that is about to run, if responses are wanted and there is room."""
+        """Return a recorder for the next trial, if responses are wanted and there is room."""
         if not (store_responses or self.store_responses):
             return None
         labels, self._labels = self._labels, None

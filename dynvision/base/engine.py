@@ -322,7 +322,7 @@ class _Block:
     def _received(
         self, source: str, delay: int, first: int, end: int, interpolated: Delayed | None = None
     ) -> Frames | None:
-        """What is received from a layer after ``delay`` steps, at the steps from ``first`` to ``end``.
+        """The activity of a layer ``delay`` steps ago, at the steps from ``first`` to ``end``.
 
         A learned delay between two steps mixes what is received after both of them.
         """

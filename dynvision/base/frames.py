@@ -256,7 +256,7 @@ class ModelState:
 
     @property
     def layout(self) -> tuple[object, ...]:
-        """What it is besides its tensors."""
+        """Everything but the values of its tensors; equal for states of equal structure."""
         pieces = [(name, *((p.first, p.n, p.constant) for p in t.pieces)) for name, t in self.traces.items()]
         others = [(key, isinstance(value, Tensor) or repr(value)) for key, value in self.operations.items()]
         drives = tuple((name, len(values)) for name, values in self.drives.items())
@@ -303,7 +303,7 @@ def _repeat(x: Tensor, batch: int) -> Tensor:
 def stretches(
     x: Tensor, null: Tensor, shown: Sequence[bool], cuts: Collection[int]
 ) -> Iterator[tuple[int, Frames]]:
-    """What is on the screen from stretch to stretch.
+    """Yield the input in stretches of time.
 
     Args:
         x: videos (B, T, C, H, W), or images (B, 1, C, H, W) that stand still.

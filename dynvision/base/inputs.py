@@ -1,5 +1,4 @@
-"""What a model may be given and gives: input of its own shape and type, a state that its own plan has left behind, and
-as many outputs as there are classes.
+"""Checks of input, state and outputs: their shape and type, the plan that a state is of, and the number of classes.
 
 Axes: n steps, B batch, T frames, C channels, H height, W width.
 """
@@ -26,7 +25,7 @@ AUTOCAST_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class Origin:
-    """What decides whether a state fits: two models of equal origin can resume from each other's states.
+    """Origin of a state: two models of equal origin can resume from each other's states.
 
     Attributes:
         dt: integration step in ms.

@@ -116,7 +116,7 @@ def _connection(model: Architecture, layer: str, operation: Operation) -> NamedC
 
 
 def _lesioned(operation: Operation, gain: Gain, name: str) -> list[Operation]:
-    """What is left of an operation with a gain: nothing where it is silenced and does nothing else."""
+    """The operation with a gain; none where it is silenced and does nothing else."""
     if gain.silences and operation.kind == "call" and hasattr(operation.module, "feedforward"):
         return [replace(operation, kind="apply")]
     if gain.silences:

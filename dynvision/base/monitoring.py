@@ -196,7 +196,7 @@ def explain_non_finite_loss(model: Any, batch: tuple[Tensor, Tensor], loss: Tens
 
 
 def _origin(model: Any, batch: tuple[Tensor, Tensor]) -> tuple[str, str]:
-    """What is the first to be not finite, and what to change."""
+    """Return the first thing that is not finite, and the advice what to change."""
     slower = "lower the learning_rate"
     if non_finite_names([("images", batch[0])]):
         return "the images themselves hold values that are not finite", "check the data"

@@ -273,7 +273,7 @@ class Recording:
         return torch.cat(self._labels)
 
     def responses(self) -> dict[str, Tensor]:
-        """What is kept by name, (N, T, ...); a layer that had not started in a trial is zero there."""
+        """Return the responses by name, (N, T, ...); a layer that had not started in a trial is zero there."""
         shapes = {name: values for _, kept in self._trials for name, values in kept.items()}
         return {
             name: torch.cat(

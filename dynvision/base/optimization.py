@@ -127,7 +127,7 @@ def build_schedule(
 
 @dataclass(frozen=True)
 class TrainingLength:
-    """How long a training is, as far as it is known beforehand; infinite where it is not.
+    """Length of a training, infinite where it is not known beforehand.
 
     Attributes:
         n_epochs: epochs.
@@ -142,7 +142,7 @@ class TrainingLength:
     def schedule_units(
         self, name: str, arguments: Mapping[str, Any], warmup_epochs: float
     ) -> tuple[float, float, str]:
-        """How long a schedule is, in the unit in which it moves.
+        """Return the length of a schedule, in the unit in which it moves.
 
         Args:
             name, arguments, warmup_epochs: as for :func:`build_schedule`.

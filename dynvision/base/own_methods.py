@@ -1,4 +1,4 @@
-"""What a subclass of a model may write itself, and what the base makes of it, so that what is trained is what is tested.
+"""Methods that a subclass of a model may write itself; training and tests run them alike.
 
     _define_architecture   may be called again: what it has built is then initialised again
     reset                  may walk over all modules, the model among them, without calling itself for ever
@@ -142,7 +142,7 @@ def refuse_engine_within_frame(model: Any) -> None:
 
 
 def _marked(adopted: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
-    """What a class adopts in place of its method: by its name and documentation, with the method at ``adopted``."""
+    """The replacement of a method, with its name and documentation, and the method itself as ``adopted``."""
     functools.update_wrapper(adopted, method)
     adopted.adopted = method  # type: ignore[attr-defined]
     return adopted

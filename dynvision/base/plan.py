@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What the engine does for one layer. Delays and starts are in steps."""
+    """The operations of one layer, as the engine runs them. Delays and starts are in steps."""
 
     name: str
     block: tuple[Operation, ...]
@@ -71,7 +71,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the engine does for a model."""
+    """The operations of a model, as the engine runs them."""
 
     layers: tuple[LayerPlan, ...]
     horizon: dict[str, int]  # how far back each layer's activity is read, in steps
@@ -121,7 +121,7 @@ class Plan:
 
 
 def _identity(module: nn.Module) -> tuple[int, ...]:
-    """What distinguishes a module from others: of a row of modules, which is put together for each plan, its parts."""
+    """Identity of a module; of a row of modules, which is put together for each plan, that of its parts."""
     return tuple(map(id, module)) if type(module) is nn.Sequential else (id(module),)
 
 

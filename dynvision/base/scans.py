@@ -51,7 +51,7 @@ _logged: set[tuple[tuple[str, tuple[str, ...]], ...]] = set()
 
 @dataclass(frozen=True)
 class Scan:
-    """What makes up a layer whose whole temporal part can run as one operation."""
+    """Parts of a layer whose whole temporal part can run as one operation."""
 
     solver: Solver
     rectified: Rectified
@@ -88,7 +88,7 @@ def scan_of(plan: LayerPlan) -> Scan | None:
 
 @dataclass(frozen=True)
 class Steps:
-    """What makes up the steps of a layer whose drive is known, in this order."""
+    """Parts of the steps of a layer whose drive is known, in this order."""
 
     suppression: Operation | None
     before: Nonlinearity
@@ -165,7 +165,7 @@ def _take_nonlinearity(parts: list[Operation]) -> Nonlinearity:
 
 
 def effective_drive(solver: Solver, earlier: Sequence[Tensor], z: Frames) -> Tensor:
-    """What a scheme makes of the drives of several steps.
+    """Return the effective drives of several steps.
 
     Args:
         solver: the scheme.

@@ -1,4 +1,4 @@
-"""How long the units of a layer remember noise.
+"""The time for which the units of a layer remember noise.
 
 The null input plus Gaussian noise that is new at every step and pixel drives the network. The autocorrelation of single
 units is averaged over units (:mod:`dynvision.analysis.fourier`); the first fifth of the trial is left out.

@@ -1,4 +1,4 @@
-"""What layers do in a trial: where their activity goes, and whether engineering and biological time agree.
+"""Activity of layers in a trial: its trajectory, and the agreement of engineering and biological time.
 
 Trajectories in the space of a layer's units, projected on the first principal components:
 

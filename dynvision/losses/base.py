@@ -1,4 +1,4 @@
-"""What a loss is given and returns, and the losses of what layers do, whatever they answer.
+"""The bases of losses: of outputs, and of the activity of layers.
 
 L = (1 / (B M T)) sum over images b, layers m and steps t of cost(a_m(b, t))
 
@@ -21,7 +21,7 @@ from dynvision.errors import InputError
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model did with a batch.
+    """Outputs of a model for a batch, with their labels.
 
     Attributes:
         logits: (B, T, K).

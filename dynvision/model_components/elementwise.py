@@ -1,4 +1,4 @@
-"""What acts on each unit of a layer alone: biases, noise on the drive, supralinearity."""
+"""Operations on each unit of a layer alone: biases, noise on the drive, supralinearity."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ from dynvision.model_components.timing import LowPass, StatefulOperation, TimedO
 
 
 class SemiSaturated(nn.Module):
-    """What has a semi-saturation sigma, given or learned."""
+    """The base of modules with a semi-saturation sigma, given or learned."""
 
     fixed_sigma: float
     log_sigma: nn.Parameter | None

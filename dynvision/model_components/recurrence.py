@@ -134,7 +134,7 @@ def initialize_operator(operator: nn.Module, max_weight_init: float) -> None:
 
 
 class Recurrent(Delayed):
-    """What applies an operator to its layer's own delayed activity, and where the result merges into a signal.
+    """The base of modules that apply an operator to their layer's own delayed activity, and merge the result into a signal.
 
     A pure function of its inputs: the engine keeps the activity. A subclass sets ``recurrence``, the operator.
 

@@ -112,7 +112,7 @@ class CordsNetR8(ConfiguredModel):
 
     @staticmethod
     def _skip(k: int, channels: list[int]) -> nn.Module:
-        """What leads from area k - 2 to what area k receives of area k - 1."""
+        """The path from area k - 2 into the signal that area k receives from area k - 1."""
         if k == 2:
             return WeightNormConv2d(channels[0], channels[1], 3, padding=1, bias=False)
         if k % 2:

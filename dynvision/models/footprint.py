@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiplications and state, counted without computing; time and memory, measured.
+"""Costs of a model: parameters, multiplications and state, counted without computing; time and memory, measured.
 
 Counts are of one image of the size that the model was made for. A multiplication with its addition (MAC) is counted in
 convolutions and matrix products alone. An image is a whole trial, with everything that the engine saves: what does not

@@ -141,7 +141,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_training_checkpoint(path: str | Path, run_id: str) -> dict[str, Any]:
-    """What a training of this project saved, its tensors mapped from the file until they are used.
+    """Read a checkpoint of a training of this project; its tensors stay mapped from the file until they are used.
 
     Args:
         path: the ``.ckpt`` file.

@@ -203,7 +203,7 @@ def run_steps(
 
 
 class ModuleCell(Module):
-    """What all cells share; a subclass has a `forward`.
+    """The base of all cells; a subclass has a `forward`.
 
     Args:
         input_size: features of the input, F.
@@ -291,7 +291,7 @@ class ModuleCell(Module):
 
 
 class TimedCell(ModuleCell):
-    """What cells in continuous time share; a subclass has an `advance`. Arguments as of :class:`ModuleCell`."""
+    """The base of cells in continuous time; a subclass has an `advance`. Arguments as of :class:`ModuleCell`."""
 
     def forward(  # type: ignore[override]
         self,

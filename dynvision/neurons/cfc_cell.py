@@ -162,7 +162,7 @@ class CfCCell(TimedCell):
         return new_state, new_state
 
     def features(self, inputs: Tensor, state: Tensor, training: bool | None = None) -> Tensor:
-        """What the backbone makes of inputs and state, for the head."""
+        """Features that the backbone computes from inputs and state, for the head."""
         y = torch.cat([inputs, state], dim=1)
         for layer in self.backbone:
             y = self.activation(layer(y))

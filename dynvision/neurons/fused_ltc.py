@@ -231,7 +231,7 @@ def _parts(n: int) -> list[slice]:
 
 
 def _each(function: Callable[[Any], T], parts: list[Any]) -> list[T]:
-    """What a function makes of each part, each in a thread of its own."""
+    """Return a function of each part, each computed in a thread of its own."""
     if len(parts) == 1:
         return [function(parts[0])]
     with ThreadPoolExecutor(len(parts)) as threads:

@@ -86,7 +86,7 @@ class Synapses(Module):
         return len(self.source) == self.n_from * self.n_to
 
     def values(self) -> Values:
-        """What the parameters mean, for as many evaluations as they stay the same."""
+        """The values that the parameters stand for, for as many evaluations as they stay the same."""
         strength = positive(self.w, self.implicit)
         return Values(self.sigma, -self.sigma * self.mu, strength, strength * self.erev)
 
@@ -103,7 +103,7 @@ class Synapses(Module):
         return conductance, zeros.index_add(1, self.target, opened * pulling)
 
     def by_target(self) -> tuple[Tensor, ...]:
-        """Where the synapses on each unit begin, and the end, (to + 1,); source and values of each synapse."""
+        """First synapse of each unit, and the end, (to + 1,); source and values of each synapse."""
         counts = torch.bincount(self.target, minlength=self.n_to)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), self.source, *self.values()
 

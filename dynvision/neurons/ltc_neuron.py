@@ -99,7 +99,7 @@ class LTCNeuron(_FromZero):
 
     @property
     def gain(self) -> float:
-        """What of a constant input the state goes to."""
+        """Ratio of the final state to a constant input."""
         return 1.0 / (1.0 + self.gleak * self.tau)
 
     def update(

@@ -85,7 +85,7 @@ def check_positive(**values: float) -> None:
 
 
 class BaseNeuron(ABC):
-    """What all neurons share.
+    """The base of all neurons.
 
     Args:
         neuron_id: number of the neuron, e.g. its place in a chain.
@@ -113,7 +113,7 @@ class BaseNeuron(ABC):
 
     @property
     def history_size(self) -> int | None:
-        """How many states are kept; can be set."""
+        """Number of states that are kept; can be set."""
         return self.history.size
 
     @history_size.setter
@@ -206,7 +206,7 @@ def _copied(value: Any) -> Any:
 
 
 class BaseChain(ABC):
-    """What all chains share.
+    """The base of all chains.
 
     Args:
         num_neurons: how many neurons, >= 1.
@@ -250,7 +250,7 @@ class BaseChain(ABC):
 
     @property
     def history_size(self) -> int | None:
-        """How many states are kept, of the chain and of every neuron; can be set."""
+        """Number of states that are kept, of the chain and of every neuron; can be set."""
         return self.state_history.size
 
     @history_size.setter

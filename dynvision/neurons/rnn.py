@@ -198,7 +198,7 @@ class CTRNNCell(TimedCell):
 
 
 class CellLayer(Module):
-    """What both layers share.
+    """The base of both layers.
 
     Args:
         cell: computes a step.

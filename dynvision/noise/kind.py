@@ -1,4 +1,4 @@
-"""What a kind of noise is: a function of an image, a variance and a key.
+"""A kind of noise: a function of an image, a variance and a key.
 
     @register("gaussian", "independent in every pixel and channel")
     def gaussian(request: NoiseRequest) -> Tensor: ...
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PixelScale:
-    """How pixels p in 0..1 became the network's input: x = (p - mean) / sd.
+    """The scale from pixels p in 0..1 to the network's input: x = (p - mean) / sd.
 
     Attributes:
         mean, sd: per channel, (1, C, 1, 1).
@@ -41,7 +41,7 @@ class PixelScale:
 
 @dataclass(frozen=True)
 class NoiseRequest:
-    """What noise is asked for.
+    """A request for noise.
 
     Attributes:
         x: normalised images, (B, C, H, W).

@@ -1,4 +1,4 @@
-"""What a stimulus is: a configuration section with what is on the screen, in ms from its onset.
+"""The base of stimuli: a configuration section that states what is on the screen, in ms from its onset.
 
     spans()    [image 10 ms] [blank 4 ms] [image 10 ms]
     a trial    [baseline_ms: blank] [the spans, from time 0] [blank until recorded_ms]
@@ -47,7 +47,7 @@ NEGLIGIBLE_MS = 1e-9  # what is left over when decimal fractions are added
 
 
 class Modulation(Protocol):
-    """How contrast changes in the course of a span."""
+    """A change of contrast in the course of a span."""
 
     def at(self, time_ms: float) -> float:
         """Return the factor of the contrast at a time from the beginning of the span."""

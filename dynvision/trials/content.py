@@ -1,4 +1,4 @@
-"""What can be on the screen, and where contrast is defined.
+"""Contents of the screen, and the definition of contrast.
 
     x(t) = null input                      Null
     x(t) = c x                             Image: at contrast c about the mean grey; x is a normalised image
@@ -64,7 +64,7 @@ class Content:
 
     @property
     def n_others(self) -> int:
-        """How many other images have to be at hand, K."""
+        """Number of other images that are needed, K."""
         return 0
 
     def picture(self, view: View, contrast: float) -> Tensor:

@@ -2,8 +2,8 @@
 
     trial = [idle: null, not recorded] [the presentation] [residual: null, until the last layer has seen the last frame]
 
-Presentation patterns of the training (:mod:`dynvision.trials.presentation`) and stimuli of experiments
-(:mod:`dynvision.trials.presentation`) compile to it, and everything that shows or draws a trial reads it.
+Presentation patterns of the training and stimuli of experiments compile to it (:mod:`dynvision.trials.presentation`), and
+everything that shows or draws a trial reads it.
 
     where is contrast defined     :mod:`dynvision.trials.content`
     which steps are scored        `Segment.scored`; the output R steps after a scored step counts, `Trial.labels`
@@ -167,7 +167,7 @@ class Trial:
 
     @property
     def n_others(self) -> int:
-        """How many further images have to be at hand for each image."""
+        """Number of further images that are needed for each image."""
         return max((segment.content.n_others for segment in self.segments), default=0)
 
     @property
