@@ -41,10 +41,8 @@ class TopDown(Pathway):
 class BL(ConfiguredModel):
     """BL (Spoerer et al. 2020): seven layers with lateral connections, batch-normalised for each step.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); published at (8, 3, 128, 128).
-        n_classes: number of classes; published with 565 (ecoset) and 1000.
-        **kwargs: the keys of :class:`dynvision.config.BLArgs` and of the base classes.
+    Published for inputs (8, 3, 128, 128) with 565 (ecoset) and 1000 classes.
+    The arguments are the keys of :class:`dynvision.config.BLArgs` and those of the base classes.
     """
 
     schema: ClassVar[type[TemporalArgs]] = BLArgs
@@ -101,10 +99,8 @@ class BL(ConfiguredModel):
 class BLT(BL):
     """BLT (after Spoerer et al. 2017, 2020): BL with top-down connections from each layer to the one below.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); (8, 3, 128, 128) by default.
-        n_classes: number of classes.
-        **kwargs: the keys of :class:`dynvision.config.BLTArgs` and of the base classes.
+    For inputs (8, 3, 128, 128) by default.
+    The arguments are the keys of :class:`dynvision.config.BLTArgs` and those of the base classes.
     """
 
     schema = BLTArgs

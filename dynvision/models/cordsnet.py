@@ -50,10 +50,8 @@ class CordsArea(RecurrentConnectedConv2d):
 class CordsNetR8(ConfiguredModel):
     """CordsNet-R8 (Soo et al. 2024): eight areas of rate units with dense lateral connections; also called CordsNet.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); published at (100, 3, 224, 224).
-        n_classes: number of classes; published with 1000.
-        **kwargs: the keys of :class:`dynvision.config.CordsNetArgs` and of the base classes.
+    Published for inputs (100, 3, 224, 224) with 1000 classes.
+    The arguments are the keys of :class:`dynvision.config.CordsNetArgs` and those of the base classes.
     """
 
     schema = CordsNetArgs

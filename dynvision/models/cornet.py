@@ -50,10 +50,8 @@ AREAS_Z = (("V1", 64, 7, 2), ("V2", 128, 3, 1), ("V4", 256, 3, 1), ("IT", 512, 3
 class CORnetZ(ConfiguredModel):
     """CORnet-Z (Kubilius et al. 2018): V1, V2, V4 and IT, each a convolution, rectification and pooling.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); published at (3, 224, 224).
-        n_classes: number of classes; published with 1000.
-        **kwargs: the keys of :class:`dynvision.config.CORnetArgs` and of the base classes.
+    Published for inputs (3, 224, 224) with 1000 classes.
+    The arguments are the keys of :class:`dynvision.config.CORnetArgs` and those of the base classes.
     """
 
     schema = CORnetArgs
@@ -121,10 +119,8 @@ class RecurrentSum(RecurrentConnectedConv2d):
 class CORnetR(ConfiguredModel):
     """CORnet-R (Kubilius et al. 2018): areas with their own last output, unrolled within the step.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); published at (5, 3, 224, 224).
-        n_classes: number of classes; published with 1000.
-        **kwargs: the keys of :class:`dynvision.config.CORnetRArgs` and of the base classes.
+    Published for inputs (5, 3, 224, 224) with 1000 classes.
+    The arguments are the keys of :class:`dynvision.config.CORnetRArgs` and those of the base classes.
     """
 
     schema: ClassVar[type[TemporalArgs]] = CORnetRArgs
@@ -164,10 +160,8 @@ class CORnetR(ConfiguredModel):
 class CORnetRT(CORnetR):
     """CORnet-RT (Kubilius et al. 2018): areas with their own last output, unrolled in biological time.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); published at (5, 3, 224, 224).
-        n_classes: number of classes; published with 1000.
-        **kwargs: the keys of :class:`dynvision.config.CORnetRTArgs` and of the base classes.
+    Published for inputs (5, 3, 224, 224) with 1000 classes.
+    The arguments are the keys of :class:`dynvision.config.CORnetRTArgs` and those of the base classes.
     """
 
     schema = CORnetRTArgs
@@ -231,10 +225,8 @@ class RepeatedBottleneck(nn.Module):
 class CORnetS(ConfiguredModel):
     """CORnet-S (Kubilius et al. 2019): the network of its family that explains most of the ventral stream.
 
-    Args:
-        input_dims: (T, C, H, W) or (C, H, W); published at (3, 224, 224).
-        n_classes: number of classes; published with 1000.
-        **kwargs: the keys of :class:`dynvision.config.CORnetArgs` and of the base classes.
+    Published for inputs (3, 224, 224) with 1000 classes.
+    The arguments are the keys of :class:`dynvision.config.CORnetArgs` and those of the base classes.
     """
 
     schema = CORnetArgs

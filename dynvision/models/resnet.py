@@ -33,12 +33,13 @@ state dicts load as they are. What differs: images of any size, any number of ch
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynvision.base.configured_model import OptionallyRecurrent
-from dynvision.config.published_models import CifarResNetArgs, ResNetArgs
+from dynvision.config.published_models import CifarResNetArgs, OptionallyRecurrentArgs, ResNetArgs
 from dynvision.model_components.convolution import Conv2d
 
 Shortcut = Callable[[int, int, int], nn.Module]
@@ -161,38 +162,42 @@ def _shortcut(in_channels: int, out_channels: int, stride: int, shortcut: Shortc
     return shortcut(in_channels, out_channels, stride) if stride > 1 or in_channels != out_channels else None
 
 
-WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
-
-
 class ResNet(OptionallyRecurrent):
     """The family's base. The arguments are those of :class:`dynvision.config.ResNetArgs` and of the base classes."""
 
-    schema = ResNetArgs
+    schema: ClassVar[type[OptionallyRecurrentArgs]] = ResNetArgs
     optional_operations = (*OptionallyRecurrent.optional_operations, "stem")
     block: type[BasicBlock] | type[Bottleneck] = BasicBlock
-    depths: tuple[int, int, int, int] = (2, 2, 2, 2)
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    shortcut: Shortcut = staticmethod(project)
 
     def _define_architecture(self) -> None:
-        self.layer_names = list(WIDTHS)
-        self.conv1 = Conv2d(self.n_channels, 64, 7, 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        channels, block = 64, self.block
-        for (layer, width), depth in zip(WIDTHS.items(), self.depths, strict=True):
+        self.layer_names = [f"layer{k}" for k in range(1, len(self.widths) + 1)]
+        stem = self._define_stem()
+        channels = self.conv1.out_channels
+        for layer, width, depth in zip(self.layer_names, self.widths, self.depths, strict=True):
             stride = 1 if layer == "layer1" else 2
-            self.add_module(layer, build_stage(block, channels, width, depth, stride, project))
-            self.add_dynamics(layer, channels, width * block.expansion)
-            channels = width * block.expansion
+            self.add_module(layer, build_stage(self.block, channels, width, depth, stride, self.shortcut))
+            self.add_dynamics(layer, channels, width * self.block.expansion)
+            channels = width * self.block.expansion
         self.classifier_name = "fc"
         self.fc = nn.Linear(channels, self.n_classes)
         self.layer_operations = ("stem", *self.operations(["blocks"], ["layer"]))
         self.module_paths = {
-            "stem_layer1": ["conv1", "bn1", "relu", "maxpool"],
+            "stem_layer1": stem,
             "nonlin": ["relu"],
-            **name_stages(dict(zip(WIDTHS, self.depths, strict=True))),
+            **name_stages(dict(zip(self.layer_names, self.depths, strict=True))),
         }
         initialize(self)
+
+    def _define_stem(self) -> list[str]:
+        """Build the modules before the first stage; returns their names in their order."""
+        self.conv1 = Conv2d(self.n_channels, 64, 7, 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        return ["conv1", "bn1", "relu", "maxpool"]
 
 
 class ResNet18(ResNet):
@@ -226,38 +231,20 @@ class ResNet152(ResNet):
     depths = (3, 8, 36, 3)
 
 
-CIFAR_WIDTHS = {"layer1": 16, "layer2": 32, "layer3": 64}
-
-
-class CifarResNet(OptionallyRecurrent):
+class CifarResNet(ResNet):
     """The family's base. The arguments are those of :class:`dynvision.config.CifarResNetArgs` and of the base classes."""
 
     schema = CifarResNetArgs
     published_names = ((r"linear\.(.*)", r"fc.\1"),)  # of the common CIFAR-10 checkpoints
-    optional_operations = (*OptionallyRecurrent.optional_operations, "stem")
-    n_blocks = 3
+    widths = (16, 32, 64)
+    depths = (3, 3, 3)
+    shortcut = PadShortcut
 
-    def _define_architecture(self) -> None:
-        self.layer_names = list(CIFAR_WIDTHS)
+    def _define_stem(self) -> list[str]:
         self.conv1 = Conv2d(self.n_channels, 16, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU()
-        channels = 16
-        for layer, width in CIFAR_WIDTHS.items():
-            stride = 1 if layer == "layer1" else 2
-            stage = build_stage(BasicBlock, channels, width, self.n_blocks, stride, PadShortcut)
-            self.add_module(layer, stage)
-            self.add_dynamics(layer, channels, width)
-            channels = width
-        self.classifier_name = "fc"
-        self.fc = nn.Linear(channels, self.n_classes)
-        self.layer_operations = ("stem", *self.operations(["blocks"], ["layer"]))
-        self.module_paths = {
-            "stem_layer1": ["conv1", "bn1", "relu"],
-            "nonlin": ["relu"],
-            **name_stages(dict.fromkeys(CIFAR_WIDTHS, self.n_blocks)),
-        }
-        initialize(self)
+        return ["conv1", "bn1", "relu"]
 
 
 class ResNet20(CifarResNet):
@@ -267,22 +254,22 @@ class ResNet20(CifarResNet):
 class ResNet32(CifarResNet):
     """32 layers."""
 
-    n_blocks = 5
+    depths = (5, 5, 5)
 
 
 class ResNet44(CifarResNet):
     """44 layers."""
 
-    n_blocks = 7
+    depths = (7, 7, 7)
 
 
 class ResNet56(CifarResNet):
     """56 layers."""
 
-    n_blocks = 9
+    depths = (9, 9, 9)
 
 
 class ResNet110(CifarResNet):
     """110 layers."""
 
-    n_blocks = 18
+    depths = (18, 18, 18)
