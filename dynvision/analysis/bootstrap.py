@@ -1,6 +1,6 @@
 """How far a mean would move with other images, or with other seeds.
 
-    low, high = quantiles (1 - c) / 2 and (1 + c) / 2 of the mean over images drawn with replacement
+    low, high = quantiles .025 and .975 of the mean over images drawn with replacement
 
 The percentile bootstrap; of a median, whose interval is that of the medians, likewise. All columns are resampled with the
 same images, in one matrix product with the counts of how often each image was drawn. The same over seeds (runs that
@@ -15,53 +15,54 @@ Source: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 CONFIDENCE = 0.95
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 N_RESAMPLES = 1000
 SEED = 20220
-BLOCK = 250  # resamples at a time: bounds the memory for tens of thousands of images
+BLOCK = 250  # resamples, or images, at a time: bounds the memory for tens of thousands of images
+MOST_LOST = 0.05  # part of the resamples that may have no value
 
 
 def bootstrap_interval(
-    samples: np.ndarray, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = SEED
+    samples: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of the mean over the first axis.
+    """95 % percentile interval of the mean over the first axis.
 
     Args:
         samples: one row an image, (I, ...); NaN where an image has no value.
-        confidence: probability mass of the interval, between 0 and 1.
         n_resamples: number of draws.
         seed: fixes the draws.
 
     Returns:
         Lower and upper end, each (...); NaN where fewer than two images have a value.
     """
-    n_images, shape = samples.shape[0], samples.shape[1:]
+    n_images = len(samples)
     flat = samples.reshape(n_images, -1).astype(np.float64)
     has_value = ~np.isnan(flat)
     complete = bool(has_value.all())
     filled = flat if complete else np.where(has_value, flat, 0.0)
-    generator = np.random.default_rng(seed)
     means = np.empty((n_resamples, flat.shape[1]))
+    for block, drawn in _draws(n_images, n_resamples, seed):
+        counts = drawn.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            means[block] = (counts @ filled) / (np.float64(n_images) if complete else counts @ has_value)
+    means[:, has_value.sum(axis=0) < 2] = np.nan
+    return percentile_interval(means.reshape(n_resamples, *samples.shape[1:]))
+
+
+def _draws(n_images: int, n_resamples: int, seed: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield how often each image is drawn, (N, I), for some of the resamples at a time."""
+    generator = np.random.default_rng(seed)
     for start in range(0, n_resamples, BLOCK):
         block = slice(start, min(start + BLOCK, n_resamples))
-        drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=block.stop - start)
-        drawn = drawn.astype(np.float64)
-        n_drawn = np.float64(n_images) if complete else drawn @ has_value
-        with np.errstate(invalid="ignore"):
-            means[block] = (drawn @ filled) / n_drawn
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    enough = has_value.sum(axis=0) >= 2
-    low, high = np.full((2, flat.shape[1]), np.nan)
-    if enough.any():
-        quantile = np.quantile if complete else np.nanquantile
-        low[enough], high[enough] = quantile(means[:, enough], tails, axis=0)
-    return low.reshape(shape), high.reshape(shape)
+        equal = np.full(n_images, 1 / n_images)
+        yield block, generator.multinomial(n_images, equal, size=block.stop - start)
 
 
 def mean_of_known(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -86,30 +87,24 @@ def lower_median(samples: np.ndarray) -> np.ndarray:
 
 
 def median_interval(
-    samples: np.ndarray, confidence: float = CONFIDENCE, n_resamples: int = N_RESAMPLES, seed: int = SEED
+    samples: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of :func:`lower_median`, with the arguments and the shapes of :func:`bootstrap_interval`."""
-    n_images, shape = samples.shape[0], samples.shape[1:]
+    n_images = len(samples)
     flat = samples.reshape(n_images, -1).astype(np.float64)
-    generator = np.random.default_rng(seed)
     order = np.argsort(flat, axis=0)
     n_valued = (~np.isnan(flat)).sum(axis=0)
     medians = np.full((n_resamples, flat.shape[1]), np.nan)
-    for start in range(0, n_resamples, BLOCK):
-        block = slice(start, min(start + BLOCK, n_resamples))
-        drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=block.stop - start)
+    for block, drawn in _draws(n_images, n_resamples, seed):
         for column in np.flatnonzero(n_valued >= 2):
             valued = order[: n_valued[column], column]
             counts = drawn[:, valued].cumsum(axis=1)
             middle = (counts >= (counts[:, -1:] + 1) // 2).argmax(axis=1)
             medians[block, column] = np.where(counts[:, -1] > 0, flat[valued[middle], column], np.nan)
-    low, high = percentile_interval(medians, confidence)
-    return low.reshape(shape), high.reshape(shape)
+    return percentile_interval(medians.reshape(n_resamples, *samples.shape[1:]))
 
 
-def resampled_means(
-    samples: np.ndarray, n_resamples: int, seed: int = SEED, images_at_once: int = BLOCK
-) -> np.ndarray:
+def resampled_means(samples: np.ndarray, n_resamples: int, seed: int = SEED) -> np.ndarray:
     """The mean over images, and the means of images drawn with replacement.
 
     For measures of the mean response, which are computed of each of them.
@@ -118,7 +113,6 @@ def resampled_means(
         samples: (I, ...), without missing values.
         n_resamples: number of draws, N.
         seed: fixes the draws.
-        images_at_once: bounds the memory.
 
     Returns:
         (1 + N, ...): the mean itself first.
@@ -126,8 +120,8 @@ def resampled_means(
     n_images = len(samples)
     weights = resampling_weights(n_images, n_resamples, seed)
     total = np.zeros((1 + n_resamples, int(np.prod(samples.shape[1:]))))
-    for start in range(0, n_images, images_at_once):
-        block = slice(start, start + images_at_once)
+    for start in range(0, n_images, BLOCK):
+        block = slice(start, start + BLOCK)
         total += weights[:, block] @ samples[block].reshape(len(samples[block]), -1).astype(np.float64)
     return total.reshape(1 + n_resamples, *samples.shape[1:])
 
@@ -143,18 +137,30 @@ def resampling_weights(n_images: int, n_resamples: int, seed: int = SEED) -> np.
     Returns:
         (1 + N, I); rows sum to 1.
     """
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(n_images, np.full(n_images, 1 / n_images), size=n_resamples)
-    return np.concatenate([np.ones((1, n_images)), drawn]) / n_images
+    drawn = [counts for _, counts in _draws(n_images, n_resamples, seed)]
+    return np.concatenate([np.ones((1, n_images)), *drawn]) / n_images
 
 
-def percentile_interval(draws: np.ndarray, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper end of the middle part of draws (N, ...); NaN where fewer than two have a value."""
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    enough = (~np.isnan(draws)).sum(axis=0) >= 2
-    low, high = np.full((2, *draws.shape[1:]), np.nan)
+def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the middle 95 % of draws (N, ...); NaN where fewer than two have a value."""
+    flat = draws.reshape(len(draws), int(np.prod(draws.shape[1:])))
+    enough = (~np.isnan(flat)).sum(axis=0) >= 2
+    ends = np.full((2, flat.shape[1]), np.nan)
     if enough.any():
-        low[enough], high[enough] = np.nanquantile(draws[:, enough], tails, axis=0)
+        known = flat[:, enough]
+        quantile = np.nanquantile if np.isnan(known).any() else np.quantile  # the latter is faster, and equal
+        ends[:, enough] = quantile(known, TAILS, axis=0)
+    low, high = ends.reshape(2, *draws.shape[1:])
+    return low, high
+
+
+def interval_of(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the percentile interval of a measure, from itself and its resamples (1 + N, ...).
+
+    There is no interval (NaN) where there is no value, or none of too many resamples: it would be of the others alone.
+    """
+    lost = np.isnan(draws[1:]).sum(axis=0) > MOST_LOST * (len(draws) - 1)
+    low, high = (np.where(np.isnan(draws[0]) | lost, np.nan, end) for end in percentile_interval(draws[1:]))
     return low, high
 
 

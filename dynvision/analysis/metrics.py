@@ -13,7 +13,8 @@ flat response) are not among them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,10 @@ from dynvision.analysis.bootstrap import (
     N_RESAMPLES,
     SEED,
     bootstrap_interval,
+    interval_of,
     lower_median,
     mean_of_known,
     median_interval,
-    percentile_interval,
     resampled_means,
 )
 from dynvision.analysis.registry import MEASURES, TABLES, Measure, find_measure
@@ -34,9 +35,7 @@ from dynvision.errors import InputError
 
 CLASSIFIER_LAYER = "classifier"
 NOT_FINITE = "the response is not finite"
-MOST_LOST = (
-    0.05  # part of the resamples that may have no value; with more, the interval would be of the others alone
-)
+N_DRAWS = 200  # resamples of the images, for measures of the mean response
 METRICS = ("value", "layer", "measure", "mean", "ci_low", "ci_high", "n_images", "fraction")
 
 
@@ -64,7 +63,8 @@ def measure_responses(
         InputError: an unknown measure, tables of different runs, or a table that is not complete.
     """
     asked = [measure for measure in map(find_measure, measures) if measure.scope != "experiment"]
-    wanted = [measure for measure in asked if measure.of == "responses"]
+    of_layers = [measure for measure in asked if measure.of == "responses"]
+    alone, compared = ([one for one in of_layers if one.scope == scope] for scope in ("trace", "condition"))
     always = [measure for measure in MEASURES.values() if not measure.on_request]
     guessed = [*always, *(measure for measure in asked if measure.of == "performance")]
     runs, others = (list(table["run_id"].unique()) for table in (responses, performance))
@@ -73,13 +73,16 @@ def measure_responses(
     parts = []
     for run_id in runs:
         of_run = responses[responses["run_id"] == run_id]
+        cube = response_cube(of_run)
         tables = [
-            _metrics(wanted, response_cube(of_run), n_resamples, seed),
-            _metrics(guessed, _guess_cube(performance, run_id, guessed), n_resamples, seed),
+            *trace_rows(alone, cube, n_resamples, seed),
+            *trace_rows(guessed, _guess_cube(performance, run_id, guessed), n_resamples, seed),
         ]
+        if compared:
+            tables += population_rows(compared, Protocol(cube, seed=seed))
         parts.append(identified(pd.concat(tables), of_run))
     measured = pd.concat(parts)
-    return _sorted(measured, responses, [measure.name for measure in (*wanted, *guessed)])
+    return _sorted(measured, responses, [measure.name for measure in (*of_layers, *guessed)])
 
 
 def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: int = SEED) -> pd.DataFrame:
@@ -104,8 +107,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
     parts = []
     for run_id in list(responses["run_id"].unique()):
         of_run = responses[responses["run_id"] == run_id]
-        cube = response_cube(of_run) if wanted else None
-        rows = [] if cube is None else population_rows(wanted, cube, seed)
+        rows = population_rows(wanted, Protocol(response_cube(of_run), seed=seed)) if wanted else []
         table = pd.concat(rows) if rows else pd.DataFrame(columns=[*METRICS, "reason"])
         parts.append(identified(table, of_run))
     measured = _sorted(pd.concat(parts), responses, [measure.name for measure in wanted])
@@ -147,9 +149,6 @@ def response_cube(responses: pd.DataFrame) -> Cube:
 
 def _guess_cube(performance: pd.DataFrame, run_id: str, measures: Sequence[Measure]) -> Cube:
     needed = dict.fromkeys(name for measure in measures for name in measure.needs if name in TABLES)
-    for name in needed:
-        if name not in performance:
-            raise InputError(f"the table of guesses lacks the column {name}; run the experiment again")
     of_run = performance[performance["run_id"] == run_id]
     cube = to_cube(of_run, ("value", "image", "time_ms"), (*needed, "stimulus_on"))
     axes = {**cube.axes, "layer": np.array([CLASSIFIER_LAYER])}
@@ -157,77 +156,106 @@ def _guess_cube(performance: pd.DataFrame, run_id: str, measures: Sequence[Measu
     return Cube(axes, {**cube.data, "stimulus_on": cube.data["stimulus_on"][:, 0], **shared})
 
 
-def _metrics(measures: Sequence[Measure], cube: Cube, n_resamples: int, seed: int) -> pd.DataFrame:
-    """Rows of the measures of single trials and of single values."""
-    rows = []
-    shape = (len(cube.axes["value"]), len(cube.axes["layer"]), len(cube.axes["image"]))
+def trace_rows(
+    measures: Sequence[Measure], cube: Cube, n_resamples: int, seed: int
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each measure of single trials."""
+    shape = tuple(len(cube.axes[axis]) for axis in ("value", "layer", "image"))
     for measure in measures:
-        if measure.scope == "trace":
-            samples = _call(measure, cube.data).reshape(shape)
-            rows.append(_trace_rows(measure, cube, samples, n_resamples, seed))
-    rows += population_rows([measure for measure in measures if measure.scope == "condition"], cube, seed)
-    return pd.concat(rows) if rows else pd.DataFrame(columns=list(METRICS))
+        per_image = np.moveaxis(np.asarray(measure.compute(cube.data)).reshape(shape), -1, 0)
+        n_images = (~np.isnan(per_image)).sum(axis=0)
+        if measure.average == "median":
+            centre = lower_median(per_image)
+            low, high = median_interval(per_image, n_resamples, seed)
+        else:
+            centre = mean_of_known(per_image, axis=0)
+            low, high = bootstrap_interval(per_image, n_resamples, seed)
+        yield _rows(measure.name, cube, centre, low, high, n_images)
 
 
-def _trace_rows(
-    measure: Measure, cube: Cube, samples: np.ndarray, n_resamples: int, seed: int
-) -> pd.DataFrame:
-    """Rows of one measure from its samples (V, L, I)."""
-    per_image = np.moveaxis(samples, -1, 0)
-    n_images = (~np.isnan(per_image)).sum(axis=0)
-    if measure.average == "median":
-        centre = lower_median(per_image)
-        low, high = median_interval(per_image, n_resamples=n_resamples, seed=seed)
-    else:
-        low, high = bootstrap_interval(per_image, n_resamples=n_resamples, seed=seed)
-        centre = mean_of_known(per_image, axis=0)
-    return _rows(measure.name, cube, centre, low, high, n_images)
+class Protocol:
+    """The mean responses of one run in one experiment, and those of images drawn again, measured when asked.
 
+    Args:
+        cube: of :func:`response_cube`.
+        experiment: its name.
+        seed: fixes the draws.
 
-def population_rows(measures: Sequence[Measure], cube: Cube, seed: int) -> list[pd.DataFrame]:
-    """Rows of measures of the mean response, each function called once on the mean and on resampled means."""
-    n_images = len(cube.axes["image"])
-    draws: dict[int, np.ndarray] = {}
-    results: dict[object, np.ndarray | dict[str, np.ndarray]] = {}
-    rows = []
-    for measure in measures:
-        if measure.n_draws not in draws:
-            by_image = np.moveaxis(cube.data["response"], 2, 0)
-            draws[measure.n_draws] = np.moveaxis(resampled_means(by_image, measure.n_draws, seed), 0, 1)
-        if measure.function not in results:
-            data = {**cube.data, "response": draws[measure.n_draws]}  # (V, 1 + N, L, T)
-            results[measure.function] = measure.function(**{name: data[name] for name in measure.needs})
-        result = results[measure.function]
-        values = result[measure.part] if isinstance(result, dict) else result
-        values = np.moveaxis(values, 1, 0) if measure.scope == "condition" else values[:, None]
-        low, high = (
-            percentile_interval(values[1:]) if n_images > 1 else (np.full(values.shape[1:], np.nan),) * 2
+    Attributes:
+        layers: names of the layers, (L,).
+        values: values of the parameter, ascending, (V,).
+    """
+
+    def __init__(self, cube: Cube, experiment: str = "", seed: int = SEED) -> None:
+        self.experiment, self.axes = experiment, cube.axes
+        self.layers = [str(layer) for layer in cube.axes["layer"]]
+        self.values = cube.axes["value"]
+        by_image = np.moveaxis(cube.data["response"], 2, 0)
+        draws = resampled_means(by_image, N_DRAWS if len(by_image) > 1 else 0, seed)
+        self._data = {**cube.data, "response": np.moveaxis(draws, 0, 1)}  # (V, 1 + N, L, T)
+        self._results: dict[object, Any] = {}
+
+    def measure(self, name: str) -> np.ndarray:
+        """A measure of the mean response, first, and of its resamples.
+
+        Returns:
+            (1 + N, V, L), or (1 + N, L) for a measure of all values together; fits have fewer resamples.
+        """
+        measure, result = MEASURES[name], self._result(name)
+        values: np.ndarray = result[measure.part] if isinstance(result, dict) else result
+        return values if measure.scope == "experiment" else np.moveaxis(values, 1, 0)
+
+    def of_layer(self, name: str, layer: str) -> np.ndarray:
+        """A measure of one layer, (1 + N, V) or (1 + N,)."""
+        return self.measure(name)[..., self.layers.index(layer)]
+
+    def reasons(self, name: str) -> np.ndarray:
+        """Why a measure of all values has no value, by layer, (L,) of text; empty where it has one."""
+        result, given = self._result(name), MEASURES[name].absent
+        if isinstance(result, dict) and "reason" in result:
+            given = result["reason"][0]
+        known = ~np.isnan(self._data["response"][:, 0]).any(axis=(0, 2))
+        return np.where(np.isnan(self.measure(name)[0]), np.where(known, given, NOT_FINITE), "").astype(
+            object
         )
-        missing = np.isnan(values[0])
-        lost = np.isnan(values[1:]).mean(axis=0) > MOST_LOST if len(values) > 1 else missing
-        low, high = (np.where(missing | lost, np.nan, end) for end in (low, high))
-        counts = np.where(missing, 0, n_images)
-        rows.append(_rows(measure.name, cube, values[0], low, high, counts))
+
+    def _result(self, name: str) -> Any:
+        """What a measure's function returns, which is called once for all of its parts."""
+        measure = MEASURES[name]
+        if measure.function not in self._results:
+            response = self._data["response"][:, : 1 + measure.n_draws]
+            self._results[measure.function] = measure.compute({**self._data, "response": response})
+        return self._results[measure.function]
+
+
+def population_rows(measures: Sequence[Measure], protocol: Protocol) -> list[pd.DataFrame]:
+    """Rows of measures of the mean response."""
+    n_images = len(protocol.axes["image"])
+    rows = []
+    for measure in measures:
+        values = protocol.measure(measure.name)
         if measure.scope == "experiment":
-            given = result.get("reason") if isinstance(result, dict) else None
-            reasons = measure.absent if given is None else given[0]
-            known = ~np.isnan(cube.data["response"]).any(axis=(0, 2, 3))
-            reasons = np.where(known, reasons, NOT_FINITE)
-            rows[-1]["reason"] = np.where(missing[0], reasons, "").astype(object)
+            values = values[:, None]
+        counts = np.where(np.isnan(values[0]), 0, n_images)
+        table = _rows(measure.name, protocol, values[0], *interval_of(values), counts)
+        if measure.scope == "experiment":
+            table["reason"] = protocol.reasons(measure.name)
+        rows.append(table)
     return rows
 
 
-def _call(measure: Measure, data: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(measure.function(**{name: data[name] for name in measure.needs}))
-
-
 def _rows(
-    measure: str, cube: Cube, mean: np.ndarray, low: np.ndarray, high: np.ndarray, n_images: np.ndarray
+    measure: str,
+    source: Cube | Protocol,
+    mean: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    n_images: np.ndarray,
 ) -> pd.DataFrame:
     """Rows from arrays (V, L), or (1, L) for all values together."""
-    layers = cube.axes["layer"]
-    values = cube.axes["value"] if len(mean) == len(cube.axes["value"]) else np.full(len(mean), np.nan)
-    fraction = n_images / len(cube.axes["image"])
+    layers, values, images = (source.axes[axis] for axis in ("layer", "value", "image"))
+    values = values if len(mean) == len(values) else np.full(len(mean), np.nan)
+    fraction = n_images / len(images)
     columns = (mean.ravel(), low.ravel(), high.ravel(), n_images.ravel(), fraction.ravel())
     return pd.DataFrame(
         {"value": np.repeat(values, len(layers)), "layer": np.tile(layers, len(values)), "measure": measure}

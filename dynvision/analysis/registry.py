@@ -27,9 +27,11 @@ fits are of the mean response, since those of single images are noisy, and as th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from dynvision.errors import unknown_name
 from dynvision.registry import Registry
@@ -91,23 +93,17 @@ class Measure:
         """The table that it is computed from."""
         return next(TABLES[name] for name in self.needs if name in TABLES)
 
+    def compute(self, data: Mapping[str, np.ndarray]) -> Any:
+        """Return what the function makes of arrays by the names of its arguments."""
+        return self.function(**{name: data[name] for name in self.needs})
+
 
 # Every file of the package registers its measures where it defines them.
 MEASURES: Registry[Measure] = Registry("measure", key="measures", package="dynvision.analysis")
 
 
 def register(
-    name: str,
-    label: str,
-    unit: str,
-    definition: str,
-    scope: Scope = "trace",
-    part: str = "",
-    n_draws: int = 200,
-    on_request: bool = True,
-    average: Average = "mean",
-    goodness: str = "",
-    absent: str = "",
+    name: str, label: str, unit: str, definition: str, scope: Scope = "trace", **facts: Any
 ) -> Callable[[MeasureFunction], MeasureFunction]:
     """Make a function known as a measure; a function that returns several is registered once for each ``part``.
 
@@ -119,13 +115,12 @@ def register(
 
     def add(function: MeasureFunction) -> MeasureFunction:
         given = inspect.signature(function).parameters.values()
-        known = {*TABLES, *SHARED}
+        known = [*TABLES, *SHARED]
         needs = tuple(one.name for one in given if one.default is one.empty or one.name in known)
         for argument in needs:
             if argument not in known:
-                raise unknown_name(f"argument of the measure {name}", argument, [*TABLES, *SHARED])
-        facts = (needs, scope, part, n_draws, on_request, average, goodness, absent)
-        MEASURES.add(name, Measure(name, label, unit, definition, function, *facts))
+                raise unknown_name(f"argument of the measure {name}", argument, known)
+        MEASURES.add(name, Measure(name, label, unit, definition, function, needs, scope, **facts))
         return function
 
     return add
@@ -145,11 +140,11 @@ def register_fit(
 
     def add(function: MeasureFunction) -> MeasureFunction:
         for name, (part, label, unit, definition) in parameters.items():
-            register(
-                name, label, unit, f"{definition} {what}", "experiment", part, n_draws, goodness=goodness[0]
-            )(function)
+            facts = {"part": part, "n_draws": n_draws, "goodness": goodness[0]}
+            register(name, label, unit, f"{definition} {what}", "experiment", **facts)(function)
         definition = f"explained variance {what}"
-        return register(*goodness, "fraction", definition, "experiment", "r_squared", n_draws)(function)
+        facts = {"part": "r_squared", "n_draws": n_draws}
+        return register(*goodness, "fraction", definition, "experiment", **facts)(function)
 
     return add
 
@@ -164,8 +159,3 @@ def find_measure(name: str) -> Measure:
     if name not in known:
         raise unknown_name("measure", name, known, key="measures")
     return MEASURES[name]
-
-
-def names_of(source: Source) -> tuple[str, ...]:
-    """The names of the measures that are computed from one table, in the order of registration."""
-    return tuple(measure.name for measure in MEASURES.values() if measure.of == source)

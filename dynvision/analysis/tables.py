@@ -236,8 +236,10 @@ def to_cube(table: pd.DataFrame, axes: Sequence[str], columns: Sequence[str]) ->
         columns: columns that hold data.
 
     Raises:
-        InputError: a combination is missing or occurs twice.
+        InputError: a column is missing, or a combination is missing or occurs twice.
     """
+    if absent := [name for name in (*axes, *columns) if name not in table]:
+        raise InputError(f"the table lacks the columns {', '.join(absent)}; run the experiment again")
     coordinates: dict[str, np.ndarray] = {}
     flat = np.zeros(len(table), dtype=np.int64)
     for axis in axes:

@@ -169,7 +169,7 @@ def test_reaction_times_are_measured_where_an_experiment_asks_for_them():
     reaction = metrics[metrics["measure"] == "reaction_time_confidence_ms"].squeeze()
     first = performance.query("time_ms > 0 and confidence >= 0.5")["time_ms"].min()
     assert reaction["layer"] == CLASSIFIER_LAYER and reaction["mean"] == first
-    with pytest.raises(InputError, match="lacks the column entropy_bits"):
+    with pytest.raises(InputError, match="lacks the columns entropy_bits"):
         measure_responses(responses, performance, ["reaction_time_entropy_ms"])
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dynvision.analysis import read_responses
+from dynvision.analysis.bootstrap import interval_of
 from dynvision.analysis.scorecard import SCORECARD_COLUMNS, score_run, scorecard_text
-from dynvision.analysis.scorecard.protocol import with_interval
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
@@ -173,9 +173,9 @@ def test_numbers_of_a_feedforward_chain_are_known(feedforward):
 def test_a_number_without_a_value_has_no_interval(feedforward):
     absent = feedforward[(feedforward["kind"] == "number") & feedforward["model"].isna()]
     assert len(absent) and absent[["ci_low", "ci_high", "distance"]].isna().all(axis=None)
-    assert np.isnan(with_interval(np.array([np.nan, *[3.0] * 50]))).all()
-    assert np.isnan(with_interval(np.array([3.0, *[3.0] * 40, *[np.nan] * 10]))[1:]).all()
-    assert with_interval(np.array([3.0, *[3.0] * 50])) == (3.0, 3.0, 3.0)
+    assert np.isnan(interval_of(np.array([np.nan, *[3.0] * 50]))).all()
+    assert np.isnan(interval_of(np.array([3.0, *[3.0] * 40, *[np.nan] * 10]))).all()
+    assert interval_of(np.array([3.0, *[3.0] * 50])) == (3.0, 3.0)
 
 
 def test_columns_and_distances_by_hand(cortex):

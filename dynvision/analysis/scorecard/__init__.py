@@ -27,9 +27,10 @@ One table, one row for each sign test of a layer (or of the hierarchy of layers)
 Everything is measured on the mean response over images.
 """
 
+from dynvision.analysis.metrics import Protocol
+from dynvision.analysis.scorecard.behaviour import Guesses
 from dynvision.analysis.scorecard.card import SCORECARD_COLUMNS, score_run
 from dynvision.analysis.scorecard.phenomena import PHENOMENA, Phenomenon, Target, agreement, phenomenon
-from dynvision.analysis.scorecard.protocol import Guesses, Protocol
 from dynvision.analysis.scorecard.targets import read_targets
 from dynvision.analysis.scorecard.text import controls_text, scorecard_text, seed_scorecard, seeds_text
 

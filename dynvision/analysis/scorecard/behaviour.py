@@ -11,9 +11,15 @@ neurons. The bounds are ours, and so are ms of people and of the network not the
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
 
-from dynvision.analysis.bootstrap import mean_of_known
+import numpy as np
+import pandas as pd
+
+from dynvision.analysis.bootstrap import SEED, mean_of_known, resampling_weights
+from dynvision.analysis.decisions import RACE, Decisions, decide
+from dynvision.analysis.metrics import N_DRAWS
+from dynvision.analysis.registry import MEASURES, TABLES
 from dynvision.analysis.scorecard.phenomena import (
     NOTICED,
     NOTICED_MS,
@@ -24,7 +30,9 @@ from dynvision.analysis.scorecard.phenomena import (
     phenomenon,
     reversed_trend,
 )
-from dynvision.analysis.scorecard.protocol import Guesses
+from dynvision.analysis.tables import to_cube
+from dynvision.analysis.time_grid import after_onset
+from dynvision.errors import InputError
 
 SPEED_MS, ACCURACY_MS = 20.0, 100.0  # of certainty
 LEAST_ERRORS = 5  # images that are decided wrongly, below which errors have no mean
@@ -38,6 +46,82 @@ SEIJDEL = "Seijdel et al. (2021) J Neurosci 41:6281"
 ADAPTED = "Brands et al. (2024) bioRxiv 2024.07.26.605075"
 KAR = "Kar et al. (2019) Nat Neurosci 22:974"
 FEW_ERRORS = f"fewer than {LEAST_ERRORS} errors, or as few correct decisions, at each signal fraction"
+
+
+class Guesses:
+    """The guesses of one run in one experiment.
+
+    Args:
+        performance: table of guesses of one run.
+        seed: fixes them.
+
+    Attributes:
+        experiment: its name.
+        values: values of the parameter, ascending, (V,).
+        time_ms: times in ms, (T,).
+    """
+
+    def __init__(self, performance: pd.DataFrame, seed: int = SEED) -> None:
+        self.experiment = str(performance["experiment"].iloc[0])
+        columns = [name for name, of in TABLES.items() if of == "performance" and name in performance]
+        cube = to_cube(performance, ("value", "image", "time_ms"), (*columns, "stimulus_on"))
+        self.values, self.time_ms = cube.axes["value"], cube.axes["time_ms"]
+        n_images = len(cube.axes["image"])
+        self._data = {**cube.data, "stimulus_on": cube.data["stimulus_on"][:, 0]}
+        self._weights = resampling_weights(n_images, N_DRAWS if n_images > 1 else 0, seed)
+        self._decisions: dict[float, Decisions] = {}
+
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean over images of (V, I), without NaN, and that of each resample: (1 + N, V)."""
+        known = ~np.isnan(x)
+        total = self._weights @ np.where(known, x, 0.0).T
+        part = self._weights @ known.T.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(part > 0, total / part, np.nan)
+
+    def measure(self, name: str) -> np.ndarray:
+        """A measure of guesses, as the mean over images, and of each resample: (1 + N, V).
+
+        Raises:
+            InputError: the table has no column that the measure needs.
+        """
+        measure = MEASURES[name]
+        self._require(need for need in measure.needs if need in TABLES)
+        return self.mean(measure.compute({**self._data, "time_ms": self.time_ms, "value": self.values}))
+
+    def peak_accuracy(self) -> np.ndarray:
+        """Return the highest accuracy after onset at any one time, of all images and of each resample: (1 + N, V)."""
+        recorded = self._data["correct"][..., after_onset(self.time_ms)].astype(np.float64)
+        return np.stack([(self._weights @ of_value).max(axis=-1) for of_value in recorded], axis=1)
+
+    def solved_ms(self) -> np.ndarray:
+        """Return the time from which the guess is right until the image ends, (V, I); NaN where it is wrong at its end."""
+        solved = np.full(self._data["correct"].shape[:2], np.nan)
+        for v, on in enumerate(self._data["stimulus_on"]):
+            shown = on & after_onset(self.time_ms)
+            wrong = ~self._data["correct"][v][:, shown].astype(bool)
+            if wrong.shape[1]:
+                first = np.where(wrong.any(axis=1), wrong.shape[1] - wrong[:, ::-1].argmax(axis=1), 0)
+                at = np.append(self.time_ms[shown], np.nan)
+                solved[v] = at[first]
+        return solved
+
+    def decisions(self, bound_ms: float) -> Decisions:
+        """Return what is decided at a bound of certainty.
+
+        Raises:
+            InputError: the table has no columns of the race.
+        """
+        self._require((*RACE, "evidence_guess"))
+        if bound_ms not in self._decisions:
+            self._decisions[bound_ms] = decide(self._data, self.time_ms, bound_ms)
+        return self._decisions[bound_ms]
+
+    def _require(self, columns: Iterable[str]) -> None:
+        if missing := [name for name in columns if name not in self._data]:
+            raise InputError(
+                f"the guesses of {self.experiment} lack the columns {', '.join(missing)}; run the experiment again"
+            )
 
 
 def _hard_less_easy(guesses: Guesses, means: np.ndarray) -> np.ndarray:
@@ -145,7 +229,7 @@ def _errors_less_correct(guesses: Guesses, x: np.ndarray, correct: np.ndarray) -
 )
 def decisions_are_stochastic(guesses: Guesses) -> np.ndarray:
     """Part of the pairs of repetitions of an image that are decided differently."""
-    chosen = guesses.choices(ACCURACY_MS)
+    chosen = guesses.decisions(ACCURACY_MS).choice
     first, second = np.triu_indices(len(chosen), 1)
     differs = (
         (chosen[first] != chosen[second]).mean(axis=0) if len(first) else np.full(chosen.shape[1], np.nan)

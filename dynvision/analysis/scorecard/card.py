@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.metrics import CLASSIFIER_LAYER
-from dynvision.analysis.registry import MEASURES, names_of
+from dynvision.analysis.bootstrap import interval_of
+from dynvision.analysis.metrics import CLASSIFIER_LAYER, Protocol, response_cube
+from dynvision.analysis.registry import MEASURES
+from dynvision.analysis.scorecard.behaviour import Guesses
 from dynvision.analysis.scorecard.phenomena import PEOPLE, PHENOMENA, Phenomenon, corrected, p_of, verdict
-from dynvision.analysis.scorecard.protocol import Guesses, Protocol, with_interval
 from dynvision.analysis.scorecard.targets import LOGARITHMIC_UNITS, read_targets
 from dynvision.errors import InputError, unknown_name
 
@@ -70,7 +71,10 @@ def score_run(
             f"a scorecard is of one run, and these tables are of {', '.join(sorted(runs)) or 'none'}"
         )
     (run_id,) = runs
-    protocols = {name: Protocol(table) for name, table in responses.items()}
+    protocols = {
+        name: Protocol(response_cube(table), str(table["experiment"].iloc[0]))
+        for name, table in responses.items()
+    }
     guesses = {name: Guesses(table) for name, table in (performance or {}).items()}
     layers: list[str] = []
     if protocols:
@@ -120,7 +124,7 @@ def _signs(
             continue
         shown = guesses if phenomenon.of == "behaviour" else protocols
         for layer, statistic in ask(phenomenon, protocols, guesses, layers):
-            value, low, high = with_interval(statistic)
+            value, (low, high) = float(statistic[0]), map(float, interval_of(statistic))
             resampled = len(statistic) > 1  # of a single image there is an answer without an interval
             yield {
                 "kind": "sign",
@@ -172,9 +176,10 @@ def _numbers(
     shown = dict.fromkeys((*protocols, *guesses))
     for target in itertools.chain(*([one for one in measured if one["protocol"] == name] for name in shown)):
         of_guesses = target["area"] == PEOPLE
-        if target["measure"] not in names_of("performance" if of_guesses else "responses"):
+        measure = MEASURES[target["measure"]]
+        if measure.of != ("performance" if of_guesses else "responses"):
             raise InputError(
-                f"the target {target['measure']} of {target['area']} is a measure of {MEASURES[target['measure']].of}; "
+                f"the target {measure.name} of {target['area']} is a measure of {measure.of}; "
                 f"targets of {PEOPLE} are of performance, those of areas of cortex of responses"
             )
         source = (guesses if of_guesses else protocols).get(target["protocol"])
@@ -188,21 +193,21 @@ def _numbers(
         for layer in (CLASSIFIER_LAYER,) if of_guesses else layers:
             if not of_guesses and target["area"] not in areas[layer]:
                 continue
-            draws = (
-                source.of_layer(target["measure"], layer)
-                if isinstance(source, Protocol)
-                else source.measure(target["measure"])
-            )
-            value, low, high = with_interval(draws if index is None else draws[:, index])
-            distance, kind = distance_of(value, target["target"], target["unit"])
             reason = ""
-            if isinstance(source, Protocol) and np.isnan(value):
-                reason = source.reason(target["measure"], layer)
+            if isinstance(source, Protocol):
+                draws = source.of_layer(measure.name, layer)
+                if measure.scope == "experiment":
+                    reason = source.reasons(measure.name)[source.layers.index(layer)]
+            else:
+                draws = source.measure(measure.name)
+            draws = draws if index is None else draws[:, index]
+            value, (low, high) = float(draws[0]), map(float, interval_of(draws))
+            distance, kind = distance_of(value, target["target"], target["unit"])
             rows.append(
                 {
                     "kind": "number",
                     "experiment": source.experiment,
-                    "name": target["measure"],
+                    "name": measure.name,
                     "layer": layer,
                     "shown": np.nan if index is None else float(source.values[index]),
                     "model": value,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import false_discovery_control
@@ -74,9 +74,9 @@ class Phenomenon:
         protocol: the protocol that it is asked of.
         of: one layer, the layers in their order, or the decisions of the network.
         statistic: of a layer ``(protocol, layer)``, of the hierarchy ``(protocol, layers)``, with a
-            :class:`dynvision.analysis.scorecard.protocol.Protocol`; of behaviour ``(guesses)``, with
-            :class:`dynvision.analysis.scorecard.protocol.Guesses`. Returns (1 + N,): the statistic, then that of resamples;
-            NaN where there is no answer.
+            :class:`dynvision.analysis.metrics.Protocol`; of behaviour ``(guesses)``, with
+            :class:`dynvision.analysis.scorecard.behaviour.Guesses`. Returns (1 + N,): the statistic, then that of
+            resamples; NaN where there is no answer.
         source: who found it.
         target: its value in cortex or in people; None where only the sign is compared.
         natural: whether it was found with natural images and not with patterns; it is then not asked of other images.
@@ -104,8 +104,7 @@ def phenomenon(
     of: Of,
     source: str,
     target: Target | None = None,
-    natural: bool = False,
-    cannot: str = "",
+    **facts: Any,
 ) -> Callable[[Statistic], Statistic]:
     """Make a statistic known as a phenomenon. The arguments are the attributes of :class:`Phenomenon`.
 
@@ -120,8 +119,7 @@ def phenomenon(
         )
 
     def add(statistic: Statistic) -> Statistic:
-        facts = (source, target, natural, cannot)
-        PHENOMENA.add(name, Phenomenon(name, question, protocol, of, statistic, *facts))
+        PHENOMENA.add(name, Phenomenon(name, question, protocol, of, statistic, source, target, **facts))
         return statistic
 
     return add

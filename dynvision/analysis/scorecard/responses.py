@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dynvision.analysis.bootstrap import mean_of_known
+from dynvision.analysis.metrics import Protocol
 from dynvision.analysis.scorecard.phenomena import (
     NOTICED,
     NOTICED_LOG,
@@ -25,7 +26,7 @@ from dynvision.analysis.scorecard.phenomena import (
     phenomenon,
     reversed_trend,
 )
-from dynvision.analysis.scorecard.protocol import Protocol
+from dynvision.analysis.time_grid import sample_interval
 
 GROEN = "Groen et al. (2022) J Neurosci 42:7562"
 BRANDS = "Brands et al. (2024) PLOS Comput Biol"
@@ -40,10 +41,10 @@ ECOG = "human ECoG, patterns"
 
 
 def _noticed_ms(protocol: Protocol) -> float:
-    return max(NOTICED_MS, protocol.dt / 2)
+    return max(NOTICED_MS, sample_interval(protocol.axes["time_ms"]) / 2)
 
 
-def _along(protocol: Protocol, layers: Sequence[str], of: Callable[[str], np.ndarray]) -> np.ndarray:
+def _along(layers: Sequence[str], of: Callable[[str], np.ndarray]) -> np.ndarray:
     return np.stack([of(layer) for layer in layers], axis=-1)
 
 
@@ -114,7 +115,7 @@ def transient_deepens_with_contrast(protocol: Protocol, layer: str) -> np.ndarra
 def onset_latency_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the onset latency at the highest contrast over layers."""
     highest = int(np.argmax(protocol.values))
-    times = _along(protocol, layers, lambda layer: protocol.of_layer("onset_latency_ms", layer)[:, highest])
+    times = _along(layers, lambda layer: protocol.of_layer("onset_latency_ms", layer)[:, highest])
     return agreement(times, _noticed_ms(protocol))
 
 
@@ -129,7 +130,6 @@ def contrast_matters_less(protocol: Protocol, layers: Sequence[str]) -> np.ndarr
     """Trend over layers of the summed response below the highest contrast, in units of that at the highest."""
     below = protocol.values < protocol.values.max()
     kept = _along(
-        protocol,
         layers,
         lambda layer: mean_of_known(protocol.of_layer("summed_normalized", layer)[:, below]),
     )
@@ -158,7 +158,7 @@ def summation_is_subadditive(protocol: Protocol, layer: str) -> np.ndarray:
 def latency_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the time to 90 % of the peak at the longest duration over layers."""
     longest = int(np.argmax(protocol.values))
-    times = _along(protocol, layers, lambda layer: protocol.of_layer("rise_time_ms", layer)[:, longest])
+    times = _along(layers, lambda layer: protocol.of_layer("rise_time_ms", layer)[:, longest])
     return agreement(times, _noticed_ms(protocol))
 
 
@@ -168,7 +168,7 @@ def latency_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
 def width_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the width at half height after the shortest pulse over layers."""
     shortest = int(np.argmin(protocol.values))
-    widths = _along(protocol, layers, lambda layer: protocol.of_layer("fwhm_ms", layer)[:, shortest])
+    widths = _along(layers, lambda layer: protocol.of_layer("fwhm_ms", layer)[:, shortest])
     return agreement(widths, _noticed_ms(protocol))
 
 
@@ -184,7 +184,7 @@ def time_constants_grow(protocol: Protocol, layers: Sequence[str]) -> np.ndarray
     """Mean of the trends of log tau1 and log tau2 of the delayed-normalisation fits over layers."""
     trends = [
         agreement(
-            np.log(_along(protocol, layers, lambda layer, name=name: protocol.of_layer(name, layer))),  # type: ignore[misc]
+            np.log(_along(layers, lambda layer, name=name: protocol.of_layer(name, layer))),  # type: ignore[misc]
             NOTICED_LOG,
         )
         for name in ("dn_tau1_ms", "dn_tau2_ms")
@@ -201,7 +201,7 @@ def time_constants_grow(protocol: Protocol, layers: Sequence[str]) -> np.ndarray
 )
 def subadditivity_grows(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the mean r_double over layers, reversed."""
-    doubling = _along(protocol, layers, lambda layer: mean_of_known(protocol.of_layer("r_double", layer)))
+    doubling = _along(layers, lambda layer: mean_of_known(protocol.of_layer("r_double", layer)))
     return reversed_trend(agreement(doubling, NOTICED))
 
 
@@ -236,7 +236,7 @@ def width_follows_duration(protocol: Protocol, layers: Sequence[str]) -> np.ndar
 )
 def width_follows_duration_less(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of this slope over layers, reversed."""
-    return reversed_trend(agreement(_along(protocol, layers, lambda layer: _slope(protocol, layer)), NOTICED))
+    return reversed_trend(agreement(_along(layers, lambda layer: _slope(protocol, layer)), NOTICED))
 
 
 @phenomenon(
@@ -289,7 +289,7 @@ def recovery_rises_with_gap(protocol: Protocol, layer: str) -> np.ndarray:
 )
 def recovery_falls(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend of the mean recovery over layers, reversed."""
-    recovered = _along(protocol, layers, lambda layer: protocol.of_layer("mean_recovery", layer))
+    recovered = _along(layers, lambda layer: protocol.of_layer("mean_recovery", layer))
     return reversed_trend(agreement(recovered, NOTICED))
 
 
@@ -326,7 +326,7 @@ def rate_is_sublinear(protocol: Protocol, layer: str) -> np.ndarray:
 )
 def rate_matters_less(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
     """Trend over layers of the summed response to the fewest images over that to the most."""
-    return agreement(_along(protocol, layers, lambda layer: _of_one_image(protocol, layer)), NOTICED)
+    return agreement(_along(layers, lambda layer: _of_one_image(protocol, layer)), NOTICED)
 
 
 # --- a flicker whose frequency varies ---------------------------------------------------------------------------------
@@ -349,4 +349,4 @@ def fast_flicker_fades(protocol: Protocol, layers: Sequence[str]) -> np.ndarray:
             known = (f1[:, low] > 0) & (f1[:, high] > 0) & (low != high)
             return np.where(known, np.log(f1[:, high] / f1[:, low]), np.nan)
 
-    return reversed_trend(agreement(_along(protocol, layers, ratio), NOTICED_LOG))
+    return reversed_trend(agreement(_along(layers, ratio), NOTICED_LOG))
