@@ -36,8 +36,8 @@ from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch, Room  # noqa: E402
 from dynvision.experiments.run import Session  # noqa: E402
 from dynvision.experiments.screen import Screen  # noqa: E402
+from dynvision.experiments.tables import ExperimentWriter  # noqa: E402
 from dynvision.experiments.trial import groups, side_by_side  # noqa: E402
-from dynvision.experiments.writer import ExperimentWriter  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
 from dynvision.text import Progress  # noqa: E402

@@ -26,7 +26,7 @@ import xarray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from dynvision.experiments.writer import UnitWriter  # noqa: E402
+from dynvision.experiments.tables import UnitWriter  # noqa: E402
 from dynvision.recordings import compare, labelled_responses, open_responses  # noqa: E402
 
 N_CHANNELS = 100  # of a layer and of an area

@@ -23,8 +23,8 @@ from dynvision.config.training import LAST, ExecutionConfig
 from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
+from dynvision.experiments.tables import ExperimentWriter, TrialRecord, images_within
 from dynvision.experiments.trial import Responses, layer_shapes, run_trials
-from dynvision.experiments.writer import ExperimentWriter, TrialRecord, images_within
 from dynvision.files import remove_leftovers
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights, load_weights, read_training_checkpoint
@@ -100,7 +100,7 @@ def run_experiment(
     done = f"{n_images} of {n_images} images in {n_values} conditions"
     progress = Progress(f"{run.run_id}: {name}", n_images * n_values, "trials", done)
     room = Room.on(device, execution.test_batch_size, data.input_shape[-2] * data.input_shape[-1])
-    model = load_network(run, networks[0], data, files.weights).to(device)
+    model = load_network(run, experiment, networks[0], data, files.weights).to(device)
     n_kept, shapes = kept_units(experiment, model, n_images)
     # An experiment over checkpoints reads those beside the weights, which a training that resumes has not written yet.
     weights = file_hash(files.weights) if files.weights.exists() else ""
@@ -111,7 +111,7 @@ def run_experiment(
     ):
         for index, network in enumerate(networks):
             if index:
-                model = load_network(run, network, data, files.weights).to(device)
+                model = load_network(run, experiment, network, data, files.weights).to(device)
             trials = [experiment_trial(experiment, value, model.dt) for value in network.values]
             session = Session(model, trials, scale, n_kept, progress, index * n_images)
             times = np.array(trials[0].times_ms)  # of every trial
@@ -193,39 +193,29 @@ class NetworkSetting:
         model_args: arguments that apply instead of the run's.
         checkpoint: epoch whose weights are used; None for the best ones.
         values: values of the parameter.
-        varied: the parameter.
-        onset_ms: stimulus onset after the idle time, from which a model's own times count.
     """
 
     model_args: dict[str, Any]
     checkpoint: int | None
     values: tuple[bool | float, ...]
-    varied: str = ""
-    onset_ms: float = 0.0
 
 
 def network_settings(experiment: ExperimentConfig) -> list[NetworkSetting]:
     """Return the networks of an experiment, in the order of its values."""
     if experiment.find_parameter().kind in ("stimulus", "noise"):
-        return [
-            NetworkSetting(
-                experiment.model_args, None, experiment.values, experiment.parameter, experiment.baseline_ms
-            )
-        ]
+        return [NetworkSetting(experiment.model_args, None, experiment.values)]
     settings = [(value, experiment.at(value)) for value in experiment.values]
-    return [
-        NetworkSetting(
-            setting.model_args, setting.checkpoint, (value,), experiment.parameter, experiment.baseline_ms
-        )
-        for value, setting in settings
-    ]
+    return [NetworkSetting(setting.model_args, setting.checkpoint, (value,)) for value, setting in settings]
 
 
-def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weights: Path) -> TemporalBase:
+def load_network(
+    run: RunConfig, experiment: ExperimentConfig, setting: NetworkSetting, data: DataModule, weights: Path
+) -> TemporalBase:
     """Return the trained network with the model arguments of a test, in eval mode.
 
     Args:
         run: the configuration that it was trained with.
+        experiment: the test; a model's own times count from its stimulus onset, after the idle time.
         setting: what the test changes.
         data: what it is shown.
         weights: the run's ``model.safetensors``; checkpoints are in the folder ``checkpoints`` beside it.
@@ -233,9 +223,9 @@ def load_network(run: RunConfig, setting: NetworkSetting, data: DataModule, weig
     Raises:
         InputError: the weights are of another run, or not those of this model.
     """
-    changed = changed_in_test(run.model.args, setting.model_args, setting.varied)
+    changed = changed_in_test(run.model.args, setting.model_args, experiment.parameter)
     model = build_model(run, data.input_shape, data.n_classes, changed)
-    model.onset_steps = ms_to_steps(setting.onset_ms, model.dt, "baseline_ms")
+    model.onset_steps = ms_to_steps(experiment.baseline_ms, model.dt, "baseline_ms")
     if setting.checkpoint is None:
         load_run_weights(model, weights, run.run_id)
     else:

@@ -1,4 +1,6 @@
-"""The tables of an experiment, written batch by batch so that memory stays bounded.
+"""The files of an experiment: two tables, and the activity of every unit of the first images if asked for.
+
+They are written batch by batch, so that memory stays bounded.
 
 responses    run_id experiment parameter value image label layer time_ms stimulus_on shown mean sd
 performance  run_id experiment parameter value image label time_ms stimulus_on shown
@@ -25,12 +27,25 @@ the idle time is not recorded.
                   the class had been certain for 50 ms. evidence_lead_ms: its lead over the second; evidence_guess: the
                   class. A step whose outputs are not finite adds nothing
     n_classes     of the network, whether they are shown or not
+
+Units are in one Parquet file, of as many images as a bound allows, one row for each value, image, layer and step:
+
+    run_id experiment parameter value image label layer time_ms units
+
+``units`` lists the layer's activity in the order (C, H, W); the file's metadata have the shape of each layer. A layer has
+rows in a trial only if it started in it.
 """
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -38,6 +53,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
+
+from dynvision.errors import InputError
+from dynvision.experiments.batches import Batch
+from dynvision.experiments.trial import Responses
+from dynvision.files import atomic_path
+from dynvision.recordings.responses import SHAPES
+from dynvision.trials import Trial
 
 _COLUMN_KINDS = {
     torch.int64: np.int64,
@@ -180,3 +202,195 @@ def _race(p: Tensor, times_ms: Sequence[float]) -> dict[str, Tensor]:
     second = evidence.topk(2, dim=-1).values[..., 1] if p.shape[-1] > 1 else torch.zeros_like(first)
     leader = leader.where(first > 0, torch.full_like(leader, NO_GUESS))
     return {"evidence_ms": first, "evidence_lead_ms": first - second, "evidence_guess": leader}
+
+
+BYTES = 4  # of a float32
+# Values of a row group, unless one image has more: a reader decodes whole row groups, and lists have offsets of 32 bits.
+ROW_GROUP = 2**22
+MOST_WAITING = 2  # trials that wait to be written
+
+
+def images_within(
+    bound_mb: float, shapes: Mapping[str, Sequence[int]], n_steps: int, n_conditions: int, n_images: int
+) -> int:
+    """Return how many images' units can be kept.
+
+    Args:
+        bound_mb: the bound in MB (10^6 bytes).
+        shapes: (C, H, W) of each layer.
+        n_steps, n_conditions: of the experiment.
+        n_images: all of them.
+
+    Raises:
+        InputError: not those of a single image.
+    """
+    per_image = BYTES * n_steps * n_conditions * sum(int(np.prod(shape)) for shape in shapes.values())
+    kept = min(n_images, int(bound_mb * 1e6 // per_image))
+    if not kept:
+        raise InputError(
+            f"save_responses_mb={bound_mb:g} MB is less than the {per_image / 1e6:.1f} MB that the units of one image "
+            "take; raise it, or set save_responses to none"
+        )
+    return kept
+
+
+class UnitWriter:
+    """Appends the units of trials to a Parquet file; the caller makes the writing atomic.
+
+    Args:
+        path: the file.
+        shapes: (C, H, W) of each layer.
+        fixed: ``run_id``, ``experiment`` and ``parameter``.
+    """
+
+    def __init__(self, path: Path, shapes: Mapping[str, Sequence[int]], fixed: Mapping[str, Any]) -> None:
+        metadata = {SHAPES: json.dumps({layer: list(shape) for layer, shape in shapes.items()})}
+        self.schema = pa.schema([*KEYS, ("units", pa.list_(pa.float32()))], metadata=metadata)
+        self.fixed = dict(fixed)
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+
+    def append(self, value: float, responses: Responses, batch: Batch, times: np.ndarray) -> None:
+        """Append the units that were kept of a trial."""
+        for layer, activity in responses.units.items():
+            at_once = max(1, ROW_GROUP // int(np.prod(activity.shape[1:])))
+            for first in range(0, len(activity), at_once):
+                self._write(layer, value, activity[first : first + at_once], first, batch, times)
+
+    def _write(
+        self, layer: str, value: float, activity: np.ndarray, first: int, batch: Batch, times: np.ndarray
+    ) -> None:
+        """Write a row group: a layer's activity for images of a batch from ``first`` on, (B, T, C, H, W)."""
+        n_images, n_steps = activity.shape[:2]
+        n_rows, n_units = n_images * n_steps, int(np.prod(activity.shape[2:]))
+        offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_units)
+        shown = slice(first, first + n_images)
+        columns = {
+            **{name: name_column(text, n_rows) for name, text in {**self.fixed, "layer": layer}.items()},
+            "value": np.full(n_rows, value),
+            "image": np.repeat(batch.indices[shown], n_steps),
+            "label": np.repeat(batch.labels[shown].numpy(), n_steps),
+            "time_ms": np.tile(times, n_images),
+            "units": pa.ListArray.from_arrays(offsets, pa.array(activity.reshape(-1), type=pa.float32())),
+        }
+        arrays = [pa.array(columns[field.name], type=field.type) for field in self.schema]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A batch shown in a trial.
+
+    Attributes:
+        trial: the trial.
+        responses: what the layers did.
+        logits: outputs, (B, T, K), in the memory of the host.
+    """
+
+    trial: Trial
+    responses: Responses
+    logits: Tensor
+
+
+class ExperimentWriter:
+    """The files of an experiment, each whole or absent.
+
+    A thread of its own writes, so that the network goes on meanwhile: half of an experiment's time on a GPU.
+
+    Args:
+        responses, performance, units: where they are written.
+        fixed: columns that hold one value throughout.
+        shapes: (C, H, W) by layer of the units that are kept; empty keeps none.
+    """
+
+    def __init__(
+        self,
+        responses: Path,
+        performance: Path,
+        units: Path,
+        fixed: Mapping[str, Any],
+        shapes: Mapping[str, Sequence[int]],
+    ) -> None:
+        self._stack = ExitStack()
+        with ExitStack() as opened:  # closed at once if one of them cannot be opened
+            temporary = [opened.enter_context(atomic_path(path)) for path in (responses, performance)]
+            self._responses, self._performance = (
+                opened.enter_context(closing(TableWriter(path, schema, fixed)))
+                for path, schema in zip(temporary, (RESPONSES, PERFORMANCE), strict=True)
+            )
+            self._units = None
+            if shapes:
+                path = opened.enter_context(atomic_path(units))
+                self._units = opened.enter_context(closing(UnitWriter(path, shapes, fixed)))
+            self._thread = ThreadPoolExecutor(max_workers=1)
+            self._waiting: deque[Future[None]] = deque()
+            opened.push(self._finish)  # the first to be left: files are closed after it
+            self._stack = opened.pop_all()
+
+    def __enter__(self) -> ExperimentWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def append(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
+        """Append a batch in a trial: a row for each (layer,) image and step.
+
+        Raises:
+            OSError: what came before could not be written.
+        """
+        while len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._write, record, batch, times))
+
+    def _finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the thread; after an error nothing more is written."""
+        self._thread.shutdown(cancel_futures=error is not None)
+        if error is None:
+            for written in self._waiting:
+                written.result()
+
+    def _write(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
+        trial, responses = record.trial, record.responses
+        layers = list(responses.mean)
+        common = {
+            "value": np.array(trial.value),
+            "time_ms": times,
+            "stimulus_on": np.array(trial.stimulus_on),
+            "shown": np.array(trial.shown, dtype=object),
+        }
+        image, label = batch.indices[:, None], batch.labels.numpy()[:, None]
+        self._responses.append(
+            {
+                **common,
+                "image": image[None],
+                "label": label[None],
+                "layer": np.array(layers, dtype=object)[:, None, None],
+                "mean": _finite(np.stack(list(responses.mean.values()))),
+                "sd": _finite(np.stack(list(responses.sd.values()))),
+            },
+            (len(layers), len(batch), len(times)),
+        )
+        self._performance.append(
+            {
+                **common,
+                "image": image,
+                "label": label,
+                **outcomes(record.logits, batch.labels, trial.times_ms),
+            },
+            (len(batch), len(times)),
+        )
+        if self._units is not None and responses.units:
+            self._units.append(trial.value, responses, batch, times)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Return values with NaN for infinity, which no measure could use."""
+    return np.where(np.isfinite(values), values, np.nan).astype(values.dtype)

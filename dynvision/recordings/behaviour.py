@@ -36,6 +36,7 @@ import pandas as pd
 
 from dynvision.config.comparison import DECISIONS
 from dynvision.errors import InputError, unknown_name
+from dynvision.recordings.data import condition_name, shared_condition
 from dynvision.recordings.tables import read_rows
 
 TRIAL_COLUMNS = ("image", "condition", "response", "rt_ms", "observer")
@@ -197,39 +198,15 @@ def speed_accuracy(trials: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["condition", "rt_ms", "accuracy", "n"])
 
 
-def _one_condition(
-    network: pd.DataFrame, human: pd.DataFrame, value: float | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both sides with conditions as text: the same ones, or one that is called ``all``."""
-    sides = [side.assign(condition=side["condition"].map(_text)) for side in (network, human)]
-    names = ("network", "file of trials")
-    known = [list(side["condition"].unique()) for side in sides]
-    if value is not None:
-        for n, (side, conditions) in enumerate(zip(sides, known, strict=True)):
-            if len(conditions) > 1:
-                if _text(value) not in conditions:
-                    raise InputError(
-                        f"value={value:g} is none of the conditions of the {names[n]}: {', '.join(conditions)}"
-                    )
-                sides[n] = side[side["condition"] == _text(value)]
-        return sides[0].assign(condition=_text(value)), sides[1].assign(condition=_text(value))
-    if all(len(conditions) > 1 for conditions in known):
-        return sides[0], sides[1]
-    for n, conditions in enumerate(known):
-        if len(conditions) > 1:
-            raise InputError(
-                f"the {names[n]} has {len(conditions)} conditions ({', '.join(conditions)}) and the {names[1 - n]} has "
-                "not; choose one with value"
-            )
-    return sides[0].assign(condition="all"), sides[1].assign(condition="all")
-
-
-def _text(condition: object) -> str:
-    """A condition as text; a number is written in one way."""
-    try:
-        return f"{float(str(condition)):g}"
-    except ValueError:
-        return str(condition)
+def _one_condition(network: pd.DataFrame, human: pd.DataFrame, value: float | None) -> list[pd.DataFrame]:
+    """Both sides with conditions as text: the same ones, or a single one."""
+    sides = [side.assign(condition=side["condition"].map(condition_name)) for side in (network, human)]
+    labels = [side["condition"].to_numpy() for side in sides]
+    rows = shared_condition(labels, ("network", "file of trials"), value)
+    if rows is None:
+        return sides
+    name = "all" if value is None else condition_name(value)
+    return [side[of_side].assign(condition=name) for side, of_side in zip(sides, rows, strict=True)]
 
 
 def _measures(
@@ -245,8 +222,10 @@ def _measures(
     own_speed = _spearman(network["rt_ms"], network["correct"])
     speeds = pd.Series([_spearman(one["rt_ms"], one["correct"]) for _, one in by_observer]).dropna()
     none = float("nan")
-    several = len(accuracies) > 1
-    spread_of = lambda found: (found.min(), found.max()) if several and len(found) else (none, none)  # noqa: E731
+
+    def spread_of(found: pd.Series) -> tuple[float, float]:
+        return (found.min(), found.max()) if len(accuracies) > 1 and len(found) else (none, none)
+
     right = network[network["correct"]]
     consistencies: dict[str, tuple[pd.Series, Callable[[pd.DataFrame], pd.Series], Score]] = {
         "image_accuracy": (network["confidence"], lambda t: t.groupby("image")["correct"].mean(), _spearman),
@@ -263,7 +242,7 @@ def _measures(
             name: _consistency(own, human, summary, score, n_splits, seed)
             for name, (own, summary, score) in consistencies.items()
         },
-        "speed_accuracy": (own_speed, float(speeds.mean()) if len(speeds) else none, *spread_of(speeds)),
+        "speed_accuracy": (own_speed, float(speeds.mean()), *spread_of(speeds)),
     }
 
 

@@ -30,6 +30,7 @@ import pandas as pd
 
 from dynvision.errors import InputError, check_extra, message_of
 from dynvision.recordings.responses import labelled_responses
+from dynvision.recordings.tables import read_rows
 
 if TYPE_CHECKING:
     import xarray
@@ -92,7 +93,8 @@ def read_bids_derivatives(
         )
     if baseline_ms is not None and not window_ms[0] <= baseline_ms[0] < baseline_ms[1] <= window_ms[1]:
         raise InputError(f"baseline_ms={baseline_ms} must lie within window_ms={window_ms}")
-    columns = (image,) if isinstance(image, str) and image else tuple(image)
+    given = (image,) if isinstance(image, str) and image else tuple(image)
+    columns = [name.lower() for name in given]
     areas = _areas(folder)
     return _side_by_side([_read(path, columns, window_ms, baseline_ms, areas) for path in headers], folder)
 
@@ -105,20 +107,16 @@ def _read(
     areas: Mapping[tuple[str, str], str],
 ) -> _Run:
     stem = header.name.removesuffix("_ieeg.vhdr")
-    channels, events = (_tsv(header.with_name(f"{stem}_{kind}.tsv")) for kind in ("channels", "events"))
-    for table, needed, kind in ((channels, ("name", "type"), "channels"), (events, ("onset",), "events")):
-        for name in needed:
-            if name not in table:
-                raise InputError(
-                    f"{stem}_{kind}.tsv has no column {name!r}; it has {', '.join(table.columns)}"
-                )
+    rates = ("sampling_frequency",)
+    channels = read_rows(header.with_name(f"{stem}_channels.tsv"), ("name", "type"), ("name",), rates)
+    events = read_rows(header.with_name(f"{stem}_events.tsv"), ("onset",), (), ("onset",))
     is_good = channels["status"].eq("good") if "status" in channels else pd.Series(True, channels.index)
     kept = channels[channels["type"].str.upper().isin(KINDS) & is_good]
     if kept.empty:
         raise InputError(f"{stem}_channels.tsv has no good channel of type {' or '.join(KINDS)}")
     names, rate, recorded = _recording(header)
     if "sampling_frequency" in kept:  # the header has the interval, rounded
-        rate = float(pd.to_numeric(kept["sampling_frequency"]).iloc[0])
+        rate = float(kept["sampling_frequency"].iloc[0])
     missing = [name for name in kept["name"] if name not in names]
     if missing:
         raise InputError(f"{header.name} has no channel {missing[0]!r} of {stem}_channels.tsv")
@@ -126,7 +124,7 @@ def _read(
     # Up to rounding: a time that falls on a sample is part of the window.
     first, last = np.ceil(window_ms[0] * rate / 1000 - 1e-6), np.floor(window_ms[1] * rate / 1000 + 1e-6)
     offsets = np.arange(int(first), int(last) + 1)
-    onsets = np.round(pd.to_numeric(events["onset"]).to_numpy() * rate).astype(int)
+    onsets = np.round(events["onset"].to_numpy() * rate).astype(int)
     places = onsets[:, None] + offsets[None, :]
     outside = np.flatnonzero((places < 0).any(axis=1) | (places >= signal.shape[1]).any(axis=1))
     if len(outside):
@@ -148,7 +146,7 @@ def _read(
         values,
         times,
         _images(events, columns, stem),
-        kept["name"].astype(str).to_numpy(),
+        kept["name"].to_numpy(dtype=str),
         _areas_of(kept, header, subject, areas),
     )
 
@@ -183,25 +181,21 @@ def _areas(folder: Path) -> dict[tuple[str, str], str]:
     """Areas by subject and electrode, of ``areas.tsv``."""
     if not (folder / AREAS).exists():
         return {}
-    table = _tsv(folder / AREAS).astype(str)
-    missing = [name for name in ("subject", "name", "area") if name not in table]
-    if missing:
-        raise InputError(f"{folder / AREAS} has no column {missing[0]!r}")
-    rows = table[["subject", "name", "area"]].itertuples(index=False)
+    columns = ["subject", "name", "area"]
+    rows = read_rows(folder / AREAS, columns, columns, ())[columns].itertuples(index=False)
     return {(f"sub-{subject.removeprefix('sub-')}", name): area for subject, name, area in rows}
 
 
 def _areas_of(
     channels: pd.DataFrame, header: Path, subject: str, areas: Mapping[tuple[str, str], str]
 ) -> np.ndarray:
-    tables = [channels, *(_tsv(path) for path in sorted(header.parent.glob("*_electrodes.tsv")))]
+    electrodes = sorted(header.parent.glob("*_electrodes.tsv"))
+    tables = [channels, *(read_rows(path, (), ("name",), ()) for path in electrodes)]
     column = next(((t, c) for t in tables for c in AREA_COLUMNS if c in t and "name" in t), None)
     matched = (
         {} if column is None else dict(zip(column[0]["name"], column[0][column[1]].astype(str), strict=True))
     )
-    return np.array(
-        [areas.get((subject, name), matched.get(name, "unknown")) for name in channels["name"].astype(str)]
-    )
+    return np.array([areas.get((subject, name), matched.get(name, "unknown")) for name in channels["name"]])
 
 
 def _side_by_side(runs: Sequence[_Run], folder: Path) -> xarray.Dataset:
@@ -242,12 +236,3 @@ def _side_by_side(runs: Sequence[_Run], folder: Path) -> xarray.Dataset:
         repetition += range(fewest)
     labels = {"image": np.array(image), "repetition": np.array(repetition)}
     return labelled_responses(np.stack(values).astype(np.float32), times, labels, unit)
-
-
-def _tsv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, sep="\t")
-    except FileNotFoundError:
-        raise InputError(f"there is no {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a table: {message_of(error)}") from None

@@ -22,8 +22,10 @@ from dynvision.errors import InputError, unknown_name
 from dynvision.recordings.data import (
     average_repetitions,
     bin_times,
+    condition_name,
     image_keys,
     repetitions,
+    shared_condition,
     split_halves,
 )
 from dynvision.recordings.significance import best_lag_ms, permutation_clusters
@@ -173,43 +175,22 @@ def _check_values(parts: Sequence[np.ndarray], whose: str, units: np.ndarray, fe
         )
 
 
-def _one_condition(
-    model: xarray.Dataset, brain: xarray.Dataset, value: float | None
-) -> tuple[xarray.Dataset, xarray.Dataset]:
+def _one_condition(model: xarray.Dataset, brain: xarray.Dataset, value: float | None) -> list[xarray.Dataset]:
     """Both sides at one condition, or at all of those that both have."""
-    several = [_conditions(side) for side in (model, brain)]
-    if value is not None:
-        sides = [
-            _at(side, value, known, whose)
-            for side, known, whose in zip((model, brain), several, ("network", "recording"), strict=True)
-        ]
-        return sides[0], sides[1]
-    if all(len(known) > 1 for known in several):
-        return model, brain
-    for known, whose, other in ((several[0], "network", "recording"), (several[1], "recording", "network")):
-        if len(known) > 1:
-            listed = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in known)
-            raise InputError(
-                f"the {whose} has {len(known)} conditions ({listed}) and the {other} has not; choose one with value"
-            )
-    return tuple(side.drop_vars("condition", errors="ignore") for side in (model, brain))  # type: ignore[return-value]
-
-
-def _conditions(side: xarray.Dataset) -> list[object]:
-    return list(pd.unique(pd.Series(side["condition"].values))) if "condition" in side.coords else []
-
-
-def _at(side: xarray.Dataset, value: float, known: list[object], whose: str) -> xarray.Dataset:
-    """One side at a value of the condition; one that has a single condition is taken as it is."""
-    if len(known) > 1:
-        numbers = pd.to_numeric(pd.Series(side["condition"].values), errors="coerce").to_numpy()
-        found = np.flatnonzero(np.isclose(numbers, value))
-        if not len(found):
-            raise InputError(
-                f"value={value:g} is none of the conditions of the {whose}: {', '.join(map(str, known))}"
-            )
-        side = side.isel(presentation=found)
-    return side.drop_vars("condition", errors="ignore")
+    sides = [model, brain]
+    labels = [
+        np.array([condition_name(one) for one in side["condition"].values])
+        if "condition" in side.coords
+        else np.full(side.sizes["presentation"], "all")
+        for side in sides
+    ]
+    rows = shared_condition(labels, ("network", "recording"), value)
+    if rows is None:
+        return sides
+    return [
+        side.isel(presentation=np.flatnonzero(of_side)).drop_vars("condition", errors="ignore")
+        for side, of_side in zip(sides, rows, strict=True)
+    ]
 
 
 def _common_images(model: xarray.Dataset, brain: xarray.Dataset) -> tuple[xarray.Dataset, xarray.Dataset]:
@@ -217,19 +198,16 @@ def _common_images(model: xarray.Dataset, brain: xarray.Dataset) -> tuple[xarray
     keys = [image_keys(side) for side in (model, brain)]
     common = np.intersect1d(keys[0], keys[1])
     if len(common) < FEWEST_IMAGES:
+        known = [first_few(np.unique(of_side)) for of_side in keys]
         raise InputError(
             f"the network and the recording have {len(common)} images in common, and a comparison needs at least "
-            f"{FEWEST_IMAGES}; the network knows {_some(keys[0])}, the recording {_some(keys[1])}"
+            f"{FEWEST_IMAGES}; the network knows {known[0]}, the recording {known[1]}"
         )
     sides = [
-        side.isel(presentation=np.flatnonzero(np.isin(known, common)))
-        for side, known in zip((model, brain), keys, strict=True)
+        side.isel(presentation=np.flatnonzero(np.isin(of_side, common)))
+        for side, of_side in zip((model, brain), keys, strict=True)
     ]
     return sides[0], sides[1]
-
-
-def _some(keys: np.ndarray) -> str:
-    return first_few(np.unique(keys))
 
 
 def _names(dataset: xarray.Dataset, label: str, wanted: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,45 @@ def image_keys(dataset: xarray.Dataset) -> np.ndarray:
     if "condition" in dataset.coords and len(np.unique(dataset["condition"].values)) > 1:
         return np.char.add(np.char.add(names, " @ "), dataset["condition"].values.astype(str))
     return names
+
+
+def shared_condition(
+    labels: Sequence[np.ndarray], names: tuple[str, str], value: float | None
+) -> list[np.ndarray] | None:
+    """Return which rows of two sides are compared; None where both have several conditions, which are matched by name.
+
+    Args:
+        labels: the condition of each row of a side, as :func:`condition_name` writes it.
+        names: of the sides, for errors.
+        value: the condition that is compared, where a side has several.
+
+    Raises:
+        InputError: several conditions on one side alone, or the value is none of them.
+    """
+    known = [list(dict.fromkeys(of_side)) for of_side in labels]
+    if value is None and all(len(conditions) > 1 for conditions in known):
+        return None
+    rows = []
+    for n, conditions in enumerate(known):
+        listed = ", ".join(conditions)
+        chosen = conditions[0] if len(conditions) == 1 else "" if value is None else condition_name(value)
+        if not chosen:
+            raise InputError(
+                f"the {names[n]} has {len(conditions)} conditions ({listed}) and the {names[1 - n]} has not; "
+                "choose one with value"
+            )
+        if chosen not in conditions:
+            raise InputError(f"value={value:g} is none of the conditions of the {names[n]}: {listed}")
+        rows.append(labels[n] == chosen)
+    return rows
+
+
+def condition_name(condition: object) -> str:
+    """Return a condition as text; a number is written in one way."""
+    try:
+        return f"{float(str(condition)):g}"
+    except ValueError:
+        return str(condition)
 
 
 def _checked(dataset: xarray.Dataset, path: Path) -> xarray.Dataset:

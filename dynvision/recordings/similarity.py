@@ -33,10 +33,7 @@ CROSSED = "crossnobis"  # the distance that is computed of several folds
 
 def correlation_distances(x: np.ndarray) -> np.ndarray:
     """Return 1 - r of all pairs: (T, N, P) to (T, pairs); not-a-number where a pattern does not vary over units."""
-    centred = x - x.mean(axis=2, keepdims=True)
-    norms = np.linalg.norm(centred, axis=2, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        unit = centred / norms
+    unit = centred_unit(x)
     return _upper(1.0 - unit @ unit.swapaxes(1, 2))
 
 
@@ -70,9 +67,9 @@ def crossnobis_distances(folds: np.ndarray) -> np.ndarray:
     return (total - own) / (n * (n - 1))  # type: ignore[no-any-return]
 
 
-def centred_unit(films: np.ndarray) -> np.ndarray:
+def centred_unit(films: np.ndarray, axis: int = -1) -> np.ndarray:
     """Return RDMs centred and of length one, (..., pairs): products of two are Pearson correlations."""
-    return _unit(films - films.mean(axis=-1, keepdims=True))
+    return plain_unit(films - films.mean(axis=axis, keepdims=True), axis)
 
 
 def ranked_unit(films: np.ndarray) -> np.ndarray:
@@ -95,9 +92,10 @@ def ranked_unit(films: np.ndarray) -> np.ndarray:
     return centred_unit(ranks.reshape(films.shape))
 
 
-def plain_unit(films: np.ndarray) -> np.ndarray:
-    """Return RDMs of length one: products of two are cosines."""
-    return _unit(films)
+def plain_unit(films: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return RDMs of length one: products of two are cosines; not-a-number where all is zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return films / np.linalg.norm(films, axis=axis, keepdims=True)  # type: ignore[no-any-return]
 
 
 def rdm_film(x: np.ndarray, distance: str = "correlation") -> np.ndarray:
@@ -177,11 +175,6 @@ def _upper(square: np.ndarray) -> np.ndarray:
     return square[:, rows, columns]
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return x / np.linalg.norm(x, axis=-1, keepdims=True)  # type: ignore[no-any-return]
-
-
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 6, 9))
 
 
@@ -219,7 +212,7 @@ def encode(
     targets = y.reshape(len(y), -1).astype(float)
     shape = x.shape[2], y.shape[2]
     scores, chance = np.empty(shape), np.empty((len(orders), *shape))
-    observed = _centred_columns(targets)
+    observed = centred_unit(targets, 0)
     for step in range(x.shape[2]):
         predicted = np.empty_like(targets)
         for fold in range(n_folds):
@@ -227,7 +220,7 @@ def encode(
             predicted[test] = _fit_predict(
                 x[train, :, step], targets[train], x[test, :, step], alphas, n_inner, seed
             )
-        predicted = _centred_columns(predicted)
+        predicted = centred_unit(predicted, 0)
         scores[step] = mean_over_channels((predicted * observed).sum(axis=0), y.shape[1])
         for number, order in enumerate(orders):
             shuffled = np.einsum("ij,ij->j", predicted, observed[order])
@@ -255,14 +248,7 @@ def assign_folds(n: int, n_folds: int, seed: int) -> np.ndarray:
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return correlations over the first axis; not-a-number where one of the two is constant."""
-    return (_centred_columns(a) * _centred_columns(b)).sum(axis=0)  # type: ignore[no-any-return]
-
-
-def _centred_columns(a: np.ndarray) -> np.ndarray:
-    """Columns centred and of length one; not-a-number where they are constant."""
-    a = a - a.mean(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return a / np.linalg.norm(a, axis=0)  # type: ignore[no-any-return]
+    return (centred_unit(a, 0) * centred_unit(b, 0)).sum(axis=0)  # type: ignore[no-any-return]
 
 
 def mean_over_channels(correlations: np.ndarray, n_channels: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.run import Session
-from dynvision.experiments.writer import ExperimentWriter
+from dynvision.experiments.tables import ExperimentWriter
 from dynvision.noise import PixelScale
 from dynvision.text import Progress
 from dynvision.trials.presentation import experiment_trials

@@ -21,9 +21,10 @@ from dynvision.errors import InputError
 from dynvision.experiments import batches as room_module
 from dynvision.experiments import run as run_module
 from dynvision.experiments.run import ExperimentFiles, run_experiment
-from dynvision.experiments.writer import images_within, read_units
+from dynvision.experiments.tables import images_within
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_weights, read_weights, save_weights
+from dynvision.recordings import open_responses
 from tests.lab import CONTRAST, Lab
 
 Run = Callable[..., Path]
@@ -169,7 +170,6 @@ def test_units_are_kept_within_their_bound(show: Run) -> None:
     """Two of six images; their mean and sd over units are those of the table."""
     quantities = {"save_responses": "unit", "save_responses_mb": 1000}
     folder = show(**quantities)
-    table, units = read_units(folder / "units.parquet", "layer1")
     per_image = pq.read_table(folder / "units.parquet", columns=["units", "image"]).to_pandas()
     one = per_image[per_image["image"] == per_image["image"].iloc[0]]
     bytes_per_image = 4 * one["units"].map(len).sum()
@@ -178,19 +178,22 @@ def test_units_are_kept_within_their_bound(show: Run) -> None:
         responses = read(where)
         kept = pq.read_table(where / "units.parquet").to_pandas()
         assert kept["image"].nunique() == n_images
+        opened = open_responses(where / "units.parquet")
+        times = opened["time_ms"].values
+        assert dict(opened["response"].sizes) | {"unit": 0} == {
+            "presentation": n_images * 2, "unit": 0, "time_ms": 12
+        }  # fmt: skip
         for layer in ("layer1", "layer2"):
-            table, units = read_units(where / "units.parquet", layer)
-            assert units.ndim == 4 and len(units) == table.num_rows == n_images * 2 * 12
-            frame = table.to_pandas()
-            flat = np.abs(units).reshape(len(units), -1)
-            frame["unit_mean"], frame["unit_sd"] = flat.mean(axis=1), flat.std(axis=1)
+            units = np.abs(opened["response"].values[:, opened["layer"].values == layer])
+            index = {"value": "condition", "image": "image", "label": "label"}
+            shown = {name: np.repeat(opened[of].values, len(times)) for name, of in index.items()}
+            frame = pd.DataFrame({**shown, "layer": layer, "time_ms": np.tile(times, n_images * 2)})
+            frame["unit_mean"], frame["unit_sd"] = units.mean(axis=1).ravel(), units.std(axis=1).ravel()
             keys = ["value", "image", "layer", "time_ms", "label"]
-            both = frame.astype({"layer": str}).merge(responses.astype({"layer": str}), on=keys)
+            both = frame.merge(responses.astype({"layer": str}), on=keys)
             assert len(both) == len(frame)
             assert both["unit_mean"].to_numpy() == pytest.approx(both["mean"].to_numpy(), rel=1e-4, abs=1e-6)
             assert both["unit_sd"].to_numpy() == pytest.approx(both["sd"].to_numpy(), rel=1e-4, abs=1e-6)
-    with pytest.raises(InputError, match="has no layer 'V1'; it has layer1, layer2"):
-        read_units(folder / "units.parquet", "V1")
     assert not (show("tables") / "units.parquet").exists()  # the same folder, and this time not asked for
 
 

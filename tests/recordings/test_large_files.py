@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dynvision.experiments import writer
+from dynvision.experiments import tables
 from dynvision.recordings import open_responses
 
 SHAPES = {"V1": (4, 5, 5), "IT": (6, 2, 2)}
@@ -21,7 +21,7 @@ TIMES = 2.0 * np.arange(1, 7)
 def write(path: Path, batches: list[int]) -> dict[str, np.ndarray]:
     """Batches of so many images; returns the activity by layer, (images, T, C, H, W)."""
     random = np.random.default_rng(0)
-    units = writer.UnitWriter(path, SHAPES, FIXED)
+    units = tables.UnitWriter(path, SHAPES, FIXED)
     first, parts = 0, []
     for n in batches:
         kept = {
@@ -42,7 +42,7 @@ def write(path: Path, batches: list[int]) -> dict[str, np.ndarray]:
 def test_row_groups_are_bounded_and_hold_every_value(
     values: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ROW_GROUP", values)
+    monkeypatch.setattr(tables, "ROW_GROUP", values)
     activity = write(tmp_path / "units.parquet", [5, 3])
     file = pq.ParquetFile(tmp_path / "units.parquet")
     sizes = [file.metadata.row_group(n).num_rows // len(TIMES) for n in range(file.num_row_groups)]

@@ -15,8 +15,8 @@ from dynvision.analysis.scorecard import SCORECARD_COLUMNS, score_run, scorecard
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
+from dynvision.experiments.tables import ExperimentWriter, TrialRecord
 from dynvision.experiments.trial import run_trials
-from dynvision.experiments.writer import ExperimentWriter, TrialRecord
 from dynvision.trials.presentation import experiment_trial
 from tests.scorecard.delayed_normalization_tables import HUMAN, PROTOCOLS, response_table
 from tests.scorecard.networks import DelayedNormalizationNetwork, FeedforwardChain
