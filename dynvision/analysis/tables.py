@@ -31,13 +31,12 @@ RESPONSE_COLUMNS: dict[str, Kind] = {
 }  # fmt: skip
 PERFORMANCE_COLUMNS: dict[str, Kind] = {
     **_KEYS, "image": "number", "label": "number", "time_ms": "number", "stimulus_on": "truth", "guess": "number",
-    "correct": "truth",
+    "correct": "truth", "n_classes": "number",
 }  # fmt: skip
 # Read where they are there.
 SHOWN_COLUMNS: dict[str, Kind] = {"shown": "text"}
 GUESS_COLUMNS: dict[str, Kind] = {
     **SHOWN_COLUMNS,
-    "n_classes": "number",
     "confidence": "number",
     "entropy_bits": "number",
     "uncertainty": "number",
@@ -289,9 +288,6 @@ def chance_level(performance: pd.DataFrame) -> float:
     """Accuracy of guessing evenly among the classes of the network, as a fraction.
 
     Args:
-        performance: table of guesses of one run, with the column `n_classes`. Tables of before lack it: the network then
-            has as many classes as the highest number of a class that occurs, which may be too few.
+        performance: table of guesses of one run.
     """
-    if "n_classes" in performance and performance["n_classes"].notna().any():
-        return 1.0 / int(performance["n_classes"].max())
-    return 1.0 / (1 + int(performance[["label", "guess"]].to_numpy().max()))
+    return 1.0 / int(performance["n_classes"].max())

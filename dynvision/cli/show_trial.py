@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
     from dynvision.visualization.trial import draw_trial
 
     style = Style(read_visualization(arguments.visualization))
-    for path in save_figure(draw_trial(course.steps(), course.dt, frame, style), arguments.output, style):
+    for path in save_figure(draw_trial(course, frame, style), arguments.output, style):
         print(path)
 
 

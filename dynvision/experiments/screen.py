@@ -12,17 +12,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dynvision.base import Frames
 from dynvision.functional.counter_random import random_key, random_normal
 from dynvision.noise import PixelScale, blend
-from dynvision.trials import Segment, TimedNoise, Trial, View, parts_of
+from dynvision.trials import Segment, TimedNoise, Trial, TrialPicture, View, parts_of
 
 BLOCK_BYTES = 64 * 2**20  # of the frames that exist at once, where they differ from step to step
 
@@ -134,16 +132,6 @@ def _bits(value: float) -> int:
 
 
 MOST_OF_A_PART = 5  # pictures of a part that changes from step to step
-
-
-class TrialPicture(NamedTuple):
-    """A picture of a trial and when it is on, in ms from stimulus onset; pixels (H, W, 3) in 0..1."""
-
-    start_ms: float
-    end_ms: float
-    shown: str
-    contrast: float
-    pixels: NDArray[np.float32]
 
 
 def trial_pictures(trial: Trial, screen: Screen, null: float) -> Iterator[TrialPicture]:

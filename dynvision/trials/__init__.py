@@ -2,7 +2,7 @@
 
 from dynvision.trials.content import IMAGE, NULL, Content, Image, Mask, Null, Other, View
 from dynvision.trials.presentation import presentation_trial
-from dynvision.trials.segment import Segment, TimedNoise, Trial, TrialStep, parts_of
+from dynvision.trials.segment import Segment, TimedNoise, Trial, TrialPicture, TrialStep, parts_of
 
 __all__ = [
     "IMAGE",
@@ -15,6 +15,7 @@ __all__ = [
     "Segment",
     "TimedNoise",
     "Trial",
+    "TrialPicture",
     "TrialStep",
     "View",
     "parts_of",

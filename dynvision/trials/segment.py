@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from dynvision.trials.content import NULL, Content, Null
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from dynvision.noise.blend import NoiseConfig
@@ -84,6 +86,16 @@ class TrialStep(NamedTuple):
     phase: str
     sees_image: bool
     scored_frame_ms: float | None
+
+
+class TrialPicture(NamedTuple):
+    """A picture of a trial and when it is on, in ms from stimulus onset; pixels (H, W, 3) in 0..1."""
+
+    start_ms: float
+    end_ms: float
+    shown: str
+    contrast: float
+    pixels: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

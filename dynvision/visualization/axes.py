@@ -205,7 +205,7 @@ def set_time_axis(grid: Grid, time_ms: np.ndarray) -> None:
         grid: the panels.
         time_ms: times of the samples, (T,), ascending.
     """
-    dt = float(np.min(np.diff(time_ms))) if len(time_ms) > 1 else 1.0
+    dt = float(np.min(np.diff(time_ms)))  # conditions may have grids of their own
     for block in grid.blocks:
         for axes in [*block.panels.ravel(), *block.strips]:
             axes.set_xlim(time_ms[0] - dt, time_ms[-1])

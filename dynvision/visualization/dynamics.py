@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from dynvision.analysis.conditions import Condition
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.scorecard.targets import cortex_course
+from dynvision.analysis.time_grid import sample_interval
 from dynvision.visualization.axes import (
     TIME_LABEL,
     draw_courses,
@@ -122,7 +123,7 @@ def dynamics_figure(
     focus.yaxis.set_major_locator(MaxNLocator(nbins=5))
     focus.set_ylabel("mean response, |r| (a.u.)")
     times = np.unique(courses["time_ms"])
-    dt = float(np.min(np.diff(times))) if len(times) > 1 else 1.0
+    dt = sample_interval(times)
     for axes in (ridge, focus, *grid.blocks[0].strips[:2]):
         axes.set_xlim(times[0] - dt, times[-1])
     for axes in (ridge, focus):

@@ -68,10 +68,6 @@ class Grid:
         """The panels of the first block."""
         return self.blocks[0].panels
 
-    def all_panels(self) -> list[Axes]:
-        """Return the panels of all blocks."""
-        return [axes for block in self.blocks for axes in block.panels.ravel()]
-
     def label_below(self, label: str) -> None:
         """Write one label of the x axes below all columns."""
         height = self.bottom - LABEL_BELOW / self.figure.get_figheight()

@@ -77,7 +77,7 @@ def time_maps_figure(table: pd.DataFrame, style: Style) -> Figure:
     figure.supylabel("time of the network (ms)", fontsize=7.5)
     bar = figure.colorbar(ScalarMappable(norm, MAP), ax=panels, shrink=0.8)
     bar.set_label(LABELS[str(table["method"].iloc[0])])
-    return fixed_layout(figure)
+    return figure
 
 
 def draw_courses(axes: Axes, table: pd.DataFrame, colours: dict[str, str], style: Style) -> None:
@@ -100,17 +100,11 @@ def draw_courses(axes: Axes, table: pd.DataFrame, colours: dict[str, str], style
     )
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
     for layer, course in table.groupby("layer", sort=False):
-        has_lag = course["lag_ms"].notna().iloc[0]
-        label = (
-            f"{style.name(layer)} ({course['lag_ms'].iloc[0]:g} ms)" if has_lag else f"{style.name(layer)}"
-        )
-        axes.plot(
-            course["brain_ms"],
-            course["score"],
-            "-" if has_lag else ":",
-            color=colours[str(layer)],
-            label=label,
-        )
+        lag_ms = float(course["lag_ms"].iloc[0])
+        has_lag = np.isfinite(lag_ms)
+        label = style.name(layer) + (f" ({lag_ms:g} ms)" if has_lag else "")
+        line = "-" if has_lag else ":"
+        axes.plot(course["brain_ms"], course["score"], line, color=colours[str(layer)], label=label)
         found = course[course["significant"]]
         axes.plot(found["brain_ms"], found["score"], "o", markersize=2, color=colours[str(layer)])
 
@@ -132,13 +126,6 @@ def courses_figure(table: pd.DataFrame, style: Style) -> Figure:
         axes.set_xlabel("time of the recording (ms)")
         axes.legend(title="layer (lag)", loc="best", handlelength=1.2)
     panels[0].set_ylabel(LABELS[str(table["method"].iloc[0])])
-    return fixed_layout(figure)
-
-
-def fixed_layout(figure: Figure) -> Figure:
-    """Return a figure with its layout fixed, so that its outline is known before it is saved."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
     return figure
 
 
@@ -223,11 +210,7 @@ def draw_curves(axes: Axes, table: pd.DataFrame, colours: dict[str, str]) -> Non
         times = curve["rt_ms"].to_numpy(dtype=float)
         mean = np.average(times, weights=weights)
         spread = float(np.sqrt(np.average((times - mean) ** 2, weights=weights)))
-        colour = (
-            colours[str(condition)]
-            if of == "network"
-            else (MUTED if len(colours) == 1 else colours[str(condition)])
-        )
+        colour = MUTED if of == "observers" and len(colours) == 1 else colours[str(condition)]
         axes.plot(
             (times - mean) / (spread or 1.0),
             curve["accuracy"],
@@ -255,7 +238,7 @@ def behaviour_figure(table: pd.DataFrame, style: Style) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
     draw_measures(left, measures, colours, style)
     draw_curves(right, curves, colours)
-    return fixed_layout(figure)
+    return figure
 
 
 def behaviour_caption(table: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -61,12 +61,12 @@ def draw_eigenvalues(axes: Axes, table: pd.DataFrame, colour: str, reach: float)
     axes.set_yticks([-1, 0, 1])
 
 
-def spectrum_figure(table: pd.DataFrame, titles: Mapping[str, str], style: Style) -> Figure:
+def spectrum_figure(table: pd.DataFrame, conditions: Sequence[str], style: Style) -> Figure:
     """Draw the spectra of all layers.
 
     Args:
         table: columns `condition`, `layer`, `point`, `real`, `imag`, `modulus`.
-        titles: title of each condition.
+        conditions: from top to bottom.
         style: colours, names and order.
     """
     layers = style.ordered(table["layer"].unique())
@@ -74,10 +74,10 @@ def spectrum_figure(table: pd.DataFrame, titles: Mapping[str, str], style: Style
     n_columns = min(len(layers), MOST_COLUMNS)
     n_blocks = -(-len(layers) // n_columns)
     width = panel_width(n_columns, widest=1.7)
-    grid = panel_grid(len(titles) * n_blocks, n_columns, width, width, gap=(0.2, 0.35))
+    grid = panel_grid(len(conditions) * n_blocks, n_columns, width, width, gap=(0.2, 0.35))
     reach = MARGIN * max(1.0, float(table["modulus"].max()))
     free = set(grid.panels.ravel())
-    for row, (condition, title) in enumerate(titles.items()):
+    for row, condition in enumerate(conditions):
         for number, layer in enumerate(layers):
             block, column = divmod(number, n_columns)
             axes = grid.panels[row * n_blocks + block, column]
@@ -88,8 +88,8 @@ def spectrum_figure(table: pd.DataFrame, titles: Mapping[str, str], style: Style
             axes.tick_params(
                 labelleft=column == 0, labelbottom=row * n_blocks + block == len(grid.panels) - 1
             )
-        if len(titles) > 1:
-            grid.panels[row * n_blocks, 0].set_ylabel(wrapped(title, 1.6))
+        if len(conditions) > 1:
+            grid.panels[row * n_blocks, 0].set_ylabel(wrapped(condition, 1.6))
     for axes in free:
         axes.remove()
     grid.label_below("real part of an eigenvalue")
@@ -109,15 +109,14 @@ def draw_spectrum(
     paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style
 ) -> Drawn:
     """Leading eigenvalues of each layer, of the first seed of a few conditions, or of the base where there are many."""
-    base = comparison.base or 0
     shown = list(range(len(comparison.labels)))
-    shown = [base] if len(shown) > MOST_SPECTRA else shown
+    if len(shown) > MOST_SPECTRA:
+        shown = [comparison.base or 0]
     first = [comparison.conditions[number].run_ids[0] for number in shown]
     table = read_dynamics(paths, first, "spectrum", COLUMNS)
     table.insert(0, "condition", [comparison.label_of(run_id) for run_id in table["run_id"]])
-    titles = {comparison.labels[n]: comparison.labels[n] for n in shown}
     with style.context():
-        figure = spectrum_figure(table, titles, style)
+        figure = spectrum_figure(table, [comparison.labels[n] for n in shown], style)
     return Drawn("spectrum", figure, table, spectrum_caption(table))
 
 

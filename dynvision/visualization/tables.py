@@ -123,14 +123,7 @@ class ExperimentTables:
         return comparison.average(metrics[wanted], ["parameter", "value", "layer", "measure"])
 
     def _guesses(self, reduce: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-        return self._of_all_runs("performance", lambda path: reduce(self._performance(path)))
-
-    def _performance(self, path: Path) -> pd.DataFrame:
-        """The guesses of one run; the manifest of its data states how many classes there are where the table does not."""
-        table = read_performance(path, self.experiment)
-        of_run = [config for config in self.configs if config.run_id == str(table["run_id"].iloc[0])]
-        names = names_of_classes(self.paths, of_run[0]) if of_run else []
-        return table if "n_classes" in table or not names else table.assign(n_classes=len(names))
+        return self._of_all_runs("performance", lambda path: reduce(read_performance(path, self.experiment)))
 
     def _of_all_runs(self, name: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
         """Return one table of all runs, each read and reduced before the next."""

@@ -43,23 +43,20 @@ def draw_along_layers(axes: Axes, table: pd.DataFrame, layers: list[str], colour
     axes.plot(place, mean, color=colour, marker="o", clip_on=False)
 
 
-def timescales_figure(
-    table: pd.DataFrame, titles: Mapping[str, str], colours: Mapping[str, str], style: Style
-) -> Figure:
+def timescales_figure(table: pd.DataFrame, colours: Mapping[str, str], style: Style) -> Figure:
     """Draw all quantities.
 
     Args:
         table: columns `condition`, `layer`, `quantity`, `mean`, `low`, `high`.
-        titles: title of each condition.
-        colours: of the conditions.
+        colours: of the conditions, in their order.
         style: names and order.
     """
     layers = style.ordered(table["layer"].unique())
     grid = panel_grid(1, len(QUANTITIES), *SIZE, gap=(0.75, 0.0))
     for axes, (quantity, label) in zip(grid.panels[0], QUANTITIES.items(), strict=True):
         drawn = table[table["quantity"] == quantity]
-        for condition in titles:
-            draw_along_layers(axes, drawn[drawn["condition"] == condition], layers, colours[condition])
+        for condition, colour in colours.items():
+            draw_along_layers(axes, drawn[drawn["condition"] == condition], layers, colour)
         if quantity == "spectral_radius":
             axes.axhline(1, color=MUTED, linestyle="--", linewidth=0.8, zorder=0)
         highest = np.nanmax(drawn[["mean", "high"]].to_numpy(), initial=0.0)
@@ -72,8 +69,8 @@ def timescales_figure(
             range(len(layers)), [style.name(layer) for layer in layers], rotation=0 if len(layers) < 5 else 90
         )
         axes.set_xlim(-0.4, len(layers) - 0.6)
-    if len(titles) > 1:
-        add_conditions(grid, titles, colours, grid.blocks[0])
+    if len(colours) > 1:
+        add_conditions(grid, {name: name for name in colours}, colours, grid.blocks[0])
     return grid.figure
 
 
@@ -85,10 +82,7 @@ def draw_timescales(
     long = measured.melt(["run_id", "layer"], list(QUANTITIES), var_name="quantity", value_name="mean")
     table = comparison.average(long, ["quantity", "layer"])
     with style.context():
-        colours = condition_colours(comparison, style)
-        figure = timescales_figure(
-            table, dict(zip(comparison.labels, comparison.labels, strict=True)), colours, style
-        )
+        figure = timescales_figure(table, condition_colours(comparison, style), style)
     return Drawn("timescales", figure, table, timescales_caption(table))
 
 

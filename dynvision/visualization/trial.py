@@ -7,7 +7,6 @@ experiment as rows of pictures, one row for each value of the parameter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
 from dynvision.analysis.time_grid import stretches
+from dynvision.trials import Trial, TrialPicture
 from dynvision.visualization.axes import TIME_LABEL, round_step
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.names import value_label
@@ -29,44 +29,16 @@ MOST_FRAMES = 12
 NULL_GREY = 0.5
 
 
-class Step(Protocol):
-    """What is drawn of a step; times in ms."""
-
-    @property
-    def time_ms(self) -> float: ...
-    @property
-    def phase(self) -> str: ...
-    @property
-    def sees_image(self) -> bool: ...
-    @property
-    def scored_frame_ms(self) -> float | None: ...
-
-
-class Period(NamedTuple):
-    """A stretch of time in ms in which something stays as it is."""
-
-    start: float
-    end: float
-
-
-def draw_trial(steps: Sequence[Step], dt: float, image: NDArray[np.float32] | None, style: Style) -> Drawn:
+def draw_trial(trial: Trial, image: NDArray[np.float32] | None, style: Style) -> Drawn:
     """Draw the figure of a trial.
 
     Args:
-        steps: of the trial, in their order.
-        dt: length of a step in ms.
+        trial: of the training.
         image: what is shown, (H, W, 3) in 0..1; None draws a bright square in its place.
         style: the look.
     """
-    table = pd.DataFrame(
-        {
-            "time_ms": [step.time_ms for step in steps],
-            "phase": [step.phase for step in steps],
-            "sees_image": [step.sees_image for step in steps],
-            "label_counts": [step.scored_frame_ms is not None for step in steps],
-            "scored_frame_ms": [step.scored_frame_ms for step in steps],
-        }
-    )
+    table, dt = pd.DataFrame(trial.steps()), trial.dt
+    table.insert(3, "label_counts", table["scored_frame_ms"].notna())
     with style.context():
         figure = trial_figure(table, dt, image)
     residual = table["phase"].eq("residual").sum() * dt
@@ -101,8 +73,8 @@ def trial_figure(table: pd.DataFrame, dt: float, image: NDArray[np.float32] | No
     start, end = float(table["time_ms"].iloc[0]) - dt, float(table["time_ms"].iloc[-1])
     for axes, (label, column) in zip(grid.panels[:, 0], rows.items(), strict=True):
         _shade_phases(axes, table, dt)
-        for span in _periods(table, table[column], dt):
-            axes.axvspan(span.start, span.end, color=STIMULUS if column == "sees_image" else INK, linewidth=0)
+        for first, last in _periods(table, table[column], dt):
+            axes.axvspan(first, last, color=STIMULUS if column == "sees_image" else INK, linewidth=0)
         axes.set_xlim(start, end)
         axes.set_ylim(0, 1)
         axes.set_yticks([0.5], labels=[label], fontsize="medium")
@@ -146,19 +118,17 @@ def _film(
 
 def _shade_phases(axes: Axes, table: pd.DataFrame, dt: float) -> None:
     for phase, colour in PHASES.items():
-        for span in _periods(table, table["phase"] == phase, dt):
-            axes.axvspan(span.start, span.end, color=colour, linewidth=0, zorder=0)
-            axes.text(
-                (span.start + span.end) / 2, 0.5, phase, ha="center", va="center", color=MUTED, fontsize=6.5
-            )
+        for first, last in _periods(table, table["phase"] == phase, dt):
+            axes.axvspan(first, last, color=colour, linewidth=0, zorder=0)
+            axes.text((first + last) / 2, 0.5, phase, ha="center", va="center", color=MUTED, fontsize=6.5)
 
 
-def _periods(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[Period]:
-    """Return the stretches of time in which something holds."""
+def _periods(table: pd.DataFrame, holds: pd.Series, dt: float) -> list[tuple[float, float]]:
+    """Return from when to when something holds, in ms."""
     times, flags = table["time_ms"].to_numpy(dtype=float), holds.to_numpy(dtype=bool)
     return [
-        Period(float(times[first]) - dt, float(times[behind - 1]))
-        for first, behind in zip(*stretches(flags), strict=True)
+        (float(times[first]) - dt, float(times[after - 1]))
+        for first, after in zip(*stretches(flags), strict=True)
     ]
 
 
@@ -168,23 +138,8 @@ LEFT, TOP, BOTTOM = 0.62, 0.3, 0.14  # inches, for values, their title, and the 
 MOST_PICTURES = 12  # in a row
 
 
-class Picture(Protocol):
-    """What is on the screen for a while: times in ms from stimulus onset, pixels (H, W, 3) in 0..1."""
-
-    @property
-    def start_ms(self) -> float: ...
-    @property
-    def end_ms(self) -> float: ...
-    @property
-    def shown(self) -> str: ...
-    @property
-    def contrast(self) -> float: ...
-    @property
-    def pixels(self) -> NDArray[np.float32]: ...
-
-
 def draw_filmstrip(
-    name: str, parameter: str, rows: Sequence[tuple[float, Sequence[Picture]]], style: Style
+    name: str, parameter: str, rows: Sequence[tuple[float, Sequence[TrialPicture]]], style: Style
 ) -> Drawn:
     """Draw the trials of an experiment.
 
@@ -217,14 +172,14 @@ def draw_filmstrip(
     return Drawn("trials", figure, table, caption)
 
 
-def _some(pictures: Sequence[Picture]) -> list[Picture]:
+def _some(pictures: Sequence[TrialPicture]) -> list[TrialPicture]:
     """Return at most as many pictures as a row has room for, evenly spread, the first and the last among them."""
     if len(pictures) <= MOST_PICTURES:
         return list(pictures)
     return [pictures[round(k * (len(pictures) - 1) / (MOST_PICTURES - 1))] for k in range(MOST_PICTURES)]
 
 
-def _figure(parameter: str, rows: Sequence[tuple[float, Sequence[Picture]]]) -> Figure:
+def _figure(parameter: str, rows: Sequence[tuple[float, Sequence[TrialPicture]]]) -> Figure:
     n_columns = max(len(pictures) for _, pictures in rows)
     width = LEFT + n_columns * (SIDE + GAP[0])
     height = TOP + len(rows) * (SIDE + GAP[1]) + BOTTOM

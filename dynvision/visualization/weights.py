@@ -26,7 +26,7 @@ PER_VIOLIN = 0.36  # inches
 LINEAR = 1e-3  # of the largest weight: below, the axis is linear
 
 
-def draw_violin(axes: Axes, place: float, table: pd.DataFrame, colour: str, half: float = HALF) -> None:
+def draw_violin(axes: Axes, place: float, table: pd.DataFrame, colour: str, half: float) -> None:
     """Draw one distribution as a violin with its quartiles and its median.
 
     Args:
@@ -67,13 +67,13 @@ def _draw_shape(axes: Axes, place: float, table: pd.DataFrame, colour: str, half
 
 
 def weights_figure(
-    table: pd.DataFrame, titles: Mapping[str, str], colours: Mapping[str, str], style: Style
+    table: pd.DataFrame, conditions: Sequence[str], colours: Mapping[str, str], style: Style
 ) -> Figure:
     """Draw the weights of all layers.
 
     Args:
         table: columns `condition`, `layer`, `connection` and those of `draw_violin`.
-        titles: title of each condition.
+        conditions: beside each other in a panel.
         colours: of the conditions, or of the connections where there is one condition.
         style: colours, names and order.
     """
@@ -83,19 +83,19 @@ def weights_figure(
         for layer in layers
     }
     most = max(map(len, connections.values()))
-    width = max(0.9, PER_VIOLIN * most * max(1, 0.55 * len(titles)))
+    width = max(0.9, PER_VIOLIN * most * max(1, 0.55 * len(conditions)))
     n_columns = max(1, min(len(layers), int(7.5 / (width + 0.55))))
     grid = panel_grid(-(-len(layers) // n_columns), n_columns, width, HEIGHT, gap=(0.55, 1.05))
     panels = grid.panels.ravel()
     for axes, layer in zip(panels, layers, strict=False):
-        _draw_layer(axes, table[table["layer"] == layer], connections[layer], list(titles), colours)
+        _draw_layer(axes, table[table["layer"] == layer], connections[layer], conditions, colours)
         axes.set_title(style.name(layer), fontweight="bold", pad=4)
         axes.set_xlim(-0.6, most - 0.4)
     for axes in panels[len(layers) :]:
         axes.remove()
     grid.label_left("weight (a.u.), log axis away from 0")
-    if len(titles) > 1:
-        add_legend(grid, [line_handle(title, colours[name]) for name, title in titles.items()])
+    if len(conditions) > 1:
+        add_legend(grid, [line_handle(name, colours[name]) for name in conditions])
     return grid.figure
 
 
@@ -150,10 +150,10 @@ def draw_weight_distributions(distributions: pd.DataFrame, comparison: Compariso
     density = table["n_in_bin"] / (table["bin_high"] - table["bin_low"])
     violin = [table[name] for name in ("condition", "layer", "connection")]
     table["density"] = density / density.groupby(violin, sort=False, observed=True).transform("max")
-    titles = {label: label for label in comparison.labels if label in set(table["condition"])}
-    colours = condition_colours(comparison, style) if len(titles) > 1 else style.colours(list(ORDER))
+    conditions = [label for label in comparison.labels if label in set(table["condition"])]
+    colours = condition_colours(comparison, style) if len(conditions) > 1 else style.colours(list(ORDER))
     with style.context():
-        figure = weights_figure(table, titles, colours, style)
+        figure = weights_figure(table, conditions, colours, style)
     return Drawn("weights", figure, table, weights_caption(table))
 
 

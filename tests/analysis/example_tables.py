@@ -122,5 +122,6 @@ def _guesses(guess, evidence, value, on, time_ms, labels):
             "correct": correct.ravel(),
             "confidence": confidence,
             "label_confidence": confidence,
+            "n_classes": N_CLASSES,
         }
     )

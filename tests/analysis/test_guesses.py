@@ -32,7 +32,9 @@ def performance():
                     )
                 )
     names = ["value", "image", "label", "time_ms", "stimulus_on", "guess", "correct", "confidence"]
-    return pd.DataFrame(rows, columns=names).assign(run_id="run", experiment="test", parameter="contrast")
+    return pd.DataFrame(rows, columns=names).assign(
+        run_id="run", experiment="test", parameter="contrast", n_classes=3
+    )
 
 
 def test_confusions_at_the_best_moment(performance):
