@@ -95,20 +95,17 @@ def best_moments(performance: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: the table is not complete.
     """
-    columns = [name for name in ("correct", "confidence") if name in performance]
+    quantities = {"correct": "accuracy", "confidence": "confidence"}
+    columns = [name for name in quantities if name in performance]
     cube = to_cube(performance, ("image", "value", "time_ms"), columns)
     after = after_onset(cube.axes["time_ms"])
     recorded = {name: array[..., after].astype(np.float64) for name, array in cube.data.items()}
     best = recorded["correct"].mean(axis=0).argmax(axis=-1)
-    moments = {
-        name: np.take_along_axis(array, best[None, :, None], axis=-1)[..., 0]
-        for name, array in recorded.items()
-    }
     rows = []
-    for quantity, samples in {"accuracy": moments["correct"], **moments}.items():
-        if quantity != "correct":
-            low, high = bootstrap_interval(samples)
-            rows.append(_rows(quantity, cube.axes["value"], samples.mean(axis=0), low, high))
+    for name, array in recorded.items():
+        samples = np.take_along_axis(array, best[None, :, None], axis=-1)[..., 0]
+        low, high = bootstrap_interval(samples)
+        rows.append(_rows(quantities[name], cube.axes["value"], samples.mean(axis=0), low, high))
     nothing = np.full(len(best), np.nan)
     rows.append(_rows("time_ms", cube.axes["value"], cube.axes["time_ms"][after][best], nothing, nothing))
     return identified(pd.concat(rows, ignore_index=True), performance).assign(

@@ -2,10 +2,9 @@
 
     low, high = quantiles .025 and .975 of the mean over images drawn with replacement
 
-The percentile bootstrap; of a median, whose interval is that of the medians, likewise. All columns are resampled with the
-same images, in one matrix product with the counts of how often each image was drawn. The same over seeds (runs that
-differ in nothing else) shows how far a mean would move with other trainings; the two intervals answer different questions
-and are never added up.
+The percentile bootstrap, of means and likewise of medians. All columns are resampled with the same images, in one matrix
+product with the counts of how often each image was drawn. The same over seeds (runs that differ in nothing else) shows how
+far a mean would move with other trainings; the two intervals answer different questions and are never added up.
 
 Averages over seeds are one line a condition, whatever the number of its runs. With one run, the band is the run's own
 interval over images. With several, the line is the mean of the runs and the band reaches from the lowest to the highest.
@@ -175,7 +174,7 @@ def average_seeds(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Se
     Args:
         table: columns `run_id`, the keys, and `mean`, optionally `ci_low`, `ci_high` and `n_images`.
         condition_of: the number of the condition of each run.
-        keys: columns that tell the rows of a run apart.
+        keys: columns that distinguish the rows of a run.
 
     Returns:
         Columns `condition`, the keys, `mean`, `low`, `high`, `band` (what low and high are), `n_seeds` (runs that have
@@ -222,7 +221,7 @@ def seed_intervals(table: pd.DataFrame, condition_of: Mapping[str, int], keys: S
     Args:
         table: columns `run_id`, the keys, `mean`, `ci_low`, `ci_high` and `n_images`.
         condition_of: the number of the condition of each run.
-        keys: columns that tell the rows of a run apart.
+        keys: columns that distinguish the rows of a run.
 
     Returns:
         Columns `condition`, the keys, `mean`; `images_low`, `images_high` (the interval over images of a run, averaged over

@@ -79,8 +79,8 @@ def stimulus_periods(table: pd.DataFrame, column: str = "stimulus_on") -> pd.Dat
     rows = []
     for value, of_value in grid.groupby("value"):
         time_ms = of_value["time_ms"].to_numpy()
-        for first, behind in zip(*stretches(of_value[column].to_numpy()), strict=True):
-            rows.append((value, time_ms[first] - dt, time_ms[behind - 1]))
+        for first, after in zip(*stretches(of_value[column].to_numpy()), strict=True):
+            rows.append((value, time_ms[first] - dt, time_ms[after - 1]))
     return pd.DataFrame(rows, columns=["value", "start_ms", "end_ms"])
 
 

@@ -6,7 +6,7 @@
 
 **Harmonics.** The sum is over the whole periods that end with the flicker; the first one is left out where there are
 several, since the response sets in there. F1 is the response at the frequency of the flicker, F2 at twice it. A response
-that does not tell an image from its negative follows a counterphase flicker with F2 alone.
+that is the same to an image and to its negative follows a counterphase flicker with F2 alone.
 
 **Autocorrelation.** A leaky unit driven by white noise has A(k) = exp(-k dt / tau), and so its time constant comes back.
 
@@ -124,5 +124,5 @@ def decay_time(correlation: np.ndarray, step: float) -> float:
     if not len(below):
         return float("nan")
     k = int(below[0])
-    before, behind = correlation[k - 1], correlation[k]
-    return float(step * (k - 1 + (before - level) / (before - behind)))
+    above, reached = correlation[k - 1], correlation[k]
+    return float(step * (k - 1 + (above - level) / (above - reached)))

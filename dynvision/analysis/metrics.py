@@ -51,7 +51,7 @@ def measure_responses(
     Args:
         responses: table of responses, of one run or several.
         performance: table of guesses of the same runs.
-        measures: names of measures; those of all values together are passed over. Accuracies are always measured.
+        measures: names of measures; those of all values together are ignored here. Accuracies are always measured.
         n_resamples: draws of the bootstrap of single trials.
         seed: fixes the bootstrap.
 
@@ -90,7 +90,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
 
     Args:
         responses: table of responses, of one run or several.
-        measures: names of measures of responses; those of single values are passed over.
+        measures: names of measures of responses; those of single values are ignored here.
         seed: fixes the bootstrap.
 
     Returns:

@@ -140,11 +140,16 @@ def register_fit(
 
     def add(function: MeasureFunction) -> MeasureFunction:
         for name, (part, label, unit, definition) in parameters.items():
-            facts = {"part": part, "n_draws": n_draws, "goodness": goodness[0]}
-            register(name, label, unit, f"{definition} {what}", "experiment", **facts)(function)
+            add_part = register(
+                name, label, unit, f"{definition} {what}", "experiment",
+                part=part, n_draws=n_draws, goodness=goodness[0],
+            )  # fmt: skip
+            add_part(function)
         definition = f"explained variance {what}"
-        facts = {"part": "r_squared", "n_draws": n_draws}
-        return register(*goodness, "fraction", definition, "experiment", **facts)(function)
+        add_goodness = register(
+            *goodness, "fraction", definition, "experiment", part="r_squared", n_draws=n_draws
+        )
+        return add_goodness(function)
 
     return add
 

@@ -49,7 +49,7 @@ METRIC_COLUMNS: dict[str, Kind] = {
     "n_images": "number",
 }  # fmt: skip
 SUMMARY_COLUMNS: dict[str, Kind] = {name: kind for name, kind in METRIC_COLUMNS.items() if name != "value"}
-# Part of the images that have a value; tables of before do not state.
+# Part of the images that have a value; read where it is there.
 FRACTION_COLUMNS: dict[str, Kind] = {"fraction": "number"}
 MAY_BE_MISSING = (  # a network whose activity explodes has no number there
     "mean",
@@ -131,7 +131,7 @@ def read_columns(path: str | Path, columns: Sequence[str], what: str, first: str
         path: a Parquet file.
         columns: names of columns that it must have.
         what: what it is a table of, to follow "table of" in an error.
-        first: what makes it, for an error to name.
+        first: the command that makes it, for errors.
 
     Raises:
         InputError: the file is missing, is not Parquet, or lacks a column.

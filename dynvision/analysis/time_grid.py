@@ -3,7 +3,7 @@
     baseline = mean of r(t) over t <= 0          above = r(t) - baseline
 
 Times are evenly spaced, 0 is stimulus onset. A sample is labelled by the end of its step: the sample at t has integrated
-the input of [t - dt, t). The one at 0 knows nothing of the stimulus yet, the first that can differ is that at dt, and the
+the input of [t - dt, t). The stimulus has not reached the one at 0, the first that can differ is that at dt, and the
 last with the stimulus on is that at its offset.
 
 Without a sample before onset nothing is subtracted. Networks with biases are active without a stimulus; what cortex does is
@@ -56,7 +56,7 @@ def after_onset(time_ms: np.ndarray) -> np.ndarray:
 
 
 def stretches(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where something holds without a break: the first index of each stretch, and the first one behind it.
+    """Return where something holds without a break: the first index of each stretch, and the first one after it.
 
     Args:
         flags: whether it holds, (T,) of bool.

@@ -13,7 +13,7 @@ the idle time is not recorded.
     value         of the parameter; true is 1 and false is 0
     image         index of the image in its source
     time_ms       end of the step: the state that has integrated its input
-    stimulus_on   the image is on in the step, be it at contrast 0
+    stimulus_on   the image is on in the step, also at contrast 0
     shown         what is on the screen: blank, image or mask
     mean, sd      over the units of the layer, of |r|, in the model's own unit
     guess         the most probable class, also in blank periods; correct if it is the label. Outputs that are not finite
@@ -298,7 +298,7 @@ class TrialRecord:
 class ExperimentWriter:
     """The files of an experiment, each whole or absent.
 
-    A thread of its own writes, so that the network goes on meanwhile: half of an experiment's time on a GPU.
+    A thread of its own writes, so that the network computes meanwhile: half of an experiment's time on a GPU.
 
     Args:
         responses, performance, units: where they are written.

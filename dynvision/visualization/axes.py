@@ -181,6 +181,12 @@ def _masked(colour: str) -> dict[str, Any]:
 TIME_LABEL = "time from stimulus onset (ms)"
 
 
+def top_of(table: pd.DataFrame) -> float:
+    """Return the upper end of a y axis from 0 on, of the columns `mean` and `high`."""
+    top = np.nanmax(table[["mean", "high"]].to_numpy(), initial=0.0)
+    return float(1.06 * top) if np.isfinite(top) and top > 0 else 1.0
+
+
 def draw_courses(axes: Axes, table: pd.DataFrame, colours: Mapping[float, str]) -> None:
     """Draw one line a value, with its band unless there are too many of them.
 

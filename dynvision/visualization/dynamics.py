@@ -28,6 +28,7 @@ from dynvision.visualization.axes import (
     set_measure_axis,
     set_parameter_axis,
     stimulus_handles,
+    top_of,
 )
 from dynvision.visualization.layout import panel_grid
 from dynvision.visualization.legend import (
@@ -118,8 +119,7 @@ def dynamics_figure(
     draw_courses(focus, of_focus, sequence)
     draw_stimulus(grid.blocks[0].strips[1], of_focus, sequence)
     grid.blocks[0].strips[1].set_title(style.name(focus_layer), fontweight="bold", pad=4)
-    top = np.nanmax(of_focus[["mean", "high"]].to_numpy(), initial=0.0)
-    focus.set_ylim(0, 1.06 * top if np.isfinite(top) and top > 0 else 1)
+    focus.set_ylim(0, top_of(of_focus))
     focus.yaxis.set_major_locator(MaxNLocator(nbins=5))
     focus.set_ylabel("mean response, |r| (a.u.)")
     times = np.unique(courses["time_ms"])

@@ -181,11 +181,6 @@ MOST_BANDS = 12  # lines in a panel that have a band
 CORTEX = "cortex"  # in place of a condition, in the data of a figure that has cortex beside the network
 
 
-def columns_phrase(table: pd.DataFrame) -> str:
-    """Return the words for conditions in columns; empty where there is one condition."""
-    return " in each condition (columns)" if table["condition"].nunique() > 1 else ""
-
-
 def stimulus_sentence(table: pd.DataFrame, parameter_label: str) -> str:
     """Return what the bars above the panels show."""
     shown = what_was_shown(table)

@@ -15,6 +15,7 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dynvision.analysis.conditions import NamedExperiment
 from dynvision.analysis.metrics import CLASSIFIER_LAYER
 from dynvision.analysis.registry import MEASURES
 from dynvision.analysis.tables import levels
@@ -45,7 +46,7 @@ from dynvision.visualization.style import (
     Style,
     condition_colours,
 )
-from dynvision.visualization.tables import ExperimentTables
+from dynvision.visualization.tables import ExperimentTables, focus_layer
 
 MOST_LINES = 8  # in one panel
 MOST_APART = 12  # conditions that have panels of their own
@@ -184,10 +185,9 @@ def hides_a_line(drawn: pd.DataFrame) -> bool:
     return bool((apart <= SAME * scale).any())
 
 
-def one_layer(table: pd.DataFrame, style: Style, focus_layer: str) -> pd.DataFrame:
+def one_layer(table: pd.DataFrame, experiment: NamedExperiment, style: Style) -> pd.DataFrame:
     """Return the rows of the focus layer, or of the first one where there is none, and of the classifier."""
-    layers = [layer for layer in style.ordered(table["layer"].unique()) if layer != CLASSIFIER_LAYER]
-    chosen = focus_layer if focus_layer in layers else layers[0]
+    chosen = focus_layer(table, experiment, style)
     return table[table["layer"].isin([chosen, CLASSIFIER_LAYER])].reset_index(drop=True)
 
 
@@ -250,7 +250,7 @@ def draw_measures(tables: ExperimentTables, comparison: Comparison, style: Style
     table, label = tables.measures(comparison), swept_label(tables.experiment.config, style)
     focus = tables.experiment.config.focus_layer
     if of_conditions := _are_lines(comparison.rows):
-        table = one_layer(table, style, focus)
+        table = one_layer(table, tables.experiment, style)
     colours = [condition_colours(comparison, style, row) for row in comparison.rows]
     with style.context():
         figure = measures_figure(table, comparison.rows, style, label, focus, colours)

@@ -17,7 +17,7 @@ TIME = "time from onset (ms)"
 CAPTION = {
     "step": "Response of {unit} to an input that is on during the grey bar, for three strengths.",
     "impulse": "Response of {unit} to an input that is on for one step of {dt:g} ms, for three strengths.",
-    "frequency": "Response of {unit} to a sine: its amplitude over that of the input, and how far it lags behind.",
+    "frequency": "Response of {unit} to a sine: its amplitude over that of the input, and its phase lag.",
     "f_i": "Response of {unit} to constant inputs: its largest value, and the mean of the last tenth of the time.",
     "phase": "Rate of change of {unit} beside its response, while the input is on (lines) and after it (dashed).",
 }

@@ -140,7 +140,7 @@ def draw_overview(tables: ExperimentTables, comparison: Comparison, style: Style
             f"the figure overview compares conditions, and the runs of {tables.experiment.name} are of one; leave overview "
             "out of --figures, or run a sweep, e.g. snakemake --config category=rctype"
         )
-    metrics = one_layer(tables.measures(comparison), style, tables.experiment.config.focus_layer)
+    metrics = one_layer(tables.measures(comparison), tables.experiment, style)
     of_layer = levels(metrics.loc[metrics["layer"] != CLASSIFIER_LAYER, "measure"])
     first = focus_measure(metrics, tables.experiment, style)
     chosen = [first, *(name for name in of_layer if name != first)][:MOST_MEASURES] + ["accuracy_peak"]

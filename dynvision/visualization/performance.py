@@ -52,7 +52,7 @@ def performance_figure(
             draw_stimulus(strip, of_condition[condition], colours)
             draw_courses(axes, of_condition[condition], colours)
             set_accuracy_axis(axes, float(of_condition[condition]["chance"].iloc[0]))
-        say_chance(block.panels[0, -1], float(of_condition[condition]["chance"].iloc[0]))
+        name_chance(block.panels[0, -1], float(of_condition[condition]["chance"].iloc[0]))
         block.panels[0, 0].set_ylabel("accuracy (fraction)")
     set_time_axis(grid, np.unique(table["time_ms"]))
     legend = add_values(grid, colours, parameter_label, gap=CHANCE_ROOM)
@@ -67,7 +67,7 @@ def set_accuracy_axis(axes: Axes, chance: float) -> None:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
 
-def say_chance(axes: Axes, chance: float) -> None:
+def name_chance(axes: Axes, chance: float) -> None:
     """Name the line of chance, right of the panel."""
     axes.annotate(
         "chance",

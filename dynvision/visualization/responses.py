@@ -15,12 +15,12 @@ from dynvision.visualization.axes import (
     n_bars,
     set_time_axis,
     stimulus_handles,
+    top_of,
 )
 from dynvision.visualization.layout import condition_blocks
 from dynvision.visualization.legend import (
     add_legend_below,
     add_values,
-    columns_phrase,
     course_band_sentence,
     stimulus_sentence,
 )
@@ -48,7 +48,7 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
     of_condition = dict(iter(table.groupby("condition", sort=False)))
     bars = max(n_bars(part) for part in of_condition.values())
     grid, shown = condition_blocks(rows, len(layers), 2.6, PANEL_HEIGHT, bars)
-    tops = {layer: _top(table[table["layer"] == layer]) for layer in layers}
+    tops = {layer: top_of(table[table["layer"] == layer]) for layer in layers}
     for block, row in zip(grid.blocks, shown, strict=True):
         for column, condition in enumerate(row.titles):
             part = of_condition[condition]
@@ -66,12 +66,6 @@ def responses_figure(table: pd.DataFrame, rows: Sequence[Row], style: Style, par
     return grid.figure
 
 
-def _top(of_layer: pd.DataFrame) -> float:
-    """Return the upper end of the y axis of a layer."""
-    top = np.nanmax(of_layer[["mean", "high"]].to_numpy(), initial=0.0)
-    return float(1.06 * top) if np.isfinite(top) and top > 0 else 1.0
-
-
 def draw_responses(tables: ExperimentTables, comparison: Comparison, style: Style) -> Drawn:
     """Draw the responses of the layers over time; of a large sweep, of one layer."""
     table = tables.courses(comparison)
@@ -86,8 +80,9 @@ def draw_responses(tables: ExperimentTables, comparison: Comparison, style: Styl
 
 def responses_caption(table: pd.DataFrame, parameter_label: str) -> str:
     """Return the caption of the figure of responses."""
+    columns = " in each condition (columns)" if table["condition"].nunique() > 1 else ""
     return (
-        f"Responses of the layers (rows) over time{columns_phrase(table)}, one line for each value of {parameter_label}. "
+        f"Responses of the layers (rows) over time{columns}, one line for each value of {parameter_label}. "
         "A response is the mean absolute activity of all units of a layer, in the model's own unit (a.u.), "
         "averaged over images. The sample at a time is the response to everything that was shown up to then. "
         f"{stimulus_sentence(table, parameter_label)} {course_band_sentence(table)}"

@@ -14,6 +14,7 @@ from dynvision.analysis import read_training
 from dynvision.analysis.bootstrap import BAND_SEEDS
 from dynvision.config.run import RunConfig
 from dynvision.runs import ResultPaths
+from dynvision.visualization.axes import top_of
 from dynvision.visualization.layout import quantity_blocks
 from dynvision.visualization.legend import add_conditions, add_legend_below, count, line_handle
 from dynvision.visualization.names import Comparison, Row
@@ -73,10 +74,7 @@ def _set_axes(axes: Axes, quantity: str, of_panel: pd.DataFrame) -> None:
     if first == last:
         axes.set_xlim(first - 1, last + 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    highest = np.nanmax(of_panel[["mean", "high"]].to_numpy(), initial=0.0)
-    axes.set_ylim(
-        0, 1.02 if quantity == "accuracy" else 1.06 * highest if np.isfinite(highest) and highest else 1
-    )
+    axes.set_ylim(0, 1.02 if quantity == "accuracy" else top_of(of_panel))
 
 
 def draw_training(

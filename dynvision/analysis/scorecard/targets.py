@@ -1,4 +1,4 @@
-"""What cortex does: the numbers in ``dynvision/analysis/targets``, each with its source, how it was come by, and a band.
+"""What cortex does: the numbers in ``dynvision/analysis/targets``, each with its source, its provenance, and a band.
 
     band = target - w .. target + w         fractions and ratios, w = .10, or .11 where read off a figure (R)
          = target / f .. target f           times and contrasts,  f = 1.15, or 1.17 where read off a figure

@@ -68,14 +68,14 @@ def controls_text(cards: Mapping[str, pd.DataFrame]) -> str:
         cards: scorecards; the network's first, then those of its controls by what they share with it.
     """
     signs = {name: card[card["kind"] == "sign"] for name, card in cards.items()}
-    said = [
+    verdicts = [
         {(row["name"], row["layer"]): _verdict(row) for row in of_card.to_dict("records")}
         for of_card in signs.values()
     ]
     heads = [name if name == NETWORK else f"same {name}" for name in cards]
     table = [["", "layer", *heads], ["as in cortex or people", "", *map(_count, signs.values())]]
-    for name, layer in said[0]:
-        cells = [of_card.get((name, layer), NO_VALUE) for of_card in said]
+    for name, layer in verdicts[0]:
+        cells = [of_card.get((name, layer), NO_VALUE) for of_card in verdicts]
         table.append([PHENOMENA[str(name)].question, str(layer), *cells])
     return "\n".join(aligned(table)) + "\n"
 
@@ -99,9 +99,9 @@ def _sign_lines(signs: pd.DataFrame) -> list[str]:
     layers = list(dict.fromkeys(signs.loc[~signs["layer"].str.contains(" < "), "layer"]))
     table = [["", *layers]] if layers != [CLASSIFIER_LAYER] else []
     for name, of_test in signs.groupby("name", sort=False):
-        said = {row["layer"]: _verdict(row) for row in of_test.to_dict("records")}
-        whole = [text for layer, text in said.items() if " < " in layer]
-        cells = whole or [said.get(layer, NO_VALUE) for layer in layers]
+        verdicts = {row["layer"]: _verdict(row) for row in of_test.to_dict("records")}
+        whole = [text for layer, text in verdicts.items() if " < " in layer]
+        cells = whole or [verdicts.get(layer, NO_VALUE) for layer in layers]
         table.append([PHENOMENA[str(name)].question, *cells])
     return aligned(table)
 
@@ -122,7 +122,7 @@ def _not_asked(signs: pd.DataFrame) -> list[str]:
 
 
 def _cannot_be_asked(signs: pd.DataFrame) -> list[str]:
-    """Phenomena of which the responses say nothing, and why; a line each."""
+    """Phenomena that the responses cannot answer, and why; a line each."""
     absent = signs[signs["reason"] != ""]
     lines = []
     for (name, reason), rows in absent.groupby(["name", "reason"], sort=False):
@@ -138,35 +138,27 @@ def _target_lines(signs: pd.DataFrame) -> list[str]:
         return []
     table = [["statistic", "layer", "area", "model", "", "known", "band", "", ""]]
     for (_, row), inside in zip(signs.iterrows(), within_band(signs), strict=True):
-        interval = "" if pd.isna(row["ci_low"]) else f"[{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
-        band = f"[{row['cortex_low']:.3g}, {row['cortex_high']:.3g}]"
-        mark = "" if row["provenance"] == "published" else row["provenance"]
-        known = (_number(row["cortex"]), band, mark, "=" if inside else "")
-        table.append(
-            [
-                PHENOMENA[row["name"]].question + (" (ms)" if row["unit"] == "ms" else ""),
-                row["layer"],
-                row["area"],
-                _number(row["model"]),
-                interval,
-                *known,
-            ]
-        )
+        question = PHENOMENA[row["name"]].question + (" (ms)" if row["unit"] == "ms" else "")
+        model = (_number(row["model"]), _interval(row["ci_low"], row["ci_high"]))
+        known = (_number(row["cortex"]), _interval(row["cortex_low"], row["cortex_high"]), _mark(row))
+        table.append([question, row["layer"], row["area"], *model, *known, "=" if inside else ""])
     return [*aligned(table), ""]
 
 
 def _number_lines(numbers: pd.DataFrame) -> list[str]:
     table = [["measure", "at", "layer", "area", "model", "", "cortex", "", "distance", ""]]
     for (_, row), inside in zip(numbers.iterrows(), within_band(numbers), strict=True):
-        interval = "" if pd.isna(row["ci_low"]) else f"[{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
-        label = MEASURES[row["name"]].label
-        mark = "" if row["provenance"] == "published" else row["provenance"]
+        label = f"{MEASURES[row['name']].label} ({row['unit']})"
         at = "" if pd.isna(row["value"]) else f"{row['protocol']} {row['shown']:g}"
-        table.append(
-            [f"{label} ({row['unit']})", at, row["layer"], row["area"], _number(row["model"]), interval,
-             _number(row["cortex"]), mark, _number(row["distance"]), "=" if inside else ""]
-        )  # fmt: skip
+        model = (_number(row["model"]), _interval(row["ci_low"], row["ci_high"]))
+        known = (_number(row["cortex"]), _mark(row), _number(row["distance"]))
+        table.append([label, at, row["layer"], row["area"], *model, *known, "=" if inside else ""])
     return aligned(table)
+
+
+def _mark(row: pd.Series) -> str:
+    """Where a known value comes from, in a letter; nothing for a published one."""
+    return "" if row["provenance"] == "published" else str(row["provenance"])
 
 
 def _reasons(numbers: pd.DataFrame) -> list[str]:
@@ -180,6 +172,10 @@ def _reasons(numbers: pd.DataFrame) -> list[str]:
 
 def _number(value: float) -> str:
     return NO_VALUE if pd.isna(value) else f"{value:.3g}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"[{low:.3g}, {high:.3g}]"
 
 
 KEYS = ("kind", "protocol", "name", "layer", "area", "value", "unit", "cortex", "source")
@@ -205,10 +201,9 @@ def seed_scorecard(cards: Mapping[str, pd.DataFrame], conditions: Sequence[Condi
     table = table.rename(columns={"model": "mean"}).assign(n_images=0)
     averaged = seed_intervals(table, number_of, KEYS).drop(columns="n_images")
     table["condition"] = table["run_id"].map(number_of)
-    said = table.assign(n_yes=table["verdict"] == "yes").groupby(
-        ["condition", *KEYS], dropna=False, sort=False
-    )
-    averaged["n_yes"] = pd.array(said["n_yes"].sum().to_numpy(), dtype="Int64")
+    signs = table.assign(n_yes=table["verdict"] == "yes")
+    groups = signs.groupby(["condition", *KEYS], dropna=False, sort=False)
+    averaged["n_yes"] = pd.array(groups["n_yes"].sum().to_numpy(), dtype="Int64")
     averaged.loc[averaged["kind"] != "sign", "n_yes"] = pd.NA
     averaged["condition"] = averaged["condition"].map(lambda n: repeated[n].run_ids[0])
     return averaged.rename(columns={"mean": "model"})
@@ -228,7 +223,7 @@ def seeds_text(averaged: pd.DataFrame) -> str:
             at = "" if pd.isna(row["value"]) else f" {row['value']:g}"
             what = f"{row['name']}{at}, {row['layer']}" + (f" as {row['area']}" if row["area"] else "")
             beside = f"{row['n_yes']} of {n} yes" if row["kind"] == "sign" else f"cortex {row['cortex']:.3g}"
-            interval = f"[{row['seeds_low']:.3g}, {row['seeds_high']:.3g}]"
+            interval = _interval(row["seeds_low"], row["seeds_high"])
             table.append([what, f"{row['model']:.3g}", interval, beside])
         lines += [*aligned(table, right=(1,)), ""]
     return "\n".join(lines)
