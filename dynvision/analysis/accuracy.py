@@ -121,7 +121,7 @@ def _rows(
 
 
 def guess_courses(performance: pd.DataFrame) -> pd.DataFrame:
-    """How often each class is guessed in time, at the highest value of the parameter.
+    """Return how often each class is guessed in time, at the highest value of the parameter.
 
     Args:
         performance: table of guesses of one run.
@@ -159,7 +159,7 @@ def guess_courses(performance: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusions(performance: pd.DataFrame) -> pd.DataFrame:
-    """How often each class is taken for each, at the moment of the highest accuracy at each value of the parameter.
+    """Return how often each class is taken for each, at the moment of the highest accuracy at each value of the parameter.
 
     Args:
         performance: table of guesses of one run.
@@ -197,7 +197,7 @@ def confusions(performance: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count(performance: pd.DataFrame) -> tuple:
-    """Counts (V, label, guess, T), the classes, images of each label, and the cube of the table."""
+    """Return the counts (V, label, guess, T), the classes, images of each label, and the cube of the table."""
     columns = ("label", "guess", "stimulus_on", "mask_on")
     cube = to_cube(with_mask(performance), ("value", "image", "time_ms"), columns)
     label, guess = cube.data["label"][0, :, 0], cube.data["guess"]

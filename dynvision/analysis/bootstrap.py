@@ -31,7 +31,7 @@ MOST_LOST = 0.05  # part of the resamples that may have no value
 def bootstrap_interval(
     samples: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray]:
-    """95 % percentile interval of the mean over the first axis.
+    """Return the 95 % percentile interval of the mean over the first axis.
 
     Args:
         samples: one row an image, (I, ...); NaN where an image has no value.
@@ -72,7 +72,7 @@ def mean_of_known(x: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def lower_median(samples: np.ndarray) -> np.ndarray:
-    """Median over the first axis: the lower of the two in the middle, so that it is a value that occurs.
+    """Return the median over the first axis: the lower of the two in the middle, so that it is a value that occurs.
 
     Args:
         samples: (I, ...); NaN where an image has no value.
@@ -88,7 +88,7 @@ def lower_median(samples: np.ndarray) -> np.ndarray:
 def median_interval(
     samples: np.ndarray, n_resamples: int = N_RESAMPLES, seed: int = SEED
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of :func:`lower_median`, with the arguments and the shapes of :func:`bootstrap_interval`."""
+    """Return the percentile interval of :func:`lower_median`; arguments and shapes as of :func:`bootstrap_interval`."""
     n_images = len(samples)
     flat = samples.reshape(n_images, -1).astype(np.float64)
     order = np.argsort(flat, axis=0)
@@ -103,21 +103,20 @@ def median_interval(
     return percentile_interval(medians.reshape(n_resamples, *samples.shape[1:]))
 
 
-def resampled_means(samples: np.ndarray, n_resamples: int, seed: int = SEED) -> np.ndarray:
-    """The mean over images, and the means of images drawn with replacement.
+def resampled_means(samples: np.ndarray, n_resamples: int) -> np.ndarray:
+    """Return the mean over images, and the means of images drawn with replacement.
 
     For measures of the mean response, which are computed of each of them.
 
     Args:
         samples: (I, ...), without missing values.
         n_resamples: number of draws, N.
-        seed: fixes the draws.
 
     Returns:
         (1 + N, ...): the mean itself first.
     """
     n_images = len(samples)
-    weights = resampling_weights(n_images, n_resamples, seed)
+    weights = resampling_weights(n_images, n_resamples)
     total = np.zeros((1 + n_resamples, int(np.prod(samples.shape[1:]))))
     for start in range(0, n_images, BLOCK):
         block = slice(start, start + BLOCK)
@@ -125,23 +124,22 @@ def resampled_means(samples: np.ndarray, n_resamples: int, seed: int = SEED) -> 
     return total.reshape(1 + n_resamples, *samples.shape[1:])
 
 
-def resampling_weights(n_images: int, n_resamples: int, seed: int = SEED) -> np.ndarray:
-    """Weight of each image in a mean, 1 / I each, and in the means of images drawn with replacement.
+def resampling_weights(n_images: int, n_resamples: int) -> np.ndarray:
+    """Return the weight of each image in a mean, 1 / I each, and in the means of images drawn with replacement.
 
     Args:
         n_images: I.
         n_resamples: number of draws, N.
-        seed: fixes the draws.
 
     Returns:
         (1 + N, I); rows sum to 1.
     """
-    drawn = [counts for _, counts in _draws(n_images, n_resamples, seed)]
+    drawn = [counts for _, counts in _draws(n_images, n_resamples, SEED)]
     return np.concatenate([np.ones((1, n_images)), *drawn]) / n_images
 
 
 def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper end of the middle 95 % of draws (N, ...); NaN where fewer than two have a value."""
+    """Return the lower and upper end of the middle 95 % of draws (N, ...); NaN where fewer than two have a value."""
     flat = draws.reshape(len(draws), int(np.prod(draws.shape[1:])))
     enough = (~np.isnan(flat)).sum(axis=0) >= 2
     ends = np.full((2, flat.shape[1]), np.nan)
@@ -216,7 +214,7 @@ def _each_once(reasons: pd.Series) -> str:
 
 
 def seed_intervals(table: pd.DataFrame, condition_of: Mapping[str, int], keys: Sequence[str]) -> pd.DataFrame:
-    """Means over seeds with two intervals, distinguished: over images, and over seeds.
+    """Return the means over seeds with two intervals, distinguished: over images, and over seeds.
 
     Args:
         table: columns `run_id`, the keys, `mean`, `ci_low`, `ci_high` and `n_images`.

@@ -62,7 +62,7 @@ def group_runs(configs: Sequence[RunConfig]) -> list[Condition]:
 
 
 def find_base(conditions: Sequence[Mapping[str, Any]]) -> int | None:
-    """The condition from which each other one differs in a single parameter.
+    """Return the condition from which each other one differs in a single parameter.
 
     Args:
         conditions: for each condition the values of the parameters that differ among them, by name.
@@ -81,12 +81,12 @@ def find_base(conditions: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def changes(base: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The parameters in which a condition differs from another one."""
+    """Return the parameters in which a condition differs from another one."""
     return [name for name in base if repr(base[name]) != repr(other[name])]
 
 
 def comparable(conditions: Sequence[Mapping[str, Any]], parameter: str) -> list[int]:
-    """The conditions that show what a parameter does.
+    """Return the conditions that show what a parameter does.
 
     Around a base these are the base and those that differ from it in the parameter; without a base all conditions,
     whose other parameters are averaged over.

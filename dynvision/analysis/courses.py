@@ -38,7 +38,7 @@ def with_mask(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def what_was_shown(table: pd.DataFrame) -> list[StimulusPeriods]:
-    """The periods of image and mask: once if all values of the parameter share them, else for each.
+    """Return the periods of image and mask: once if all values of the parameter share them, else for each.
 
     Args:
         table: columns `value`, `time_ms`, `stimulus_on`, and `mask_on` if there may be masks.
@@ -62,7 +62,7 @@ def what_was_shown(table: pd.DataFrame) -> list[StimulusPeriods]:
 
 
 def stimulus_periods(table: pd.DataFrame, column: str = "stimulus_on") -> pd.DataFrame:
-    """The periods in which the stimulus was on, at each value of the parameter.
+    """Return the periods in which the stimulus was on, at each value of the parameter.
 
     Args:
         table: any table with the columns `value`, `time_ms` and `stimulus_on`, of one time grid.
@@ -92,7 +92,7 @@ def _by_value(periods: pd.DataFrame) -> dict[float, Periods]:
 
 
 def response_courses(responses: pd.DataFrame) -> pd.DataFrame:
-    """The mean response of each layer in time.
+    """Return the mean response of each layer in time.
 
     Args:
         responses: table of responses, of one run or several.
@@ -108,7 +108,7 @@ def response_courses(responses: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracy_courses(performance: pd.DataFrame) -> pd.DataFrame:
-    """The part of the images that is guessed right, in time.
+    """Return the part of the images that is guessed right, in time.
 
     Args:
         performance: table of guesses, of one run or several.

@@ -56,7 +56,7 @@ class DelayedNormalization:
     reason: str = ""  # why there are no parameters
 
     def response(self, amplitude: np.ndarray, dt: float) -> np.ndarray:
-        """The response to a stimulus.
+        """Return the response to a stimulus.
 
         Args:
             amplitude: contrast of the stimulus at each step, (..., T), >= 0.
@@ -70,7 +70,7 @@ class DelayedNormalization:
 
 
 def low_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
-    """Convolution with h2 along the last axis.
+    """Return the convolution with h2 along the last axis.
 
     Args:
         x: any signal, (..., T).
@@ -85,7 +85,7 @@ def low_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
 
 
 def gamma_pass(x: np.ndarray, dt: float, tau: float) -> np.ndarray:
-    """Convolution with h1 along the last axis: :func:`low_pass` twice, with its arguments."""
+    """Return the convolution with h1 along the last axis: :func:`low_pass` twice, with its arguments."""
     a = np.exp(-dt / tau)
     return lfilter([(1 - a) ** 2], [1, -2 * a, a * a], x, axis=-1)
 
@@ -97,7 +97,7 @@ def _shape(s: np.ndarray, dt: float, tau1: float, tau2: float, n: float, sigma: 
 
 
 def _delayed(r: np.ndarray, steps: float) -> np.ndarray:
-    """A response some steps later, linearly interpolated; zero before it begins."""
+    """Return a response some steps later, linearly interpolated; zero before it begins."""
     whole = int(np.floor(steps))
     part, n = steps - whole, r.shape[-1]
     padded = np.concatenate([np.zeros((*r.shape[:-1], whole + 1)), r], axis=-1)
@@ -180,7 +180,7 @@ def fit_delayed_normalization(
 
 
 def no_fit(reason: str, r_squared: float = np.nan) -> DelayedNormalization:
-    """A fit without parameters, and why."""
+    """Return a fit without parameters, with the reason."""
     none = float("nan")
     return DelayedNormalization(none, none, none, none, none, none, r_squared, reason)
 

@@ -90,7 +90,7 @@ def f2(response: np.ndarray, time_ms: np.ndarray, stimulus_on: np.ndarray, value
 
 
 def autocorrelation(signal: np.ndarray, n_lags: int) -> np.ndarray:
-    """Normalised autocorrelation along the last axis.
+    """Return the normalised autocorrelation along the last axis.
 
     Args:
         signal: (..., T).
@@ -110,7 +110,7 @@ def autocorrelation(signal: np.ndarray, n_lags: int) -> np.ndarray:
 
 
 def decay_time(correlation: np.ndarray, step: float) -> float:
-    """Lag at which a correlation first falls to 1/e.
+    """Return the lag at which a correlation first falls to 1/e.
 
     Args:
         correlation: by lag, from 1 at lag 0, (K,).

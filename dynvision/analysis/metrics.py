@@ -21,7 +21,6 @@ import pandas as pd
 
 from dynvision.analysis.bootstrap import (
     N_RESAMPLES,
-    SEED,
     bootstrap_interval,
     interval_of,
     lower_median,
@@ -44,7 +43,6 @@ def measure_responses(
     performance: pd.DataFrame,
     measures: Sequence[str],
     n_resamples: int = N_RESAMPLES,
-    seed: int = SEED,
 ) -> pd.DataFrame:
     """Measure every layer at every value of the parameter.
 
@@ -53,7 +51,6 @@ def measure_responses(
         performance: table of guesses of the same runs.
         measures: names of measures; those of all values together are ignored here. Accuracies are always measured.
         n_resamples: draws of the bootstrap of single trials.
-        seed: fixes the bootstrap.
 
     Returns:
         Columns `run_id, experiment, parameter, value, layer, measure, mean, ci_low, ci_high, n_images, fraction`;
@@ -75,23 +72,22 @@ def measure_responses(
         of_run = responses[responses["run_id"] == run_id]
         cube = response_cube(of_run)
         tables = [
-            *trace_rows(alone, cube, n_resamples, seed),
-            *trace_rows(guessed, _guess_cube(performance, run_id, guessed), n_resamples, seed),
+            *trace_rows(alone, cube, n_resamples),
+            *trace_rows(guessed, _guess_cube(performance, run_id, guessed), n_resamples),
         ]
         if compared:
-            tables += population_rows(compared, Protocol(cube, seed=seed))
+            tables += population_rows(compared, Protocol(cube))
         parts.append(identified(pd.concat(tables), of_run))
     measured = pd.concat(parts)
     return _sorted(measured, responses, [measure.name for measure in (*of_layers, *guessed)])
 
 
-def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: int = SEED) -> pd.DataFrame:
+def summarize_responses(responses: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
     """Measure what every layer does at all values of the parameter together.
 
     Args:
         responses: table of responses, of one run or several.
         measures: names of measures of responses; those of single values are ignored here.
-        seed: fixes the bootstrap.
 
     Returns:
         Columns `run_id, experiment, parameter, layer, measure, mean, ci_low, ci_high, n_images, fraction, reason`, where
@@ -107,7 +103,7 @@ def summarize_responses(responses: pd.DataFrame, measures: Sequence[str], seed: 
     parts = []
     for run_id in list(responses["run_id"].unique()):
         of_run = responses[responses["run_id"] == run_id]
-        rows = population_rows(wanted, Protocol(response_cube(of_run), seed=seed)) if wanted else []
+        rows = population_rows(wanted, Protocol(response_cube(of_run))) if wanted else []
         table = pd.concat(rows) if rows else pd.DataFrame(columns=[*METRICS, "reason"])
         parts.append(identified(table, of_run))
     measured = _sorted(pd.concat(parts), responses, [measure.name for measure in wanted])
@@ -129,7 +125,7 @@ def with_goodness(measures: Sequence[Measure]) -> list[Measure]:
 
 
 def response_cube(responses: pd.DataFrame) -> Cube:
-    """The responses of one run as arrays (value, layer, image, time_ms), and the stimulus as (value, time_ms).
+    """Return the responses of one run as arrays (value, layer, image, time_ms), and the stimulus as (value, time_ms).
 
     What is not finite is not known: infinity would be the peak of a response that explodes.
 
@@ -156,9 +152,7 @@ def _guess_cube(performance: pd.DataFrame, run_id: str, measures: Sequence[Measu
     return Cube(axes, {**cube.data, "stimulus_on": cube.data["stimulus_on"][:, 0], **shared})
 
 
-def trace_rows(
-    measures: Sequence[Measure], cube: Cube, n_resamples: int, seed: int
-) -> Iterator[pd.DataFrame]:
+def trace_rows(measures: Sequence[Measure], cube: Cube, n_resamples: int) -> Iterator[pd.DataFrame]:
     """Yield the rows of each measure of single trials."""
     shape = tuple(len(cube.axes[axis]) for axis in ("value", "layer", "image"))
     for measure in measures:
@@ -166,10 +160,10 @@ def trace_rows(
         n_images = (~np.isnan(per_image)).sum(axis=0)
         if measure.average == "median":
             centre = lower_median(per_image)
-            low, high = median_interval(per_image, n_resamples, seed)
+            low, high = median_interval(per_image, n_resamples)
         else:
             centre = mean_of_known(per_image, axis=0)
-            low, high = bootstrap_interval(per_image, n_resamples, seed)
+            low, high = bootstrap_interval(per_image, n_resamples)
         yield _rows(measure.name, cube, centre, low, high, n_images)
 
 
@@ -179,24 +173,23 @@ class Protocol:
     Args:
         cube: of :func:`response_cube`.
         experiment: its name.
-        seed: fixes the draws.
 
     Attributes:
         layers: names of the layers, (L,).
         values: values of the parameter, ascending, (V,).
     """
 
-    def __init__(self, cube: Cube, experiment: str = "", seed: int = SEED) -> None:
+    def __init__(self, cube: Cube, experiment: str = "") -> None:
         self.experiment, self.axes = experiment, cube.axes
         self.layers = [str(layer) for layer in cube.axes["layer"]]
         self.values = cube.axes["value"]
         by_image = np.moveaxis(cube.data["response"], 2, 0)
-        draws = resampled_means(by_image, N_DRAWS if len(by_image) > 1 else 0, seed)
+        draws = resampled_means(by_image, N_DRAWS if len(by_image) > 1 else 0)
         self._data = {**cube.data, "response": np.moveaxis(draws, 0, 1)}  # (V, 1 + N, L, T)
         self._results: dict[object, Any] = {}
 
     def measure(self, name: str) -> np.ndarray:
-        """A measure of the mean response, first, and of its resamples.
+        """Return a measure of the mean response, first, and of its resamples.
 
         Returns:
             (1 + N, V, L), or (1 + N, L) for a measure of all values together; fits have fewer resamples.
@@ -206,11 +199,11 @@ class Protocol:
         return values if measure.scope == "experiment" else np.moveaxis(values, 1, 0)
 
     def of_layer(self, name: str, layer: str) -> np.ndarray:
-        """A measure of one layer, (1 + N, V) or (1 + N,)."""
+        """Return a measure of one layer, (1 + N, V) or (1 + N,)."""
         return self.measure(name)[..., self.layers.index(layer)]
 
     def reasons(self, name: str) -> np.ndarray:
-        """Why a measure of all values has no value, by layer, (L,) of text; empty where it has one."""
+        """Return why a measure of all values has no value, by layer, (L,) of text; empty where it has one."""
         result, given = self._result(name), MEASURES[name].absent
         if isinstance(result, dict) and "reason" in result:
             given = result["reason"][0]
@@ -220,7 +213,7 @@ class Protocol:
         )
 
     def _result(self, name: str) -> Any:
-        """What a measure's function returns, which is called once for all of its parts."""
+        """Return what a measure's function returns, which is called once for all of its parts."""
         measure = MEASURES[name]
         if measure.function not in self._results:
             response = self._data["response"][:, : 1 + measure.n_draws]
@@ -229,7 +222,7 @@ class Protocol:
 
 
 def population_rows(measures: Sequence[Measure], protocol: Protocol) -> list[pd.DataFrame]:
-    """Rows of measures of the mean response."""
+    """Return rows of measures of the mean response."""
     n_images = len(protocol.axes["image"])
     rows = []
     for measure in measures:
@@ -252,7 +245,7 @@ def _rows(
     high: np.ndarray,
     n_images: np.ndarray,
 ) -> pd.DataFrame:
-    """Rows from arrays (V, L), or (1, L) for all values together."""
+    """Return rows from arrays (V, L), or (1, L) for all values together."""
     layers, values, images = (source.axes[axis] for axis in ("layer", "value", "image"))
     values = values if len(mean) == len(values) else np.full(len(mean), np.nan)
     fraction = n_images / len(images)

@@ -188,6 +188,6 @@ def _first_time(met: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
 
 
 def at_bound(evidence_ms: np.ndarray, time_ms: np.ndarray, bound_ms: float) -> np.ndarray:
-    """Index of the first sample at which a bound is reached; the last one where it never is."""
+    """Return the index of the first sample at which a bound is reached; the last one where it never is."""
     met = np.logical_and(evidence_ms >= bound_ms - ROUNDING_MS, after_onset(time_ms))
     return np.asarray(np.where(met.any(axis=-1), met.argmax(axis=-1), len(time_ms) - 1))

@@ -43,7 +43,7 @@ class Pulses:
 
 
 def find_pulses(stimulus_on: np.ndarray) -> list[Pulses | None]:
-    """The pulses of every condition.
+    """Return the pulses of every condition.
 
     The length of a pulse is that of the shortest first one. A longer one is two pulses without a gap.
 

@@ -155,7 +155,7 @@ def register_fit(
 
 
 def find_measure(name: str) -> Measure:
-    """A measure by name, as an experiment's key ``measures`` lists them.
+    """Return a measure by name, as an experiment's key ``measures`` lists them.
 
     Raises:
         InputError: the name is not known.

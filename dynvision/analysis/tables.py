@@ -62,7 +62,7 @@ MAY_BE_MISSING = (  # a network whose activity explodes has no number there
 
 
 def read_responses(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
-    """Responses of layers: a row for each value of the parameter, image, layer and time.
+    """Read responses of layers: a row for each value of the parameter, image, layer and time.
 
     Args:
         path: a Parquet file; columns other than `RESPONSE_COLUMNS`, and `shown` if it is there, are not read.
@@ -75,7 +75,7 @@ def read_responses(path: str | Path, experiment: NamedExperiment | None = None) 
 
 
 def read_performance(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
-    """Guesses of the classifier: a row for each value of the parameter, image and time. As `read_responses`."""
+    """Read guesses of the classifier: a row for each value of the parameter, image and time. As `read_responses`."""
     return _read(path, PERFORMANCE_COLUMNS, "performance", experiment, GUESS_COLUMNS)
 
 
@@ -87,7 +87,7 @@ def read_metrics(path: str | Path, experiment: NamedExperiment | None = None) ->
 
 
 def read_summary(path: str | Path, experiment: NamedExperiment | None = None) -> pd.DataFrame:
-    """Measures of whole experiments: a row for each layer and measure, or none. As `read_responses`."""
+    """Read measures of whole experiments: a row for each layer and measure, or none. As `read_responses`."""
     table = _read(path, SUMMARY_COLUMNS, "summary", experiment, {"reason": "text"}, may_be_empty=True)
     return _measured(table, f"summary table {path}")
 
@@ -100,7 +100,7 @@ def _measured(table: pd.DataFrame, what: str) -> pd.DataFrame:
 
 
 def read_training(path: str | Path) -> pd.DataFrame:
-    """The course of a training from its CSV file: a row an epoch.
+    """Read the course of a training from its CSV file: a row an epoch.
 
     Raises:
         InputError: the file is missing, is not CSV, has no rows or lacks a column.
@@ -125,7 +125,7 @@ def read_training(path: str | Path) -> pd.DataFrame:
 
 
 def read_columns(path: str | Path, columns: Sequence[str], what: str, first: str) -> pd.DataFrame:
-    """A table of any kind that has some columns.
+    """Read a table of any kind that has some columns.
 
     Args:
         path: a Parquet file.
@@ -267,7 +267,7 @@ def identified(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
 
 
 def levels(column: pd.Series) -> list[str]:
-    """The names that occur in a column: in the order of its categories, or else of appearance."""
+    """Return the names that occur in a column: in the order of its categories, or else of appearance."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return [str(name) for name in column.cat.remove_unused_categories().cat.categories]
     return [str(name) for name in dict.fromkeys(column)]
@@ -285,7 +285,7 @@ def _factorize(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chance_level(performance: pd.DataFrame) -> float:
-    """Accuracy of guessing evenly among the classes of the network, as a fraction.
+    """Return the accuracy of guessing evenly among the classes of the network, as a fraction.
 
     Args:
         performance: table of guesses of one run.

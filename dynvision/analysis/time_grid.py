@@ -20,7 +20,7 @@ RELATIVE_TOLERANCE = 1e-4  # of a step: absorbs times that were stored in single
 
 
 def sample_interval(time_ms: np.ndarray) -> float:
-    """The spacing of the samples in ms. A sample at t stands for the time from t - spacing to t.
+    """Return the spacing of the samples in ms. A sample at t stands for the time from t - spacing to t.
 
     Args:
         time_ms: times of the samples in ms, ascending, (T,).
@@ -100,7 +100,7 @@ def last_on(stimulus_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def above_baseline(response: np.ndarray, time_ms: np.ndarray) -> np.ndarray:
-    """Responses from onset on, less the mean before onset.
+    """Return the responses from onset on, less the mean before onset.
 
     Args:
         response: responses, (..., T).

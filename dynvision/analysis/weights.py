@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 def weight_distributions(tensors: Mapping[str, np.ndarray], run_id: str) -> pd.DataFrame:
-    """Distributions of the weights of each layer and connection.
+    """Return the distributions of the weights of each layer and connection.
 
     Args:
         tensors: parameters by their names in the model.
@@ -71,13 +71,13 @@ def weight_distributions(tensors: Mapping[str, np.ndarray], run_id: str) -> pd.D
 
 
 def is_weight(name: str, tensor: np.ndarray) -> bool:
-    """Whether a parameter is of a connection: neither a bias nor the gain of a normalisation or a time constant."""
+    """Return whether a parameter is of a connection: neither a bias nor the gain of a normalisation or a time constant."""
     of_pairs = tensor.ndim >= 2 or "recurrence" in name
     return of_pairs and not name.endswith("bias") and np.issubdtype(tensor.dtype, np.floating)
 
 
 def layer_and_connection(name: str) -> tuple[str, str]:
-    """The layer and the connection of a weight: ``addskip_V4.conv.weight`` is of the skip connection to V4."""
+    """Return the layer and the connection of a weight: ``addskip_V4.conv.weight`` is of the skip connection to V4."""
     first = name.partition(".")[0]
     connection = next((kind for word, kind in CONNECTIONS.items() if word in name), FEEDFORWARD)
     for word in ("addskip_", "addfeedback_"):
@@ -86,7 +86,7 @@ def layer_and_connection(name: str) -> tuple[str, str]:
 
 
 def read_weight_distributions(path: str | Path) -> pd.DataFrame:
-    """A table that `weight_distributions` made.
+    """Read a table that `weight_distributions` made.
 
     Raises:
         InputError: the file is missing, is not Parquet, or lacks a column.

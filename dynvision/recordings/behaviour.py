@@ -180,7 +180,7 @@ def join_decisions(
 
 
 def speed_accuracy(trials: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
-    """Return accuracy by quantiles of reaction time: condition, rt_ms (mean of the bin), accuracy, n.
+    """Return the accuracy by quantiles of reaction time: condition, rt_ms (mean of the bin), accuracy, n.
 
     Args:
         trials: rows with condition, rt_ms, response and label; rows without a time are left out.
@@ -199,7 +199,7 @@ def speed_accuracy(trials: pd.DataFrame, n_bins: int = 5) -> pd.DataFrame:
 
 
 def _one_condition(network: pd.DataFrame, human: pd.DataFrame, value: float | None) -> list[pd.DataFrame]:
-    """Both sides with conditions as text: the same ones, or a single one."""
+    """Return both sides with conditions as text: the same ones, or a single one."""
     sides = [side.assign(condition=side["condition"].map(condition_name)) for side in (network, human)]
     labels = [side["condition"].to_numpy() for side in sides]
     rows = shared_condition(labels, ("network", "file of trials"), value)
@@ -257,7 +257,7 @@ def _consistency(
     n_splits: int,
     seed: int,
 ) -> tuple[float, float, float, float]:
-    """Mean score of the network with halves of the observers, and the ceiling of the halves."""
+    """Return the mean score of the network with halves of the observers, and the ceiling of the halves."""
     observers = human["observer"].unique()
     whole = summary(human)
     if len(observers) < 2:
@@ -280,12 +280,12 @@ def _consistency(
 
 
 def _means(found: np.ndarray) -> list[float]:
-    """Means over splits, of those that have a score."""
+    """Return the means over splits, of those that have a score."""
     return [float(np.nanmean(column)) if np.isfinite(column).any() else float("nan") for column in found.T]
 
 
 def _confusion(trials: pd.DataFrame, classes: list[str]) -> pd.Series:
-    """Rates of wrong responses by label and response, off the diagonal."""
+    """Return the rates of wrong responses by label and response, off the diagonal."""
     counts = pd.crosstab(trials["label"].astype(str), trials["response"]).reindex(
         index=classes, columns=classes, fill_value=0
     )

@@ -152,7 +152,7 @@ def _read(
 
 
 def _recording(header: Path) -> tuple[list[str], float, np.ndarray]:
-    """Names of the channels, samples per second, and the values (channels, samples)."""
+    """Return the names of the channels, samples per second, and the values (channels, samples)."""
     check_extra("recordings", f"{header} is BrainVision, which", "mne")
     import mne
 
@@ -178,7 +178,7 @@ def _images(events: pd.DataFrame, columns: Sequence[str], stem: str) -> np.ndarr
 
 
 def _areas(folder: Path) -> dict[tuple[str, str], str]:
-    """Areas by subject and electrode, of ``areas.tsv``."""
+    """Return the areas by subject and electrode, of ``areas.tsv``."""
     if not (folder / AREAS).exists():
         return {}
     columns = ["subject", "name", "area"]
@@ -199,7 +199,7 @@ def _areas_of(
 
 
 def _side_by_side(runs: Sequence[_Run], folder: Path) -> xarray.Dataset:
-    """Electrodes of all subjects, for the images that all of them saw."""
+    """Return the electrodes of all subjects, for the images that all of them saw."""
     times = runs[0].times_ms
     if any(len(run.times_ms) != len(times) or not np.allclose(run.times_ms, times) for run in runs):
         raise InputError(f"{folder}: runs have different sampling frequencies; resample them to one")

@@ -176,7 +176,7 @@ def _check_values(parts: Sequence[np.ndarray], whose: str, units: np.ndarray, fe
 
 
 def _one_condition(model: xarray.Dataset, brain: xarray.Dataset, value: float | None) -> list[xarray.Dataset]:
-    """Both sides at one condition, or at all of those that both have."""
+    """Return both sides at one condition, or at all of those that both have."""
     sides = [model, brain]
     labels = [
         np.array([condition_name(one) for one in side["condition"].values])
@@ -194,7 +194,7 @@ def _one_condition(model: xarray.Dataset, brain: xarray.Dataset, value: float | 
 
 
 def _common_images(model: xarray.Dataset, brain: xarray.Dataset) -> tuple[xarray.Dataset, xarray.Dataset]:
-    """Both sides on the images that both have; averages over repetitions have one order, that of the names."""
+    """Return both sides on the images that both have; averages over repetitions have one order, that of the names."""
     keys = [image_keys(side) for side in (model, brain)]
     common = np.intersect1d(keys[0], keys[1])
     if len(common) < FEWEST_IMAGES:
@@ -244,7 +244,7 @@ def _film(values: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _alike(model: np.ndarray, halves: np.ndarray, n_images: int, score: str) -> Scored:
-    """Scores (S, T) of RSA or CKA, a function that gives them for shuffled images, and the noise ceiling, (T,) twice.
+    """Return scores (S, T) of RSA or CKA, a function that gives them for shuffled images, and the noise ceilings (T,).
 
     The score is the mean of those with the halves of the repetitions, so that their noise ceiling is that of the score.
 
@@ -268,7 +268,7 @@ def _alike(model: np.ndarray, halves: np.ndarray, n_images: int, score: str) -> 
 
 
 def _encoded(x: np.ndarray, parts: Sequence[np.ndarray], n_permutations: int, seed: int) -> Scored:
-    """The same of encoding: the ceiling is the reliability of the mean over repetitions, and its root.
+    """Return the same of encoding: the ceiling is the reliability of the mean over repetitions, and its root.
 
     Halves correlate by r over images; their mean by 2 r / (1 + r) with another such mean (Spearman 1910, Brown 1910), and
     by the root of that with what does not vary over repetitions.
@@ -292,7 +292,7 @@ def _halves(repeated: np.ndarray) -> list[np.ndarray]:
 
 
 def _pair_index(n: int) -> np.ndarray:
-    """Where the pair (i, j) stands in the order of the upper triangle, (n, n)."""
+    """Return where the pair (i, j) stands in the order of the upper triangle, (n, n)."""
     index = np.zeros((n, n), dtype=int)
     rows, columns = np.triu_indices(n, 1)
     index[rows, columns] = index[columns, rows] = np.arange(len(rows))

@@ -216,7 +216,7 @@ def _checked(dataset: xarray.Dataset, path: Path) -> xarray.Dataset:
 
 
 def _labels(coordinate: xarray.DataArray, dimension: str, path: Path) -> np.ndarray:
-    """Labels of presentations or units: one each, none empty, names as text."""
+    """Return the labels of presentations or units: one each, none empty, names as text."""
     if coordinate.dims != (dimension,):
         raise InputError(
             f"{path}: {coordinate.name} must have one value for each {dimension}; it is along "
@@ -237,7 +237,7 @@ def _labels(coordinate: xarray.DataArray, dimension: str, path: Path) -> np.ndar
 
 
 def _times(coordinate: xarray.DataArray, path: Path) -> np.ndarray:
-    """Times in ms, each once."""
+    """Return times in ms, each once."""
     times = coordinate.values
     unit = str(coordinate.attrs.get("units", "ms"))
     if unit not in MILLISECONDS:

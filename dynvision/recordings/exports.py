@@ -139,7 +139,7 @@ def to_rdms(dataset: xarray.Dataset, distance: str = "correlation") -> Any:
     )
 
 
-def to_nwb(dataset: xarray.Dataset, path: str | Path, description: str = "responses in time") -> None:
+def to_nwb(dataset: xarray.Dataset, path: str | Path) -> None:
     """Write responses as NWB, presentations one after the other, whole or not at all; it needs pynwb.
 
     The file has a series ``response`` (time, unit), the trials with their labels and ``onset_time``, and a table
@@ -148,7 +148,6 @@ def to_nwb(dataset: xarray.Dataset, path: str | Path, description: str = "respon
     Args:
         dataset: responses.
         path: the file, ``*.nwb``.
-        description: of the session.
     """
     check_extra("nwb", "NWB", "pynwb")
     from hdmf.common import DynamicTable, VectorData
@@ -159,7 +158,7 @@ def to_nwb(dataset: xarray.Dataset, path: str | Path, description: str = "respon
     onsets = np.arange(dataset.sizes["presentation"]) * apart - min(times[0], 0.0)
     values = dataset["response"].transpose("presentation", "time_ms", "unit").values
     file = NWBFile(
-        session_description=description,
+        session_description="responses in time",
         identifier="-".join(map(str, dataset.attrs.values())) or Path(path).stem,
         session_start_time=datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
     )

@@ -216,7 +216,7 @@ def unit_coordinates(
 
 
 def _lazy(source: UnitFile) -> Any:
-    """The file as an array that xarray can index before anything is read."""
+    """Return the file as an array that xarray can index before anything is read."""
     from xarray.backends import BackendArray
     from xarray.core import indexing
 
@@ -348,7 +348,7 @@ class _DrawnUnits:
 
 
 def _steps(times_ms: Sequence[float] | None, n_steps: int, dt: float) -> list[int]:
-    """Steps whose ends are the given times."""
+    """Return the steps whose ends are the given times."""
     if times_ms is None:
         return list(range(n_steps))
     found = []

@@ -14,6 +14,9 @@ import numpy as np
 
 from dynvision.errors import InputError
 
+QUANTILE = 0.95  # of chance at each place, above which a value belongs to a cluster
+ALPHA = 0.05
+
 
 @dataclass(frozen=True)
 class Clusters:
@@ -27,16 +30,15 @@ class Clusters:
     labels: np.ndarray
     p: np.ndarray
 
-    def significant(self, alpha: float = 0.05) -> np.ndarray:
-        """Return where a cluster of p below alpha is, of the map's shape."""
-        return np.isin(self.labels, 1 + np.flatnonzero(self.p < alpha))  # type: ignore[no-any-return]
+    def significant(self) -> np.ndarray:
+        """Return where a cluster of p below .05 is, of the map's shape."""
+        return np.isin(self.labels, 1 + np.flatnonzero(self.p < ALPHA))  # type: ignore[no-any-return]
 
 
 def permutation_clusters(
     observed: np.ndarray,
     permuted: Callable[[np.random.Generator], np.ndarray],
     n_permutations: int = 1000,
-    quantile: float = 0.95,
     seed: int = 0,
 ) -> Clusters:
     """Find clusters of a map that are heavier than chance.
@@ -45,19 +47,18 @@ def permutation_clusters(
         observed: a course (T,) or a map (S, T).
         permuted: returns a map of chance, of the same shape, e.g. with the images of one side shuffled.
         n_permutations: maps of chance.
-        quantile: of chance at each place above which a value belongs to a cluster.
         seed: of the permutations.
 
     Raises:
         InputError: fewer permutations than the quantile resolves.
     """
-    if n_permutations < 1 / (1 - quantile):
-        raise InputError(f"n_permutations={n_permutations} is too few for a quantile of {quantile:g}")
+    if n_permutations < 1 / (1 - QUANTILE):
+        raise InputError(f"n_permutations={n_permutations} is too few for a quantile of {QUANTILE:g}")
     random = np.random.default_rng(seed)
     chance = np.stack([permuted(random) for _ in range(n_permutations)])
     known = np.isfinite(chance).any(axis=0)  # nowhere before a network responds
     threshold = np.full(observed.shape, np.inf)
-    threshold[known] = np.nanquantile(chance[:, known], quantile, axis=0)
+    threshold[known] = np.nanquantile(chance[:, known], QUANTILE, axis=0)
     labels, masses = _clusters(observed, threshold)
     heaviest = np.array([max(_clusters(one, threshold)[1], default=0.0) for one in chance])
     p = [(1 + np.sum(heaviest >= mass)) / (1 + n_permutations) for mass in masses]

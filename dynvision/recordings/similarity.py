@@ -176,14 +176,13 @@ def _upper(square: np.ndarray) -> np.ndarray:
 
 
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 6, 9))
+N_FOLDS, N_INNER = 5, 4  # outer and inner
 
 
 def encode(
     x: np.ndarray,
     y: np.ndarray,
     alphas: Sequence[float] = ALPHAS,
-    n_folds: int = 5,
-    n_inner: int = 4,
     seed: int = 0,
     orders: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +192,6 @@ def encode(
         x: the network, (images, units, model times).
         y: the recording, (images, channels, brain times).
         alphas: strengths of regularisation to choose from, in units of the variance of a unit.
-        n_folds, n_inner: outer and inner folds.
         seed: of the assignment of images to folds.
         orders: permutations of the images, for chance: the predictions are compared with the images in these orders.
 
@@ -206,20 +204,18 @@ def encode(
     """
     if len(x) != len(y):
         raise InputError(f"encoding needs the same images: the network has {len(x)}, the recording {len(y)}")
-    if len(x) < 2 * n_folds:
-        raise InputError(f"{len(x)} images are too few for {n_folds} folds; give at least {2 * n_folds}")
-    folds = assign_folds(len(x), n_folds, seed)
+    if len(x) < 2 * N_FOLDS:
+        raise InputError(f"{len(x)} images are too few for {N_FOLDS} folds; give at least {2 * N_FOLDS}")
+    folds = assign_folds(len(x), N_FOLDS, seed)
     targets = y.reshape(len(y), -1).astype(float)
     shape = x.shape[2], y.shape[2]
     scores, chance = np.empty(shape), np.empty((len(orders), *shape))
     observed = centred_unit(targets, 0)
     for step in range(x.shape[2]):
         predicted = np.empty_like(targets)
-        for fold in range(n_folds):
+        for fold in range(N_FOLDS):
             train, test = folds != fold, folds == fold
-            predicted[test] = _fit_predict(
-                x[train, :, step], targets[train], x[test, :, step], alphas, n_inner, seed
-            )
+            predicted[test] = _fit_predict(x[train, :, step], targets[train], x[test, :, step], alphas, seed)
         predicted = centred_unit(predicted, 0)
         scores[step] = mean_over_channels((predicted * observed).sum(axis=0), y.shape[1])
         for number, order in enumerate(orders):
@@ -252,7 +248,7 @@ def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def mean_over_channels(correlations: np.ndarray, n_channels: int) -> np.ndarray:
-    """Means over the channels that have a correlation, by time; not-a-number where none has."""
+    """Return means over the channels that have a correlation, by time; not-a-number where none has."""
     by_channel = correlations.reshape(n_channels, -1)
     known = np.isfinite(by_channel)
     n = known.sum(axis=0)
@@ -260,12 +256,12 @@ def mean_over_channels(correlations: np.ndarray, n_channels: int) -> np.ndarray:
 
 
 def _fit_predict(
-    x: np.ndarray, y: np.ndarray, x_new: np.ndarray, alphas: Sequence[float], n_inner: int, seed: int
+    x: np.ndarray, y: np.ndarray, x_new: np.ndarray, alphas: Sequence[float], seed: int
 ) -> np.ndarray:
     strengths = np.asarray(alphas) * max(float(x.var(axis=0).mean()), np.finfo(float).tiny)
-    inner = assign_folds(len(x), n_inner, seed + 1)
+    inner = assign_folds(len(x), N_INNER, seed + 1)
     errors = np.zeros((len(strengths), y.shape[1]))
-    for fold in range(n_inner):
+    for fold in range(N_INNER):
         train, test = inner != fold, inner == fold
         errors += np.square(ridge_predictions(x[train], y[train], x[test], strengths) - y[test]).sum(axis=1)
     best = errors.argmin(axis=0)

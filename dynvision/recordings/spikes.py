@@ -75,13 +75,13 @@ def read_nwb(
 
 
 def _rates(spikes: np.ndarray, places: np.ndarray, bin_ms: float) -> np.ndarray:
-    """Spikes per second between the edges of the bins, (trials, bins); a spike on an edge ends its bin."""
+    """Return the spikes per second between the edges of the bins, (trials, bins); a spike on an edge ends its bin."""
     before = np.searchsorted(spikes, places.ravel(), side="right").reshape(places.shape)
     return np.diff(before, axis=1) * (1000.0 / bin_ms)
 
 
 def _areas(units: pd.DataFrame) -> np.ndarray:
-    """Areas of the units, of a column of theirs or of the first of their electrodes."""
+    """Return the areas of the units, of a column of theirs or of the first of their electrodes."""
     for name in AREA_COLUMNS:
         if name in units:
             return units[name].astype(str).to_numpy()

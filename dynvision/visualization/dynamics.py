@@ -194,7 +194,7 @@ def draw_dynamics(tables: ExperimentTables, comparison: Comparison, style: Style
 def _cortex(
     experiment: str, condition: Condition, layer: str, measure: str, style: Style
 ) -> pd.DataFrame | None:
-    """The measure in cortex, by the scorecard's mapping: of an experiment that is a protocol and of the layer's areas."""
+    """Return the measure in cortex, of the protocol and the areas that the scorecard assigns to experiment and layer."""
     areas = style.scorecard.areas_of(condition.config.model.name)
     return cortex_course(style.scorecard.protocol_of(experiment), measure, areas.get(layer, ()))
 

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from dynvision.visualization.names import NO_BREAK, Row
 
 MOST_COLUMNS = 6  # of conditions beside each other
+MOST_QUANTITIES = 4  # beside each other
+NARROWEST = 1.25  # inches: width of a panel
 TITLE_PAD = 4.0  # points
 TITLE_LINE = 9.6  # points
 TEXT_WIDTH = 7.0  # inches: two columns of a journal
@@ -176,7 +178,7 @@ def panel_blocks(
 
 
 def fitted_rows(rows: Sequence[Row], most: int) -> list[Row]:
-    """Rows of at most so many conditions: longer ones are shared out evenly over several, the first with the heading."""
+    """Return rows of at most so many conditions; longer ones are divided evenly, and the first part has the heading."""
     fitted = []
     for row in rows:
         titles = list(row.titles.items())
@@ -226,20 +228,19 @@ def condition_blocks(
 
 
 def quantity_blocks(
-    rows: Sequence[Row], n_panels: int, size: tuple[float, float], most: int = 4
+    rows: Sequence[Row], n_panels: int, size: tuple[float, float]
 ) -> tuple[Grid, list[list[Axes]]]:
-    """A block for each row of conditions, a panel for each quantity, for conditions that are lines in common panels.
+    """Lay out a block for each row of conditions and a panel for each quantity, where conditions are lines.
 
     Args:
         rows: the conditions that share panels.
         n_panels: number of quantities.
         size: width and height of a panel in inches.
-        most: panels beside each other.
 
     Returns:
         The grid, and the panels of each block.
     """
-    n_rows = -(-n_panels // most)
+    n_rows = -(-n_panels // MOST_QUANTITIES)
     n_columns = -(-n_panels // n_rows)
     grid = panel_blocks(n_rows, [n_columns] * len(rows), *size, (0.62, 0.55), between=0.85)
     panels = [list(block.panels.ravel()) for block in grid.blocks]
@@ -262,6 +263,6 @@ def wrapped(title: str, width: float) -> str:
     return "\n".join(fill(line, n_characters, break_on_hyphens=False) for line in lines)
 
 
-def panel_width(n_columns: int, widest: float, narrowest: float = 1.25) -> float:
+def panel_width(n_columns: int, widest: float) -> float:
     """Return the width of a panel in inches so that the columns fit a page, within bounds."""
-    return float(np.clip((TEXT_WIDTH - 1.5) / n_columns - 0.15, narrowest, widest))
+    return float(np.clip((TEXT_WIDTH - 1.5) / n_columns - 0.15, NARROWEST, widest))

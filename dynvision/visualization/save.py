@@ -45,7 +45,7 @@ def legible_names(names: Sequence[str]) -> list[str]:
 
 
 def _cut(name: str) -> str:
-    """The beginning and the end of a long name: one of all its synonyms would leave no room for the figure."""
+    """Return the beginning and the end of a long name: one of all its synonyms would leave no room for the figure."""
     return (
         name if len(name) <= LONGEST else f"{name[: LONGEST - 9].rstrip(' ,')}\u2026{name[-8:].lstrip(' ,')}"
     )

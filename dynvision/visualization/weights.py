@@ -133,7 +133,7 @@ def _set_ticks(axes: Axes, largest: float) -> None:
 
 
 def draw_weights(paths: ResultPaths, configs: list[RunConfig], comparison: Comparison, style: Style) -> Drawn:
-    """Distributions of the weights of a few conditions, or of the base where there are many; of its first seed each."""
+    """Draw the weights of the first seed of a few conditions, or of the base where there are many."""
     shown = range(len(comparison.labels))
     if len(shown) > MOST_CONDITIONS:
         shown = range(comparison.base or 0, (comparison.base or 0) + 1)
@@ -144,7 +144,7 @@ def draw_weights(paths: ResultPaths, configs: list[RunConfig], comparison: Compa
 
 
 def draw_weight_distributions(distributions: pd.DataFrame, comparison: Comparison, style: Style) -> Drawn:
-    """The figure of weights from a table of one run of each condition that is drawn, as `analysis.weights` makes it."""
+    """Draw the figure of weights from a table of `analysis.weights`, of one run of each condition."""
     table = distributions.copy()
     table.insert(0, "condition", [comparison.label_of(run_id) for run_id in table["run_id"]])
     density = table["n_in_bin"] / (table["bin_high"] - table["bin_low"])

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.bootstrap import SEED, mean_of_known, resampling_weights
+from dynvision.analysis.bootstrap import mean_of_known, resampling_weights
 from dynvision.analysis.decisions import RACE, Decisions, decide
 from dynvision.analysis.metrics import N_DRAWS
 from dynvision.analysis.registry import MEASURES, TABLES
@@ -53,7 +53,6 @@ class Guesses:
 
     Args:
         performance: table of guesses of one run.
-        seed: fixes them.
 
     Attributes:
         experiment: its name.
@@ -61,14 +60,14 @@ class Guesses:
         time_ms: times in ms, (T,).
     """
 
-    def __init__(self, performance: pd.DataFrame, seed: int = SEED) -> None:
+    def __init__(self, performance: pd.DataFrame) -> None:
         self.experiment = str(performance["experiment"].iloc[0])
         columns = [name for name, of in TABLES.items() if of == "performance" and name in performance]
         cube = to_cube(performance, ("value", "image", "time_ms"), (*columns, "stimulus_on"))
         self.values, self.time_ms = cube.axes["value"], cube.axes["time_ms"]
         n_images = len(cube.axes["image"])
         self._data = {**cube.data, "stimulus_on": cube.data["stimulus_on"][:, 0]}
-        self._weights = resampling_weights(n_images, N_DRAWS if n_images > 1 else 0, seed)
+        self._weights = resampling_weights(n_images, N_DRAWS if n_images > 1 else 0)
         self._decisions: dict[float, Decisions] = {}
 
     def mean(self, x: np.ndarray) -> np.ndarray:
@@ -80,7 +79,7 @@ class Guesses:
             return np.where(part > 0, total / part, np.nan)
 
     def measure(self, name: str) -> np.ndarray:
-        """A measure of guesses, as the mean over images, and of each resample: (1 + N, V).
+        """Return a measure of guesses, as the mean over images, and of each resample: (1 + N, V).
 
         Raises:
             InputError: the table has no column that the measure needs.
@@ -213,7 +212,7 @@ def errors_are_less_confident(guesses: Guesses) -> np.ndarray:
 
 
 def _errors_less_correct(guesses: Guesses, x: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Mean of errors less that of correct decisions, over the values at which there are enough of both, (1 + N,)."""
+    """Return the mean of errors less that of correct decisions, over values with enough of both, (1 + N,)."""
     known = ~np.isnan(x)
     wrong, right = (guesses.mean(np.where(which, x, np.nan)) for which in (~correct & known, correct & known))
     enough = np.minimum((~correct & known).sum(axis=1), (correct & known).sum(axis=1)) >= LEAST_ERRORS

@@ -100,7 +100,7 @@ def ask(
     guesses: Mapping[str, Guesses],
     layers: Sequence[str],
 ) -> list[tuple[str, np.ndarray]]:
-    """The statistic of a phenomenon for each layer, all of them, or the classifier; nothing where it was not shown."""
+    """Return the statistic of a phenomenon for each layer, all of them, or the classifier; none where it was not shown."""
     if phenomenon.of == "behaviour":
         made = guesses.get(phenomenon.protocol)
         return [] if made is None else [(CLASSIFIER_LAYER, phenomenon.statistic(made))]
@@ -147,7 +147,7 @@ def _signs(
 
 
 def _target(phenomenon: Phenomenon, value: float, areas: Sequence[str]) -> dict[str, Any]:
-    """The number of a phenomenon, as columns; none where only its sign is compared, or where it is of another area."""
+    """Return the number of a phenomenon, as columns; none where a sign alone is compared, or of another area."""
     target = phenomenon.target
     if target is None or (phenomenon.of == "layer" and target.area not in areas):
         return {}
@@ -229,14 +229,14 @@ def _numbers(
 
 
 def nearest(value: float, shown: np.ndarray, protocol: str) -> int | None:
-    """Index of the value that was shown in place of one; None if none is near."""
+    """Return the index of the value that was shown in place of one; None if none is near."""
     index = int(np.argmin(np.abs(shown - value)))
     slack = NEAR[0] * abs(value) if protocol in ("contrast", "noise") else max(NEAR[0] * abs(value), NEAR[1])
     return index if abs(shown[index] - value) <= slack + 1e-9 else None
 
 
 def distance_of(model: float, cortex: float, unit: str) -> tuple[float, str]:
-    """Distance of a value from that of cortex, and in what."""
+    """Return the distance of a value from that of cortex, and in what."""
     if unit not in LOGARITHMIC_UNITS:
         return abs(model - cortex), "fraction"
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -126,7 +126,7 @@ def phenomenon(
 
 
 def agreement(x: np.ndarray, noticed: float) -> np.ndarray:
-    """Kendall's tau-a of a series with its order: 1 if every later entry is higher, -1 if lower.
+    """Return Kendall's tau-a of a series with its order: 1 if every later entry is higher, -1 if lower.
 
     Args:
         x: (N, K); entries that are NaN are left out.
@@ -154,7 +154,7 @@ def noticed(x: np.ndarray, least: float = NOTICED) -> np.ndarray:
 
 
 def verdict(statistic: float, low: float) -> str:
-    """yes, no, unclear or not measured, from a statistic and the lower end of its interval."""
+    """Return yes, no, unclear or not measured, from a statistic and the lower end of its interval."""
     if np.isnan(statistic):
         return "not measured"
     if statistic <= 0:
@@ -163,7 +163,7 @@ def verdict(statistic: float, low: float) -> str:
 
 
 def p_of(draws: np.ndarray) -> float:
-    """Probability of a statistic that is not above 0, from itself and its resamples (1 + N,); NaN without either."""
+    """Return the probability of a statistic that is not above 0, of itself and its resamples (1 + N,); NaN without them."""
     known = draws[1:][~np.isnan(draws[1:])]
     if np.isnan(draws[0]) or not len(known):
         return float("nan")

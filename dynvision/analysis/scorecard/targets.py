@@ -36,7 +36,7 @@ PROVENANCES = {
 
 
 def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
-    """All targets of a folder's CSV files.
+    """Read all targets of a folder's CSV files.
 
     Returns:
         Columns `area, protocol, measure, value, unit, target, provenance, source, note, low, high`; value and target are
@@ -78,7 +78,7 @@ def _with_bands(targets: pd.DataFrame) -> pd.DataFrame:
 
 
 def cortex_course(protocol: str, measure: str, areas: Sequence[str]) -> pd.DataFrame | None:
-    """A measure in cortex at the values of a protocol's parameter.
+    """Return a measure in cortex at the values of a protocol's parameter.
 
     Args:
         protocol: contrast, duration or interval.

@@ -23,7 +23,7 @@ NETWORK = "network"  # among scorecards of controls
 
 
 def scorecard_text(card: pd.DataFrame) -> str:
-    """The scorecard of one run, to be printed.
+    """Return the scorecard of one run, to be printed.
 
     Args:
         card: from :func:`dynvision.analysis.scorecard.score_run`.
@@ -62,7 +62,7 @@ def scorecard_text(card: pd.DataFrame) -> str:
 
 
 def controls_text(cards: Mapping[str, pd.DataFrame]) -> str:
-    """The verdicts of a network and its controls side by side, to be printed.
+    """Return the verdicts of a network and its controls side by side, to be printed.
 
     Args:
         cards: scorecards; the network's first, then those of its controls by what they share with it.
@@ -91,7 +91,7 @@ def _count(signs: pd.DataFrame) -> str:
 
 
 def _verdict(row: Mapping[Hashable, Any]) -> str:
-    """The verdict of a row with its statistic, if it has one."""
+    """Return the verdict of a row with its statistic, if it has one."""
     return str(row["verdict"]) + ("" if pd.isna(row["model"]) else f" ({row['model']:+.2f})")
 
 
@@ -107,7 +107,7 @@ def _sign_lines(signs: pd.DataFrame) -> list[str]:
 
 
 def _not_asked(signs: pd.DataFrame) -> list[str]:
-    """Phenomena that are known of natural images alone, where what was shown is something else."""
+    """Return phenomena that are known of natural images alone, where what was shown is something else."""
     shown, asked = set(signs["protocol"]), set(signs["name"])
     hierarchy = signs.loc[signs["layer"] != CLASSIFIER_LAYER, "layer"].nunique() > 1
     missing = [
@@ -122,7 +122,7 @@ def _not_asked(signs: pd.DataFrame) -> list[str]:
 
 
 def _cannot_be_asked(signs: pd.DataFrame) -> list[str]:
-    """Phenomena that the responses cannot answer, and why; a line each."""
+    """Return phenomena that the responses cannot answer, and why; a line each."""
     absent = signs[signs["reason"] != ""]
     lines = []
     for (name, reason), rows in absent.groupby(["name", "reason"], sort=False):
@@ -133,7 +133,7 @@ def _cannot_be_asked(signs: pd.DataFrame) -> list[str]:
 
 
 def _target_lines(signs: pd.DataFrame) -> list[str]:
-    """Statistics whose value is known, beside it."""
+    """Return statistics whose value is known, beside it."""
     if signs.empty:
         return []
     table = [["statistic", "layer", "area", "model", "", "known", "band", "", ""]]
@@ -157,12 +157,12 @@ def _number_lines(numbers: pd.DataFrame) -> list[str]:
 
 
 def _mark(row: pd.Series) -> str:
-    """Where a known value comes from, in a letter; nothing for a published one."""
+    """Return where a known value comes from, in a letter; nothing for a published one."""
     return "" if row["provenance"] == "published" else str(row["provenance"])
 
 
 def _reasons(numbers: pd.DataFrame) -> list[str]:
-    """Why fits have no values, a line a layer and reason."""
+    """Return why fits have no values, a line a layer and reason."""
     absent = numbers[numbers["reason"] != ""]
     return [
         f"{layer} has no {', '.join(dict.fromkeys(MEASURES[name].label for name in rows['name']))}: {reason}"
