@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dynvision.recordings.behaviour import compare_behaviour, network_decisions, read_trials
-from dynvision.recordings.bids import read_bids_derivatives
 from dynvision.recordings.compare import compare
 from dynvision.recordings.data import read_recording
 from dynvision.recordings.exports import (
@@ -15,7 +14,7 @@ from dynvision.recordings.exports import (
     to_zarr,
 )
 from dynvision.recordings.responses import extract_responses, labelled_responses, open_responses
-from dynvision.recordings.spikes import read_nwb
+from dynvision.recordings.standards import read_bids_derivatives, read_nwb
 
 __all__ = [
     "compare",

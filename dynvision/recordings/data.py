@@ -5,8 +5,8 @@
 | ``*.nc`` ``*.zarr`` | an xarray Dataset with ``response`` (presentation, unit, time_ms), in any order of dimensions |
 | ``*.npz``       | ``response``, ``time_ms``, and coordinates by name; those named in ``UNIT_LABELS`` are of units   |
 | ``*.csv``       | long form: image, time_ms, response, and any of condition, repetition, area, subject, electrode   |
-| ``*.nwb``       | spikes as rates (:mod:`dynvision.recordings.spikes`); needs the extra ``nwb``                     |
-| folder          | BIDS derivatives of intracranial recordings (:mod:`dynvision.recordings.bids`)                    |
+| ``*.nwb``       | spikes as rates (:mod:`dynvision.recordings.standards`); needs the extra ``nwb``                  |
+| folder          | BIDS derivatives of intracranial recordings (:mod:`dynvision.recordings.standards`)               |
 
 Times are in ms from stimulus onset. Arrays of objects (pickles) are refused.
 """
@@ -25,7 +25,7 @@ import pandas as pd
 from dynvision.errors import InputError, check_extra, message_of
 from dynvision.files import what_it_is
 from dynvision.recordings.responses import DIMENSIONS, labelled_responses
-from dynvision.recordings.spikes import read_nwb
+from dynvision.recordings.standards import read_bids_derivatives, read_nwb
 from dynvision.recordings.tables import plain_names, read_rows
 from dynvision.text import first_few
 
@@ -52,8 +52,6 @@ def read_recording(path: str | Path) -> xarray.Dataset:
     if suffix in (".zarr", ".nc", ".h5", ".netcdf"):
         return _checked(_read_xarray(path), path)
     if path.is_dir():
-        from dynvision.recordings.bids import read_bids_derivatives
-
         return read_bids_derivatives(path)
     if suffix == ".nwb":
         return read_nwb(path)
