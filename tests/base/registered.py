@@ -15,10 +15,11 @@ from dynvision.models import create, list_models
 NAMES = list_models()
 RECURRENT = [name for name in NAMES if issubclass(MODELS[name].args, DyRCNNArgs)]
 N_STEPS = 3
-SIZES = {"AlexNet": 64}  # in px, where a model cannot see images of 32
-ARGUMENTS = {  # that keep a model small, or repeatable in training
+SIZES = {"AlexNet": 64}  # in px, where a model cannot see images of 32, or of 16
+ARGUMENTS = {  # that keep a model small and short, or repeatable in training
     "AlexNet": {"classifier_width": 16, "dropout": 0.0},
     **dict.fromkeys(("BL", "BLT", "CORnetS"), {"width": 0.125}),
+    **{f"CordsNetR{depth}": {"t_idle": 8.0} for depth in (2, 4, 6, 8)},  # of 200 ms, which are 100 steps
 }
 SLOW = {
     "ResNet34",
@@ -49,6 +50,11 @@ def build(case, size=None, n_steps=N_STEPS, **arguments):
     name, own = arguments_of(case)
     size = size or SIZES.get(name, 32)
     return create(name, input_dims=(n_steps, 3, size, size), n_classes=10, **{**own, **arguments})
+
+
+def build_small(case, **arguments):
+    """Build a model for images of 16 px, or the smallest that it can see: for what is run many times."""
+    return build(case, SIZES.get(arguments_of(case)[0], 16), **arguments)
 
 
 def images(model, n=2):

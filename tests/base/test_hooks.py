@@ -14,7 +14,7 @@ from dynvision.base.hooks import computes_weights
 from dynvision.errors import InputError
 from dynvision.models import create
 from tests.base.networks import randomize
-from tests.base.registered import CASES, build, images
+from tests.base.registered import CASES, build_small, images
 from tests.textbook_loop import textbook_loop
 
 B, T = 2, 5
@@ -85,7 +85,7 @@ def test_what_a_hook_changes_is_what_the_loop_with_that_hook_computes(variant, h
 
 @pytest.mark.parametrize("case", CASES)
 def test_in_every_family_a_hook_on_a_layer_hears_every_step(case):
-    model = build(case).eval()
+    model = build_small(case).eval()
     x = images(model, B)
     with torch.no_grad():
         before = model(x)
@@ -114,7 +114,7 @@ def test_in_every_family_a_hook_on_a_layer_hears_every_step(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_in_every_family_a_hook_on_any_module_is_called_or_refused(case):
-    model = build(case, n_steps=5).eval()  # recurrence begins after 3
+    model = build_small(case, n_steps=5).eval()  # recurrence begins after 3
     x = images(model, 1)
     optional = ("shortcut", "norms", "downsample")
     with torch.no_grad():

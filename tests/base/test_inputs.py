@@ -10,7 +10,7 @@ import torch
 from dynvision.base import Frames
 from dynvision.errors import InputError
 from tests.base.networks import Chain
-from tests.base.registered import CASES, build, images
+from tests.base.registered import CASES, build, build_small, images
 
 
 def shape_of(model, **other):
@@ -21,7 +21,7 @@ def shape_of(model, **other):
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
 def test_every_family_compares_input_with_itself_and_with_its_state(case):
-    model = build(case).eval()
+    model = build_small(case).eval()
     side = model.height
     plan = model.plan()
     state = model.initial_state(2, plan)
