@@ -5,7 +5,8 @@
 A frame is on in the steps in whose middle it is due. A rate thus need not be on the time grid: each frame begins within
 dt / 2 of its time, and the error never adds up. Frames are resized to the network's images, and normalised as these are.
 
-The images of a folder are taken in the order of their names. A video file is an animated GIF, PNG, WebP or TIFF, or what
+The images of a folder are taken in the order of their names, in which numbers count as numbers (``frame2`` comes before
+``frame10``); hidden files are left out. A video file is an animated GIF, PNG, WebP or TIFF, or what
 PyAV reads where it is installed (``pip install 'dynvision[video]'``): mp4, avi, mov, mkv, webm. An array is a ``.npy``
 file, (T, H, W), (T, H, W, C) or (T, C, H, W), uint8 or between 0 and 1.
 """
@@ -13,6 +14,9 @@ file, (T, H, W), (T, H, W, C) or (T, C, H, W), uint8 or between 0 and 1.
 from __future__ import annotations
 
 import ast
+import math
+import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -142,23 +146,46 @@ def _count(path: Path) -> int:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURES and path.name[0] != "." and path.is_file()
+    ]
+    # Text and digits alternate in the parts, so that each part meets one of its kind.
+    parts = {
+        path: [int(p) if p.isdecimal() else p for p in re.split(r"([0-9]+)", path.name)] for path in found
+    }
+    return sorted(found, key=lambda path: (parts[path], path.name))
 
 
 def _array_shape(path: Path) -> tuple[int, ...]:
-    """Return the shape in the header of a ``.npy`` file."""
+    """Return the shape in the header of a ``.npy`` file.
+
+    Raises:
+        InputError: it is no film, or the file is not whole.
+    """
     with path.open("rb") as file:
         head = file.read(8)
         if head[:6] != b"\x93NUMPY":
             raise InputError(f"stimulus.source={path} is no .npy array")
-        length = (
-            struct.unpack("<H", file.read(2))[0] if head[6] == 1 else struct.unpack("<I", file.read(4))[0]
-        )
-        shape: tuple[int, ...] = ast.literal_eval(file.read(length).decode("latin1"))["shape"]
-    if len(shape) not in (3, 4):
+        with _readable(path):
+            length = struct.unpack("<H", file.read(2)) if head[6] == 1 else struct.unpack("<I", file.read(4))
+            header = ast.literal_eval(file.read(length[0]).decode("latin1"))
+            shape: tuple[int, ...] = header["shape"]
+            kind = str(header["descr"]).lstrip("<>|=")
+            n_bytes = os.fstat(file.fileno()).st_size - file.tell()
+    if len(shape) not in (3, 4) or not math.prod(shape):
         raise InputError(
             f"stimulus.source={path} has the shape {shape}, not (T, H, W), (T, H, W, C) or (T, C, H, W)"
         )
+    if len(shape) == 4 and not {shape[1], shape[3]} & {1, 3}:
+        raise InputError(
+            f"stimulus.source={path} has the shape {shape} without 1 or 3 channels; leave out the others"
+        )
+    if not re.fullmatch("[buif][0-9]+", kind):
+        raise InputError(f"stimulus.source={path} holds {kind}, not numbers; save it as uint8 or float32")
+    if n_bytes < math.prod(shape) * int(kind[1:]):
+        raise InputError(f"stimulus.source={path} ends before its {shape[0]} frames do; copy it again")
     return shape
 
 
@@ -201,7 +228,11 @@ def _pyav(path: Path) -> Any:
 
 @lru_cache(maxsize=256)
 def read_frame(source: str, frame: int) -> np.ndarray:
-    """Return the pixels of a frame, (H, W, C) float32 between 0 and 1."""
+    """Return the pixels of a frame, (H, W, C) float32 between 0 and 1.
+
+    Raises:
+        InputError: it cannot be decoded, or an array has other pixels.
+    """
     import numpy as np
 
     from dynvision.functional.pixels import upright
@@ -212,6 +243,11 @@ def read_frame(source: str, frame: int) -> np.ndarray:
         if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
             array = np.moveaxis(array, 0, 2)
         pixels = np.array(array, np.float32) / (255 if array.dtype == np.uint8 else 1)
+        if not (pixels.min() >= 0 and pixels.max() <= 1):
+            raise InputError(
+                f"stimulus.source={source} has pixels from {pixels.min():g} to {pixels.max():g} in frame {frame}; save it "
+                "as uint8, or as numbers between 0 and 1"
+            )
     elif path.is_dir() or path.suffix.lower() in ANIMATED:
         place = _pictures(path)[frame] if path.is_dir() else path
         with _readable(place), _opened(place) as image:

@@ -199,6 +199,45 @@ def test_films_that_cannot_be_shown_are_refused_when_planned(tmp_path: Path) -> 
         trials({"type": "film", "source": str(source)}, n_images=2)
 
 
+def test_frames_of_a_folder_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for name, grey in (("frame10", 30), ("frame2", 20), ("frame1", 10)):
+        Image.new("L", (4, 4), grey).save(tmp_path / f"{name}.png")
+    (tmp_path / "._frame3.png").write_bytes(b"a file that a file system of another kind leaves")
+    (tmp_path / "frame4.png").mkdir()
+    assert count_frames(str(tmp_path)) == 3
+    assert [round(float(read_frame(str(tmp_path), k).mean()) * 255) for k in range(3)] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.full((3, 4, 4), 200.0), "has pixels from 200 to 200 in frame 0; save it as uint8"),
+        (np.full((3, 4, 4), np.nan), "has pixels from nan to nan"),
+        (np.full((3, 4, 4), 200, np.int64), "save it as uint8"),
+        (np.zeros((3, 4, 4, 2)), "without 1 or 3 channels"),
+        (np.zeros((3, 0, 4)), r"has the shape \(3, 0, 4\), not"),
+        (np.full((3, 4, 4), None), "holds O, not numbers"),
+    ],
+    ids=["above 1", "not a number", "whole numbers", "two channels", "without pixels", "objects"],
+)
+def test_arrays_that_are_no_film_are_refused(array: np.ndarray, said: str, tmp_path: Path) -> None:
+    source = str(tmp_path / "film.npy")
+    np.save(source, array)
+    with pytest.raises(InputError, match=said):
+        count_frames(source)
+        read_frame(source, 0)
+
+
+def test_an_array_that_was_cut_off_is_refused_when_planned(tmp_path: Path) -> None:
+    source = tmp_path / "film.npy"
+    np.save(source, np.zeros((3, 4, 4)))
+    whole = source.read_bytes()
+    for length, said in ((len(whole) - 1, "ends before its 3 frames do"), (40, "cannot be read")):
+        source.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=said):
+            count_frames(str(source))
+
+
 # --- operations on the image -----------------------------------------------------------------------------------------
 
 
