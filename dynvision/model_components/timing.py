@@ -142,9 +142,20 @@ class Delayed(Clocked):
 
     @torch.no_grad()
     def keep_in_range(self) -> None:
-        """Move a learned delay that is below the shortest one back to it."""
-        shortest = self.dt if self.shortest_delay_is_dt else 0.0
-        if self.learned_delay is not None and float(self.learned_delay) < shortest:
+        """Move a learned delay that is below the shortest one back to it.
+
+        Raises:
+            InputError: it is not finite.
+        """
+        if self.learned_delay is None:
+            return
+        shortest, learned = self.dt if self.shortest_delay_is_dt else 0.0, float(self.learned_delay)
+        if not math.isfinite(learned):
+            raise InputError(
+                f"{self.delay_name} that is learned has become {learned:g} ms; lower training.learning_rate, or "
+                "learned_delay in training.learning_rate_factors"
+            )
+        if learned < shortest:
             self.learned_delay.fill_(shortest)
 
     def check_dt(self, dt: float) -> None:

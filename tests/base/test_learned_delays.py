@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from dynvision.errors import InputError
 from dynvision.model_components import FeedforwardDelay, Skip
 from dynvision.models import create
 from tests.base.networks import Chain
@@ -195,3 +196,15 @@ def test_another_delay_is_another_key_of_a_graph() -> None:
 )
 def test_what_cannot_be_learned_is_one_sentence(arguments: dict[str, Any], sentence: str) -> None:
     assert_refused(arguments, sentence)
+
+
+@pytest.mark.parametrize("learned", [float("nan"), float("inf")])
+def test_a_delay_that_is_not_finite_is_one_sentence(learned: float) -> None:
+    model = create("DyRCNNx2", input_dims=(6, 1, 8, 8), n_classes=3, train=["t_recurrence"])
+    with torch.no_grad():
+        next(p for name, p in model.named_parameters() if name.endswith("learned_delay")).fill_(learned)
+    for mode in (True, False):
+        with pytest.raises(
+            InputError, match="t_recurrence that is learned has become .*; lower training.learning_rate"
+        ):
+            model.train(mode)(torch.zeros(1, 1, 8, 8))
