@@ -27,6 +27,7 @@ from scipy.optimize import least_squares
 from dynvision.analysis.bootstrap import bootstrap_interval, mean_of_known
 from dynvision.analysis.reaction_time import at_bound, reaction_time_accumulation_ms
 from dynvision.analysis.tables import to_cube
+from dynvision.analysis.time_grid import after_onset
 from dynvision.errors import InputError
 
 RACE = ("evidence_ms", "evidence_lead_ms")
@@ -76,15 +77,16 @@ def speed_accuracy(
 
     Args:
         performance: table of guesses of one run.
-        read_out_ms: times at which the guess counts, in ms from stimulus onset; the nearest sample stands for each.
-        bounds_ms: bounds in ms of certainty; needs the columns of the race (``evidence_ms`` and others).
+        read_out_ms: times at which the guess counts, in ms from stimulus onset; the nearest sample after onset stands for
+            each.
+        bounds_ms: bounds in ms of certainty, above 0; needs the columns of the race (``evidence_ms`` and others).
 
     Returns:
         Columns `value`, `read_out_ms`, `bound_ms` (one of them NaN), `rt_ms` (the time of the sample, or the mean over the
         images that reach the bound), `accuracy`, `ci_low`, `ci_high` (95 % over images) and `n_images` (that answer).
 
     Raises:
-        InputError: a time that was not recorded, or a table without the columns of the race.
+        InputError: a time that was not recorded, a bound that is not above 0, or a table without the columns of the race.
     """
     race = (*RACE, "evidence_guess", "label") if len(bounds_ms) else ()
     cube = to_cube(performance, ("value", "image", "time_ms"), ("correct", *race))
@@ -101,10 +103,14 @@ def speed_accuracy(
             raise InputError(
                 f"read_out_ms={read_out:g} ms is not within the record after onset, which ends at {time_ms[-1]:g} ms"
             )
-        at = int(np.argmin(np.abs(time_ms - read_out)))
+        at = int(np.argmin(np.where(after_onset(time_ms), np.abs(time_ms - read_out), np.inf)))
         n = np.full(len(values), cube.data["correct"].shape[1])
         add(cube.data["correct"][..., at], np.full(len(values), time_ms[at]), n, read_out_ms=read_out)
     for bound in bounds_ms:
+        if not 0 < bound < np.inf:
+            raise InputError(
+                f"bounds_ms={bound:g} ms of certainty is reached at once or never; give a time above 0"
+            )
         made = decide(cube.data, time_ms, bound)
         n = np.isfinite(made.rt_ms).sum(axis=1)
         add(made.correct, mean_of_known(made.rt_ms), n, bound_ms=bound)
@@ -178,17 +184,38 @@ def map_curve_to_human_times(
 
     Returns:
         a in ms, b (0.01 to 100), and the root mean square error of the accuracy.
+
+    Raises:
+        InputError: curves without an accuracy for each time, or with fewer than three of people, which two numbers always
+            fit; values that are not finite; or times of the network that do not ascend.
     """
-    time, people = np.asarray(time_ms, np.float64), np.asarray(human_ms, np.float64)
+    (time, network), (people, human) = (
+        (np.asarray(x, np.float64), np.asarray(y, np.float64))
+        for x, y in ((time_ms, accuracy), (human_ms, human_accuracy))
+    )
+    for whose, x, y, fewest in (("network", time, network, 1), ("people", people, human, 3)):
+        if x.ndim != 1 or x.shape != y.shape or len(x) < fewest:
+            raise InputError(
+                f"the curve of {whose} has {x.size} times and {y.size} accuracies; give an accuracy for each time, and at "
+                f"least {fewest}"
+            )
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise InputError(f"the curve of {whose} has values that are not finite; leave these times out")
+    if (np.diff(time) <= 0).any():
+        raise InputError("time_ms does not ascend; sort the curve of the network by time")
 
     def error(p: np.ndarray) -> np.ndarray:
-        return np.interp((people - p[0]) / np.exp(p[1]), time, accuracy) - human_accuracy
+        return np.interp((people - p[0]) / np.exp(p[1]), time, network) - human
 
     first, last = float(people.min()), float(people.max())
-    starts = [
-        np.array([a, np.log(b)])
-        for a in np.linspace(first - (last - first), last, 25)
+    few_times, few_people = (
+        x[np.linspace(0, len(x) - 1, min(len(x), 20)).astype(int)] for x in (time, people)
+    )
+    starts = [  # each puts a point of one curve upon one of the other
+        np.array([at - b * t, np.log(b)])
         for b in np.geomspace(0.01, 100, 41)
+        for t in few_times
+        for at in few_people
     ]
     starts.sort(key=lambda p: float((error(p) ** 2).sum()))
     bounds = ([-np.inf, np.log(0.01) - 1e-9], [np.inf, np.log(100) + 1e-9])

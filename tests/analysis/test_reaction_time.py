@@ -85,9 +85,42 @@ def test_speed_is_traded_for_accuracy_by_read_out_times_and_by_bounds():
     assert bounded["rt_ms"].tolist() == [(40 + 26) / 2, 150] and bounded["n_images"].tolist() == [2, 1]
     with pytest.raises(InputError, match="read_out_ms=300 ms is not within the record"):
         speed_accuracy(guesses(columns), read_out_ms=(300,))
+    (early,) = speed_accuracy(guesses(columns), read_out_ms=(0.4,))["rt_ms"]
+    assert early == TIME[TIME > 0][0]  # the sample at onset has seen nothing
+    for bound in (0.0, -5.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="of certainty is reached at once or never; give a time above 0"):
+            speed_accuracy(guesses(columns), bounds_ms=(bound,))
     old = guesses(columns).drop(columns="evidence_ms")
     with pytest.raises(InputError, match="lacks the columns evidence_ms; run the experiment again"):
         speed_accuracy(old, bounds_ms=(20.0,))
+
+
+def test_curves_that_cannot_be_mapped_are_one_sentence():
+    time, accuracy = np.array([10.0, 20.0, 30.0]), np.array([0.2, 0.5, 0.9])
+    human = np.array([200.0, 300.0, 400.0])
+    for curve, said in (
+        ((time[::-1], accuracy[::-1], human, accuracy), "time_ms does not ascend"),
+        ((time, accuracy[:2], human, accuracy), "the curve of network has 3 times and 2 accuracies"),
+        (
+            (time, accuracy, human[:2], accuracy[:2]),
+            "the curve of people has 2 times and 2 accuracies; .* at least 3",
+        ),
+        ((time, accuracy * np.nan, human, accuracy), "the curve of network has values that are not finite"),
+        ((time[:0], accuracy[:0], human, accuracy), "at least 1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            map_curve_to_human_times(*curve)
+
+
+def test_a_slow_network_is_mapped_as_well_as_a_fast_one():
+    """Its times are far from those of people, so that most shifts leave nothing of the curve."""
+    human_ms, human = np.array([200.0, 210.0, 220.0]), np.array([0.2, 0.5, 0.9])
+    for first in (10.0, 5000.0):
+        time = first + np.array([0.0, 10.0, 20.0, 400.0])
+        shift, stretch, error = map_curve_to_human_times(
+            time, np.array([0.2, 0.5, 0.9, 1.0]), human_ms, human
+        )
+        assert (shift + stretch * first, stretch, error) == pytest.approx((200, 1, 0), abs=1e-3)
 
 
 def test_experiments_list_them_by_name():
