@@ -321,8 +321,8 @@ def adapted_noise_hides_less(guesses: Guesses) -> np.ndarray:
     "behaviour",
     KAR,
     Target(30.0, 20.0, 40.0, "published", "IT", "macaque IT, decoded in bins of 10 ms", "ms"),
-    cannot=f"a network that solves fewer than {LEAST_ERRORS} images on which its feedforward twin fails, or with which it "
-    "fails; one without recurrence and feedback is its own twin",
+    cannot=f"a network that solves fewer than {LEAST_ERRORS} images on which its feedforward twin fails, or fewer than "
+    f"{LEAST_ERRORS} that the twin solves as well; one without recurrence and feedback is its own twin",
 )
 def challenge_images_are_solved_later(guesses: Guesses) -> np.ndarray:
     """Mean time from which images are right that the feedforward twin has wrong, less that of those it has right."""
