@@ -38,6 +38,7 @@ SPEED_MS, ACCURACY_MS = 20.0, 100.0  # of certainty
 LEAST_ERRORS = 5  # images that are decided wrongly, below which errors have no mean
 RAFIEI = "Rafiei et al. (2024) Nat Hum Behav 8:1752"
 JANG = "Jang et al. (2021) PLOS Biol 19:e3001418"
+# The numbers are of the conference abstract; the paper (2025, J Vision 25:4) has the method with other images.
 SUBRAMANIAN = "Subramanian et al. (2022) J Vision 22:4359"
 SORENSEN = "Sörensen et al. (2023) PLOS Comput Biol 19:e1011169"
 ROLLS = "Rolls et al. (1999) J Cogn Neurosci 11:300"
@@ -244,11 +245,11 @@ def decisions_are_stochastic(guesses: Guesses) -> np.ndarray:
     SUBRAMANIAN,
     Target(
         0.51,
-        0.19,
+        0.41,
         0.61,
         "published",
         PEOPLE,
-        "range of accuracy between 200 and 1000 ms; .19 is that of the best network",
+        "142 people and CIFAR-10: range of accuracy between 200 and 1000 ms; that of the best network there is .19",
     ),
 )
 def accuracy_grows_with_read_out_time(guesses: Guesses) -> np.ndarray:
