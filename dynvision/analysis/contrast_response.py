@@ -5,8 +5,10 @@
     Naka-Rushton:  peak(c) = Rmax c^n / (c^n + c50^n),   .2 < n < 10,  .001 < c50 < 100, least squares
 
 Contrasts are fractions: 1 is the image itself. A response that is above half at the lowest contrast has no c50 within
-the data. The fit extrapolates: a c50 above 1 means that the response does not saturate. Where it ends on a bound, nothing
-that was shown determines its parameters, and it has none: of a response that grows linearly only Rmax / c50 is known.
+the data, and neither has a fit whose c50 is outside of the contrasts that were shown: that it is above 1 states that the
+response does not saturate, and how far above, only the function states and no data. Above, Rmax has no value either.
+Where a fit ends on a bound, nothing that was shown determines its parameters, and it has none: of a response that grows
+linearly only Rmax / c50 is known.
 
 Source: Naka & Rushton (1966), J Physiol 185:536. Bounds are ours, wide enough to be ends of what can be given.
 """
@@ -14,7 +16,7 @@ Source: Naka & Rushton (1966), J Physiol 185:536. Bounds are ours, wide enough t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -82,15 +84,28 @@ def naka_rushton_fit(response: np.ndarray, time_ms: np.ndarray, value: np.ndarra
         value: contrasts, (V,).
 
     Returns:
-        ``rmax``, ``c50``, ``n``, ``r_squared`` and ``reason``, each (...); NaN and a reason as of :class:`NakaRushton`.
+        ``rmax``, ``c50``, ``n``, ``r_squared`` and ``reason``, each (...); NaN and a reason as of :class:`NakaRushton`, and
+        for a c50 outside of the contrasts, with Rmax where it is above them.
     """
     heights = above_baseline(response, time_ms).max(axis=-1)
     flat = heights.reshape(len(value), -1)
-    fits = [fit_naka_rushton(value, column) for column in flat.T]
+    fits = [_within(value, fit_naka_rushton(value, column)) for column in flat.T]
     return {
         name: np.array([getattr(fit, name) for fit in fits]).reshape(heights.shape[1:])
         for name in ("rmax", "c50", "n", "r_squared", "reason")
     }
+
+
+def _within(contrast: np.ndarray, fit: NakaRushton) -> NakaRushton:
+    """A fit without the parameters that only an extrapolation has."""
+    lowest, highest = contrast[contrast > 0].min(initial=np.inf), contrast.max()
+    if fit.c50 > highest:
+        reason = f"c50 is above {highest:g}, the highest contrast that was shown"
+        return replace(fit, rmax=np.nan, c50=np.nan, reason=reason)
+    if fit.c50 < lowest:
+        reason = f"c50 is below {lowest:g}, the lowest contrast that was shown"
+        return replace(fit, c50=np.nan, reason=reason)
+    return fit
 
 
 @dataclass(frozen=True)

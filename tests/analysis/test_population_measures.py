@@ -151,6 +151,19 @@ def test_a_fit_that_ends_on_a_bound_has_no_parameters_but_a_reason_and_its_goodn
     assert np.isnan(flat.c50) and flat.reason == "the peak does not change with contrast"
 
 
+def test_a_c50_outside_of_the_contrasts_that_were_shown_is_no_value():
+    """The exponent is one, and of a response that is about half at the highest contrast the asymptote is none, either."""
+    contrasts = np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
+    for half, side, absent in (
+        (1.5, "above 1, the highest", ["rmax", "c50"]),
+        (0.05, "below 0.0625, the lowest", ["c50"]),
+    ):
+        fitted = naka_rushton_fit(boxes(naka_rushton(contrasts, 2.0, half, 1.5)), TIME, contrasts)
+        assert fitted["reason"].tolist() == [f"c50 is {side} contrast that was shown"]
+        assert [name for name in ("rmax", "c50", "n", "r_squared") if np.isnan(fitted[name]).all()] == absent
+        assert fitted["n"] == pytest.approx([1.5], rel=1e-3)
+
+
 def test_the_goodness_of_fits_is_explained_variance():
     contrasts = np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
     height = naka_rushton(contrasts, 1.0, 0.3, 2.0) + np.array([0.02, -0.02, 0.02, -0.02, 0.02])
@@ -185,7 +198,7 @@ def test_an_interval_of_the_few_resamples_that_do_not_end_on_a_bound_is_none():
     """A response that saturates in one image of six, so that many resamples are linear."""
     contrasts = (0.0625, 0.125, 0.25, 0.5, 1.0)
     table, _ = example_tables(values=contrasts, layers=("V1",), n_images=6)
-    heights = np.where(table["image"] == 0, np.minimum(table["value"], 0.3), 0.2 * table["value"])
+    heights = np.where(table["image"] == 0, 4 * np.minimum(table["value"], 0.3), 0.2 * table["value"])
     table["mean"] = np.where(table["stimulus_on"], heights, 0.0)
     row = summarize_responses(table, ["naka_rushton_c50"]).iloc[0]
     assert np.isfinite(row["mean"]) and np.isnan(row["ci_low"]) and np.isnan(row["ci_high"])
