@@ -165,7 +165,7 @@ class _Block:
             h = self._received(plan.name, operation.delay, first, end, operation.interpolated)
             if h is None:
                 return x
-            h = self._apply(plan, operation, module.recurrent_signal, h)
+            h = self._apply(plan, operation, self._convolving(module.recurrent_signal), h)
             h = _scaled(operation, h)
             self._tell("recurrent", plan, h)
             target = None if x is None else x.values

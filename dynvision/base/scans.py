@@ -10,7 +10,8 @@ Zero channels beside those of a map give a GPU's matrix units the widths that th
 
     W' = [[W, 0], [0, 0]],  b' = [b, 0]       then  W' * [x, 0] + b' = [W * x + b, 0]
 
-A channel of zeros stays zero through leaky steps, rectification, max-pooling, resizing and additive connections, so the
+A channel of zeros stays zero through leaky steps, rectification, supralinearity, adaptation, suppression, depression,
+max-pooling, resizing and additive connections, so the
 result is that of the network as it is. Parameters, checkpoints, observers and outputs see the true channels only.
 Channels that are no multiple of 8 make cuDNN pad every map by itself and choose poor kernels. Measured on an H200 (bf16,
 3 x 3, forward and backward): 36 channels 49 TFLOP/s, padded to 40 119; 121 188, to 128 500; 529 270, to 576 540.
@@ -35,7 +36,7 @@ from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.unit_steps import Nonlinearity, UnitStep, scan
-from dynvision.model_components.adaptation import IntrinsicSuppression
+from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSuppression, SynapticDepression
 from dynvision.model_components.connection import PointwiseConnection
 from dynvision.model_components.elementwise import SupraLinearity
 from dynvision.model_components.recurrence import RecurrentConnectedConv2d
@@ -264,6 +265,10 @@ def log_loops(plan: Plan) -> None:
         log.info("run step by step on the GPU, as operations that no kernel joins: %s", listed)
 
 
+# Operations on single channels that turn zeros into zeros, beside the steps.
+KEEP_ZEROS = (
+    nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity, SupraLinearity, InputAdaptation, SynapticDepression,
+)  # fmt: skip
 NARROW = 64  # maps below it are bound by memory, and are padded no further than necessary
 
 
@@ -342,15 +347,12 @@ def pads_here(x: Tensor) -> bool:
 
 
 def _keeps_zeros(layer: LayerPlan) -> bool:
-    scan = scan_of(layer)
-    if layer.after or ((layer.lateral or layer.step) and scan is None):
+    if not all(map(_operation_keeps_zeros, (*layer.block, *layer.lateral, *layer.after, *layer.output))):
         return False
-    if scan is not None:
-        recurrence = scan.recurrence
-        grouped = recurrence is not None and recurrence.groups not in (1, recurrence.weight.shape[0])
-        if scan.solver.train_tau or grouped:
-            return False
-    return all(map(_operation_keeps_zeros, (*layer.block, *layer.output)))
+    if not layer.step:
+        return not layer.lateral
+    at_once = scan_of(layer) or steps_of(layer)
+    return at_once is not None and not at_once.solver.train_tau and _is_leaky(at_once.solver)
 
 
 def _operation_keeps_zeros(operation: Operation) -> bool:
@@ -363,10 +365,13 @@ def _operation_keeps_zeros(operation: Operation) -> bool:
             and module.mid_modules is None
             and all(conv is None or type(conv) is nn.Conv2d for conv in (module.conv, module.conv2))
         )
+    if operation.kind == "recur":
+        recurrence = _plain_recurrence(operation)
+        return recurrence is not None and recurrence.groups in (1, recurrence.weight.shape[0])
     if operation.kind == "connect":
         return (
             isinstance(module, PointwiseConnection)
             and type(module).transform is PointwiseConnection.transform
             and module.merge_name == "additive"
         )
-    return operation.kind == "apply" and type(module) in (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity)
+    return operation.kind in ("apply", "stateful") and type(module) in KEEP_ZEROS

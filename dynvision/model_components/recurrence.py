@@ -161,9 +161,12 @@ class Recurrent(Delayed):
         self.merge = find_merge(recurrence_merge)
         self.target_size = target_size
 
-    def recurrent_signal(self, r: Tensor) -> Tensor:
+    def recurrent_signal(self, r: Tensor, convolve: Convolve | None = None) -> Tensor:
         """The operator applied to the layer's own delayed activity, (B, C, H, W) to (B, C', H, W)."""
         assert self.recurrence is not None
+        if convolve is not None:
+            assert isinstance(self.recurrence, nn.Conv2d)
+            return convolve(self.recurrence, r)
         return self.recurrence(r)  # type: ignore[no-any-return]
 
     def merge_at_target(self, x: Tensor | None, h: Tensor) -> Tensor:

@@ -19,6 +19,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "DyRCNNx8": {},
     "DyRCNNx2 with feedback": {"feedback": "additive"},
     "DyRCNNx4 in biological time": {"t_feedforward": 4.0, "t_skip": 10.0, "recurrence_type": "depthwise"},
+    "DyRCNNx4 adapting": {
+        "intrinsic_suppression": 0.7,
+        "synaptic_depression": 0.1,
+        "input_adaptation": 0.5,
+        "feedback": "additive",
+    },
+    "DyRCNNx4 of a supralinear drive": {
+        "intrinsic_suppression": 0.7,
+        "supralinearity": 1.5,
+        "nonlinearity_position": "drive",
+    },
+    "DyRCNNx8 of fourth order": {"dynamics_solver": "rk4", "recurrence_type": "depthwise", "t_idle": 10.0},
     "DyRCNNx4 from an idle state": {"t_idle": 10.0, "recurrence_type": "none"},
 }
 
@@ -58,7 +70,9 @@ def test_padding_changes_neither_outputs_nor_activity_nor_gradients(
         {"recurrence_type": "local"},
         {"train_tau": True},
         {"divisive_normalization": True},
-        {"supralinearity": 1.5},
+        {"dynamics_solver": "liquid"},
+        {"drive_noise": 0.1},
+        {"recurrence_merge": "multiplicative"},
         {"feedback": "multiplicative"},
     ],
     ids=str,
