@@ -100,7 +100,7 @@ class Architecture(nn.Module):
     """
 
     published_names: ClassVar[Sequence[tuple[str, str]]] = ()
-    optional_operations: Sequence[str] = DEFAULT_OPERATIONS[1:]
+    optional_operations: Sequence[str] = ()
     module_paths: Mapping[str, Sequence[str]] = {}
     layer_names: Sequence[str]
     layer_operations: Sequence[str]
@@ -217,8 +217,7 @@ class Architecture(nn.Module):
 
     def _may_be_absent(self) -> tuple[str, ...]:
         """Operations that may resolve to nothing: those that the class declares, and those that no class has chosen."""
-        declared = type(self).optional_operations
-        own = () if declared is Architecture.optional_operations else tuple(declared)
+        own = tuple(type(self).optional_operations)
         return (*own, *DEFAULT_OPERATIONS[1:]) if tuple(self.layer_operations) == DEFAULT_OPERATIONS else own
 
     def feedforward_delay_steps(self, layer: str) -> int:
