@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from dynvision.base.operations import check_operations
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
 from dynvision.base.plan import Plan, frame_plan, make_plan
 from dynvision.config.section import resolve_by_layer
-from dynvision.errors import InputError, unknown_name
+from dynvision.errors import InputError
 from dynvision.model_components.timing import Clocked, Delayed, FeedforwardDelay
 from dynvision.units import ms_to_steps
 
@@ -35,18 +35,6 @@ DEFAULT_OPERATIONS = (
     "delay",
     "pool",
 )
-
-
-def reject_unknown_arguments(owner: type, kwargs: Mapping[str, Any], more: Iterable[str] = ()) -> None:
-    """Refuse keyword arguments that no constructor of a class knows, and that are none of ``more``.
-
-    Raises:
-        InputError: with the nearest name.
-    """
-    known = constructor_arguments(owner) | set(more)
-    for name in kwargs:
-        if name not in known:
-            raise unknown_name("argument", name, known)
 
 
 def constructor_arguments(owner: type) -> set[str]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
-from dynvision.base.architecture import reject_unknown_arguments
 from dynvision.base.base_model import BaseModel
 from dynvision.config.model import TemporalArgs, check_grid
 from dynvision.config.models import pairs_of
@@ -47,7 +46,6 @@ class ConfiguredModel(BaseModel):
     def __init__(
         self, input_dims: Sequence[int] = (3, 224, 224), n_classes: int | None = None, **kwargs: Any
     ) -> None:
-        reject_unknown_arguments(type(self), kwargs, self.schema.model_fields)
         if "tau" in kwargs and "tau" not in self.schema.model_fields:  # of the base, and no unit here leaks
             raise unknown_name("argument", "tau", self.schema.model_fields)
         given = {name: kwargs.pop(name) for name in self.schema.model_fields if name in kwargs}
@@ -58,6 +56,10 @@ class ConfiguredModel(BaseModel):
         self._by_layer: dict[str, dict[str, Any]] = {}
         common = {name: getattr(self.args, name) for name in shared}
         super().__init__(input_dims=input_dims, n_classes=n_classes, **common, **kwargs)
+
+    @classmethod
+    def known_arguments(cls) -> set[str]:
+        return super().known_arguments() | set(cls.schema.model_fields)
 
     def numbers_of_layer(self, layer: str) -> dict[str, Any]:
         """Return every argument that can differ between layers, as it is for one of them.

@@ -21,8 +21,8 @@ from torch.utils.checkpoint import checkpoint
 from dynvision.base.architecture import (
     DEFAULT_OPERATIONS,
     Architecture,
+    constructor_arguments,
     parse_input_dims,
-    reject_unknown_arguments,
     whole_number,
 )
 from dynvision.base.cuda_graphs import CudaGraphs, is_plain
@@ -40,7 +40,7 @@ from dynvision.base.own_methods import (
 from dynvision.base.plan import Plan
 from dynvision.base.scans import can_pad, pads_here
 from dynvision.config.model import RecurrentArgs
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import is_transformed, is_under_torch_func
 from dynvision.model_components.timing import StatefulOperation
 from dynvision.units import ms_to_steps
@@ -80,6 +80,11 @@ class TemporalBase(Recordable, Architecture):
         super().__init_subclass__(**kwargs)
         adopt_methods(cls, TemporalBase)
 
+    @classmethod
+    def known_arguments(cls) -> set[str]:
+        """Names of all arguments of the class."""
+        return constructor_arguments(cls)
+
     def __init__(
         self,
         input_dims: Sequence[int] = (20, 3, 224, 224),
@@ -101,7 +106,10 @@ class TemporalBase(Recordable, Architecture):
         cuda_graphs: bool = True,
         **kwargs: Any,
     ) -> None:
-        reject_unknown_arguments(type(self), kwargs)
+        known = self.known_arguments()
+        for name in kwargs:
+            if name not in known:
+                raise unknown_name("argument", name, known)
         super().__init__(**kwargs)
         self._defining, self._within_frame = False, False
         self._resetting: list[Any] = []
