@@ -45,13 +45,6 @@ class ScalarBias(Bias):
         super().__init__((1,))
 
 
-BIASES: dict[str, Callable[[int, int, int], Bias]] = {
-    "spatial": SpatialBias,
-    "feature": lambda c, h, w: FeatureBias(c),
-    "scalar": lambda c, h, w: ScalarBias(),
-}
-
-
 def create_bias(kind: str, n_channels: int, height: int, width: int) -> Bias | None:
     """A bias by name.
 
@@ -65,11 +58,15 @@ def create_bias(kind: str, n_channels: int, height: int, width: int) -> Bias | N
     Raises:
         InputError: the name is not known.
     """
-    if kind == "none":
-        return None
-    if kind not in BIASES:
-        raise unknown_name("bias", kind, ["none", *BIASES], key="unit_bias")
-    return BIASES[kind](n_channels, height, width)
+    kinds: dict[str, Callable[[], Bias | None]] = {
+        "none": lambda: None,
+        "spatial": lambda: SpatialBias(n_channels, height, width),
+        "feature": lambda: FeatureBias(n_channels),
+        "scalar": ScalarBias,
+    }
+    if kind not in kinds:
+        raise unknown_name("bias", kind, kinds, key="unit_bias")
+    return kinds[kind]()
 
 
 class DriveNoise(StatefulOperation):
