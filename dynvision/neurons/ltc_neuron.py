@@ -33,7 +33,7 @@ from typing import Any
 
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.leaky_steps import fused_step
-from dynvision.neurons.neuron import BaseChain, BaseNeuron, State, check_positive, namespace
+from dynvision.neurons.neuron import BaseChain, BaseNeuron, State, check_positive, check_states, namespace
 
 
 def ltc_rate(h: State, input_signal: State, tau: float, gleak: State, cm: float) -> State:
@@ -133,6 +133,7 @@ class LTCNeuron(_FromZero):
         self.last_prediction = 0.0
 
     def _check_saved(self, state_dict: Mapping[str, Any]) -> None:
+        check_states("last_prediction", [state_dict["last_prediction"]])
         _check(*(state_dict[name] for name in ("tau", "dt", "gleak", "cm")))
 
 

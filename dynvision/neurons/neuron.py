@@ -160,8 +160,7 @@ class BaseNeuron(ABC):
         check_saved(type(self).__name__, state_dict, self.saved)
         check_positive(tau=state_dict["tau"], dt=state_dict["dt"])
         check_states("history", state_dict["history"])
-        for name in {"state", "last_prediction"} & set(self.saved):
-            check_states(name, [state_dict[name]])
+        check_states("state", [state_dict["state"]])
         self._check_saved(state_dict)
         size = self.history_size
         for name in self.saved:
