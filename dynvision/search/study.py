@@ -35,7 +35,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dynvision.config.layers import read_layers
+from dynvision.config.layers import DEFAULT, origin_of, read_layers
 from dynvision.config.search import Range, SearchConfig
 from dynvision.config.yaml_text import one_line, to_yaml
 from dynvision.errors import InputError, check_extra
@@ -48,7 +48,6 @@ from dynvision.search.trial import (
     Watch,
     check_times,
     cut_half_a_line,
-    is_in,
     make_pruner,
     make_sampler,
     nested,
@@ -132,13 +131,13 @@ class Search:
             )
         Objective.of(settings, self.base)
         elsewhere = {name for group in (workflow.category, *workflow.paired) for name in group}
-        command_line = read_layers(self.config_dir, self.given).above[-1].values
+        command_line = read_layers(self.config_dir, self.given).above[-1:]
         for name in settings.parameters:
             if name in elsewhere:
                 raise InputError(
                     f"search.parameters and category or paired both vary {name}; remove one of them"
                 )
-            if is_in(command_line, name.split(".")):
+            if origin_of(tuple(name.split(".")), None, command_line) != DEFAULT:
                 raise InputError(
                     f"{name} is searched and is given on the command line as well; remove one of them"
                 )

@@ -21,7 +21,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from dynvision.config.model import is_duration
 from dynvision.config.run import RunConfig
 from dynvision.config.search import SCORECARD, Range, SearchConfig
 from dynvision.config.section import numbers_of
+from dynvision.config.sweep import replace_value
 from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError, unknown_name
 from dynvision.runs.made_from import METRICS, TRAINED, short_hash
@@ -228,23 +229,10 @@ def value_text(given: Any, space: Range | tuple[Any, ...]) -> str:
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return dotted names as sections in sections."""
-    sorted_in: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     for name, value in values.items():
-        *sections, last = name.split(".")
-        place = sorted_in
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = value
-    return sorted_in
-
-
-def is_in(values: Any, names: Sequence[str]) -> bool:
-    """Return whether a key is in sections of sections, the outermost name first."""
-    for name in names:
-        if not isinstance(values, Mapping) or name not in values:
-            return False
-        values = values[name]
-    return True
+        sections = replace_value(sections, name, value)
+    return sections
 
 
 def make_sampler(settings: SearchConfig, number: int) -> Any:

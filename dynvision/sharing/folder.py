@@ -178,7 +178,7 @@ def model_card(
         "",
         "## Data",
         "",
-        f"{images.n_classes} classes, {width} x {height} px, {of_channels}: {_listed(images.class_names)}.",
+        f"{images.n_classes} classes, {width} x {height} px, {of_channels}: {first_few(images.class_names, 20)}.",
         "",
         "## Accuracy",
         "",
@@ -233,11 +233,6 @@ def _programs(programs: Sequence[Exported]) -> list[str]:
         + (state if any(made.part == "step" for made in programs) else ""),
         "",
     ]
-
-
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _in_short(predictor: Predictor) -> dict[str, Any]:
