@@ -48,7 +48,7 @@ MODELS_FOLDER = Path(__file__).parent.parent / "models"
 class OpenArgs(TemporalArgs):
     """Arguments of a user's own model: the common ones are checked here, the others by its constructor."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow")
 
 
 Pairs = tuple[tuple[str, str], ...]

@@ -43,7 +43,10 @@ class Section(BaseModel):
     """A group of configuration keys. Unknown keys are errors; values cannot change after validation."""
 
     # Frozen, since a run is named after its values; closed, since a key that is misspelt and kept would change nothing.
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    # Validators are built at their first use: a command needs few of the sections that it imports.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, defer_build=True
+    )
     identifying: ClassVar[tuple[str, ...]] = ()  # keys that state what the section is, at their default too
 
     @field_validator("*", mode="before")
