@@ -39,10 +39,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 def part_of(module: str) -> str:
     """The part of the package that a module is in: ``dynvision.config.run`` is in ``config``.
 
-    The base class of all sections, and the names of connections that it reads, are a part of their own, since definitions
-    with settings are sections that ``config`` reads.
+    The base class of all sections is a part of its own, since definitions with settings are sections that ``config`` reads.
     """
-    if module in ("dynvision.config.section", "dynvision.config.connections"):
+    if module == "dynvision.config.section":
         return "section"
     return module.split(".")[1] if "." in module else ""
 

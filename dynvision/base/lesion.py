@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from dynvision.base.frames import Frames, join
 from dynvision.base.operations import Operation, is_backward
-from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
 from dynvision.config.model import lesion_window
+from dynvision.config.models import NamedConnection, feedforward_connections, find_connection
 from dynvision.errors import InputError
 from dynvision.model_components.connection import Connection
 
@@ -79,7 +79,7 @@ def with_lesion(
     """The operations of a model with one of its connections lesioned.
 
     Args:
-        model: names the connection (:mod:`dynvision.config.connections`), and holds the modules.
+        model: names the connection (:mod:`dynvision.config.models`), and holds the modules.
         found: operations by layer, in the order of the layers.
         gain: what becomes of its signal.
 

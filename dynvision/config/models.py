@@ -1,6 +1,12 @@
-"""The models that can be named in a configuration: where each is, and which arguments it takes.
+"""The models that can be named in a configuration: where each is, which arguments it takes, and its connections by name.
 
-Nothing here imports torch, so that a configuration is checked at once; `dynvision.models` builds what is named.
+    feedforward  V1->V2    from a layer to the next
+    recurrent    V1->V1    from a layer to itself
+    skip         V1->V4    from an earlier to a later layer
+    feedback     V4->V1    from a later to an earlier layer
+
+Where two lead from one layer to another, the kind stands in front: ``skip layer1->layer2``. Nothing here imports torch, so
+that a configuration is checked at once; `dynvision.models` builds what is named.
 """
 
 from __future__ import annotations
@@ -8,16 +14,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ConfigDict
 
-from dynvision.config.connections import NamedConnection, feedforward_connections, find_connection
 from dynvision.config.dyrcnn import DyRCNNArgs, layers_of_area
 from dynvision.config.model import (
     KEEPS_CHANNELS,
@@ -38,7 +43,7 @@ from dynvision.config.published_models import (
     CORnetRTArgs,
     ResNetArgs,
 )
-from dynvision.config.section import resolve_by_layer
+from dynvision.config.section import ARROW, resolve_by_layer
 from dynvision.errors import InputError, unknown_name
 from dynvision.registry import Registry
 
@@ -56,11 +61,18 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model's import path ``package.module:Class``, the schema of its arguments, and what they must fit to.
+    """A model, and what its arguments must fit to, so that they are checked at planning.
 
-    ``stages`` is the number of convolutions in each layer; None where it is not known, and not checked then. ``image``,
-    (C, H, W), and ``n_classes`` are what the model was made for; it takes others. ``skips`` and ``feedbacks`` are pairs of
-    layers; ``lateral`` are the layers with a recurrence that no argument chooses.
+    Attributes:
+        target: ``package.module:Class``.
+        args: schema of its arguments.
+        stages: convolutions in each layer, if all have as many and the first one changes the number of channels; None is
+            not checked.
+        image: (C, H, W) of the images that the model was made for; it takes others.
+        n_classes: number of classes that it was made for.
+        layers: names of its layers, in the order of the hierarchy; empty where they are not known.
+        skips, feedbacks: its connections, as pairs of a source and a target.
+        lateral: layers with a recurrence that no argument chooses.
     """
 
     target: str
@@ -79,37 +91,21 @@ MODELS: Registry[ModelEntry] = Registry("model", key="model_name")
 MODEL_NAMES = {"CorNetRT": "CORnetRT", "CordsNet": "CordsNetR8"}
 
 
-def register(
-    name: str,
-    target: str,
-    args: type[TemporalArgs] = DyRCNNArgs,
-    stages: int | None = None,
-    image: tuple[int, int, int] = (3, 224, 224),
-    n_classes: int = 1000,
-    layers: tuple[str, ...] = (),
-    skips: Pairs = (),
-    feedbacks: Pairs = (),
-    lateral: tuple[str, ...] = (),
-) -> None:
+def register(name: str, target: str, args: type[TemporalArgs] = DyRCNNArgs, **facts: Any) -> None:
     """Make a model known by name.
 
     Args:
         name: what ``model_name`` states.
         target: ``package.module:Class``.
         args: schema of its arguments.
-        stages: convolutions in each layer, if all have as many and the first one changes the number of channels.
-        image: (C, H, W) of the images that the model was made for.
-        n_classes: number of classes that it was made for.
-        layers: names of its layers, in the order of the hierarchy, so that arguments by layer are checked at planning.
-        skips, feedbacks: its connections, as pairs of a source and a target, for the same reason.
-        lateral: layers with a recurrence that no argument chooses.
+        **facts: further attributes of :class:`ModelEntry`.
 
     Raises:
         InputError: the name is taken.
     """
     if registered_name(name) in MODELS:
         raise InputError(f"the model name {name!r} is taken by {find_model(name).target}")
-    MODELS.add(name, ModelEntry(target, args, stages, image, n_classes, layers, skips, feedbacks, lateral))
+    MODELS.add(name, ModelEntry(target, args, **facts))
 
 
 def check_recurrence(name: str, entry: ModelEntry, args: TemporalArgs) -> None:
@@ -161,6 +157,50 @@ def without_effect(name: str, args: Mapping[str, Any]) -> dict[str, str]:
     """
     owners = find_model(name).args.model_construct(None, **args).owners()
     return {given: owner for given, (there, owner) in owners.items() if not there}
+
+
+class NamedConnection(NamedTuple):
+    """A connection: its kind, one of the four above, and from where to where it leads."""
+
+    kind: str
+    source: str
+    target: str
+
+    @property
+    def pair(self) -> str:
+        """``V1->V4``."""
+        return f"{self.source}{ARROW}{self.target}"
+
+
+def feedforward_connections(layers: Sequence[str]) -> list[NamedConnection]:
+    """Return the connections from each layer to the next."""
+    return [NamedConnection("feedforward", source, target) for source, target in pairwise(layers)]
+
+
+def find_connection(name: str, connections: Iterable[NamedConnection], key: str) -> NamedConnection:
+    """Return a connection by name.
+
+    Args:
+        name: ``V1->V4``, or with its kind in front ``skip V1->V4``.
+        connections: those that there are.
+        key: the key that has the name, for errors.
+
+    Raises:
+        InputError: there is no connection of that name, or there are two.
+    """
+    known = list(dict.fromkeys(connections))
+    *kind, pair = name.replace(f" {ARROW}", ARROW).replace(f"{ARROW} ", ARROW).split(" ")
+    found = [c for c in known if c.pair == pair and kind in ([], [c.kind])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        forms = " or ".join(f"{c.kind} {c.pair}" for c in found)
+        raise InputError(f"{key}={name!r} names {len(found)} connections; write {forms}")
+    pairs = [c.pair for c in known]
+    raise unknown_name(
+        "connection", name, [p if pairs.count(p) == 1 else f"{c.kind} {p}" for c, p in zip(known, pairs, strict=True)],
+        key=key,
+    )  # fmt: skip
 
 
 def layers_with(entry: ModelEntry, args: TemporalArgs) -> list[str]:
@@ -272,7 +312,15 @@ for _depth in (18, 34, 50, 101, 152):
     register(f"ResNet{_depth}", _target, ResNetArgs, stages=2, layers=_STAGES)
 for _depth in (20, 32, 44, 56, 110):
     _target = f"dynvision.models.resnet:ResNet{_depth}"
-    register(f"ResNet{_depth}", _target, CifarResNetArgs, 2, (3, 32, 32), 10, _STAGES[:3])
+    register(
+        f"ResNet{_depth}",
+        _target,
+        CifarResNetArgs,
+        stages=2,
+        image=(3, 32, 32),
+        n_classes=10,
+        layers=_STAGES[:3],
+    )
 register("CORnetZ", "dynvision.models.cornet:CORnetZ", CORnetArgs, layers=_AREAS)
 register("CORnetR", "dynvision.models.cornet:CORnetR", CORnetRArgs, layers=_AREAS, lateral=_AREAS)
 register("CORnetRT", "dynvision.models.cornet:CORnetRT", CORnetRTArgs, layers=_AREAS, lateral=_AREAS)

@@ -33,7 +33,6 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from dynvision.config.connections import ARROW, check_pair
 from dynvision.errors import InputError, unknown_name
 from dynvision.former_names import answer
 from dynvision.registry import Registry
@@ -242,6 +241,7 @@ def numbers_of(value: ByLayer | None) -> Iterator[tuple[str, float]]:
         yield "", value
 
 
+ARROW = "->"
 # The layer of a pair, V1->V4, whose number a delay is: that which sends, or that which receives.
 LAYER_OF_PAIR = {"t_feedforward": 0, "t_skip": 1, "t_feedback": 1}
 
@@ -292,7 +292,10 @@ def _layer_of_pair(
         )
     if pairs is None:
         pairs = list(pairwise(layers)) if name == "t_feedforward" else list(permutations(layers, 2))
-    return check_pair(pair, pairs, f"{name}.{pair}")[LAYER_OF_PAIR[name]]
+    source, _, target = (part.strip() for part in pair.partition(ARROW))
+    if (source, target) not in pairs:
+        raise unknown_name("connection", pair, map(ARROW.join, pairs), key=f"{name}.{pair}")
+    return (source, target)[LAYER_OF_PAIR[name]]
 
 
 def _series(first: float, last: float, n: int) -> list[float]:
