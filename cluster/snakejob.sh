@@ -27,10 +27,10 @@ find_python() {
     # shellcheck disable=SC2046  # any word of the file may be a place
     for place in .venv "${VIRTUAL_ENV:-}" "${CONDA_PREFIX:-}" $(tr -d "\r\"'" <cluster/site.yaml); do
         place=${place/#\~/$HOME}/bin/python
-        [ -x "$place" ] && "$place" -c "import dynvision.config.site" 2>/dev/null && { echo "$place"; return; }
+        [ -x "$place" ] && "$place" -c "import dynvision.cluster.settings" 2>/dev/null && { echo "$place"; return; }
     done
     for place in python3 python; do
-        "$place" -c "import dynvision.config.site" 2>/dev/null && { echo "$place"; return; }
+        "$place" -c "import dynvision.cluster.settings" 2>/dev/null && { echo "$place"; return; }
     done
     return 1
 }
@@ -40,7 +40,7 @@ find_python() {
 
 python=$(find_python) || { say "no Python here can read cluster/site.yaml; run make install, or activate its environment"; exit 2; }
 setup='' environment='' partition='' account='' qos='' # as the file has them
-variables=$("$python" -m dynvision.config.site) || exit 2
+variables=$("$python" -m dynvision.cluster.settings) || exit 2
 eval "$variables"
 
 if [ -z "${SLURM_JOB_ID:-}" ]; then

@@ -24,9 +24,8 @@ from typing import Any
 
 from dynvision.cluster import queue
 from dynvision.cluster.machine import MODULES
-from dynvision.cluster.profile import write_profile
 from dynvision.cluster.queue import reasons
-from dynvision.config.site import SiteConfig, read_site
+from dynvision.cluster.settings import SiteConfig, read_site, write_profile
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError, check_extra
 from dynvision.resources import CONFIG, IMAGE, LAUNCHER

@@ -18,7 +18,7 @@ from typing import Any
 
 from dynvision.cluster import queue
 from dynvision.cluster.machine import ANSWER, QUESTION, Check
-from dynvision.config.site import SITE_FILE, SiteConfig, read_site
+from dynvision.cluster.settings import SITE_FILE, SiteConfig, read_site
 from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.resources import IMAGE

@@ -11,7 +11,7 @@ import pytest
 from dynvision.cli import main
 from dynvision.cluster import machine, site
 from dynvision.cluster.machine import ANSWER, QUESTION, Check, look_around, run_checks
-from dynvision.config.site import SiteConfig
+from dynvision.cluster.settings import SiteConfig
 from dynvision.errors import InputError
 from tests.workflow.conftest import Workflow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dynvision.cluster.head import _image
-from dynvision.config.site import SiteConfig
+from dynvision.cluster.settings import SiteConfig
 from dynvision.resources import IMAGE, commands_folder
 from tests.processes import BIN
 from tests.workflow.conftest import REPOSITORY, Workflow

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dynvision.cluster.profile import BASE, ON_GPU, site_profile, write_profile
+from dynvision.cluster.settings import BASE, ON_GPU, SiteConfig, read_site, site_profile, write_profile
 from dynvision.config.section import validate
-from dynvision.config.site import SiteConfig, read_site
 from dynvision.errors import InputError
 from tests.workflow.conftest import REPOSITORY, Workflow
 

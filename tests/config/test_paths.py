@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dynvision.cli import _parse
+from dynvision.cluster.settings import SiteConfig, shell_variables
 from dynvision.config.layers import read_layers
 from dynvision.config.section import validate
-from dynvision.config.site import SiteConfig, shell_variables
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
 from dynvision.runs import expand_runs, plan_workflow

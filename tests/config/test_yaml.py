@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dynvision.cluster.settings import read_site
 from dynvision.config.layers import read_layers
 from dynvision.config.run import RunConfig
 from dynvision.config.section import validate
-from dynvision.config.site import read_site
 from dynvision.config.workflow import load_workflow_config
 from dynvision.config.yaml_text import check_given_once, given_values, one_line, parse, read_yaml, to_yaml
 from dynvision.errors import InputError

@@ -1,6 +1,6 @@
-"""A site: what differs from cluster to cluster, in one file that no repository has, ``cluster/site.yaml``.
+"""The settings of a cluster: what ``cluster/site.yaml`` states, which no repository has, and Snakemake's profile for it.
 
-python -m dynvision.config.site      what the job script needs of it, for a shell
+python -m dynvision.cluster.settings      what the job script needs of the site, for a shell
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 from pydantic import field_validator
 
 from dynvision.config.section import Section, key, validate
-from dynvision.config.yaml_text import read_yaml
+from dynvision.config.yaml_text import read_yaml, to_yaml
 from dynvision.errors import InputError
-from dynvision.files import expanded
+from dynvision.files import expanded, write_text
 
 SITE_FILE = Path("cluster/site.yaml")
 IMAGE_SUFFIX = ".sif"
+BASE = Path("cluster/profiles/slurm/config.yaml")  # settings of Snakemake that hold on every cluster
+ON_GPU = ("train", "experiment", "dynamics_of_run")  # rules that use a GPU where there is one
 
 
 class SiteConfig(Section):
@@ -87,6 +89,60 @@ def shell_variables(site: SiteConfig) -> str:
     """Return what the job script needs before there is an environment, as assignments for a shell, one a line."""
     names = ("setup", "environment", "partition", "account", "qos")
     return "\n".join(f"{name}={shlex.quote(getattr(site, name))}" for name in names)
+
+
+def site_profile(base: dict[str, Any], site: SiteConfig, prefix: str, status_command: str) -> dict[str, Any]:
+    """The settings of Snakemake for a site.
+
+    Args:
+        base: the settings that hold on every cluster.
+        site: what holds on this one.
+        prefix: what the names of all jobs begin with.
+        status_command: ``sacct`` where jobs are accounted for, else ``squeue``.
+    """
+    everywhere = {
+        "slurm_partition": site.partition,
+        "slurm_account": site.account,
+        "qos": site.qos,
+        "constraint": site.constraint,
+    }
+    on_gpu: dict[str, Any] = {"gpu": 0}
+    if site.gpus:
+        on_gpu = {"slurm_partition": site.gpu_partition, "gpu_model": site.gpu_type}
+    return {
+        **base,
+        "jobs": site.max_jobs,
+        "cores": site.cpus,
+        "retries": site.retries,
+        "resources": {"runtime": site.max_runtime, "mem_mb": site.max_memory},
+        # An empty mapping would not replace what Snakemake guesses from the size of inputs.
+        "default-resources": {"tmpdir": "system_tmpdir", **_quoted(everywhere)},
+        **({"set-resources": dict.fromkeys(ON_GPU, _quoted(on_gpu))} if _quoted(on_gpu) else {}),
+        "set-threads": dict.fromkeys(ON_GPU, site.cpus),
+        "slurm-status-command": status_command,
+        "slurm-init-seconds-before-status-checks": site.poll_s,
+        "slurm-jobname-prefix": prefix,
+    }
+
+
+def _quoted(values: dict[str, Any]) -> dict[str, Any]:
+    """Resources as Snakemake reads them: it evaluates a text as Python, where that is possible."""
+    return {
+        name: repr(value) if isinstance(value, str) else value
+        for name, value in values.items()
+        if value != ""
+    }
+
+
+def write_profile(folder: Path, site: SiteConfig, prefix: str, status_command: str) -> Path:
+    """Write the profile of a site.
+
+    Returns:
+        The folder, which is what ``--workflow-profile`` takes.
+    """
+    profile = site_profile(read_yaml(BASE), site, prefix, status_command)
+    write_text(folder / "config.yaml", to_yaml(profile))
+    return folder
 
 
 if __name__ == "__main__":  # of cluster/snakejob.sh
