@@ -85,43 +85,24 @@ OUTSIDE: dict[str, str] = {}  # the plugin that a measure is from, by its name
 DEFAULT_MEASURES = ("rise_time_ms", "peak", "summed_response")
 
 
-PROTOCOLS: dict[str, str] = {
-    "contrast": "one pulse of about 500 ms whose contrast varies",
-    "duration": "one pulse whose duration varies",
-    "interval": "two pulses whose gap varies",
-    "long": "one pulse of 300 to 1500 ms whose duration varies",
-    "rate": "one image, or a row of images that follow each other",
-    "flicker": "a flicker whose frequency varies",
-    "noise": "an image in noise whose signal fraction varies",
-    "decision": "an image that lasts, in noise of a few signal fractions",
-    "repeats": "the same, in noise drawn anew",
-    "rsvp": "a row of images whose duration varies",
-    "masking": "an image and a mask, whose distance in time varies",
-    "occlusion": "an image of which a varying part is hidden",
-    "clutter": "an image among a varying number of others",
-    "adapter": "noise, then an image in another or in the same noise",
-    "challenge": "an image in noise, shown to the network and to its feedforward twin",
+# The parameter that varies in each protocol, and what it is.
+PROTOCOLS: dict[str, tuple[str, str]] = {
+    "contrast": ("contrast", "one pulse of about 500 ms whose contrast varies"),
+    "duration": ("duration_ms", "one pulse whose duration varies"),
+    "interval": ("gap_ms", "two pulses whose gap varies"),
+    "long": ("duration_ms", "one pulse of 300 to 1500 ms whose duration varies"),
+    "rate": ("n_in_row", "one image, or a row of images that follow each other"),
+    "flicker": ("frequency_hz", "a flicker whose frequency varies"),
+    "noise": ("ssnr", "an image in noise whose signal fraction varies"),
+    "decision": ("ssnr", "an image that lasts, in noise of a few signal fractions"),
+    "repeats": ("seed", "the same, in noise drawn anew"),
+    "rsvp": ("duration_ms", "a row of images whose duration varies"),
+    "masking": ("soa_ms", "an image and a mask, whose distance in time varies"),
+    "occlusion": ("occluded", "an image of which a varying part is hidden"),
+    "clutter": ("n_flankers", "an image among a varying number of others"),
+    "adapter": ("same_noise", "noise, then an image in another or in the same noise"),
+    "challenge": ("feedforward_only", "an image in noise, shown to the network and to its feedforward twin"),
 }
-
-# What varies in each.
-PROTOCOL_PARAMETERS: dict[str, str] = {
-    "contrast": "contrast",
-    "duration": "duration_ms",
-    "interval": "gap_ms",
-    "long": "duration_ms",
-    "rate": "n_in_row",
-    "flicker": "frequency_hz",
-    "noise": "ssnr",
-    "decision": "ssnr",
-    "repeats": "seed",
-    "rsvp": "duration_ms",
-    "masking": "soa_ms",
-    "occlusion": "occluded",
-    "clutter": "n_flankers",
-    "adapter": "same_noise",
-    "challenge": "feedforward_only",
-}
-
 Areas = dict[str, tuple[str, ...]]
 
 

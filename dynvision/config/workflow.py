@@ -18,13 +18,12 @@ from dynvision.config.layers import (
     Layers,
     feedforward_twin,
     mapping,
-    merge,
     merge_layers,
     mode_names,
     read_layers,
     resolve_block,
 )
-from dynvision.config.measures import PROTOCOL_PARAMETERS, ScorecardConfig
+from dynvision.config.measures import PROTOCOLS, ScorecardConfig
 from dynvision.config.models import find_model
 from dynvision.config.search import SearchConfig
 from dynvision.config.section import Section, key, validate
@@ -44,6 +43,7 @@ from dynvision.errors import InputError, unknown_name
 
 # Not names of experiments: all of them together, and the folders with the figures of runs.
 RESERVED_NAMES = ("all", "training", "dynamics")
+FOLDER_NAME = r"\w[\w.-]*"
 DATA_SECTIONS = ("model_args", "data", "training")  # what a data set can have defaults of its own for
 
 
@@ -95,7 +95,7 @@ class WorkflowConfig(Section):
         "studies remain; empty has them in the results folder itself",
     )
 
-    _layers: Layers | None = PrivateAttr(default=None)  # what this was merged from
+    _layers: Layers = PrivateAttr()  # what this was merged from
 
     @model_validator(mode="before")
     @classmethod
@@ -141,7 +141,7 @@ class WorkflowConfig(Section):
     @classmethod
     def _experiments_are_valid(cls, value: Any) -> Any:
         for name in value:
-            if not re.fullmatch(r"\w[\w.-]*", str(name)) or name in RESERVED_NAMES:
+            if not re.fullmatch(FOLDER_NAME, str(name)) or name in RESERVED_NAMES:
                 raise InputError(
                     f"experiments: {name!r} cannot be the name of an experiment, since folders are named after it; "
                     f"use letters, digits, _ and -, and none of {', '.join(RESERVED_NAMES)}"
@@ -156,7 +156,7 @@ class WorkflowConfig(Section):
     def _comparisons_are_valid(cls, value: Any) -> Any:
         given = mapping(value, "comparisons", "configuration")
         for name in given:
-            if not re.fullmatch(r"\w[\w.-]*", str(name)):
+            if not re.fullmatch(FOLDER_NAME, str(name)):
                 raise InputError(
                     f"comparisons: {name!r} cannot be the name of a comparison, since folders are named after it; use "
                     "letters, digits, _ and -"
@@ -169,7 +169,7 @@ class WorkflowConfig(Section):
     @field_validator("study", mode="after")
     @classmethod
     def _study_can_name_a_folder(cls, value: str) -> str:
-        if value and not re.fullmatch(r"\w[\w.-]*", value):
+        if value and not re.fullmatch(FOLDER_NAME, value):
             raise InputError(f"study={value!r} cannot name a folder; use letters, digits, _, - and .")
         return value
 
@@ -211,12 +211,9 @@ class WorkflowConfig(Section):
 
     def sections(self, model: str, data_name: str) -> dict[str, dict[str, Any]]:
         """``model_args``, ``data`` and ``training`` of a model on a data set, with what is set for these two alone."""
-        if self._layers is not None:
-            # From the layers and not from the fields: the defaults of a data set lie between the files.
-            merged = merge_layers(self._layers.all(data_name, model))
-            return {section: merged.get(section) or {} for section in DATA_SECTIONS}
-        own = self.data_defaults.get(data_name, {})
-        return {section: merge(getattr(self, section), own.get(section, {})) for section in DATA_SECTIONS}
+        # From the layers and not from the fields: the defaults of a data set lie between the files.
+        merged = merge_layers(self._layers.all(data_name, model))
+        return {section: merged.get(section) or {} for section in DATA_SECTIONS}
 
     def defaults_of(self, model: str) -> dict[str, Any]:
         """The values of ``model_defaults`` for a model: those of its family, overruled by those of its own name."""
@@ -233,7 +230,7 @@ class WorkflowConfig(Section):
         found = {}
         for protocol, name in self.scorecard.experiments.items():
             found[name] = self._selected(name)
-            varied = PROTOCOL_PARAMETERS[protocol]
+            varied, _ = PROTOCOLS[protocol]
             if found[name].parameter != varied:
                 raise InputError(
                     f"scorecard.experiments.{protocol}={name}: the protocol varies {varied}, and this experiment "
@@ -258,24 +255,14 @@ class WorkflowConfig(Section):
             InputError: one is of an experiment that does not exist, that keeps no units, or that has no such value.
         """
         for name, comparison in self.comparisons.items():
-            known = (
-                feedforward_twin(comparison.experiment, self.experiments)
-                or comparison.experiment in self.experiments
-            )
-            if not known:
-                where = f"comparisons.{name}.experiment"
-                raise unknown_name("experiment", comparison.experiment, self.experiments, key=where)
-            units = (
-                comparison.method == BEHAVIOUR
-                or self._selected(comparison.experiment).save_responses == "unit"
-            )
-            if not units:
+            experiment = self._selected(comparison.experiment, f"comparisons.{name}.experiment")
+            if comparison.method != BEHAVIOUR and experiment.save_responses != "unit":
                 raise InputError(
                     f"comparisons.{name} needs the units of experiments.{comparison.experiment}, which keeps none; set "
                     f"experiments.{comparison.experiment}.save_responses: unit"
                 )
             # As they are written in tables and figures: no two values of an experiment are the same to six digits.
-            shown = [f"{value:g}" for value in self._selected(comparison.experiment).values]
+            shown = [f"{value:g}" for value in experiment.values]
             if comparison.value is not None and f"{comparison.value:g}" not in shown:
                 raise InputError(
                     f"comparisons.{name}.value={comparison.value:g} is not among the values of experiments."
@@ -283,12 +270,12 @@ class WorkflowConfig(Section):
                 )
         return {name: one for name, one in self.comparisons.items() if one.experiment in experiments}
 
-    def _selected(self, name: str) -> ExperimentConfig:
+    def _selected(self, name: str, where: str = "experiment") -> ExperimentConfig:
         if name in self.experiments:
             return self.experiments[name]
         twin = feedforward_twin(name, self.experiments)
         if twin is None:
-            raise unknown_name("experiment", name, self.experiments, key="experiment")
+            raise unknown_name("experiment", name, self.experiments, key=where)
         return validate(ExperimentConfig, twin, f"experiments.{name}")
 
 

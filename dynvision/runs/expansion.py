@@ -37,7 +37,6 @@ def expand_runs(workflow: WorkflowConfig) -> dict[str, RunConfig]:
     variants = [("", None)] + [
         (name, value) for name, values in workflow.category.items() for value in values
     ]
-    validate(TrainingConfig, workflow.training, "training")
     known = {entry.args.family() for entry in MODELS.values()} | set(MODELS) | set(workflow.model_name)
     for name in workflow.model_defaults:
         if name not in known:
