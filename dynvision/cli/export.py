@@ -104,13 +104,12 @@ def exports(results: Path, predictor: Predictor) -> Path:
 
 def export(predictor: Predictor, weights: Path, folder: Path, results: Path, license: str) -> Shared:
     """Write the folder of a run, with its scorecard where there is one."""
+    from dynvision.runs import ResultPaths
     from dynvision.sharing import export_folder
 
-    scorecards = (
-        results / "scorecard" / predictor.run.run_id / "scorecard.csv",
-        weights.parent / "scorecard.csv",
-    )
-    scorecard = next((path for path in scorecards if path.is_file()), None)
+    folders = (ResultPaths(results).scorecard(predictor.run.run_id), weights.parent)
+    known = (path / "scorecard.csv" for path in folders)
+    scorecard = next((path for path in known if path.is_file()), None)
     return export_folder(predictor, weights, folder, scorecard, license)
 
 

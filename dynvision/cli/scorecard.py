@@ -18,6 +18,8 @@ from dynvision.cli.arguments import (
     read_json,
 )
 from dynvision.errors import InputError, unknown_name
+from dynvision.runs import ResultPaths
+from dynvision.trained import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,8 +129,6 @@ def _with_controls(
     from dynvision.files import write_text
     from dynvision.inference.finished_run import find_run
     from dynvision.models.controls import control_runs, workflow_of
-    from dynvision.runs import ResultPaths
-    from dynvision.trained import WEIGHTS
 
     data = read_manifest(finished.data, finished.config.data.images)
     controls = control_runs(finished.config, data.input_shape, data.n_classes)
@@ -145,7 +145,7 @@ def _with_controls(
             cards[matched] = card_of(find_run(control.run.run_id, results))
         else:
             missing[matched] = control
-    folder = results / "scorecard" / finished.config.run_id
+    folder = ResultPaths(results).scorecard(finished.config.run_id)
     if len(cards) > 1:
         import pandas as pd
 
@@ -172,7 +172,7 @@ def _train(run: RunConfig, folder: Path, data: Path, execution: ExecutionConfig)
     from dynvision.files import write_text
     from dynvision.training.fit import train_run
 
-    write_text(folder / "config.yaml", to_yaml(run))
+    write_text(folder / CONFIG, to_yaml(run))
     one = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     train_run(run, execution.model_copy(update=one), data, folder)
 
@@ -188,9 +188,9 @@ def _settings(arguments: argparse.Namespace) -> tuple[ScorecardConfig, dict[str,
         workflow = load_workflow_config(arguments.config_dir)
         return workflow.scorecard, workflow.scorecard_experiments()
     settings = validate(ScorecardConfig, read_json(arguments.settings, "--settings"), "scorecard")
-    folder = arguments.results / "experiments"
+    paths = ResultPaths(arguments.results)
     return settings, {
-        name: read_experiment(folder / name / "config.yaml").config for name in settings.experiments.values()
+        name: read_experiment(paths.frozen_experiment(name)).config for name in settings.experiments.values()
     }
 
 
@@ -236,12 +236,12 @@ def _shown(
     from dynvision.config.yaml_text import to_yaml
     from dynvision.data.manifest import read_manifest
     from dynvision.files import write_text
-    from dynvision.runs import ResultPaths
     from dynvision.runs.made_from import RESPONSES, file_hash, is_made_from, of_responses
 
     run_id = finished.config.run_id
-    folder = ResultPaths(results).experiment(name, run_id)
-    frozen, responses = folder.parent / "config.yaml", folder / "responses.parquet"
+    paths = ResultPaths(results)
+    folder, frozen = paths.experiment(name, run_id), paths.frozen_experiment(name)
+    responses = folder / "responses.parquet"
     current = frozen.exists() and read_experiment(frozen).config == experiment
     if not current:
         write_text(frozen, to_yaml(frozen_experiment(name, experiment)))
@@ -277,7 +277,6 @@ def _write(
     from dynvision.analysis.scorecard import score_run, scorecard_text
     from dynvision.config.data import dataset_facts
     from dynvision.files import write_text
-    from dynvision.runs import ResultPaths
     from dynvision.runs.made_from import (
         RESPONSES,
         SCORECARD,
@@ -296,11 +295,11 @@ def _write(
         performance={protocol: guesses for protocol, (_, guesses) in tables.items()},
         natural_images=dataset_facts(finished.config.data.name).natural,
     )
-    folder = arguments.results / "scorecard" / finished.config.run_id
+    paths = ResultPaths(arguments.results)
+    folder = paths.scorecard(finished.config.run_id)
     style = Style(look_from(arguments))
     look = look_identity(style.config, settings)
     text = scorecard_text(card)
-    paths = ResultPaths(arguments.results)
     responses = {
         name: identity_of(paths.experiment(name, finished.config.run_id) / RESPONSES)
         for name in settings.experiments.values()

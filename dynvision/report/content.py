@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dynvision.config.visualization import DYNAMICS_FIGURES, RUN_FIGURES
 from dynvision.errors import InputError, message_of
 from dynvision.text import duration
 
@@ -153,56 +152,23 @@ _DESCRIPTION = re.compile(r"<dc:description>(.*?)</dc:description>", re.DOTALL)
 _SIZE = re.compile(r'<svg[^>]*?\swidth="([\d.]+)pt"\sheight="([\d.]+)pt"')
 
 
-def experiment_plates(folder: Path, root: Path, chapter: str, figures: Sequence[str]) -> list[Plate]:
-    """The figures of an experiment.
-
-    Args:
-        folder: where they are.
-        root: the results folder; the files beside a figure are named from here.
-        chapter: identity of the chapter that they are in.
-        figures: names of the figures, in their order.
-
-    Raises:
-        InputError: a figure or its data is missing or broken.
-    """
-    return [figure_plate(folder, root, f"{chapter}-{name}", name) for name in figures]
-
-
-def training_plates(folder: Path, root: Path) -> list[Plate]:
-    """The figures of training and of weights, as far as they are there."""
-    return [
-        figure_plate(folder, root, f"figure-{name}", name)
-        for name in RUN_FIGURES
-        if (folder / f"{name}.svg").exists()
-    ]
-
-
-def dynamics_plates(folder: Path, root: Path) -> list[Plate]:
-    """The figures of the dynamics of the runs, as far as they are there."""
-    return [
-        figure_plate(folder, root, f"figure-{name}", name)
-        for name in DYNAMICS_FIGURES
-        if (folder / f"{name}.svg").exists()
-    ]
-
-
-def scorecard_plates(root: Path, run_ids: Sequence[str]) -> list[Plate]:
-    """The scorecards of the runs, as far as they are there."""
-    folders = {run_id: root / "scorecard" / run_id for run_id in run_ids}
-    return [
-        figure_plate(folder, root, f"scorecard-{run_id}", "scorecard")
-        for run_id, folder in folders.items()
-        if (folder / "scorecard.svg").exists()
-    ]
-
-
-def comparison_plates(folder: Path, root: Path, chapter: str, figures: Sequence[str]) -> list[Plate]:
-    """The figures of a comparison of a run with a recording or with observers."""
-    return [figure_plate(folder, root, f"{chapter}-{name}", name) for name in figures]
+def figure_plates(folder: Path, root: Path, identity: str, figures: Sequence[str]) -> list[Plate]:
+    """Return some figures of a folder; the arguments are those of `figure_plate`."""
+    return [figure_plate(folder, root, f"{identity}-{name}", name) for name in figures]
 
 
 def figure_plate(folder: Path, root: Path, identity: str, name: str) -> Plate:
-    """Return a figure with the caption that was saved in it; without one, with its name."""
+    """Return a figure with the caption that was saved in it; without one, with its name.
+
+    Args:
+        folder: where it is.
+        root: the results folder, from which the file beside a figure is named.
+        identity: of the plate in the page.
+        name: of the figure.
+
+    Raises:
+        InputError: the figure or its data is missing or broken.
+    """
     image, data = folder / f"{name}.svg", folder / f"{name}.csv"
     try:
         drawing = image.read_text(encoding="utf-8")

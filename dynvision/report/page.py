@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dynvision.analysis import read_experiment
 from dynvision.config.comparison import BEHAVIOUR
 from dynvision.config.run import read_run_config
-from dynvision.config.visualization import SWEEP_FIGURES, VisualizationConfig
+from dynvision.config.visualization import DYNAMICS_FIGURES, RUN_FIGURES, SWEEP_FIGURES, VisualizationConfig
 from dynvision.files import write_text
 from dynvision.report import prose
 from dynvision.report.content import (
@@ -18,12 +18,8 @@ from dynvision.report.content import (
     Listing,
     Report,
     Table,
-    comparison_plates,
-    dynamics_plates,
-    experiment_plates,
     figure_plate,
-    scorecard_plates,
-    training_plates,
+    figure_plates,
 )
 from dynvision.report.results import (
     Compared,
@@ -134,14 +130,7 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
         f"Experiment: {results.names.name(name)}",
         (prose.protocol(measured, results.names),),
         tuple(prose.findings(averaged, measured.experiment, _told(results), results.names)),
-        tuple(
-            experiment_plates(
-                results.paths.figures(name),
-                results.paths.root,
-                f"experiment-{n}",
-                figures,
-            )
-        ),
+        tuple(figure_plates(results.paths.figures(name), results.paths.root, f"experiment-{n}", figures)),
         tuple(tables),
     )
 
@@ -165,7 +154,7 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
             f"{CORTICAL}), and classes are all that it was trained on; below is what it does beside cortex.",
         ),
         plates=(
-            *experiment_plates(shown, root, f"cortical-{n}", SHIPPED_FIGURES),
+            *figure_plates(shown, root, f"cortical-{n}", SHIPPED_FIGURES),
             figure_plate(folder, root, f"cortical-{n}-scorecard", "scorecard"),
         ),
     )
@@ -180,7 +169,7 @@ def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
         plate
         for label, condition in conditions
         if label in told
-        for plate in comparison_plates(
+        for plate in figure_plates(
             compared.folders[condition.run_ids[0]],
             results.paths.root,
             f"comparison-{n}-{condition.run_ids[0]}",
@@ -209,22 +198,33 @@ def _scorecard(results: Results) -> Chapter | None:
     told = set(_told(results))
     conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
     run_ids = [run_id for label, condition in conditions if label in told for run_id in condition.run_ids]
-    plates = scorecard_plates(results.paths.root, run_ids)
+    folders = {run_id: results.paths.scorecard(run_id) for run_id in run_ids}
+    plates = [
+        figure_plate(folder, results.paths.root, f"scorecard-{run_id}", "scorecard")
+        for run_id, folder in folders.items()
+        if (folder / "scorecard.svg").exists()
+    ]
     return Chapter("scorecard", "Beside cortex", plates=tuple(plates)) if plates else None
 
 
 def _training(results: Results) -> Chapter | None:
-    plates = training_plates(results.paths.figures("training"), results.paths.root)
-    return Chapter("training", "Training and weights", plates=tuple(plates)) if plates else None
+    return _of_runs(results, "training", "Training and weights", RUN_FIGURES)
 
 
 def _dynamics(results: Results) -> Chapter | None:
     """Spectra and time constants, where those of all runs were computed and drawn."""
-    folders = [results.paths.root / "dynamics" / run.config.run_id for run in results.runs]
+    folders = [results.paths.dynamics(run.config.run_id) for run in results.runs]
     if not all((folder / "timescales.parquet").exists() for folder in folders):
         return None
-    plates = dynamics_plates(results.paths.figures("dynamics"), results.paths.root)
-    return Chapter("dynamics", "Dynamics of the networks", plates=tuple(plates)) if plates else None
+    return _of_runs(results, "dynamics", "Dynamics of the networks", DYNAMICS_FIGURES)
+
+
+def _of_runs(results: Results, name: str, title: str, figures: Iterable[str]) -> Chapter | None:
+    """A chapter of the figures of runs, those of them that were drawn."""
+    folder = results.paths.figures(name)
+    drawn = [figure for figure in figures if (folder / f"{figure}.svg").exists()]
+    plates = figure_plates(folder, results.paths.root, "figure", drawn)
+    return Chapter(name, title, plates=tuple(plates)) if plates else None
 
 
 def _configuration(results: Results) -> Chapter:
@@ -235,8 +235,7 @@ def _configuration(results: Results) -> Chapter:
         texts = {f"All {len(texts)} runs": "".join(f"# {title}\n{text}\n" for title, text in texts.items())}
     for measured in results.experiments:
         name = measured.experiment.name
-        path = paths.frozen_experiment(name)
-        texts[f"Experiment {name}"] = path.read_text(encoding="utf-8")
+        texts[f"Experiment {name}"] = paths.frozen_experiment(name).read_text(encoding="utf-8")
     return Chapter(
         "configuration",
         "Configuration",

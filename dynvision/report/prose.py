@@ -10,9 +10,7 @@ import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
 from dynvision.config.comparison import BEHAVIOUR, DECISIONS
-from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.experiment import PARAMETER_UNITS
-from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.report.content import count, listing, number, percent, span
 from dynvision.report.results import Compared, Measured, Results, Run
 from dynvision.stimuli.stimulus import Stimulus
@@ -202,7 +200,7 @@ def change_of(means: pd.Series, layer: str, measure: str, unit: str = "") -> str
     """
     facts = MEASURES[measure]
     label, plain = facts.label, NO_BREAK + facts.unit.replace(" ", NO_BREAK)
-    behind = "" if facts.unit in PLAIN_NUMBERS else plain
+    after = "" if facts.unit in PLAIN_NUMBERS else plain
     write = _percent if facts.unit == "fraction" else number
     means = means.sort_index()
     course = means.loc[(layer, measure)] if (layer, measure) in means.index else means.iloc[:0]
@@ -216,22 +214,22 @@ def change_of(means: pd.Series, layer: str, measure: str, unit: str = "") -> str
         write(float(value)) for value in (known.iloc[0], known.iloc[-1], known.min(), known.max())
     )
     if len(known) == 1:
-        return f"{label} is {last}{behind}{none}"
+        return f"{label} is {last}{after}{none}"
     turns = turning_points(known.to_numpy(dtype=float))
     words = {True: "rises", False: "falls"}
     if not turns or low == high:
         middle = write(float(known.mean()))
-        text = f"stays at {middle}{behind}" if low == high else f"stays near {middle}{behind}"
+        text = f"stays at {middle}{after}" if low == high else f"stays near {middle}{after}"
     elif len(turns) == 1:
-        text = f"{words[turns[0].rises]} from {first} to {last}{behind}"
+        text = f"{words[turns[0].rises]} from {first} to {last}{after}"
     elif len(turns) == 2:
         place, extreme = known.index[turns[1].start], write(float(known.iloc[turns[1].start]))
         text = (
             f"{words[turns[0].rises]} from {first} to {extreme} at {place:g}{where}, "
-            f"then {words[turns[1].rises]} to {last}{behind}"
+            f"then {words[turns[1].rises]} to {last}{after}"
         )
     else:
-        text = f"goes up and down between {low} and {high}{behind}"
+        text = f"goes up and down between {low} and {high}{after}"
     return f"{label} {text}{none}"
 
 
@@ -272,13 +270,9 @@ def _with_unit(value: Any, parameter: str, names: Names) -> str:
 
 
 def _setting(argument: str, value: Any, names: Names) -> str:
-    name = MODEL_ALIASES.get(argument, argument)
     if isinstance(value, bool):
-        return f"{names.name(name)}: {'yes' if value else 'no'}"
-    field = DyRCNNArgs.model_fields.get(name)
-    extra = field.json_schema_extra if field is not None else None
-    unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-    return f"{names.name(name)} = {value} {unit}".strip()
+        return f"{names.name(argument)}: {'yes' if value else 'no'}"
+    return f"{names.name(argument)} = {_with_unit(value, argument, names)}"
 
 
 def _data_sentence(run: Run) -> str:

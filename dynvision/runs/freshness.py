@@ -177,7 +177,7 @@ class Freshness:
         workflow = self.plan.workflow
         inputs = made.of_scorecard(workflow.scorecard, responses, self.look_now)
         known = None not in responses.values()
-        folder = self.paths.root / "scorecard" / run_id
+        folder = self.paths.scorecard(run_id)
         results = (folder / f"scorecard.{suffix}" for suffix in ("parquet", "txt", *FORMATS))
         self._check(folder / made.SCORECARD, inputs if known else None, *results)
 

@@ -78,6 +78,10 @@ class ResultPaths:
         """The configuration of an experiment, as it was last run."""
         return self.root / "experiments" / experiment / CONFIG
 
+    def scorecard(self, run_id: str) -> Path:
+        """Folder of the scorecard of a run: table, text and figure."""
+        return self.root / "scorecard" / run_id
+
     def dynamics(self, run_id: str) -> Path:
         """Folder of the dynamics of a run: the tables."""
         return self.root / "dynamics" / run_id

@@ -99,7 +99,7 @@ class Objective:
             if not dot:
                 made.append(paths.run(run_id) / TRAINED)
             elif source == SCORECARD:
-                made.append(paths.root / "scorecard" / run_id / SCORED)
+                made.append(paths.scorecard(run_id) / SCORED)
             else:
                 made.append(paths.experiment(source, run_id) / METRICS)
         return [str(path) for path in made]
@@ -118,7 +118,7 @@ class Objective:
         if not dot:
             return _of_training(plan.paths.run(run_id), self.name)
         if source == SCORECARD:
-            return self._of_scorecard(plan.paths.root / "scorecard" / run_id / "scorecard.parquet", name)
+            return self._of_scorecard(plan.paths.scorecard(run_id) / "scorecard.parquet", name)
         return self._of_measures(plan.paths.experiment(source, run_id), name)
 
     def _of_measures(self, folder: Path, name: str) -> float:
