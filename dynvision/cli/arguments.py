@@ -17,7 +17,7 @@ from dynvision.config.section import Section, validate
 from dynvision.config.training import ExecutionConfig
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.yaml_text import read_yaml
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
 from dynvision.resources import config_folder
 from dynvision.trained import WEIGHTS, shipped_runs
 
@@ -159,73 +159,50 @@ def add_answering_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _S = TypeVar("_S", bound=Section)
-SECTION, SCORECARD, OF_RESULTS = "visualization", "scorecard", "visualization.yaml"
+SECTIONS = LOOK, SCORECARD = "visualization", "scorecard"
+OF_RESULTS = "visualization.yaml"
 
 
 def read_visualization(path: Path | None, results: Path | None = None) -> VisualizationConfig:
     """Read palette, names and order.
 
     Args:
-        path: the file; without it, or where it has the key ``scorecard`` alone, the ``visualization.yaml`` of the results
-            folder counts, which the workflow writes, and where there is none the defaults.
+        path: the file, which has them below ``visualization:`` as ``config_visualization.yaml`` has, or at its top. Without
+            one, or where it has the key ``scorecard`` alone, the ``visualization.yaml`` of the results folder counts, which
+            the workflow writes, and where there is none the defaults.
         results: the results folder.
-
-    The keys may stand at the top of the file or below ``visualization:``, as in ``config_visualization.yaml``.
 
     Raises:
         InputError: the file is missing, is not YAML, or has a key that is not known.
     """
-    for file in (path, _of_results(results)):
-        if file is None:
-            continue
-        values = read_yaml(file)
-        if SECTION in values:
-            values = _section(file, values, SECTION)
-        elif SCORECARD in values:
-            _section(file, values, SCORECARD)
-            continue
-        return _validated(VisualizationConfig, values, file, SECTION)
-    return VisualizationConfig()
+    return _read_section(VisualizationConfig, LOOK, path, results)
 
 
 def read_scorecard(path: Path | None, results: Path | None = None) -> ScorecardConfig:
     """Read which experiment is which protocol of cortex, and which layer stands beside which area.
 
-    Args:
-        path: a file with the key ``scorecard``; without it, or where it has no such key, the ``visualization.yaml`` of the
-            results folder counts, which the workflow writes. Where there is none either, nothing stands beside cortex.
-        results: the results folder.
-
-    Raises:
-        InputError: a file is missing, is not YAML, or has a key that is not known.
+    Arguments and errors are those of :func:`read_visualization`; the key is ``scorecard``. Where it is in neither file,
+    nothing stands beside cortex.
     """
-    for file in (path, _of_results(results)):
-        values = {} if file is None else read_yaml(file)
-        if file is not None and SCORECARD in values:
-            return _validated(ScorecardConfig, _section(file, values, SCORECARD), file, SCORECARD)
-    return ScorecardConfig()
+    return _read_section(ScorecardConfig, SCORECARD, path, results)
 
 
-def _of_results(results: Path | None) -> Path | None:
-    return results / OF_RESULTS if results is not None and (results / OF_RESULTS).is_file() else None
-
-
-def _section(path: Path, values: dict[str, Any], section: str) -> dict[str, Any]:
-    if others := set(values) - {SECTION, SCORECARD}:
-        raise InputError(
-            f"visualization file {path} has {min(others)} beside {section}; it may hold {SECTION} and {SCORECARD}"
-        )
-    inner = values[section] or {}
-    if not isinstance(inner, dict):
-        raise InputError(f"visualization file {path}: {section} must hold keys and values")
-    return inner
-
-
-def _validated(schema: type[_S], values: dict[str, Any], path: Path, section: str) -> _S:
-    try:
-        return validate(schema, values, section)
-    except InputError as error:
-        raise InputError(f"visualization file {path}: {error}") from None
+def _read_section(schema: type[_S], section: str, path: Path | None, results: Path | None) -> _S:
+    of_results = None if results is None else results / OF_RESULTS
+    for file in (path, of_results if of_results is not None and of_results.is_file() else None):
+        if file is None:
+            continue
+        values = read_yaml(file)
+        if not set(SECTIONS) & set(values):
+            values = {LOOK: values}
+        try:
+            if others := set(values) - set(SECTIONS):
+                raise unknown_name("section", min(others), SECTIONS)
+            if section in values:
+                return validate(schema, values[section] or {}, section)
+        except InputError as error:
+            raise InputError(f"visualization file {file}: {error}") from None
+    return schema()
 
 
 def add_look_argument(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import PydanticUndefined
+
 from dynvision.cli.arguments import (
     add_config_dir_argument,
     add_look_argument,
@@ -15,8 +17,8 @@ from dynvision.cli.arguments import (
     read_json,
     style_from,
 )
-from dynvision.config.comparison import BEHAVIOUR, DECISIONS, METHODS, ComparisonConfig
-from dynvision.config.section import validate
+from dynvision.config.comparison import BEHAVIOUR, ComparisonConfig
+from dynvision.config.section import names_allowed, validate
 from dynvision.errors import InputError
 from dynvision.runs import ResultPaths
 from dynvision.text import cells, print_table
@@ -27,35 +29,10 @@ if TYPE_CHECKING:
     from dynvision.inference.finished_run import FinishedRun
     from dynvision.visualization.style import Style
 
-# Options that are keys of a comparison, by key.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "experiment": {"default": "", "help": "experiment whose units are compared (save_responses: unit)"},
-    "data": {"metavar": "FILE"},
-    "method": {"help": f"{', '.join(METHODS)} (default: rsa)"},
-    "distance": {"help": "RSA: correlation, euclidean or crossnobis (default: correlation)"},
-    "score": {"help": "RSA: spearman, correlation or cosine (default: spearman)"},
-    "layers": {"nargs": "+", "metavar": "LAYER", "help": "layers to compare (default: all)"},
-    "areas": {"nargs": "+", "metavar": "AREA", "help": "areas to compare (default: all)"},
-    "value": {"type": float, "metavar": "X", "help": "value of the experiment's parameter to compare"},
-    "n_units": {"type": int, "metavar": "N", "help": "units of each layer, drawn at random (default: all)"},
-    "bin_ms": {"type": float, "metavar": "MS", "help": "average both in bins of time (default: none)"},
-    "images": {
-        "metavar": "KIND",
-        "help": "images in the data are named by index, path, name or stem (default: index)",
-    },
-    "decision": {"metavar": "RULE", "help": f"behaviour: {', '.join(DECISIONS)} (default: confidence)"},
-    "bound": {
-        "type": float,
-        "metavar": "X",
-        "help": "behaviour: bound of the decision (default: that of the rule)",
-    },
-    "n_permutations": {"type": int, "metavar": "N", "help": "shuffles of the images (default: 200)"},
-    "seed": {"type": int, "help": "of the units, folds and shuffles (default: 0)"},
-}
+METAVARS = {"data": "FILE", "layers": "LAYER", "areas": "AREA", "pairs": "all|scorecard|JSON"}
 COMPARED_BY = (
     "method", "distance", "score", "layers", "areas", "pairs", "value", "bin_ms", "n_permutations", "seed",
 )  # fmt: skip
-FORMER = {"n_units": "--units", "n_permutations": "--permutations"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,15 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", help="a run, by any name of it, or a file units.parquet (of behaviour: performance.parquet)"
     )
-    for name, options in OPTIONS.items():
-        about = options.get("help") or str(ComparisonConfig.model_fields[name].description)
-        flags = [f"--{name.replace('_', '-')}", *([FORMER[name]] if name in FORMER else [])]
-        parser.add_argument(*flags, dest=name, **{**options, "help": about.replace("%", "%%")})
-    parser.add_argument(
-        "--pairs",
-        metavar="scorecard|JSON",
-        help="which layer meets which areas: scorecard takes its table, or areas by layer (default: all pairs)",
-    )
+    for name, field in ComparisonConfig.model_fields.items():
+        default = f" (default: {field.default})" if field.default not in (PydanticUndefined, None, ()) else ""
+        several: dict[str, Any] = {"nargs": "+"} if name in ("layers", "areas") else {}
+        about = f"{field.description}{default}".replace("%", "%%")
+        metavar = METAVARS.get(name) or "|".join(names_allowed(field)) or None
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=about, **several)
     add_config_dir_argument(parser, "the table of --pairs scorecard")
     parser.add_argument(
         "--settings", metavar="JSON", help="a block of 'comparisons' instead of these options"
@@ -280,11 +254,10 @@ def _settings(arguments: argparse.Namespace) -> ComparisonConfig:
     if arguments.settings is not None:
         values = read_json(arguments.settings, "--settings")
     else:
-        given = {name: getattr(arguments, name) for name in OPTIONS}
-        values = {name: value for name, value in given.items() if value is not None}
-        if arguments.pairs is not None:
-            is_name = not arguments.pairs.lstrip().startswith("{")
-            values["pairs"] = arguments.pairs if is_name else read_json(arguments.pairs, "--pairs")
+        given = {name: getattr(arguments, name) for name in ComparisonConfig.model_fields}
+        values = {"experiment": ""} | {name: value for name, value in given.items() if value is not None}
+        if values.get("pairs", "").lstrip().startswith("{"):
+            values["pairs"] = read_json(arguments.pairs, "--pairs")
     where = f"comparisons.{arguments.name}" if arguments.name else ""
     config = validate(ComparisonConfig, values, where)
     if config.pairs != "scorecard":

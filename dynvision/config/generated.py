@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
@@ -22,7 +22,7 @@ from dynvision.config.measures import MEASURES, ScorecardConfig
 from dynvision.config.models import MODELS, find_model
 from dynvision.config.optimization import LOSSES
 from dynvision.config.search import Range, SearchConfig
-from dynvision.config.section import OneOf, Section, validate
+from dynvision.config.section import Section, names_allowed, validate
 from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import EXPERIMENT_FIGURES, SWEEP_FIGURES, VisualizationConfig
@@ -169,14 +169,9 @@ def _named() -> list[tuple[str, str, str]]:
 
 
 def _allowed(field: Any) -> str:
-    names = next((mark.registry for mark in field.metadata if isinstance(mark, OneOf)), None)
-    if names is not None:
+    if names := names_allowed(field):
         return ", ".join(f"`{name}`" for name in names)
-    annotation = field.annotation
-    arguments = get_args(annotation)
-    if str(get_origin(annotation)).endswith("Literal"):
-        return ", ".join(f"`{value}`" for value in arguments)
-    return {float: "number", int: "whole number", bool: "true, false", str: "text"}.get(annotation, "")
+    return {float: "number", int: "whole number", bool: "true, false", str: "text"}.get(field.annotation, "")
 
 
 def _json(schema: dict[str, Any]) -> str:

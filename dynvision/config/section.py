@@ -18,7 +18,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise, permutations
 from types import UnionType
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -91,6 +91,13 @@ class OneOf:
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"enum": list(self.registry), "type": "string"}
+
+
+def names_allowed(field: Any) -> tuple[str, ...]:
+    """Return the names that a field of a schema takes; empty where it takes other values."""
+    if get_origin(field.annotation) is Literal:
+        return get_args(field.annotation)
+    return next((tuple(mark.registry) for mark in field.metadata if isinstance(mark, OneOf)), ())
 
 
 def _truth_for_number(value: Any, annotation: Any) -> bool | None:

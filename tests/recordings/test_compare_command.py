@@ -43,7 +43,7 @@ def test_the_layer_and_lag_of_a_made_recording_are_found(
     laboratory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["compare", "run", "--experiment", "contrast", "--data", str(laboratory / "ecog.nc")]
-    arguments += ["--results", str(laboratory / "results"), "--permutations", "40"]
+    arguments += ["--results", str(laboratory / "results"), "--n-permutations", "40"]
     assert main(arguments) == 0
     folder = laboratory / "results" / "comparisons" / "ecog" / "run"
     lags = pd.read_csv(folder / "lags.csv").set_index("layer")
@@ -73,7 +73,7 @@ def test_the_layer_and_lag_of_a_made_recording_are_found(
         (["--distance", "crossnobis"], "at least two repetitions"),
         (["--score", "pearson"], "unknown score 'pearson'"),
         (["--experiment", "contrst"], "save_responses: unit"),
-        (["--permutations", "3"], "n_permutations=3 is too few"),
+        (["--n-permutations", "3"], "n_permutations=3 is too few"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(
@@ -186,7 +186,7 @@ def test_a_distance_of_ones_own_is_found_by_name_and_its_source_counts(
     monkeypatch.setenv(plugins.VARIABLE, str(plugin))
     monkeypatch.setattr(plugins, "LOADED", dict(plugins.LOADED))
     arguments = ["compare", "run", "--experiment", "contrast", "--data", str(laboratory / "ecog.nc")]
-    arguments += ["--results", str(laboratory / "results"), "--permutations", "0", "--distance", "cityblock"]
+    arguments += ["--results", str(laboratory / "results"), "--n-permutations", "0", "--distance", "cityblock"]
     try:
         assert main(arguments) == 0
         folder = laboratory / "results" / "comparisons" / "ecog" / "run"

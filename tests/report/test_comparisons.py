@@ -40,7 +40,7 @@ def compared(
     pd.concat(trials)[["image", "response", "rt_ms", "observer"]].to_csv(root / "people.csv", index=False)
     for run_id in run_ids:
         words = ["compare", run_id, "--experiment", "contrast", "--results", str(root)]
-        assert main([*words, "--data", str(root / "ecog.nc"), "--permutations", "20"]) == 0
+        assert main([*words, "--data", str(root / "ecog.nc"), "--n-permutations", "20"]) == 0
         people = ["--data", str(root / "people.csv"), "--method", "behaviour", "--value", "1.0"]
         assert main([*words, *people]) == 0
     return root, run_ids
