@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import PrivateAttr, field_validator, model_validator
+from pydantic import ModelWrapValidatorHandler, PrivateAttr, field_validator, model_validator
 
 from dynvision import plugins
 from dynvision.config.data import DataConfig
@@ -42,22 +42,25 @@ class ModelConfig(Section):
     name: str = key("DyRCNNx4", "model by name, or package.module:Class")
     args: dict[str, Any] = key({}, "arguments of the model")
 
+    _checked: TemporalArgs = PrivateAttr()  # the same arguments, as the model's schema has them
+
     def differences(self) -> dict[str, Any]:
         """Return the name, and the arguments that are not the defaults of the model's schema."""
-        schema = find_model(self.name).args
-        given = validate(schema, self.args, "model_args")
-        own = given.differences()
+        own = self._checked.differences()
         return {"name": self.name, **({"args": own} if own else {})}
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _resolve_args(cls, values: Any) -> Any:
+    def _resolve_args(cls, values: Any, make: ModelWrapValidatorHandler[ModelConfig]) -> ModelConfig:
         if not isinstance(values, Mapping):
-            return values
+            return make(values)
         name = registered_name(str(values.get("name", cls.model_fields["name"].default)))
         args = resolve_model_args(name, values.get("args") or {})
         # The constructor of a class of one's own has defaults that nobody here knows; what is not given is left to it.
-        return {**values, "name": name, "args": args.model_dump(exclude_unset=isinstance(args, OpenArgs))}
+        given = args.model_dump(exclude_unset=isinstance(args, OpenArgs))
+        model = make({**values, "name": name, "args": given})
+        model._checked = args
+        return model
 
 
 def resolve_model_args(name: str, args: Mapping[str, Any]) -> TemporalArgs:

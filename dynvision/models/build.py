@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynvision.base import BaseModel
+from dynvision.config.model import TemporalArgs
 from dynvision.config.run import RunConfig, resolve_model_args
 from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.training import loss_arguments
@@ -38,14 +39,13 @@ def build_model(
             f"the source of {own} is not that of {run.run_id} any more: it has been edited since the run was "
             "planned; undo the edit, or call the workflow again, which makes another run"
         )
-    changed = expand_aliases(overrides or {}, MODEL_ALIASES, "model_args")
-    args = resolve_model_args(run.model.name, {**run.model.args, **changed})
-    given = args.model_dump(exclude_unset=True)
+    given = dict(run.model.args)
+    if overrides:
+        changed = expand_aliases(overrides, MODEL_ALIASES, "model_args")
+        given = resolve_model_args(run.model.name, {**given, **changed}).model_dump(exclude_unset=True)
     training = run.training
-    of_data = {
-        "input_dims": (given.get("n_timesteps", args.n_timesteps), *input_shape),
-        "n_classes": n_classes,
-    }
+    n_timesteps = given.get("n_timesteps", TemporalArgs.model_fields["n_timesteps"].default)
+    of_data = {"input_dims": (n_timesteps, *input_shape), "n_classes": n_classes}
     of_training = {
         "optimizer": training.optimizer,
         "optimizer_args": training.optimizer_args,
