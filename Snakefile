@@ -20,7 +20,7 @@ from dynvision.config.visualization import DYNAMICS_FIGURES, ON_REQUEST, RUN_FIG
 from dynvision.config.visualization import FIGURES as DRAWN_BY
 from dynvision.errors import InputError
 from dynvision.files import remove_abandoned
-from dynvision.former_names import ChangedMeaning, warn_in_one_line
+from dynvision.parameter_names import ChangedMeaning, warn_in_one_line
 from dynvision.plugins import VARIABLE as PLUGINS
 from dynvision.resources import Requests, commands_folder, config_folder
 from dynvision.runs.forecast import print_forecast

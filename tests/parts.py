@@ -9,8 +9,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "dynvision"
 # From the bottom to the top; a part imports from parts below it, and from itself.
 LAYERS = (
-    ("errors", "former_names", "text"),
-    ("registry",),
+    ("errors", "text"),
+    ("registry", "parameter_names"),
     ("units", "files", "gpus", "trained"),
     ("plugins",),
     ("section", "functional"),

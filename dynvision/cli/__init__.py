@@ -24,7 +24,7 @@ from typing import Any
 import dynvision
 from dynvision import plugins
 from dynvision.errors import InputError, unknown_name
-from dynvision.former_names import warn_in_one_line
+from dynvision.parameter_names import warn_in_one_line
 from dynvision.text import clear_line
 
 COMMANDS: dict[str, str] = {

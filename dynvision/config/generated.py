@@ -23,7 +23,6 @@ from dynvision.config.models import MODELS, find_model
 from dynvision.config.optimization import LOSSES
 from dynvision.config.search import Range, SearchConfig
 from dynvision.config.section import Section, names_allowed, validate
-from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.visualization import EXPERIMENT_FIGURES, SWEEP_FIGURES, VisualizationConfig
 from dynvision.config.workflow import WorkflowConfig, resolve_layers
@@ -32,6 +31,7 @@ from dynvision.errors import InputError
 from dynvision.files import write_text
 from dynvision.noise.blend import NoiseConfig
 from dynvision.noise.kind import NOISES
+from dynvision.parameter_names import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.stimuli.stimulus import STIMULI
 
 HEADER = """\

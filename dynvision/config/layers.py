@@ -30,11 +30,11 @@ from typing import Any
 from dynvision import plugins
 from dynvision.config.data import expanded_name
 from dynvision.config.models import registered_name
-from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases, listed
+from dynvision.config.sweep import listed
 from dynvision.config.yaml_text import COMMAND_LINE, read_yaml
 from dynvision.errors import InputError, unknown_name
 from dynvision.files import expanded
-from dynvision.former_names import warn_if_changed
+from dynvision.parameter_names import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases, warn_if_changed
 
 FEEDFORWARD_TWIN = "ffonly"
 Blocks = Mapping[str, Any]

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from dynvision.config.models import MODELS
 from dynvision.config.section import Section, is_by_layer
 from dynvision.errors import InputError, unknown_name
-from dynvision.former_names import answer
 from dynvision.noise.blend import NoiseConfig
+from dynvision.parameter_names import answer
 from dynvision.stimuli.stimulus import STIMULI, Stimulus
 
 Kind = Literal["stimulus", "noise", "model", "checkpoint"]

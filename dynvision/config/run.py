@@ -28,10 +28,10 @@ from dynvision.config.identity import (
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import OpenArgs, check_layers, check_recurrence, find_model, registered_name
 from dynvision.config.section import Section, key, validate
-from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.training import TrainingConfig
 from dynvision.config.yaml_text import read_yaml
 from dynvision.errors import InputError
+from dynvision.parameter_names import MODEL_ALIASES, expand_aliases
 
 
 class ModelConfig(Section):

@@ -34,7 +34,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from dynvision.errors import InputError, unknown_name
-from dynvision.former_names import answer
+from dynvision.parameter_names import answer
 from dynvision.registry import Registry
 
 

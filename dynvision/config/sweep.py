@@ -1,11 +1,10 @@
-"""The short names of parameters, accepted where a configuration enters, and sweeps that vary one parameter at a time.
+"""Sweeps: what varies one parameter at a time, and what varies several together.
 
     category: {rctype: [full, self], trc: [2, 6, 10]}    the run as configured, and five that differ from it in one value
     category: rctype                                     a sweep by its name in `categories`
     category: [rctype, {training.learning_rate: 0.01}]   several, one after the other
 
-A parameter is a model argument, by its long or short name, or a dotted key of ``training`` or ``data``. Short names are
-expanded in each layer, so that everything after reads long names alone.
+A parameter is a model argument, by its long or short name, or a dotted key of ``training`` or ``data``.
 
     paired: {trc: [2, 6, 10], tsk: [0, 4, 8]}         three runs: values of equal position belong together
     paired: [{trc: [2, 6], tsk: [0, 4]}, {tau: [3, 9]}]  the product of several such groups: four runs
@@ -19,61 +18,7 @@ from typing import Any
 from dynvision.config.data import DataConfig
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError, unknown_name
-from dynvision.former_names import warn_if_changed
-
-MODEL_ALIASES: dict[str, str] = {
-    "rctype": "recurrence_type",
-    "rctarget": "recurrence_target",
-    "rcmode": "recurrence_merge",
-    "trc": "t_recurrence",
-    "tff": "t_feedforward",
-    "tfb": "t_feedback",
-    "tsk": "t_skip",
-    "idle": "t_idle",
-    "ffonly": "feedforward_only",
-    "tsteps": "n_timesteps",
-    "solver": "dynamics_solver",
-    "lossrt": "loss_reaction_time",
-    "pattern": "data_presentation_pattern",
-    "shufflepattern": "shuffle_presentation_pattern",
-    "supralin": "supralinearity",
-    "inadapt": "input_adaptation",
-    "taugrad": "train_tau",
-    "tbptt": "truncated_bptt_timesteps",
-    "winit": "max_weight_init",
-    "tau_n": "tau_divisive_normalization",
-    "divnorm": "divisive_normalization",
-}
-
-TRAINING_ALIASES: dict[str, str] = {
-    "ep": "epochs",
-    "lr": "learning_rate",
-    "opt": "optimizer",
-    "sched": "scheduler",
-    "clip": "gradient_clip",
-    "prec": "precision",
-    "accum": "accumulate_batches",
-    "patience": "early_stopping_patience",
-}
-
-
-def expand_aliases(values: Mapping[str, Any], aliases: Mapping[str, str], where: str) -> dict[str, Any]:
-    """Replace short names by the names of the schema.
-
-    Short names that meant something else in DynVision 0.1 are warned of.
-
-    Raises:
-        InputError: a key is given twice, once by its short and once by its long name.
-    """
-    expanded: dict[str, Any] = {}
-    for given, value in values.items():
-        name = aliases.get(str(given), str(given))
-        if name in expanded:
-            raise InputError(f"{where}: {name!r} is given twice, once by its short name; remove one of them")
-        warn_if_changed(str(given), value)
-        expanded[name] = value
-    return expanded
-
+from dynvision.parameter_names import MODEL_ALIASES, TRAINING_ALIASES, warn_if_changed
 
 SECTIONS: dict[str, Mapping[str, str]] = {
     "model_args": MODEL_ALIASES,

@@ -27,19 +27,13 @@ from dynvision.config.measures import PROTOCOLS, ScorecardConfig
 from dynvision.config.models import find_model
 from dynvision.config.search import SearchConfig
 from dynvision.config.section import Section, key, validate
-from dynvision.config.sweep import (
-    MODEL_ALIASES,
-    TRAINING_ALIASES,
-    Paired,
-    Sweeps,
-    resolve_paired,
-    resolve_sweeps,
-)
+from dynvision.config.sweep import Paired, Sweeps, resolve_paired, resolve_sweeps
 from dynvision.config.training import ExecutionConfig, TrainingConfig
 from dynvision.config.transforms import Classes, class_list, resolve_transform
 from dynvision.config.visualization import VisualizationConfig
 from dynvision.config.yaml_text import one_line
 from dynvision.errors import InputError, unknown_name
+from dynvision.parameter_names import MODEL_ALIASES, TRAINING_ALIASES
 
 # Not names of experiments: all of them together, and the folders with the figures of runs.
 RESERVED_NAMES = ("all", "training", "dynamics")

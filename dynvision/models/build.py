@@ -8,10 +8,10 @@ from typing import Any
 from dynvision.base import BaseModel
 from dynvision.config.model import TemporalArgs
 from dynvision.config.run import RunConfig, resolve_model_args
-from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.training import loss_arguments
 from dynvision.errors import InputError
 from dynvision.models import create
+from dynvision.parameter_names import MODEL_ALIASES, expand_aliases
 
 
 def build_model(

@@ -15,13 +15,13 @@ from dynvision.base import TemporalBase
 from dynvision.config.model import TemporalArgs
 from dynvision.config.models import find_model
 from dynvision.config.run import resolve_model_args
-from dynvision.config.sweep import MODEL_ALIASES, expand_aliases
 from dynvision.config.yaml_text import to_yaml
 from dynvision.errors import InputError
 from dynvision.files import file_sha256, write_text
 from dynvision.model_components import Solver
 from dynvision.models import create, model_class
 from dynvision.models.weights import read_checkpoint, save_weights
+from dynvision.parameter_names import MODEL_ALIASES, expand_aliases
 from dynvision.text import aligned
 
 COUNTER = "num_batches_tracked"  # of batch normalisations; files from before 2018 do not have it, and it changes no output

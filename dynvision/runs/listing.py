@@ -23,9 +23,9 @@ import psutil
 from dynvision.config.identity import DATA_ID, RUN_ID, VERSION
 from dynvision.config.run import RunConfig
 from dynvision.config.section import RULE
-from dynvision.config.sweep import MODEL_ALIASES
 from dynvision.config.yaml_text import parse, read_yaml
 from dynvision.errors import InputError, unknown_name
+from dynvision.parameter_names import MODEL_ALIASES
 from dynvision.runs.made_from import OF_TRAINING, TRAINED, read_record
 from dynvision.runs.plan import ResultPaths
 from dynvision.trained import CONFIG

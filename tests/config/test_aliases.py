@@ -9,10 +9,10 @@ import pytest
 
 from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.run import RunConfig, resolve_model_args
-from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.config.training import TrainingConfig
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
+from dynvision.parameter_names import MODEL_ALIASES, TRAINING_ALIASES, expand_aliases
 from dynvision.runs import expand_runs
 from tests.config.other_values import MODEL_VALUES, TRAINING_VALUES
 

@@ -13,10 +13,9 @@ import pytest
 from dynvision.cli import main
 from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.run import resolve_model_args
-from dynvision.config.sweep import MODEL_ALIASES, TRAINING_ALIASES
 from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
-from dynvision.former_names import CHANGED, FORMER, ChangedMeaning
+from dynvision.parameter_names import CHANGED, FORMER, MODEL_ALIASES, TRAINING_ALIASES, ChangedMeaning
 from dynvision.runs import plan_workflow
 
 CASES = [

@@ -186,7 +186,14 @@ def test_a_distance_of_ones_own_is_found_by_name_and_its_source_counts(
     monkeypatch.setenv(plugins.VARIABLE, str(plugin))
     monkeypatch.setattr(plugins, "LOADED", dict(plugins.LOADED))
     arguments = ["compare", "run", "--experiment", "contrast", "--data", str(laboratory / "ecog.nc")]
-    arguments += ["--results", str(laboratory / "results"), "--n-permutations", "0", "--distance", "cityblock"]
+    arguments += [
+        "--results",
+        str(laboratory / "results"),
+        "--n-permutations",
+        "0",
+        "--distance",
+        "cityblock",
+    ]
     try:
         assert main(arguments) == 0
         folder = laboratory / "results" / "comparisons" / "ecog" / "run"

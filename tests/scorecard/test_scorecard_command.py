@@ -15,7 +15,7 @@ from dynvision.config.yaml_text import to_yaml
 from dynvision.data import DataModule
 from dynvision.models.build import build_model
 from dynvision.models.weights import save_weights
-from dynvision.report.content import scorecard_plates
+from dynvision.report.content import figure_plate
 from dynvision.runs import ResultPaths
 from dynvision.runs.expansion import expand_runs
 from dynvision.runs.made_from import TRAINED
@@ -71,7 +71,7 @@ def test_it_shows_the_protocols_once_and_writes_table_text_and_figure(results):
     written = pd.read_csv(folder / "scorecard.csv", keep_default_na=False)
     for column in ("name", "layer", "verdict"):
         assert written[column].tolist() == card[column].tolist()
-    (plate,) = scorecard_plates(root / "results", [run_id, "another"])
+    plate = figure_plate(folder, root / "results", f"scorecard-{run_id}", "scorecard")
     assert plate.source.startswith("data:image/svg") and run_id in plate.caption
     again = command(results)
     assert "images in 2 conditions" in first.said and "images in 2 conditions" not in again.said

@@ -1,6 +1,7 @@
-"""Names of DynVision 0.1 whose place, unit or meaning is another one here, and what to write for them.
+"""Short names of parameters, and names of DynVision 0.1 whose place, unit or meaning is another one here.
 
-A name that does not exist here is refused with its sentence. A short name that does exist and means something else is taken
+Short names are expanded where a configuration enters, so that everything after reads long names alone. A name of DynVision
+0.1 that does not exist here is refused with its sentence. A short name that does exist and means something else is taken
 as it is meant here, with a warning in one sentence (`ChangedMeaning`); its long name has no other meaning and no warning.
 """
 
@@ -8,7 +9,64 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import Any
+
+from dynvision.errors import InputError
+
+MODEL_ALIASES: dict[str, str] = {
+    "rctype": "recurrence_type",
+    "rctarget": "recurrence_target",
+    "rcmode": "recurrence_merge",
+    "trc": "t_recurrence",
+    "tff": "t_feedforward",
+    "tfb": "t_feedback",
+    "tsk": "t_skip",
+    "idle": "t_idle",
+    "ffonly": "feedforward_only",
+    "tsteps": "n_timesteps",
+    "solver": "dynamics_solver",
+    "lossrt": "loss_reaction_time",
+    "pattern": "data_presentation_pattern",
+    "shufflepattern": "shuffle_presentation_pattern",
+    "supralin": "supralinearity",
+    "inadapt": "input_adaptation",
+    "taugrad": "train_tau",
+    "tbptt": "truncated_bptt_timesteps",
+    "winit": "max_weight_init",
+    "tau_n": "tau_divisive_normalization",
+    "divnorm": "divisive_normalization",
+}
+
+TRAINING_ALIASES: dict[str, str] = {
+    "ep": "epochs",
+    "lr": "learning_rate",
+    "opt": "optimizer",
+    "sched": "scheduler",
+    "clip": "gradient_clip",
+    "prec": "precision",
+    "accum": "accumulate_batches",
+    "patience": "early_stopping_patience",
+}
+
+
+def expand_aliases(values: Mapping[str, Any], aliases: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Replace short names by the names of the schema.
+
+    Short names that meant something else in DynVision 0.1 are warned of.
+
+    Raises:
+        InputError: a key is given twice, once by its short and once by its long name.
+    """
+    expanded: dict[str, Any] = {}
+    for given, value in values.items():
+        name = aliases.get(str(given), str(given))
+        if name in expanded:
+            raise InputError(f"{where}: {name!r} is given twice, once by its short name; remove one of them")
+        warn_if_changed(str(given), value)
+        expanded[name] = value
+    return expanded
+
 
 STEP_MS = 2.0  # dt of DynVision 0.1 by default
 
