@@ -44,14 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="MS",
-        help="by how much neurons are later than the network, which has no retina (default: 0)",
+        help="delay of neurons after the network, which has no retina (default: 0)",
     )
     parser.add_argument(
         "--units",
         type=int,
         default=2000,
         metavar="N",
-        help="most units of a layer, drawn at random (default: 2000)",
+        help="largest number of units of a layer, drawn at random (default: 2000)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the units (default: 0)")
 

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         action="store_true",
-        help="check cluster/site.yaml and SLURM too, with a small job that looks around on a compute node",
+        help="check cluster/site.yaml and SLURM too, with a small test job on a compute node",
     )
     parser.add_argument(
         "--wait", type=float, default=300, help="time that the small job may take, s (default: %(default)s)"

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     predictor, weights = loaded(arguments.run, arguments.results)
     folder = arguments.output or exports(arguments.results, predictor)
     if arguments.format == "folder":
-        say(export(predictor, weights, folder, arguments.results, arguments.license))
+        print_shared(export(predictor, weights, folder, arguments.results, arguments.license))
         return 0
     errors = []
     for part in dict.fromkeys(arguments.part):
@@ -78,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{made.path}  differs from the network by at most {made.difference:.1e} of its largest output")
     if len(errors) == len(set(arguments.part)):
         raise InputError("; ".join(map(str, errors)))
-    for said in errors:
-        print(f"dynvision export: {said}", file=sys.stderr)
+    for error in errors:
+        print(f"dynvision export: {error}", file=sys.stderr)
     return EXIT_PARTLY if errors else 0
 
 
@@ -113,7 +113,7 @@ def export(predictor: Predictor, weights: Path, folder: Path, results: Path, lic
     return export_folder(predictor, weights, folder, scorecard, license)
 
 
-def say(made: Shared) -> None:
+def print_shared(made: Shared) -> None:
     """Print what a folder has, and what it has not and why."""
     print(f"{made.folder}: answers as the run does; dynvision.load({str(made.folder)!r})")
     for program in made.programs:

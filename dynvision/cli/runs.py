@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "List the runs that exist: status, accuracy on the test images, date, and the parameters in which they differ. "
         "'delete' removes runs with all that was made of them; 'redo' trains them from the beginning and does their "
-        "experiments again, each result being replaced when its successor is whole."
+        "experiments again, each result is replaced when the new one is complete."
     )
     parser.epilog = (
         "Durations and time constants are in ms, resolutions in px; the reference of the configuration explains each key. "
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         for row in found:
             act(row["run_id"], paths, arguments.dry_run)
         if not found:
-            print(f"no run is so; nothing to {arguments.action}")
+            print(f"no run meets these conditions; nothing to {arguments.action}")
 
 
 def _list(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> None:

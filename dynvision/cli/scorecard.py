@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=int,
         metavar="N",
-        help="show at most so many test images in each protocol, as many of each class as can be (default: as the "
+        help="show at most this many test images in each protocol, as many of each class as can be (default: as the "
         "experiments say); 30 give an impression on a laptop",
     )
     parser.add_argument(

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-ms",
         type=float,
         default=2.0,
-        help="wait so long for others to share a batch (default: %(default)s ms)",
+        help="wait this long for other requests to fill a batch (default: %(default)s ms)",
     )
     parser.add_argument(
         "--max-batch", type=int, default=16, help="requests in a batch (default: %(default)s)"
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--answer-s",
         type=float,
         default=Limits.answer_s,
-        help="a request is given up after so long (default: %(default)s s)",
+        help="a request is abandoned after this time (default: %(default)s s)",
     )
 
 

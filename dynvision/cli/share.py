@@ -40,5 +40,5 @@ def run(arguments: argparse.Namespace) -> None:
     if not is_finished(folder):
         predictor, weights = export.loaded(arguments.run, arguments.results)
         folder = export.exports(arguments.results, predictor)
-        export.say(export.export(predictor, weights, folder, arguments.results, arguments.license))
+        export.print_shared(export.export(predictor, weights, folder, arguments.results, arguments.license))
     print(f"{push(folder, arguments.to, arguments.private)}  dynvision.load('hub:{arguments.to}')")

@@ -215,9 +215,9 @@ def describe_trials(name: str, experiment: ExperimentConfig, trials: list[Trial]
             noise = (
                 f", {trial.noise.config.type} noise" if trial.noise and part[0].content.takes_noise else ""
             )
-            said = "-" if part[0].is_null else contrast + noise
+            contrast = "-" if part[0].is_null else contrast + noise
             rows.append(
-                (*(f"{number:g}" for number in (trial.value, start, end)), part[0].content.shown, said)
+                (*(f"{number:g}" for number in (trial.value, start, end)), part[0].content.shown, contrast)
             )
             step += n_steps
     return "\n".join([*lines, *aligned(rows, right=(0, 1, 2))])

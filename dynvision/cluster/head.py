@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> int:
         with claimed(job_id, _is_there) as interrupted, _signals() as received:
             return _work(arguments, site, job_id, interrupted, received)
     except InputError as error:
-        say(str(error))
+        log(str(error))
         return 2
 
 
@@ -140,7 +140,7 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
     prefix = job_prefix(Path.cwd())
     leftovers = _named(prefix)
     if leftovers:
-        say(f"cancelling {len(leftovers)} jobs that an earlier head job left in the queue")
+        log(f"cancelling {len(leftovers)} jobs that an earlier head job left in the queue")
         clear_queue(prefix)
     accounts = "sacct" if queue.keeps_accounts() else "squeue"
     profile = write_profile(PROFILE, site, prefix, accounts)
@@ -154,7 +154,7 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
     if interrupted:
         remove_locks()
     for sentence in CallFolder().look_around():
-        say(sentence)
+        log(sentence)
     if LOCKS.is_dir() and any(LOCKS.iterdir()):
         raise InputError(
             "the folder is locked by a Snakemake that no head job started; wait for it, or if its machine is gone, "
@@ -171,12 +171,12 @@ def _work(arguments: list[str], site: SiteConfig, job_id: str, interrupted: bool
     clear_queue(prefix)
     if status:
         for sentence in reasons(JOB_LOGS, started):
-            say(sentence)
-    say("finished" if status == 0 else "not finished; submit it again to repeat only what is missing")
+            log(sentence)
+    log("finished" if status == 0 else "not finished; submit it again to repeat only what is missing")
     return status
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """A line in the log of the head job."""
     print(f"snakejob: {text}", file=sys.stderr, flush=True)
 
@@ -260,10 +260,10 @@ def _run_snakemake(
 
 def _stopped(number: int, job_id: str) -> int:
     if number == WOULD_GO_ON:
-        say("this job is at the end of its time; it continues when it starts again")
+        log("this job is at the end of its time; it continues when it starts again")
         queue.requeue(job_id)
     else:
-        say("stopped, and its jobs are cancelled; submit it again to resume")
+        log("stopped, and its jobs are cancelled; submit it again to resume")
     return STOPPED
 
 

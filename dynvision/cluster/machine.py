@@ -126,13 +126,13 @@ def ask_torch(code: str) -> str:
     command = [sys.executable, "-c", f"import torch; {code}"]
     asked = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        said, _ = asked.communicate(timeout=TORCH_S)
+        answer, _ = asked.communicate(timeout=TORCH_S)
     except subprocess.TimeoutExpired:
         asked.kill()  # not waited for: what waits for a driver cannot be killed
         raise InputError(
-            f"PyTorch did not answer within {TORCH_S} s which GPUs it can use; see what ails the driver"
+            f"PyTorch did not state within {TORCH_S} s which GPUs it can use; check the driver with nvidia-smi"
         ) from None
-    return said.strip()
+    return answer.strip()
 
 
 def configuration() -> str:

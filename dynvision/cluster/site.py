@@ -141,12 +141,12 @@ def ask_a_node(site: SiteConfig, wait_s: float) -> dict[str, Any]:
         job = queue.ask(*_submission(site, folder)).strip().partition(";")[0]
         state = _wait_for_end(job, wait_s)
         if not _appears(folder / ANSWER):
-            said = (
+            printed = (
                 " ".join((folder / "log").read_text().split()[-30:])
                 if (folder / "log").exists()
                 else "nothing"
             )
-            raise InputError(f"job {job} ended as {state} without an answer; it printed: {said}")
+            raise InputError(f"job {job} ended as {state} without an answer; it printed: {printed}")
         return {**json.loads((folder / ANSWER).read_text()), "token": token}
     finally:
         shutil.rmtree(folder)

@@ -155,7 +155,7 @@ class ExperimentConfig(Section):
         fits = [measure for measure in self.measures if measure.startswith("dn_")]
         if fits and not all(self._is_a_box(value) for value in self.values):
             raise InputError(
-                f"measure {fits[0]!r} is fitted to an image that goes on and off at one contrast, and the stimulus "
+                f"measure {fits[0]!r} is fitted to an image that is on and off at one contrast, and the stimulus "
                 f"{self.stimulus.type!r} shows more; remove it from measures"
             )
         if not set(self.measures) - set(NOT_OF_A_LAYER):

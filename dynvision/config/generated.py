@@ -327,7 +327,7 @@ def annotated(values: Mapping[str, Any], origin: Origin, path: tuple[str, ...] =
 
     Args:
         values: keys and values.
-        origin: whether origins are shown.
+        origin: returns where a value is from.
         path: keys that lead to the values.
     """
     lines = []

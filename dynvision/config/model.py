@@ -89,11 +89,11 @@ class TemporalArgs(Section):
     )
     t_lesion_start: float | None = key(
         None,
-        "begin of the lesion, from stimulus onset; none is the begin of the trial, idle time included",
+        "start of the lesion, from stimulus onset; null is the start of the trial, idle time included",
         "ms",
     )
     t_lesion_end: float | None = key(
-        None, "end of the lesion, from stimulus onset; none is the end of the trial", "ms"
+        None, "end of the lesion, from stimulus onset; null is the end of the trial", "ms"
     )
 
     @classmethod
@@ -205,7 +205,7 @@ def check_grid(name: str, numbers: Mapping[str, Any], given: Any, dt: float) -> 
 
 
 def lesion_window(start: float | None, end: float | None, dt: float) -> tuple[int | None, int | None]:
-    """Return the window of a lesion in steps from stimulus onset; None where it has no begin or no end.
+    """Return the window of a lesion in steps from stimulus onset; None where it has no start or no end.
 
     Raises:
         InputError: it is off the time grid, or empty.

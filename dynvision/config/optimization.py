@@ -20,7 +20,7 @@ from dynvision.registry import Registry
 
 Quantity = Literal["state", "drive", "recurrent", "conv"]
 MONITOR = (
-    "what is looked at in each layer: state (activity), drive (what the solver integrates), recurrent (the recurrent "
+    "what is monitored in each layer: state (activity), drive (what the solver integrates), recurrent (the recurrent "
     "signal) or conv (output of the layer's own convolution)"
 )
 
@@ -35,17 +35,15 @@ class LossConfig(Section):
 
 
 class CrossEntropyTerm(LossConfig):
-    """Cross-entropy over the steps that count."""
+    """Cross-entropy over the scored steps."""
 
     name: Literal["CrossEntropyLoss"] = key("CrossEntropyLoss", "loss by name")
 
 
 class MonitoringTerm(LossConfig):
-    """A term that looks at what layers do."""
+    """A term that monitors layers."""
 
-    layers: tuple[str, ...] = key(
-        (), "names of the layers that are looked at; none named are all that have it"
-    )
+    layers: tuple[str, ...] = key((), "layers that are monitored; empty: all that have this quantity")
 
 
 class ActivityTerm(MonitoringTerm):
@@ -68,7 +66,7 @@ class TemporalConsistencyTerm(MonitoringTerm):
 
     name: Literal["TemporalConsistencyLoss"] = key("TemporalConsistencyLoss", "loss by name")
     monitor: Literal["output", "state", "drive", "recurrent", "conv"] = key(
-        "output", f"output (probabilities of the classes, between steps that count), or {MONITOR}"
+        "output", f"output (class probabilities, between scored steps), or {MONITOR}"
     )
 
 

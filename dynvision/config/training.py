@@ -74,7 +74,7 @@ class TrainingConfig(Section):
     )
     warmup_epochs: float = key(
         0.0,
-        "time in which the learning rate grows linearly from almost nothing, before the schedule",
+        "linear warm-up of the learning rate, before the schedule",
         "epochs",
         ge=0,
     )
@@ -82,14 +82,14 @@ class TrainingConfig(Section):
         {"recurrence": 0.2, "feedback": 0.5},
         "factor on the learning rate of parameters whose name has this word",
     )
-    gradient_clip: float = key(1.0, "largest norm of the gradient; 0 does not clip", ge=0)
+    gradient_clip: float = key(1.0, "largest norm of the gradient; 0: no clipping", ge=0)
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = key(
         "32", "floating-point precision of training"
     )
     loss: tuple[LossTerm, ...] = key((CrossEntropyTerm(),), "terms of the loss, summed with their weights")
     loss_time_weighting: Literal["uniform", "last", "linear", "discounted"] = key(
         "uniform",
-        "how much the k-th step that counts weighs in CrossEntropyLoss: 1, the last alone, k or loss_discount^k",
+        "weight of the k-th scored step in CrossEntropyLoss: 1, the last step alone, k or loss_discount^k",
     )
     loss_discount: float = key(
         0.9, "factor from each step to the next of the discounted weighting", gt=0, le=1
@@ -104,12 +104,12 @@ class TrainingConfig(Section):
         lt=1,
     )
     best_by: Literal["val_loss", "val_accuracy"] = key(
-        "val_loss", "what decides which epoch's weights are the best, and whether training still gets better"
+        "val_loss", "criterion for the best epoch, whose weights are kept, and for early stopping"
     )
     early_stopping_patience: int = key(
-        0, "stop after so many epochs without getting better; 0 never stops early", "epochs", ge=0
+        0, "stop after this many epochs without improvement; 0 never stops early", "epochs", ge=0
     )
-    early_stopping_min_delta: float = key(0.0, "how much better counts as better for stopping early", ge=0)
+    early_stopping_min_delta: float = key(0.0, "smallest improvement that counts for early stopping", ge=0)
     init_with_pretrained: str | None = key(
         None, "file of weights to begin with (.safetensors, of another run or of 'dynvision weights import')"
     )
@@ -254,9 +254,7 @@ class ExecutionConfig(Section):
     loader: LoaderName = key(
         "auto", "how batches are read; auto keeps small data in memory, else takes ffcv where it is installed"
     )
-    num_workers: int = key(
-        1, "threads that read images ahead, for the torch loader; 0 reads when they are asked for", ge=0
-    )
+    num_workers: int = key(1, "threads that prefetch images, for the torch loader; 0 reads on demand", ge=0)
     accelerator: Literal["auto", "cpu", "gpu"] = key(
         "auto", "where to compute; auto takes a GPU if there is one"
     )
@@ -264,27 +262,27 @@ class ExecutionConfig(Section):
     num_nodes: int = key(1, "machines that train together; above 1 the processes are started by srun", ge=1)
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = key(
         "auto",
-        "how several processes train together; auto also trains models with parameters that are at rest",
+        "how several processes train together; auto also trains models with unused parameters",
     )
     pack: int = key(
         1, "jobs that share a GPU at the same time, each a training or an experiment of its own", "jobs", ge=1
     )
     logger: Literal["csv", "wandb", "tensorboard", "none"] = key(
         "csv",
-        "where else to log than to training.csv, which is written in any case: csv and none are nowhere else",
+        "a further logger beside training.csv, which is always written; csv and none add nothing",
     )
     wandb_mode: Literal["offline", "online"] = key(
         "offline", "W&B needs an account and a network when online"
     )
     checkpoint_every: int = key(
         0,
-        "keep the checkpoint of every so many epochs, beside the best and the last; 0 keeps none",
+        "keep a checkpoint every this many epochs, in addition to the best and the last; 0 keeps none",
         "epochs",
         ge=0,
     )
     checkpoint_minutes: float = key(
         10.0,
-        "renew the last checkpoint so often within an epoch, too; 0 only at its end and when asked to stop",
+        "write the last checkpoint this often within an epoch too; 0: only at its end and when the training is stopped",
         "minutes",
         ge=0,
     )

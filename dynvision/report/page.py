@@ -129,7 +129,7 @@ def _experiment(results: Results, measured: Measured, n: int) -> Chapter:
         f"experiment-{n}",
         f"Experiment: {results.names.name(name)}",
         (prose.protocol(measured, results.names),),
-        tuple(prose.findings(averaged, measured.experiment, _told(results), results.names)),
+        tuple(prose.findings(averaged, measured.experiment, _described(results), results.names)),
         tuple(figure_plates(results.paths.figures(name), results.paths.root, f"experiment-{n}", figures)),
         tuple(tables),
     )
@@ -163,12 +163,12 @@ def _beside(results: Results, measured: Measured, n: int) -> Chapter | None:
 def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
     """The runs beside a recording or observers: a table of all, figures of the first run of each described condition."""
     is_behaviour = compared.config.method == BEHAVIOUR
-    told = set(_told(results)) or set(results.comparison.labels[:1])
+    described = set(_described(results)) or set(results.comparison.labels[:1])
     conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
     plates = [
         plate
         for label, condition in conditions
-        if label in told
+        if label in described
         for plate in figure_plates(
             compared.folders[condition.run_ids[0]],
             results.paths.root,
@@ -185,7 +185,7 @@ def _comparison(results: Results, compared: Compared, n: int) -> Chapter:
     )
 
 
-def _told(results: Results) -> tuple[str, ...]:
+def _described(results: Results) -> tuple[str, ...]:
     """The conditions that are described in sentences: all of a few, the base of many, or none."""
     labels, base = results.comparison.labels, results.comparison.base
     if len(labels) <= MOST_TOGETHER:
@@ -195,9 +195,11 @@ def _told(results: Results) -> tuple[str, ...]:
 
 def _scorecard(results: Results) -> Chapter | None:
     """The runs beside cortex, where their scorecards were made; of a large sweep, those of the base alone."""
-    told = set(_told(results))
+    described = set(_described(results))
     conditions = zip(results.comparison.labels, results.comparison.conditions, strict=True)
-    run_ids = [run_id for label, condition in conditions if label in told for run_id in condition.run_ids]
+    run_ids = [
+        run_id for label, condition in conditions if label in described for run_id in condition.run_ids
+    ]
     folders = {run_id: results.paths.scorecard(run_id) for run_id in run_ids}
     plates = [
         figure_plate(folder, results.paths.root, f"scorecard-{run_id}", "scorecard")

@@ -120,21 +120,21 @@ def protocol(measured: Measured, names: Names) -> str:
     of_classifier = measured.metrics[measured.metrics["layer"] == CLASSIFIER_LAYER]
     n_images = int(of_classifier["n_images"].max()) if len(of_classifier) else 0
     values = listing([value_label(value) for value in experiment.values])
-    said = {
+    texts = {
         name: _with_unit(getattr(experiment.stimulus, name), name, names)
         for name in type(experiment.stimulus).model_fields
     }
-    said[experiment.parameter] = _with_unit(values, experiment.parameter, names)
+    texts[experiment.parameter] = _with_unit(values, experiment.parameter, names)
     shown = f"Each of {n_images:,} test images was shown alone, once for each value: "
     if experiment.baseline_ms:
         shown += f"after a blank of {experiment.baseline_ms:g} ms "
-    shown += f"the image came on at 0 ms, {_described(experiment.stimulus, said)}"
+    shown += f"the image came on at 0 ms, {_described(experiment.stimulus, texts)}"
     noise = experiment.noise
     if noise.type != "none":
         drawn = f"drawn anew every {noise.refresh_ms:g} ms" if noise.refresh_ms else "drawn once a trial"
         shown += f", with {names.name(noise.type)} noise ({noise.definition}, {drawn})"
     if experiment.find_parameter().kind != "stimulus":
-        shown += f", at {parameter_name(experiment.parameter, names)} {said[experiment.parameter]}"
+        shown += f", at {parameter_name(experiment.parameter, names)} {texts[experiment.parameter]}"
     shown += f". Responses were recorded until {experiment.recorded_ms:g} ms."
     if experiment.model_args:
         settings = listing([_setting(name, value, names) for name, value in experiment.model_args.items()])
@@ -142,12 +142,12 @@ def protocol(measured: Measured, names: Names) -> str:
     return shown
 
 
-def _described(stimulus: Stimulus, said: dict[str, str]) -> str:
+def _described(stimulus: Stimulus, texts: dict[str, str]) -> str:
     """The stimulus in its own words; in those of its keys where its words ask for a key that it has not."""
     try:
-        return stimulus.describe(said)
+        return stimulus.describe(texts)
     except (KeyError, NotImplementedError):
-        return Stimulus.describe(stimulus, said)
+        return Stimulus.describe(stimulus, texts)
 
 
 def findings(

@@ -291,12 +291,12 @@ def _interval(averaged: pd.DataFrame) -> str:
 
 def _how(measures: Sequence[str]) -> str:
     """What to know of how measures come about, where it matters."""
-    said = ""
+    notes = ""
     if any(MEASURES[name].average == "median" for name in measures):
-        said += " Times are medians over the images that have one."
+        notes += " Times are medians over the images that have one."
     if "accuracy_peak" in measures:
-        said += " The time of the peak accuracy is chosen on the same images: on other images it is lower."
-    return said
+        notes += " The time of the peak accuracy is chosen on the same images: on other images it is lower."
+    return notes
 
 
 def _count(n: int) -> Cell:

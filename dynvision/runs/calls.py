@@ -84,20 +84,22 @@ class CallFolder:
         with self._turn():
             known = self._known()
             alive = {path: call for path, call in known.items() if _is_held(path, call)}
-            said = [f"another call is at work in this folder: {call}" for call in alive.values()]
+            sentences = [f"another call is at work in this folder: {call}" for call in alive.values()]
             gone = {path: call for path, call in known.items() if path not in alive}
             for path in alive:
                 self._restore(path)
             stale = {lock for path, call in gone.items() for lock in self._locks_of(path, call)}
             if not alive and self._locks() and not _snakemake_here():
                 stale = self._locks()
-            said += self._remove_locks(stale, gone.values())
+            sentences += self._remove_locks(stale, gone.values())
             for path, call in gone.items():
                 if jobs := processes_of(path.stem):
-                    said.append(f"{_left_running(call, jobs)}; it is stopped before anything else is run")
+                    sentences.append(
+                        f"{_left_running(call, jobs)}; it is stopped before anything else is run"
+                    )
                 else:
                     self._forget(path)
-        return said
+        return sentences
 
     def begin(self) -> list[str]:
         """Take note of this call, whose jobs are about to start, and stop those of calls that were killed.
@@ -105,18 +107,18 @@ class CallFolder:
         Returns:
             What the user should know, a sentence each.
         """
-        said = []
+        sentences = []
         with self._turn():
             known = self._known()
             for path, call in known.items():
                 if not _is_held(path, call):
-                    said += _stop(path.stem, call)
+                    sentences += _stop(path.stem, call)
                     self._forget(path)
             others = {
                 lock for path, call in known.items() if path.exists() for lock in self._locks_of(path, call)
             }
             self._hold(tuple(sorted(self._locks() - others)))
-        return said
+        return sentences
 
     def leave(self) -> None:
         """Take the note of this call away."""
@@ -237,14 +239,14 @@ def _stop(token: str, call: Call) -> list[str]:
     jobs = processes_of(token)
     if not jobs:
         return []
-    said = f"{_left_running(call, jobs)}; it is stopped"
+    sentences = f"{_left_running(call, jobs)}; it is stopped"
     for act in (psutil.Process.terminate, psutil.Process.kill):
         for job in jobs:
             with contextlib.suppress(psutil.Error):
                 act(job)
         psutil.wait_procs(jobs, END_S)
         jobs = processes_of(token)
-    return [said]
+    return [sentences]
 
 
 def _is_held(path: Path, call: Call) -> bool:

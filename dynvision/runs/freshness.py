@@ -40,7 +40,7 @@ class Freshness:
         self.plan, self.paths = plan, plan.paths
         self.look_now = made.look_identity(plan.workflow.visualization, plan.workflow.scorecard)
         self.again: set[str] = set()
-        self.told: object = None  # the plan of Snakemake that knows of them
+        self.known_to: object = None  # the plan of Snakemake that has them already
         self.records: set[str] = set()
 
     def look(self) -> None:

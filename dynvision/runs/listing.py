@@ -175,7 +175,7 @@ class RowFilter:
             raise unknown_name("parameter", self.name, known, key="--where")
         if len(fitting) > 1:
             raise InputError(
-                f"--where {self.name}: several are called so: {', '.join(fitting)}; write one of them"
+                f"--where {self.name}: several parameters end so: {', '.join(fitting)}; write one of them"
             )
         return fitting[0]
 

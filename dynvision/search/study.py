@@ -368,8 +368,8 @@ def _why(log: Path, begun: int) -> str:
     with open(log, "rb") as file:
         file.seek(begun)
         lines = file.read().decode("utf-8", errors="replace").splitlines()
-    said = [line for line in lines if line.startswith(("dynvision ", "dynvision: "))]
-    return said[-1] if said else f"Snakemake failed; {log} has its output"
+    messages = [line for line in lines if line.startswith(("dynvision ", "dynvision: "))]
+    return messages[-1] if messages else f"Snakemake failed; {log} has its output"
 
 
 def _missing_for_all(plan: WorkflowPlan) -> list[str]:

@@ -79,15 +79,15 @@ class RecordedStep(_Step):
 
     def forward(self, frame: Tensor, state: list[Tensor]) -> Any:
         """Logits (B, K), activity (B, U) of each layer, and the state after the step."""
-        heard: dict[str, Tensor] = {}
+        active: dict[str, Tensor] = {}
 
         def keep(layer: str, frames: Frames) -> None:
-            heard[layer] = frames.folded()
+            active[layer] = frames.folded()
 
         before = self.flat.state(state, frame.shape[0])
         logits, after = self.network.advance(Frames(0, 1, frame), before, self.plan, watch={"state": keep})
         activity = [
-            heard[layer].flatten(1).index_select(1, getattr(self, f"units_{number}"))
+            active[layer].flatten(1).index_select(1, getattr(self, f"units_{number}"))
             for number, layer in enumerate(self.layers)
         ]
         return logits[:, 0], activity, self.flat.tensors(after)

@@ -101,7 +101,7 @@ def test_runs_by_what_they_are(
     [
         ("trc", "--where 'trc' is not name=value"),
         ("trcc=2", "unknown parameter 'trcc' (key --where)"),
-        ("name=DyRCNNx2", "--where name: several are called so: model.name, data.name; write one of them"),
+        ("name=DyRCNNx2", "--where name: several parameters end so: model.name, data.name; write one of them"),
     ],
 )
 def test_a_condition_that_says_nothing(results: Path, condition: str, sentence: str) -> None:
@@ -136,7 +136,7 @@ def test_nothing_is_deleted_that_was_not_named(results: Path, capsys: pytest.Cap
     assert main(["runs", "delete", "nothing", *options]) == 2
     assert "unknown run 'nothing'" in capsys.readouterr().err
     assert main(["runs", "delete", "--where", "trc=77", *options]) == 0
-    assert "no run is so; nothing to delete" in capsys.readouterr().out
+    assert "no run meets these conditions; nothing to delete" in capsys.readouterr().out
     assert len(listed(results, capsys)) == 3
 
 

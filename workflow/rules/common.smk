@@ -9,8 +9,8 @@ def known(record, *paths):
     """Inputs of what a record is of, as a function, since Snakemake is told while it plans which files to make again."""
 
     def inputs(wildcards):
-        if FRESHNESS.told is not workflow.dag:  # once is enough: what is in there stays
-            FRESHNESS.told = workflow.dag
+        if FRESHNESS.known_to is not workflow.dag:  # once is enough: what is in there stays
+            FRESHNESS.known_to = workflow.dag
             workflow.dag.forcefiles.update(FRESHNESS.again)
         fill = lambda path: path.format(**wildcards) if wildcards else path
         found = [fill(path) for path in paths]
