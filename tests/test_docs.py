@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dynvision.cli import COMMANDS, command_module
+from dynvision.cli import COMMANDS, find_command
 from dynvision.runs import plan_workflow
 
 ROOT = Path(__file__).parent.parent
@@ -89,7 +89,7 @@ def test_commands_of_the_package_can_be_parsed(page: str) -> None:
     for command in commands("dynvision")[page]:
         _, name, *rest = shlex.split(command.partition(" > ")[0])
         parser = argparse.ArgumentParser(prog=f"{page}: {command}", exit_on_error=False)
-        command_module(name).add_arguments(parser)
+        find_command(name).add_arguments(parser)
         assert parser.parse_args(rest), command
 
 
@@ -189,7 +189,7 @@ def test_every_command_and_key_is_in_the_reference(site: Path) -> None:
     for name in COMMANDS:
         assert f'<h2 id="{name}">' in commands_page
         parser = argparse.ArgumentParser()
-        command_module(name).add_arguments(parser)
+        find_command(name).add_arguments(parser)
         for action in parser._actions:
             if action.help == argparse.SUPPRESS:
                 continue

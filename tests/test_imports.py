@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 
-from dynvision.cli import COMMANDS
+from dynvision.cli import FILES as COMMAND_FILES
 from tests.parts import DEFINED_WITH_SETTINGS, FILES, LEVEL, PACKAGE, imported, module_of, part_of
 
 
@@ -81,7 +81,7 @@ def loaded_after(statement: str) -> set[str]:
 
 
 def test_what_a_configuration_needs_imports_nothing_heavy() -> None:
-    files = [f"dynvision.cli.{name.replace('-', '_')}" for name in COMMANDS]
+    files = [f"dynvision.cli.{file}" for file in COMMAND_FILES]
     statement = f"import {', '.join([*LIGHT, *files])}"
     loaded = loaded_after(statement)
     assert set(LIGHT) <= loaded

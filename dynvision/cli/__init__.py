@@ -1,7 +1,8 @@
-"""The command line: ``dynvision <command>``. Each command is a file here that parses, calls the package and writes.
+"""The command line: ``dynvision <command>``. Each command parses, calls the package and writes.
 
-A command's file offers ``add_arguments(parser)`` and ``run(arguments)``, which may return an exit status; it is imported
-only when it is called, so that every command starts fast.
+`FILES` states in which file a command is. The file has ``add_<command>_arguments(parser)`` and
+``run_<command>(arguments)``, which may return an exit status; it is imported only when the command is called, so that every
+command starts fast.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dynvision
 from dynvision import plugins
@@ -27,33 +28,47 @@ from dynvision.errors import InputError, unknown_name
 from dynvision.parameter_names import warn_in_one_line
 from dynvision.text import clear_line
 
-COMMANDS: dict[str, str] = {
-    "convert": "write a data set's splits as FFCV files, with a manifest",
-    "train": "train one run",
-    "search": "search for parameters, each trial an ordinary run",
-    "show-trial": "show what a network sees in a trial, and which labels count",
-    "experiment": "run one experiment on one trained run and write its tables",
-    "analyse": "measure responses: tables in, table out",
-    "compare": "compare a network in time with a recording in time",
-    "predict": "the answers of a trained run to images, over time",
-    "serve": "answer images over HTTP with a trained run, and on a page",
-    "export": "a trained run as a folder for others, or as a program",
-    "share": "push a trained run to the Hugging Face hub",
-    "brainscore": "write a trained run as a plugin of Brain-Score",
-    "crate": "describe finished results as an RO-Crate",
-    "neuron": "experiments on a neuron, a cell or a unit of a network",
-    "dynamics": "spectra, time scales and trajectories of one trained run",
-    "scorecard": "compare trained runs with cortex",
-    "plot": "draw figures",
-    "report": "write the HTML report",
-    "runs": "list, delete or redo runs",
-    "models": "list models and what they cost",
-    "weights": "import published weights; tabulate a run's weights",
-    "config": "show, freeze and check configurations",
-    "doctor": "check this machine, or a cluster, before anything is run",
-    "completion": "print a script for completion in bash, zsh or tcsh",
+FILES: dict[str, dict[str, str]] = {
+    "stages": {
+        "convert": "write a data set's splits as FFCV files, with a manifest",
+        "train": "train one run",
+        "experiment": "run one experiment on one trained run and write its tables",
+        "analyse": "measure responses: tables in, table out",
+    },
+    "figures": {
+        "plot": "draw figures",
+        "report": "write the HTML report",
+    },
+    "search": {"search": "search for parameters, each trial an ordinary run"},
+    "show_trial": {"show-trial": "show what a network sees in a trial, and which labels count"},
+    "compare": {"compare": "compare a network in time with a recording in time"},
+    "scorecard": {"scorecard": "compare trained runs with cortex"},
+    "dynamics": {
+        "dynamics": "spectra, time scales and trajectories of one trained run",
+        "neuron": "experiments on a neuron, a cell or a unit of a network",
+    },
+    "inference": {
+        "predict": "the answers of a trained run to images, over time",
+        "serve": "answer images over HTTP with a trained run, and on a page",
+    },
+    "sharing": {
+        "export": "a trained run as a folder for others, or as a program",
+        "share": "push a trained run to the Hugging Face hub",
+        "brainscore": "write a trained run as a plugin of Brain-Score",
+        "crate": "describe finished results as an RO-Crate",
+    },
+    "runs": {"runs": "list, delete or redo runs"},
+    "models": {
+        "models": "list models and what they cost",
+        "weights": "import published weights; tabulate a run's weights",
+    },
+    "config": {"config": "show, freeze and check configurations"},
+    "doctor": {"doctor": "check this machine, or a cluster, before anything is run"},
+    "completion": {"completion": "print a script for completion in bash, zsh or tcsh"},
 }
+COMMANDS = {name: summary for commands in FILES.values() for name, summary in commands.items()}
 EXIT_INPUT = 2
+EXIT_PARTLY = 3  # a part of what was asked for could not be done
 AGAIN_S = 10.0  # a further signal after this time is for something that did not stop
 # What keeps a file from being written or read, other than a mistake in the program.
 FILE_ERRORS = (
@@ -78,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             _load_plugins()
             parsed = _parse(given)
-            status = command_module(parsed.command).run(parsed) or 0
+            status = find_command(parsed.command).run(parsed) or 0
             sys.stdout.flush()
         except BrokenPipeError:  # of `dynvision ... | head`: whoever reads has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,9 +120,18 @@ def _load_plugins() -> None:
         plugins.load(plugins.names(read_yaml(path).get("plugins")))
 
 
-def command_module(name: str) -> Any:
-    """The file of a command: ``show-trial`` is in ``show_trial.py``."""
-    return importlib.import_module(f"dynvision.cli.{name.replace('-', '_')}")
+class Command(NamedTuple):
+    """A command: what declares its arguments, and what runs it."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+
+def find_command(name: str) -> Command:
+    """Return a command by name; its file is imported."""
+    file = next(file for file, commands in FILES.items() if name in commands)
+    module, stem = importlib.import_module(f"dynvision.cli.{file}"), name.replace("-", "_")
+    return Command(getattr(module, f"add_{stem}_arguments"), getattr(module, f"run_{stem}"))
 
 
 class _CommandList(argparse.HelpFormatter):
@@ -165,7 +189,7 @@ def build_parser(loaded: Collection[str]) -> _Parser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in loaded:
-            command_module(name).add_arguments(command)
+            find_command(name).add_arguments(command)
     return parser
 
 

@@ -15,7 +15,7 @@ PREAMBLE = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_completion_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.epilog = (
         "For bash: dynvision completion bash > ~/.local/share/bash-completion/completions/dynvision; for zsh: dynvision "
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=SHELLS, help="bash, zsh or tcsh")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_completion(arguments: argparse.Namespace) -> None:
     """Print the script."""
     import shtab  # 60 ms, which no other command needs
 

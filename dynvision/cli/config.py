@@ -9,7 +9,7 @@ from dynvision.cli.arguments import add_config_dir_argument, add_values_argument
 from dynvision.errors import InputError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
         "Durations, delays and time constants are in ms, resolutions in px; config/README.md has every key with its "
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sync.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_config(arguments: argparse.Namespace) -> None:
     """Do what the action names."""
     if arguments.action == "show":
         from dynvision.config.generated import show_configuration

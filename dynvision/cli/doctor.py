@@ -8,7 +8,7 @@ from pathlib import Path
 from dynvision.errors import InputError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
         "A line for each check: ok and what was found, or FAIL and what to do. Call it in the repository."
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node", type=Path, help=argparse.SUPPRESS)  # what the small job calls
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_doctor(arguments: argparse.Namespace) -> None:
     """Check, and print a line for each check.
 
     Raises:

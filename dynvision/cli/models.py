@@ -1,14 +1,17 @@
-"""``dynvision models``: every model with what it costs, or every trained network that ships."""
+"""``dynvision models`` lists models and trained networks; ``dynvision weights`` imports and tabulates weights."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from dynvision.cli.arguments import add_frozen_run_arguments
 from dynvision.errors import InputError, unknown_name
+from dynvision.text import print_table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog = (
         "Counts are of one image of the size in px that a model was made for, and the same on every machine; times are in "
@@ -38,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_models(arguments: argparse.Namespace) -> None:
     """Count or measure, and print, write or check.
 
     Raises:
@@ -79,3 +82,121 @@ def run(arguments: argparse.Namespace) -> None:
             )
     else:
         print(table)
+
+
+def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.epilog = (
+        "Nothing that could run code is read: checkpoints are opened with weights_only=True. Time constants are in ms, "
+        "resolutions in px, weights in the model's own unit (a.u.)."
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    summary = (
+        "check a published checkpoint against a model, and write it as safetensors with a YAML file beside it"
+    )
+    command = actions.add_parser("import", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    command.add_argument(
+        "checkpoint",
+        type=Path,
+        help="file of torchvision, CORnet, CordsNet or DynVision 0.1: .pth, .pt, .safetensors",
+    )
+    command.add_argument("--model", required=True, help="model by name, or package.module:Class")
+    command.add_argument(
+        "--model-args",
+        default="{}",
+        help="arguments that the weights do not determine, as in the workflow: '{trc: 6, rctarget: middle}'",
+    )
+    command.add_argument(
+        "--resolution",
+        type=int,
+        default=0,
+        help="size of the images in px; by default what the model was made for",
+    )
+    command.add_argument(
+        "--output", type=Path, help="file to write; by default the checkpoint's name with .safetensors"
+    )
+    command.epilog = (
+        "The YAML file can be put in place of config_workflow.yaml: it names the model and begins its training with these "
+        "weights. Nothing is written unless every name and every shape fits."
+    )
+    summary = "write the distributions of a run's weights as a table"
+    command = actions.add_parser(
+        "distributions", help=summary, description=summary[0].upper() + summary[1:] + "."
+    )
+    command.epilog = "A row for each layer, connection and bin; weights are in the model's own unit (a.u.)."
+    add_frozen_run_arguments(command, weights=True)
+    command.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def run_weights(arguments: argparse.Namespace) -> None:
+    """Do what the action names."""
+    if arguments.action == "import":
+        _import(
+            arguments.checkpoint,
+            arguments.model,
+            arguments.model_args,
+            arguments.resolution,
+            arguments.output,
+        )
+    else:
+        _write_distributions(arguments.weights, arguments.config, arguments.output)
+
+
+def _import(source: Path, model: str, model_args: str, resolution: int, given: Path | None) -> None:
+    args = _mapping(model_args)
+    output = given or source.with_suffix(".safetensors")
+    if output.suffix != ".safetensors":
+        raise InputError(f"--output {output} must end in .safetensors")
+    if output.absolute() == source.absolute():
+        raise InputError(f"--output would replace {source}; name another file")
+    from dynvision.models.weight_import import import_weights, save_imported
+
+    imported = import_weights(source, model, args, resolution)
+    rows = [
+        (name, "=" if name == own else own, " x ".join(map(str, shape)))
+        for name, own, shape in imported.mapped
+    ]
+    rows += [(name, "(not a weight of the model)", "") for name in imported.left_out]
+    print_table([("published", "here", "shape"), *rows])
+    config = save_imported(imported, source, output)
+    n_parameters = sum(parameter.numel() for parameter in imported.model.parameters())
+    print(f"{model}: {n_parameters:,} parameters, {imported.model.n_classes} classes")
+    if imported.assumed:
+        print(f"assumed, since the file does not state them: {_with_units(model, imported.assumed)}")
+        print("give what is otherwise with --model-args, e.g. --model-args '{trc: 4, rctarget: middle}'")
+    print(f"wrote {output} and {config}")
+
+
+def _with_units(model: str, values: dict[str, Any]) -> str:
+    from dynvision.config.models import find_model
+    from dynvision.config.yaml_text import one_line
+
+    fields = find_model(model).args.model_fields
+    units = {name: (fields[name].json_schema_extra or {}).get("unit", "") for name in values}  # type: ignore[union-attr]
+    return ", ".join(f"{name} {one_line(value)} {units[name]}".rstrip() for name, value in values.items())
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    from dynvision.config.yaml_text import parse
+
+    values = parse(text, "--model-args")
+    if not isinstance(values, dict):
+        raise InputError(f"--model-args {text!r} must hold keys and values, e.g. '{{trc: 6, rctype: full}}'")
+    return values
+
+
+def _write_distributions(weights: Path, config: Path, output: Path) -> None:
+    from dynvision.analysis import write_table
+    from dynvision.analysis.weights import weight_distributions
+    from dynvision.config.run import read_run_config
+    from dynvision.files import opened_weights
+    from dynvision.runs.made_from import file_hash, made_from, of_weights
+
+    run_id = read_run_config(config).run_id
+    with opened_weights(weights, "np") as file:
+        of_run = (file.metadata() or {}).get("run_id", run_id)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if of_run != run_id:
+        raise InputError(f"weights {weights} are of run {of_run}, not of {run_id}")
+    with made_from(output.with_suffix(".json"), of_weights(file_hash(weights))):
+        write_table(weight_distributions(tensors, run_id), output)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ACTIONS = ("list", "delete", "redo")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
         "List the runs that exist: status, accuracy on the test images, date, and the parameters in which they differ. "
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="also the parameters in which no two runs differ")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_runs(arguments: argparse.Namespace) -> None:
     """Do what the action names.
 
     Raises:

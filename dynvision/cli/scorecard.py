@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dynvision.inference.finished_run import FinishedRun
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_scorecard_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
         "Show trained runs the protocols of physiologists and psychophysicists, in ms, and print what they do beside what "
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_execution_arguments(parser, OF_EXPERIMENTS)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_scorecard(arguments: argparse.Namespace) -> None:
     """Show what has not been shown, score, write and print.
 
     Raises:

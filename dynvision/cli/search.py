@@ -8,7 +8,7 @@ from pathlib import Path
 from dynvision.cli.arguments import add_values_argument
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.description = (
         "Search for the parameters in the section 'search' of the configuration, each trial an ordinary run that Snakemake "
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_search(arguments: argparse.Namespace) -> None:
     """Search.
 
     Raises:

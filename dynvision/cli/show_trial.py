@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dynvision.trials import Trial
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_show_trial_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.epilog = (
         "Printed is a line for each step, with times in ms from the first stimulus onset. With --output the same is drawn "
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--visualization", type=Path, metavar="YAML", help="palette, names and order")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_show_trial(arguments: argparse.Namespace) -> None:
     """Print the trial, and draw it if there is a place for that.
 
     Raises:

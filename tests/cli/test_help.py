@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.cli import COMMANDS, command_module, main
+from dynvision.cli import COMMANDS, find_command, main
 from tests.processes import Outcome, run_forked, run_program
 
 UNITS = {
@@ -66,7 +66,7 @@ def test_every_option_is_explained() -> None:
     """An option without a sentence beside or below it is one that a user has to guess."""
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
-        command_module(name).add_arguments(parser)
+        find_command(name).add_arguments(parser)
         parsers = [parser]
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
@@ -136,7 +136,7 @@ def test_a_call_that_cannot_be_understood_shows_the_usage(
 def test_help_lists_what_a_command_uses(command: str, listed: set[str], hidden: set[str]) -> None:
     """What a command does not use is accepted, since the workflow gives all, and not listed."""
     parser = argparse.ArgumentParser()
-    command_module(command).add_arguments(parser)
+    find_command(command).add_arguments(parser)
     shown = {*re.findall(r"--[a-z-]+", parser.format_help())}
     assert listed <= shown and not hidden & shown
     assert hidden <= {option for action in parser._actions for option in action.option_strings}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dynvision.cli import plot
+from dynvision.cli import find_command
 from dynvision.config.visualization import DYNAMICS_FIGURES, EXPERIMENT_FIGURES, RUN_FIGURES, SWEEP_FIGURES
 from dynvision.visualization.scorecard import draw_curve, scorecard_figure
 from dynvision.visualization.style import Style
@@ -34,7 +34,7 @@ def gallery() -> ModuleType:
 def plot_some(arguments: list[str]) -> int:
     """Stand for `dynvision plot`: results that have everything but the dynamics."""
     parser = argparse.ArgumentParser()
-    plot.add_arguments(parser)
+    find_command("plot").add_arguments(parser)
     given = parser.parse_args(arguments[1:])
     if given.dynamics:
         return 2

@@ -15,7 +15,7 @@ import dynvision.models.dyrcnn  # noqa: F401  once, before the forks
 from dynvision import model_components
 from dynvision.analysis import MEASURES
 from dynvision.analysis.registry import SHARED, TABLES
-from dynvision.cli import command_module
+from dynvision.cli import find_command
 from dynvision.config import DyRCNNArgs, ExperimentConfig, TrainingConfig
 from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.experiments.tables import PERFORMANCE, RESPONSES
@@ -92,7 +92,7 @@ def exists(name: str) -> bool:
     if rest:
         command, *action = rest.split()
         parser = argparse.ArgumentParser()
-        command_module(command).add_arguments(parser)
+        find_command(command).add_arguments(parser)
         actions = [part for part in parser._actions if isinstance(part, argparse._SubParsersAction)]
         return first == "dynvision" and all(action[0] in part.choices for part in actions if action)
     if "/" in name:

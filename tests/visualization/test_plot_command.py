@@ -199,8 +199,8 @@ def test_weights_that_cannot_be_used_are_one_sentence(results, capsys):
 
 def test_neither_analysis_nor_figures_nor_report_import_torch():
     code = (
-        "import sys, dynvision.analysis, dynvision.visualization.dynamics, dynvision.cli.analyse, "
-        "dynvision.cli.plot, dynvision.cli.report, dynvision.report\n"
+        "import sys, dynvision.analysis, dynvision.visualization.dynamics, dynvision.cli.stages, "
+        "dynvision.cli.figures, dynvision.report\n"
         "print([name for name in ('torch', 'pytorch_lightning') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

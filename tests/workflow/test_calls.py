@@ -237,7 +237,7 @@ def test_ctrl_c_twice_at_the_end_of_a_command(tmp_path: Path, pause_s: float) ->
         "        atexit.register(time.sleep, 0.8)\n"
         "        print('at work', flush=True)\n"
         "        time.sleep(60)\n"
-        "cli.command_module = lambda name: Command\n"
+        "cli.find_command = lambda name: Command\n"
         "raise SystemExit(cli.main())\n"
     )
     command = [sys.executable, str(tmp_path / "slow.py"), "runs"]

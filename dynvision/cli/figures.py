@@ -1,4 +1,4 @@
-"""``dynvision plot``: draw the figures of an experiment, or of the runs themselves."""
+"""``dynvision plot`` draws the figures of an experiment or of the runs themselves; ``dynvision report`` writes the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.cli.arguments import add_look_argument, add_results_argument, add_study_argument, style_from
+from dynvision.cli.arguments import (
+    add_look_argument,
+    add_results_argument,
+    add_study_argument,
+    look_from,
+    style_from,
+)
 from dynvision.config.visualization import (
     DYNAMICS_FIGURES,
     EXPERIMENT_FIGURES,
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from dynvision.visualization.style import Style
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_plot_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         "Draw figures as PNG, SVG and the CSV of what was drawn: of an experiment on runs, or of their training and their "
@@ -59,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_look_argument(parser)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run_plot(arguments: argparse.Namespace) -> None:
     """Read the tables, draw, write.
 
     Raises:
@@ -156,3 +162,68 @@ def _folders_with(parent: Path, name: str) -> Sequence[str]:
     if not found:
         raise InputError(f"no folder in {parent} has a {name}; run the workflow first, or name the runs")
     return found
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.description = (
+        "Write one HTML file with the figures, numbers and configuration of experiments on runs. It needs no other "
+        "file and no network. Times are in ms from stimulus onset, responses in the model's own unit (a.u.)."
+    )
+    add_results_argument(parser)
+    parser.add_argument(
+        "--experiments", nargs="+", required=True, metavar="NAME", help="experiments to report"
+    )
+    parser.add_argument("--run-ids", nargs="+", required=True, metavar="ID", help="runs to report")
+    parser.add_argument(
+        "--comparisons", nargs="+", default=[], metavar="NAME", help="comparisons with recordings to report"
+    )
+    add_study_argument(parser)
+    add_look_argument(parser)
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="HTML", help="where to write the report"
+    )
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """Read the results, write the report.
+
+    Raises:
+        InputError: a configuration, a table or a figure is missing or broken.
+    """
+    from dynvision.cli.arguments import read_scorecard
+    from dynvision.report import write_report
+    from dynvision.runs import ResultPaths
+    from dynvision.runs.made_from import (
+        COMPARED,
+        FIGURES,
+        METRICS,
+        identity_of,
+        look_identity,
+        made_from,
+        of_report,
+    )
+
+    look, paths = look_from(arguments), ResultPaths(arguments.results, arguments.study)
+    metrics = {
+        name: {run_id: identity_of(paths.experiment(name, run_id) / METRICS) for run_id in arguments.run_ids}
+        for name in arguments.experiments
+    }
+    figures = {
+        name: identity_of(paths.figures(name) / FIGURES) for name in (*arguments.experiments, "training")
+    }
+    compared = {
+        name: {run_id: identity_of(paths.comparison(name, run_id) / COMPARED) for run_id in arguments.run_ids}
+        for name in arguments.comparisons
+    }
+    identity = look_identity(look, read_scorecard(arguments.visualization, arguments.results))
+    with made_from(arguments.output.with_suffix(".json"), of_report(metrics, figures, identity, compared)):
+        write_report(
+            arguments.results,
+            arguments.experiments,
+            arguments.run_ids,
+            arguments.output,
+            look,
+            arguments.study,
+            arguments.comparisons,
+        )
