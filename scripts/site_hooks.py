@@ -114,7 +114,7 @@ def _of_the_root(source: str) -> str:
 
 def command_line() -> str:
     """Every command with its arguments."""
-    from dynvision.cli import COMMANDS, command_module
+    from dynvision.cli import COMMANDS, find_command
 
     lines = [
         "# Command line",
@@ -126,7 +126,7 @@ def command_line() -> str:
         parser = argparse.ArgumentParser(
             prog=f"dynvision {name}", description=summary[0].upper() + summary[1:] + "."
         )
-        command_module(name).add_arguments(parser)
+        find_command(name).add_arguments(parser)
         lines += [f"## {name}", "", *_described(parser)]
     return "\n".join(lines)
 

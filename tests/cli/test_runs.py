@@ -101,7 +101,10 @@ def test_runs_by_what_they_are(
     [
         ("trc", "--where 'trc' is not name=value"),
         ("trcc=2", "unknown parameter 'trcc' (key --where)"),
-        ("name=DyRCNNx2", "--where name: several parameters end so: model.name, data.name; write one of them"),
+        (
+            "name=DyRCNNx2",
+            "--where name: several parameters end so: model.name, data.name; write one of them",
+        ),
     ],
 )
 def test_a_condition_that_says_nothing(results: Path, condition: str, sentence: str) -> None:
