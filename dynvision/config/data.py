@@ -39,9 +39,8 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _MARGIN = 256 / 224  # He et al. (2016), Deep Residual Learning for Image Recognition, sec. 3.4
 
 DATASETS: dict[str, DatasetFacts] = {
-    "digits": DatasetFacts(
-        1, 32, (0.3052,), (0.3236,), natural=False
-    ),  # measured over its 1,797 images at 32 px
+    # Measured over its 1,797 images at 32 px.
+    "digits": DatasetFacts(1, 32, (0.3052,), (0.3236,), natural=False),
     "mnist": DatasetFacts(1, 28, (0.1307,), (0.3081,), natural=False),
     "fashionmnist": DatasetFacts(1, 28, (0.2860,), (0.3530,), natural=False),
     "cifar10": DatasetFacts(3, 32, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),

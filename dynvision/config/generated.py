@@ -293,11 +293,8 @@ def resolved(workflow: WorkflowConfig, model: str, data_name: str) -> dict[str, 
     data = validate(DataConfig, {**sections["data"], "name": data_name}, "data")
     training = validate(TrainingConfig, sections["training"], "training")
     experiments = workflow.selected_experiments()
-    elsewhere = {
-        "data_defaults",
-        "model_defaults",
-        "categories",
-    }  # what they state is in the sections that they act on
+    # What these state is in the sections that they act on.
+    elsewhere = {"data_defaults", "model_defaults", "categories"}
     return workflow.model_dump(mode="json", exclude=elsewhere) | {
         "model_name": model,
         "model_args": defaults | sections["model_args"],

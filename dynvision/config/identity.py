@@ -104,9 +104,7 @@ def hash_of(values: Any, n_digits: int = 8) -> str:
 
 
 PACKAGE = "dynvision"
-KNOWN_TEXTS = (
-    256  # files are parsed once, though a sweep asks for each run and experiment; an edit is another text
-)
+KNOWN_TEXTS = 256  # files are parsed once, though a sweep asks for each run; an edit is another text
 INSTALLED = tuple({Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")})
 
 

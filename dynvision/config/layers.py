@@ -299,9 +299,8 @@ def _with_expanded_paths(layer: Mapping[str, Any], origin: str) -> dict[str, Any
     """Return a layer in which ``~`` and variables are replaced in every path, also where a folder of images is a key."""
 
     def name(given: Any, key: str) -> Any:
-        if isinstance(given, Mapping) and list(given) == [
-            "folder"
-        ]:  # YAML takes a colon and a space for a key
+        # YAML takes a colon and a space for a key.
+        if isinstance(given, Mapping) and list(given) == ["folder"]:
             raise InputError(
                 f"{origin}: {key} is a key 'folder'; write folder:<path>, without a space after the colon"
             )

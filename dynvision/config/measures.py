@@ -78,9 +78,8 @@ NOT_OF_A_LAYER = {
     "c50",
     *(name for name in MEASURES if name.startswith(("naka_rushton_", "dn_"))),
 }
-TARGET_TABLES: Registry[Path] = Registry(
-    "table of targets"
-)  # of cortex, of one's own, beside those that ship
+# Tables of cortex of one's own, beside those that ship.
+TARGET_TABLES: Registry[Path] = Registry("table of targets")
 OUTSIDE: dict[str, str] = {}  # the plugin that a measure is from, by its name
 DEFAULT_MEASURES = ("rise_time_ms", "peak", "summed_response")
 

@@ -125,9 +125,8 @@ def _named(name: Any, spec: Any) -> dict[str, Any]:
     return {"name": name, **(spec if isinstance(spec, Mapping) else {"weight": spec})}
 
 
-OPTIMIZERS: dict[
-    str, tuple[str, ...]
-] = {  # with the arguments that may be given beside learning_rate and weight_decay
+# With the arguments that may be given beside learning_rate and weight_decay.
+OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "Adadelta": ("rho", "eps"),
     "Adafactor": ("beta2_decay", "eps", "d"),
     "Adagrad": ("lr_decay", "initial_accumulator_value", "eps"),

@@ -41,18 +41,9 @@ PLOT = 20.0  # seconds of a job that draws
 DIGITS = 1294  # training images of the bundled digits, where the data are not converted yet
 TEST_IMAGES = 360
 ORDER = (
-    *(
-        "freeze_data",
-        "convert_dataset",
-        "freeze_run",
-        "train",
-        "weights",
-        "freeze_experiment",
-        "experiment",
-        "analyse",
-    ),
-    *("dynamics_of_run", "scorecard_of_run", "freeze_visualization"),
-)  # others follow
+    "freeze_data", "convert_dataset", "freeze_run", "train", "weights", "freeze_experiment", "experiment", "analyse",
+    "dynamics_of_run", "scorecard_of_run", "freeze_visualization",
+)  # fmt: skip
 COLLECTING = ("all", "dynamics", "scorecard")  # rules without a command
 
 

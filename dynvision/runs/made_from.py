@@ -274,9 +274,7 @@ def code_of(room: str) -> str:
     return short_hash([(path.name, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))])
 
 
-MANY = (
-    50_000  # more files are known by their names: on a network's file system each look at one takes its time
-)
+MANY = 50_000  # more files are known by their names alone, since a network's file system is slow
 READ_BYTES = 256 * 2**20
 
 
