@@ -27,13 +27,12 @@ import numpy as np
 
 from dynvision.analysis.registry import register
 from dynvision.analysis.time_grid import after_onset, last_on, sample_interval
-from dynvision.config.comparison import DECISIONS
+from dynvision.config.comparison import DECISIONS, ROUNDING_MS
 
 # A probability, bits, and ms of certainty.
 CONFIDENCE_THRESHOLD, ENTROPY_THRESHOLD, BOUND_MS = (
     DECISIONS[rule][0] for rule in ("confidence", "entropy", "accumulation")
 )
-ROUNDING_MS = 1e-3  # of evidence that is stored in single precision
 
 
 @register(

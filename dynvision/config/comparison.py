@@ -34,6 +34,7 @@ DECISIONS: dict[str, tuple[float, str, str]] = {
     "entropy": (1.0, "entropy_bits", "guess"),
     "accumulation": (20.0, "evidence_ms", "evidence_guess"),
 }
+ROUNDING_MS = 1e-3  # of evidence, which is a sum that is stored in single precision
 # What computes them; imported when it is looked up, so that planning imports nothing of it.
 DISTANCES: Registry[Any] = Registry("distance", key="distance")
 SCORES: Registry[Any] = Registry("score", key="score")

@@ -34,14 +34,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dynvision.config.comparison import DECISIONS
+from dynvision.config.comparison import DECISIONS, ROUNDING_MS
 from dynvision.errors import InputError, unknown_name
 from dynvision.recordings.data import condition_name, shared_condition
 from dynvision.recordings.tables import read_rows
 
 TRIAL_COLUMNS = ("image", "condition", "response", "rt_ms", "observer")
 DECISION_COLUMNS = ("image", "condition", "label", "response", "rt_ms", "confidence")
-ROUNDING = 1e-3  # of values that are stored in single precision
 N_SPLITS = 20
 FEWEST_IMAGES = 3  # of a correlation
 FASTEST_MS = 20.0  # nobody answers so fast: such times are in seconds
@@ -94,7 +93,10 @@ def network_decisions(
             raise InputError(f"the table of guesses has no column {name!r}; run the experiment again")
     after = performance[performance["time_ms"] > 0].sort_values("time_ms", kind="stable")
     limit = default if bound is None else bound
-    reached = after[column] <= limit + ROUNDING if rule == "entropy" else after[column] >= limit - ROUNDING
+    if rule == "entropy":
+        reached = after[column] <= limit
+    else:
+        reached = after[column] >= limit - (ROUNDING_MS if rule == "accumulation" else 0.0)
     keys = ["value", "image"]
     first = after[reached].drop_duplicates(keys, keep="first")
     last = after.drop_duplicates(keys, keep="last").assign(time_ms=np.nan)

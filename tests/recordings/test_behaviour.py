@@ -137,6 +137,7 @@ def guesses() -> pd.DataFrame:
     [
         ("confidence", None, [20.0, np.nan], [2, 1]),  # that of before the onset does not count
         ("confidence", 0.65, [40.0, np.nan], [1, 1]),
+        ("confidence", 0.6005, [40.0, np.nan], [1, 1]),  # probabilities are not rounded
         ("entropy", 1.5, [20.0, np.nan], [2, 1]),
         ("accumulation", None, [20.0, 20.0], [3, 3]),
     ],
