@@ -37,9 +37,10 @@ def train(results: Path, **changes: object) -> Path:
     config = folder / "config.yaml"
     config.write_text(to_yaml(run))
     data = paths.data(run.data_id)
+    reading = ("--config", config, "--data", data, "--accelerator", "cpu", "--loader", "memory")
     for command in (
-        ("convert", "--config", config, "--output", data, "--loader", "memory"),
-        ("train", "--config", config, "--data", data, "--output", folder, "--accelerator", "cpu"),
+        ("convert", "--config", config, "--output", data, "--loader", "torch"),  # without FFCV's files
+        ("train", *reading, "--output", folder),
     ):
         outcome = forked_command(*command, log=results / "log")
         assert outcome.status == 0, outcome.said

@@ -104,7 +104,7 @@ def observed(tmp_path: Path) -> list[str]:
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(to_yaml(config))
     (run / "model.safetensors").touch()
-    convert_dataset(config.data.images, data, "memory")
+    convert_dataset(config.data.images, data, "torch")
     folder = results / "experiments" / "contrast" / config.run_id
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
