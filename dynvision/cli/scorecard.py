@@ -90,7 +90,9 @@ def run_scorecard(arguments: argparse.Namespace) -> None:
             "scorecard.experiments or scorecard.areas is empty; see config/config_scorecard.yaml"
         )
     settings = _selected(settings, arguments.protocols)
-    experiments = _bounded(experiments, arguments.images)
+    experiments = _bounded(
+        {name: experiments[name] for name in settings.experiments.values()}, arguments.images
+    )
     by_id = {finished.config.run_id: finished for finished in runs}
 
     def card_of(finished: FinishedRun) -> pd.DataFrame:
@@ -215,12 +217,19 @@ def _bounded(
     """The experiments with at most so many images.
 
     Raises:
-        InputError: no image.
+        InputError: no image, or a single one where others are shown beside it.
     """
     if n_images is None:
         return dict(experiments)
     if n_images < 1:
         raise InputError(f"--images {n_images} shows nothing; give at least 1")
+    for name, one in experiments.items():
+        others = max(span.content.n_others for value in one.values for span in one.trial(value))
+        if n_images == 1 and others:
+            raise InputError(
+                f"--images 1 leaves {name} without the other images that it shows; give at least 2, or leave it out of "
+                "--protocols"
+            )
     return {
         name: one.model_copy(update={"n_images": min(one.n_images or n_images, n_images)})
         for name, one in experiments.items()

@@ -175,3 +175,20 @@ def test_controls_are_trained_as_the_network_was_and_scored(results):
 def test_what_cannot_be_shown_is_one_sentence(results, arguments, said):
     outcome = command(results, *arguments)
     assert outcome.status == 2 and said in outcome.said and "Traceback" not in outcome.said
+
+
+def test_a_single_image_has_no_others_beside_it(results, tmp_path):
+    """It is stated before anything is shown, with the key that was given."""
+    row = "{type: rsvp, n_in_row: 2, target_position: 1, duration_ms: 8}"
+    (tmp_path / "config_experiments.yaml").write_text(
+        f"experiments: {{row: {{stimulus: {row}, parameter: duration_ms, values: [8, 16]}}}}\n"
+    )
+    (tmp_path / "config_scorecard.yaml").write_text(
+        "scorecard: {experiments: {rsvp: row}, areas: {layer1: V1}}\n"
+    )
+    root, run_id = results
+    places = ("--results", root / "results", "--config-dir", tmp_path)
+    outcome = forked_command("scorecard", run_id, *places, "--images", "1", log=tmp_path / "log")
+    assert (
+        outcome.status == 2 and "--images 1 leaves row without the other images that it shows" in outcome.said
+    )
