@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -172,8 +173,14 @@ class TemporalArgs(Section):
         symbols, steps = self.data_presentation_pattern, self.n_timesteps
         if self.shuffle_presentation_pattern and "1" in symbols and "0" in symbols:
             return steps // len(symbols)
-        shown = "".join(symbols[step * len(symbols) // steps] for step in range(steps))
-        return max(len(stretch) for stretch in shown.split("0"))
+        # Symbol k is shown from step ceil(k steps / n) on: counted, since a trial may have more steps than memory holds.
+        begins = [-(-k * steps // len(symbols)) for k in range(len(symbols) + 1)]
+        longest = shown = 0
+        for symbol, (begin, end) in zip(symbols, pairwise(begins), strict=True):
+            if begin < end:  # with more symbols than steps, some are never shown
+                shown = shown + end - begin if symbol == "1" else 0
+                longest = max(longest, shown)
+        return longest
 
 
 def is_duration(name: str) -> bool:

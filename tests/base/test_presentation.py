@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dynvision.base import BaseModel
+from dynvision.config.model import TemporalArgs
+from dynvision.config.section import validate
 from dynvision.errors import InputError
 from dynvision.losses import CrossEntropyLoss, Outputs
 from dynvision.trials import IMAGE, Segment, Trial, presentation_trial
@@ -28,6 +32,20 @@ def steps(text):
 )
 def test_pattern_is_stretched_by_nearest_index(pattern, n, shown):
     assert stretch_pattern(pattern, n) == steps(shown)
+
+
+@given(st.text("01", min_size=1, max_size=12), st.integers(1, 30))
+def test_the_longest_stimulus_is_counted_as_it_is_shown(pattern, n):
+    """Equal to the longest stretch of the steps themselves, for any pattern, longer than the presentation or shorter."""
+    shown = "".join("1" if on else "0" for on in stretch_pattern(pattern, n))
+    expected = max(len(stretch) for stretch in shown.split("0"))
+    unchecked = TemporalArgs.model_construct(data_presentation_pattern=pattern, n_timesteps=n)
+    assert unchecked._longest_stimulus_steps() == expected
+
+
+def test_a_presentation_longer_than_memory_is_checked_at_once():
+    args = validate(TemporalArgs, {"n_timesteps": 10**15, "data_presentation_pattern": "0110"}, "")
+    assert args._longest_stimulus_steps() == 5 * 10**14
 
 
 def test_shuffling_permutes_symbols_not_steps():
