@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Annotated, Any, Literal
 
 from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationInfo, field_validator, model_validator
@@ -83,13 +84,16 @@ class ExperimentConfig(Section):
     @field_validator("values", mode="before")
     @classmethod
     def _one_value_is_a_list(cls, value: Any) -> Any:
-        values = value if isinstance(value, (list, tuple)) else (value,)
+        try:
+            values = (value,) if isinstance(value, (str, Mapping)) else tuple(value)
+        except TypeError:  # one value
+            values = (value,)
         for given in values:
-            if not isinstance(given, (bool, int, float)):
+            if not isinstance(given, Real):  # a truth value is one
                 raise InputError(f"values: {given!r} is neither a number nor true or false")
             if not math.isfinite(given):
                 raise InputError(f"values: {given!r} is not finite; list the values that are shown")
-        return values
+        return [given if isinstance(given, bool) else float(given) for given in values]
 
     @field_validator("group", mode="before")
     @classmethod

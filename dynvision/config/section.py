@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise, permutations
+from numbers import Real
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
@@ -316,6 +317,8 @@ def _number(value: Any, bounds: Mapping[str, float], name: str) -> float:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)
+    if isinstance(value, Real) and not isinstance(value, int):  # of numpy, too
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < LARGEST:
         raise InputError(
             f"{name}={value!r} is not valid: it must be a number, or numbers by layer, e.g. {{V1: 10}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def check_kernel(kernel_size: object, name: str = "kernel_size", odd: bool = Fal
     Raises:
         InputError: it is not one number above 0, or has no middle where it needs one.
     """
-    whole = isinstance(kernel_size, int) and not isinstance(kernel_size, bool) and kernel_size > 0
+    whole = isinstance(kernel_size, Integral) and not isinstance(kernel_size, bool) and int(kernel_size) > 0
     if not whole or (odd and kernel_size % 2 == 0):  # type: ignore[operator]
         raise InputError(
             f"{name}={kernel_size} must be one {'odd ' if odd else ''}number above 0: kernels are square"

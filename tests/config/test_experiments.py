@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dynvision.config.experiment import ExperimentConfig
@@ -282,6 +283,16 @@ def test_what_is_wrong_is_one_sentence(values: dict[str, Any], said: str) -> Non
     with pytest.raises(InputError) as error:
         experiment(**values)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "values", [np.linspace(0.25, 1, 4), [np.float32(0.25), np.float64(0.5), 0.75, np.int64(1)]]
+)
+def test_values_of_numpy_are_numbers(values: Any) -> None:
+    made = experiment(values=values)
+    assert made.values == (0.25, 0.5, 0.75, 1.0) and all(type(value) is float for value in made.values)
+    with pytest.raises(InputError, match="values: array"):
+        experiment(values=np.array(1.0))  # no list, and no number of Python
 
 
 def test_a_name_is_taken_once() -> None:

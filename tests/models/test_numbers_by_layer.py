@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +34,14 @@ def test_the_three_forms_are_resolved() -> None:
     assert list(arithmetic.values()) == pytest.approx([0, 10, 20, 30])
     with pytest.raises(InputError, match=r"unknown layer 'V3' \(key tau.V3\).*allowed: IT, V1, V2, V4"):
         resolve_by_layer({"V3": 9.0}, LAYERS, 5.0, "tau")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_numbers_of_numpy_are_numbers(kind: Any) -> None:
+    """As ``for tau in np.arange(4, 20, 4)`` gives them: one for all layers, and by layer."""
+    args = build(tau=kind(8), t_recurrence={"V1": kind(6)}, t_feedforward=kind(4)).args
+    assert (args.tau, args.t_recurrence, args.t_feedforward) == (8.0, {"V1": 6.0}, 4.0)
+    assert type(args.tau) is float  # as a frozen file holds it
 
 
 @pytest.mark.parametrize(
