@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema
 from dynvision import plugins
 from dynvision.config.identity import PLUGINS, plugins_of_experiment
 from dynvision.config.measures import DEFAULT_MEASURES, DEFINED_FOR, MEASURES, NOT_OF_A_LAYER
-from dynvision.config.parameter import ONLY_IN_TRAINING, Parameter, all_parameters, find_parameter
+from dynvision.config.parameter import ONLY_IN_TRAINING, Parameter, find_parameter
 from dynvision.config.section import Section, key, validate
 from dynvision.config.transforms import ALL, Classes, class_list, resolve_group
 from dynvision.errors import InputError, unknown_name
@@ -34,7 +34,6 @@ class _OneOfTheStimuli:
 AnyStimulus = Annotated[SerializeAsAny[Stimulus], _OneOfTheStimuli()]
 
 TestGroup = str | Classes | dict[str, Classes]
-PARAMETER_UNITS: dict[str, str] = {name: parameter.unit for name, parameter in all_parameters().items()}
 
 
 @dataclass(frozen=True)

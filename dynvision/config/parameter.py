@@ -79,6 +79,12 @@ def all_parameters() -> dict[str, Parameter]:
     return parameters
 
 
+def unit_of(parameter: str) -> str:
+    """Return the unit of what can vary; empty where it has none. Looked up at each call, since plugins bring parameters."""
+    known = all_parameters().get(parameter)
+    return "" if known is None else known.unit
+
+
 def find_parameter(
     name: str, stimulus: Stimulus, noise: NoiseConfig, model_args: dict[str, Any]
 ) -> Parameter:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dynvision.analysis import CLASSIFIER_LAYER, MEASURES, NamedExperiment
 from dynvision.config.comparison import BEHAVIOUR, DECISIONS
-from dynvision.config.experiment import PARAMETER_UNITS
+from dynvision.config.parameter import unit_of
 from dynvision.report.content import count, listing, number, percent, span
 from dynvision.report.results import Compared, Measured, Results, Run
 from dynvision.stimuli.stimulus import Stimulus
@@ -166,7 +166,7 @@ def findings(
     """
     focus = focus_layer(averaged, experiment, names)
     parameter = experiment.config.parameter
-    unit = PARAMETER_UNITS.get(parameter, "")
+    unit = unit_of(parameter)
     name = parameter_name(parameter, names)
     low, high = float(averaged["value"].min()), float(averaged["value"].max())
     swept = swept_label(experiment.config, names)
@@ -266,7 +266,7 @@ def _percent(fraction: float) -> str:
 
 def _with_unit(value: Any, parameter: str, names: Names) -> str:
     text = f"{value:g}" if isinstance(value, (int, float)) else names.config.names.get(str(value), str(value))
-    return f"{text} {PARAMETER_UNITS.get(parameter, '')}".strip()
+    return f"{text} {unit_of(parameter)}".strip()
 
 
 def _setting(argument: str, value: Any, names: Names) -> str:

@@ -18,9 +18,10 @@ import pandas as pd
 from dynvision.analysis.bootstrap import average_seeds
 from dynvision.analysis.conditions import Condition, changes, comparable, find_base
 from dynvision.config.data import DataConfig
-from dynvision.config.experiment import PARAMETER_UNITS, ExperimentConfig
+from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.measures import ScorecardConfig
 from dynvision.config.models import find_model
+from dynvision.config.parameter import unit_of
 from dynvision.config.run import RunConfig
 from dynvision.config.section import Section
 from dynvision.config.training import TrainingConfig
@@ -67,7 +68,7 @@ PLAIN = ("model.name", "data.name")  # values that state what they are
 
 def parameter_name(parameter: str, names: Names) -> str:
     """Return what a swept parameter is called, without its unit: ``duration`` of ``duration_ms``."""
-    unit = PARAMETER_UNITS.get(parameter, "")
+    unit = unit_of(parameter)
     named = parameter in names.config.names or not unit
     return names.name(parameter if named else parameter.removesuffix(f"_{unit}"))
 
@@ -97,7 +98,7 @@ def swept_label(experiment: ExperimentConfig, names: Names) -> AxisLabel:
 
 def parameter_label(parameter: str, names: Names) -> str:
     """Return the axis label of a swept parameter, with its unit: ``duration (ms)``."""
-    unit = PARAMETER_UNITS.get(parameter, "")
+    unit = unit_of(parameter)
     name = parameter_name(parameter, names)
     return f"{name} ({unit})" if unit else name
 

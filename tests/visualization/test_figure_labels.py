@@ -1,6 +1,7 @@
 """What parameters and conditions are called."""
 
 import re
+from typing import Literal
 
 import pytest
 
@@ -9,9 +10,11 @@ from dynvision.config.data import DataConfig
 from dynvision.config.model import RECURRENCE_TYPES
 from dynvision.config.models import MODELS
 from dynvision.config.parameter import all_parameters
+from dynvision.config.section import key
 from dynvision.config.training import TrainingConfig
 from dynvision.noise import NOISES
 from dynvision.runs import run_config
+from dynvision.stimuli import STIMULI, Stimulus
 from dynvision.visualization.layout import NO_BREAK, wrapped
 from dynvision.visualization.names import (
     AxisLabel,
@@ -32,6 +35,18 @@ def test_parameters_have_their_units():
     assert parameter_label("duration_ms", Names()) == "duration (ms)"
     assert parameter_label("contrast", Names()) == "contrast"
     assert [value_label(value) for value in (1.0, 0.0625, 33.0, 1e-3)] == ["1", "0.0625", "33", "0.001"]
+
+
+def test_a_parameter_of_an_own_stimulus_has_its_unit():
+    class Ramp(Stimulus):
+        type: Literal["ramp"] = key("ramp", "slowly on")
+        rise_ms: float = key(10.0, "how slowly", "ms", gt=0)
+
+    STIMULI.add("ramp", Ramp)  # as a plugin does, long after the package was imported
+    try:
+        assert parameter_label("rise_ms", Names()) == "rise (ms)"
+    finally:
+        STIMULI.remove("ramp")
 
 
 def test_every_parameter_that_can_be_shown_reads_as_words(style):
