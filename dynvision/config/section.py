@@ -190,7 +190,7 @@ def _sentence(schema: type[Section], detail: Any, where: str) -> str:
         return f"{where}: {cause}" if where and where not in str(cause) else str(cause)
     if detail["type"] == "missing":
         return f"key {path} is missing"
-    message = detail["msg"][0].lower() + detail["msg"][1:]
+    message = (detail["msg"][0].lower() + detail["msg"][1:]).replace("valid tuple", "list, e.g. [a, b]")
     return f"{path}={detail['input']!r} is not valid: {message}"
 
 

@@ -5,6 +5,7 @@ A figure NAME is drawn by ``draw_NAME`` in ``dynvision/visualization/NAME.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ DYNAMICS_FIGURES: dict[str, str] = {
     "unrolling": "engineering and biological time",
 }
 ON_REQUEST = ("unrolling",)
+HEX_CODE = re.compile("#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 DEFAULT = "default"  # the experiments that are not listed
 DEFAULT_FIGURES = ("dynamics", "responses", "measures", "performance", "confusion")
 # What draws them, imported when it is looked up. A figure of an experiment is drawn from its tables, a comparison of runs
@@ -78,6 +80,16 @@ class VisualizationConfig(Section):
                 if not isinstance(name, str) or name not in EXPERIMENT_FIGURES:
                     raise unknown_name("figure", name, EXPERIMENT_FIGURES, key=f"figures.{experiment}")
         return {DEFAULT: DEFAULT_FIGURES, **lists}
+
+    @field_validator("palette")
+    @classmethod
+    def _colours_are_hex_codes(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, colour in value.items():
+            if not HEX_CODE.fullmatch(colour):
+                raise InputError(
+                    f"palette.{name}={colour!r} is no colour; give a hex code in quotes, e.g. '#1f77b4'"
+                )
+        return value
 
     @field_validator("focus_measure")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ from dynvision.config.data import ImagesConfig
 from dynvision.config.experiment import ExperimentConfig, frozen_experiment
 from dynvision.config.identity import PLUGINS
 from dynvision.config.layers import FEEDFORWARD_TWIN
-from dynvision.config.models import check_module, find_model
-from dynvision.config.run import RunConfig
+from dynvision.config.models import MODELS, check_module, find_model
+from dynvision.config.run import ModelConfig, RunConfig
 from dynvision.config.visualization import DEFAULT, SWEEP_FIGURES
 from dynvision.config.workflow import WorkflowConfig, load_workflow_config
 from dynvision.errors import InputError, unknown_name
@@ -230,6 +230,7 @@ def plan_workflow(
         except InputError as error:
             raise InputError(f"experiments.{name}: {error}") from None
         check_on_models(name, experiment, distinct.values())
+        _check_focus(name, experiment, distinct.values())
         check_classes(name, experiments[name], runs.values())
     kept = [(run, paths.run(run_id) / "checkpoints") for run_id, run in runs.items()]
     every = workflow.execution.checkpoint_every
@@ -248,10 +249,23 @@ def plan_workflow(
     return plan
 
 
+def _layers(model: ModelConfig) -> tuple[str, ...]:
+    """The layers of a model where they are known without building it: not those that are extra."""
+    return () if model.args.get("extra_layers") else find_model(model.name).layers
+
+
+def _check_focus(name: str, experiment: ExperimentConfig, models: Iterable[ModelConfig]) -> None:
+    """Check that some model has the layer that figures show first: one without it shows its own first layer."""
+    own = [_layers(model) for model in models]
+    known = {layer for entry in MODELS.values() for layer in entry.layers}
+    if experiment.focus_layer and all(own) and experiment.focus_layer not in known:
+        key = f"experiments.{name}.focus_layer"
+        raise unknown_name("layer", experiment.focus_layer, set().union(*own), key=key)
+
+
 def _check_layers(name: str, comparison: ComparisonConfig, run: RunConfig) -> None:
     """Check that the layers of a comparison are those of a run's model, where these are known without building it."""
-    # Extra layers have names of their own, which only the model knows.
-    known = () if run.model.args.get("extra_layers") else find_model(run.model.name).layers
+    known = _layers(run.model)
     paired = () if isinstance(comparison.pairs, str) else tuple(comparison.pairs)
     given = (*((layer, "layers") for layer in comparison.layers), *((layer, "pairs") for layer in paired))
     for layer, where in given:

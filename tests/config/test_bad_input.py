@@ -192,6 +192,22 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model_args": {"pattern": "012"}},
         "model_args.data_presentation_pattern='012' is not valid",
     ),
+    "layer that no model has": (
+        {"experiments": {"contrast": {"focus_layer": "V9"}}},
+        "unknown layer 'V9' (key experiments.contrast.focus_layer); did you mean 'V4'?",
+    ),
+    "colour by name": (
+        {"visualization": {"palette": {"V1": "blau"}}},
+        "visualization.palette.V1='blau' is no colour; give a hex code in quotes",
+    ),
+    "hex code too long": (
+        {"visualization": {"palette": {"V1": "#0044888"}}},
+        "palette.V1='#0044888' is no colour",
+    ),
+    "one name for a list": (
+        {"experiments": {"contrast": {"measures": "peak"}}},
+        "measures='peak' is not valid: input should be a list, e.g. [a, b]",
+    ),
     "reaction too late": (
         {"model_args": {"lossrt": 20, "pattern": "10"}},
         "leaves nothing to score of a stimulus of 20 ms",
@@ -216,6 +232,8 @@ POSSIBLE: list[dict[str, Any]] = [
     {"experiments": {"contrast": {"values": 0.5}}},
     {"experiments": {"blink-2.0": {"values": [1]}}, "experiment": "blink-2.0"},
     {"data": {"split_seed": 0}},
+    {"model_name": "DyRCNNx2", "experiments": {"contrast": {"focus_layer": "IT"}}},  # which others have
+    {"visualization": {"palette": {"V1": "#048"}}},
 ]
 
 
