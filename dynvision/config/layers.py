@@ -152,13 +152,14 @@ def read_layers(
         config_files: further files that are put on those of the folder, as Snakemake's ``--configfile`` names them.
 
     Raises:
-        InputError: a file that cannot be read or a mode that does not exist.
+        InputError: a file that cannot be read, one that is nearly named as those that are, or a mode that does not exist.
     """
     folder = Path(config_dir)
     if not folder.is_dir():
         raise InputError(
             f"configuration folder {config_dir} does not exist; call in a clone, or set DYNVISION_CONFIG to its config"
         )
+    _check_names(folder, config_files)
     below = tuple(_read(folder / name) for name in DEFAULT_FILES)
     user = _read(folder / USER_FILE)
     above = [user, *(_layer(str(path), read_yaml(path)) for path in config_files)]
@@ -170,6 +171,23 @@ def read_layers(
     # Before anything is validated, since the schemas take the names that plugins register.
     plugins.load(plugins.names(merge_layers(layers.all()).get("plugins")))
     return layers
+
+
+def _check_names(folder: Path, config_files: Sequence[str | Path]) -> None:
+    """Refuse a file that would not be read for a suffix, a dash, a capital or a plural; others are the user's own."""
+    names = {_without_spelling(name): name for name in (*DEFAULT_FILES, USER_FILE)}
+    given = {Path(path).absolute() for path in config_files}
+    for path in sorted(folder.iterdir()):
+        meant = names.get(_without_spelling(path.name))
+        if meant not in (None, path.name) and path.absolute() not in given:
+            raise InputError(
+                f"configuration file {path} is not read; name it {meant}, or give it with --configfile"
+            )
+
+
+def _without_spelling(name: str) -> str:
+    path = Path(name.lower().replace("-", "_"))
+    return path.stem.removesuffix("s") if path.suffix in (".yaml", ".yml") else name
 
 
 def _read(path: Path) -> Layer:

@@ -276,6 +276,26 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
         read_yaml(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("config_workflow.yml", "config_workflow.yaml"),
+        ("config_experiment.yaml", "config_experiments.yaml"),
+        ("Config-Data.yaml", "config_data.yaml"),
+    ],
+)
+def test_a_file_that_is_nearly_named_as_one_that_is_read(tmp_path: Path, name: str, meant: str) -> None:
+    (tmp_path / name).write_text("seed: 3")
+    (tmp_path / "config_mine.yaml").write_text("seed: 4")  # for --configfile
+    (tmp_path / f"{meant}.bak").write_text("seed: 5")
+    with pytest.raises(InputError) as error:
+        load_workflow_config(tmp_path)
+    assert f"{name} is not read; name it {meant}" in str(error.value)
+    assert load_workflow_config(tmp_path, {}, [tmp_path / name]).seed == (3,)
+    (tmp_path / name).rename(tmp_path / meant)
+    assert load_workflow_config(tmp_path).seed == (3,)
+
+
 def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "config_workflow.yaml").write_text("# nothing yet\n")
     assert load_workflow_config(tmp_path).model_name == ("DyRCNNx4",)
