@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from dynvision.cli.arguments import add_config_dir_argument, add_values_argument, read_json
@@ -17,7 +18,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     show = actions.add_parser(
-        "show", help="print the resolved workflow configuration as YAML, with the origin of every value"
+        "show",
+        help="print the resolved workflow configuration as YAML, with the origin of every value, and check its runs",
     )
     add_values_argument(show, "mode=debug seed=2")
     add_config_dir_argument(show)
@@ -42,8 +44,14 @@ def run_config(arguments: argparse.Namespace) -> None:
         from dynvision.config.generated import show_configuration
         from dynvision.config.layers import read_layers
         from dynvision.config.yaml_text import given_values
+        from dynvision.parameter_names import ChangedMeaning
+        from dynvision.runs import plan_workflow
 
-        print(show_configuration(read_layers(arguments.config_dir, given_values(arguments.values))), end="")
+        given = given_values(arguments.values)
+        print(show_configuration(read_layers(arguments.config_dir, given)), end="")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ChangedMeaning)  # warned of once, when the layers were read
+            plan_workflow(arguments.config_dir, given)  # refuses what Snakemake would
     elif arguments.action == "sync":
         from dynvision.config.generated import check_generated, write_generated
 

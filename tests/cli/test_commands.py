@@ -178,6 +178,21 @@ def test_config_show_is_the_resolved_workflow(lab: Lab) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("model_args={taw: 8}", "unknown key 'taw' (key model_args.taw); did you mean 'tau'?"),
+        ("category={rctyp: [full]}", "unknown key 'rctyp' (key model_args.rctyp)"),
+        ("experiments={contrast: {model_args: {t_idel: 4}}}", "unknown key 't_idel' (key model_args.t_idel)"),
+    ],
+)
+def test_config_show_refuses_what_snakemake_would(lab: Lab, given: str, said: str) -> None:
+    outcome = lab.command("config", "show", given, "--config-dir", Path(__file__).parents[2] / "config")
+    assert outcome.status == 2
+    assert "model_name: DyRCNNx4" in outcome.said  # printed all the same, with the origin of the wrong value
+    assert said in outcome.said.splitlines()[-1]
+
+
 def test_the_configuration_of_a_clone_is_used_elsewhere(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(lab.root)
     outcome = lab.command("config", "show")
