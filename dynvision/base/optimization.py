@@ -19,6 +19,7 @@ which undoes that the gradient of every batch, a mean over its images, is divide
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,7 +31,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 
 from dynvision.config.optimization import SCHEDULES, Schedule
+from dynvision.config.training import TrainingConfig
 from dynvision.errors import InputError
+from dynvision.text import first_few
+
+TRAINING = TrainingConfig()
+logger = logging.getLogger(__name__)
 
 
 def parameter_groups(
@@ -41,8 +47,17 @@ def parameter_groups(
     Args:
         named: parameters by name.
         learning_rate: of parameters in whose name no word of ``factors`` occurs.
-        factors: factor on the learning rate by word; the first word that occurs in a name decides.
+        factors: factor on the learning rate by word; the first word that occurs in a name decides. One that occurs in
+            none is warned of, unless a training has it by default.
     """
+    named = list(named)
+    for word in set(factors) - set(TRAINING.learning_rate_factors):
+        if not any(word in name for name, _ in named):
+            logger.warning(
+                "training.learning_rate_factors.%s changes nothing: no parameter has this word in its name; there are %s",
+                word,
+                first_few(sorted(name for name, _ in named)),
+            )
     groups: dict[float, list[Tensor]] = {}
     for name, parameter in named:
         if parameter.requires_grad:

@@ -94,6 +94,17 @@ def test_impossible_arguments_of_an_optimizer_are_one_sentence():
         course("none", {}, momentum=-1.0)
 
 
+def test_a_word_that_no_parameter_has_is_warned_of(caplog):
+    named = [("V1.conv.weight", torch.nn.Parameter(torch.zeros(1)))]
+    parameter_groups(named, 0.1, {"recurrence": 0.2, "conv": 0.5})  # the shipped word, and one that there is
+    assert not caplog.records
+    parameter_groups(iter(named), 0.1, {"lateral": 0.2})
+    assert caplog.messages == [
+        "training.learning_rate_factors.lateral changes nothing: no parameter has this word in its name; there are "
+        "V1.conv.weight"
+    ]
+
+
 def test_parameters_by_the_words_in_their_names():
     named = {
         name: torch.nn.Parameter(torch.zeros(1))
