@@ -262,6 +262,11 @@ class TemporalBase(Recordable, Architecture):
         refuse_replaced_forward(self)
         plan = self.plan() if plan is None else plan
         check_frames(frames, self, self.image)
+        if not isinstance(state, ModelState):
+            raise InputError(
+                f"the state is a {type(state).__name__}; begin with initial_state({frames.batch}), or give the state that "
+                "the last step returned"
+            )
         check_state(frames, state, plan, self)
         return self._advance(frames, state, plan, joined(observer, watch=watch))
 

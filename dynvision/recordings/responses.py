@@ -195,6 +195,8 @@ class UnitFile:
 
 def draw_units(layer: str, size: int, n_units: int | None, seed: int) -> np.ndarray:
     """Return the units to keep of a layer of ``size`` units, ascending; they depend on the seed and the layer alone."""
+    if n_units is not None and n_units < 1:
+        raise InputError(f"n_units={n_units!r} units of {layer} must be at least 1; None takes all of them")
     if n_units is None or n_units >= size:
         return np.arange(size)
     random = np.random.default_rng([seed, *layer.encode()])

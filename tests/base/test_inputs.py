@@ -82,6 +82,8 @@ def test_no_tensor_no_image_no_step(model):
         model.step([0.0], model.initial_state(1))
     with pytest.raises(InputError, match="batch=0 images must be at least 1"):
         model.initial_state(0)
+    with pytest.raises(InputError, match=r"the state is a NoneType; begin with initial_state\(2\)"):
+        model.step(images(model), None)
     with pytest.raises(InputError, match="a stretch of 0 steps"):
         model.advance(Frames(0, 0, images(model)), model.initial_state(2))
 

@@ -66,6 +66,7 @@ def test_times_layers_and_units_are_chosen(model: Any) -> None:
         ({"times_ms": [4000.0]}, "times_ms holds 4000"),
         ({"labels": [1]}, "labels has 1 entries for 5 images"),
         ({"names": ["a"]}, "names has 1 entries for 5 images"),
+        ({"n_units": 0, "layers": ["layer1"]}, "n_units=0 units of layer1 must be at least 1"),
         ({"batch_size": 0}, "batches of 0"),
     ],
 )
