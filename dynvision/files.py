@@ -53,7 +53,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             error.filename, error.filename2 = str(final), None
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk refuses this, too; the error is that of writing
+            temporary.unlink(missing_ok=True)
 
 
 def temporary_path(final: Path) -> Path:

@@ -75,6 +75,17 @@ def test_an_error_names_the_final_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["table.csv"]
 
 
+def test_a_read_only_disk_is_said_of_the_final_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # as such a disk does, also of a file that is not there
+    with pytest.raises(OSError, match="Read-only") as error:
+        write_text(tmp_path / "table.csv", "new")
+    assert error.value.filename == str(tmp_path / "table.csv")
+
+
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error, atomic_path(tmp_path / "table.csv"):
         (tmp_path / "source.csv").read_text()
