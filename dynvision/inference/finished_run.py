@@ -92,12 +92,19 @@ def run_path(given: str | Path, results: str | Path) -> Path:
     path = pull(name) if kind == HUB and name else Path(given)
     if (path / CONFIG).is_file() or path.suffix == ".safetensors":
         return path
+    if (path / WEIGHTS).is_file():  # whose header has the configuration
+        return path / WEIGHTS
     shipped = shipped_runs()
     if str(given) in shipped:
         return shipped[str(given)]
     paths = ResultPaths(Path(results))
     known = paths.run_ids()
-    if path.is_file() and not any(run_id.startswith(str(given)) for run_id in known):
+    is_id = any(run_id.startswith(str(given)) for run_id in known)
+    if path.is_dir() and not is_id:
+        raise InputError(
+            f"folder {path} is no run: it has neither {CONFIG} nor {WEIGHTS}; give the folder of a run"
+        )
+    if path.is_file() and not is_id:
         raise InputError(
             f"{path} is no run but {what_it_is(path)}; give the folder of a run or its {WEIGHTS}, and import weights of "
             "another program with: dynvision weights import"

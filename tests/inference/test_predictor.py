@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_a_run_by_all_its_names(predictor: Predictor, digits_run: Path) -> None:
         answer = dynvision.load(source, config=cpu(), **arguments).predict(IMAGE)
         assert np.array_equal(answer.probabilities, expected.probabilities)
         assert answer.decision_threshold == 0.5 and answer.saved_ms == 0 and answer.responses == {}
+
+
+def test_a_folder_with_the_weights_alone_is_a_run(digits_run: Path, tmp_path: Path) -> None:
+    shutil.copy(digits_run / "model.safetensors", tmp_path)
+    moved, whole = dynvision.load(tmp_path, config=cpu()), dynvision.load(digits_run, config=cpu())
+    assert np.array_equal(moved.predict(IMAGE).probabilities, whole.predict(IMAGE).probabilities)
+    (tmp_path / "model.safetensors").rename(tmp_path / "last.safetensors")
+    with pytest.raises(
+        InputError, match="is no run: it has neither config.yaml nor model.safetensors; give the folder"
+    ):
+        dynvision.load(tmp_path, config=cpu())
 
 
 @pytest.mark.parametrize(
