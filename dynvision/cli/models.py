@@ -144,6 +144,8 @@ def run_weights(arguments: argparse.Namespace) -> None:
 
 def _import(source: Path, model: str, model_args: str, resolution: int, given: Path | None) -> None:
     args = _mapping(model_args)
+    if source.is_dir():
+        raise InputError(f"checkpoint {source} is a folder; give the file")
     output = given or source.with_suffix(".safetensors")
     if output.suffix != ".safetensors":
         raise InputError(f"--output {output} must end in .safetensors")

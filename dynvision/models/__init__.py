@@ -48,15 +48,23 @@ def model_class(name: str) -> type[TemporalBase]:
     """The class of a registered name, or of ``package.module:Class``.
 
     Raises:
-        InputError: the name is unknown, or its module or class does not exist.
+        InputError: the name is unknown, its module or class does not exist, or it is no model.
     """
+    from dynvision.base import TemporalBase
+
     module, _, attribute = find_model(name).target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+        found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise InputError(f"model_name {name!r}: no module named {error.name!r}") from None
     except AttributeError:
         raise InputError(f"model_name {name!r}: module {module} has no class {attribute!r}") from None
+    if not isinstance(found, type) or not issubclass(found, TemporalBase):
+        raise InputError(
+            f"model_name {name!r}: {attribute} is no model; derive a class from dynvision.base.BaseModel, whose forward "
+            "may call a network of yours"
+        )
+    return found
 
 
 def create(name: str, **kwargs: Any) -> TemporalBase:

@@ -9,6 +9,7 @@ import torch
 
 from dynvision.cli import main
 from dynvision.errors import InputError, unknown_name
+from dynvision.models import create
 from dynvision.models.weights import read_checkpoint, read_weights
 from dynvision.training.checkpoints import last_checkpoint
 
@@ -77,6 +78,22 @@ def test_a_damaged_file_of_the_right_kind_is_called_damaged(tmp_path: Path) -> N
 def test_the_nearest_name_goes_on_as_it_was_begun(given: str, nearest: str) -> None:
     allowed = ("32", "bf16-mixed", "16-mixed", "64")
     assert f"did you mean {nearest!r}?" in str(unknown_name("value", given, allowed))
+
+
+@pytest.mark.parametrize("name", ["torch.nn:Linear", "os:getcwd", "torch.nn:functional"])
+def test_what_is_no_model_is_not_built(name: str) -> None:
+    with pytest.raises(
+        InputError, match=f"model_name '{name}': .* is no model; derive a class from dynvision.base"
+    ):
+        create(name, input_dims=(3, 1, 8, 8), n_classes=3)
+
+
+def test_a_folder_is_no_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for given in (tmp_path, "."):
+        assert main(["weights", "import", str(given), "--model", "DyRCNNx2"]) == 2
+        assert (
+            capsys.readouterr().err == f"dynvision weights: checkpoint {given} is a folder; give the file\n"
+        )
 
 
 def test_a_run_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
