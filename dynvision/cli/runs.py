@@ -74,6 +74,10 @@ def run_runs(arguments: argparse.Namespace) -> None:
 
     if arguments.action not in ACTIONS:
         raise unknown_name("action", arguments.action, ACTIONS)
+    if not Path(arguments.results).is_dir():
+        raise InputError(
+            f"there is no folder {arguments.results}; give the folder of the results with --results"
+        )
     paths = ResultPaths(arguments.results)
     rows = list_runs(paths)
     known = [row["run_id"] for row in rows]

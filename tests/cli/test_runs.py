@@ -51,6 +51,14 @@ def listed(results: Path, capsys: pytest.CaptureFixture[str], *options: str) -> 
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
+def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--results", str(tmp_path / "none")]) == 2
+    assert (
+        f"there is no folder {tmp_path / 'none'}; give the folder of the results" in capsys.readouterr().err
+    )
+    assert listed(tmp_path, capsys) == []
+
+
 def test_status_accuracy_and_date(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["status"]: row for row in listed(results, capsys)}
     assert set(rows) == {"trained", "stopped", "waiting"}
