@@ -149,7 +149,8 @@ def targets(path: str | Path) -> None:
     """Add a CSV file with numbers of cortex to those that networks are compared with.
 
     Args:
-        path: with the columns of `dynvision.analysis.scorecard.targets.COLUMNS`, relative to the working directory.
+        path: with the columns `area, protocol, measure, value, unit, target, provenance, source, note`, and `low` and
+            `high` where the band is known; relative to the working directory. Areas are those of ``scorecard.areas``.
 
     Raises:
         InputError: there is no such file, or it is there already.

@@ -18,7 +18,7 @@ from dynvision.config.comparison import ComparisonConfig
 from dynvision.config.data import DataConfig
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.layers import DEFAULT, Layers, origin_of
-from dynvision.config.measures import MEASURES, ScorecardConfig
+from dynvision.config.measures import MEASURES, TARGET_TABLES, ScorecardConfig
 from dynvision.config.models import MODELS, find_model
 from dynvision.config.optimization import LOSSES
 from dynvision.config.search import Range, SearchConfig
@@ -165,7 +165,8 @@ def _named() -> list[tuple[str, str, str]]:
     named += [("noise (`noise.type`)", name, kind.about) for name, kind in NOISES.items()]
     named += [("measure (`measures`)", name, about) for name, about in MEASURES.items()]
     figures = {**EXPERIMENT_FIGURES, **SWEEP_FIGURES}
-    return named + [("figure (`visualization.figures`)", name, about) for name, about in figures.items()]
+    named += [("figure (`visualization.figures`)", name, about) for name, about in figures.items()]
+    return named + [("targets (`plugins`)", name, "numbers of cortex of one's own") for name in TARGET_TABLES]
 
 
 def _allowed(field: Any) -> str:

@@ -172,6 +172,7 @@ def test_commands_help_and_tables_know_what_the_configuration_names(study: Path)
         "`dips`",
         "StudyNet",
         "`stripes`",
+        "| targets (`plugins`) | `",
     ):
         assert row in table, row
     schema = (study / "config" / "schema" / "workflow.json").read_text()

@@ -11,6 +11,7 @@ from dynvision.analysis.scorecard import agreement, read_targets
 from dynvision.analysis.scorecard.card import distance_of, nearest
 from dynvision.analysis.scorecard.phenomena import verdict
 from dynvision.analysis.scorecard.targets import cortex_course
+from dynvision.config.measures import TARGET_TABLES
 from dynvision.errors import InputError
 
 
@@ -81,6 +82,42 @@ def test_a_target_without_a_source_is_refused(tmp_path):
         read_targets(tmp_path)
     with pytest.raises(InputError, match="no targets in"):
         read_targets(tmp_path / "none")
+
+
+HEADING = "area,protocol,measure,value,unit,target,provenance,source,note,low,high\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("V1,contrast,peak,1.0,a.u.,abc,M,mine,,,", "target=abc is no number in row 2"),
+        ("V1,contrast,peak,1.0,a.u.,1,M,mine,,x,", "low=x is no number in row 2"),
+        ("V1,contrast,peak,1.0,a.u.,1,M,mine,,0.9,0.1", "row 2: the band of target=1 a.u. is empty"),
+        ("V1,contrast,time_to_peak_ms,1.0,ms,-5,M,mine,,,", "row 2: the band of target=-5 ms is empty"),
+        (
+            "V1,contarst,peak,1.0,a.u.,1,M,mine,,,",
+            "unknown protocol 'contarst'.*row 2.*did you mean 'contrast'",
+        ),
+        ("V1,contrast,peek,1.0,a.u.,1,M,mine,,,", "unknown measure 'peek'.*row 2.*did you mean 'peak'"),
+        ("V1,contrast,peak,1.0,a.u.,1,M,mine,a,b,c,d", "cannot be read as a table"),
+        ("", "has no rows below its heading"),
+        ("V1,contrast,peak,1.0,a.u.,1,M,mine \xe4,,,", "is not in UTF-8"),
+    ],
+)
+def test_a_table_of_ones_own_that_cannot_be_is_one_sentence(tmp_path, rows, said):
+    path = tmp_path / "mine.csv"
+    path.write_bytes((HEADING + rows).encode("latin-1"))
+    TARGET_TABLES.add("mine", path)
+    try:
+        with pytest.raises(InputError, match=said) as error:
+            read_targets()
+        assert "mine.csv" in str(error.value) and "\n" not in str(error.value)
+        path.write_text(
+            HEADING.replace(",", ";") + "V1;contrast;peak;1,0;a.u.;0,5;M;mine;;;"
+        )  # as a spreadsheet writes
+        assert read_targets()[["value", "target", "low", "high"]].iloc[-1].tolist() == [1.0, 0.5, 0.3, 0.7]
+    finally:
+        TARGET_TABLES.remove("mine")
 
 
 def test_the_nearest_value_that_was_shown_stands_in():

@@ -12,13 +12,16 @@ standard deviations of 15 % and more (Schmolesky et al. 1998). Reading errors ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
 
+from dynvision.config.measures import MEASURES, PROTOCOLS
 from dynvision.config.measures import TARGET_TABLES as TABLES
-from dynvision.errors import InputError
+from dynvision.errors import InputError, unknown_name
+from dynvision.recordings.tables import read_rows
 
 FOLDER = Path(__file__).parents[1] / "targets"
 BANDS = ("low", "high")
@@ -26,6 +29,7 @@ WIDTH, FACTOR = 0.10, 1.15
 READING = {"R": 0.01, "D": 0.01}  # of an axis
 FROM_MEMORY = 2.0
 COLUMNS = ("area", "protocol", "measure", "value", "unit", "target", "provenance", "source", "note")
+TEXTS = ("area", "protocol", "measure", "provenance", "source")  # none of them empty
 LOGARITHMIC_UNITS = ("ms", "contrast")
 PROVENANCES = {
     "published": "as published",
@@ -36,33 +40,46 @@ PROVENANCES = {
 
 
 def read_targets(folder: Path = FOLDER) -> pd.DataFrame:
-    """Read all targets of a folder's CSV files.
+    """Read all targets of a folder's CSV files, and of the user's own beside those that ship.
 
     Returns:
         Columns `area, protocol, measure, value, unit, target, provenance, source, note, low, high`; value and target are
         NaN where a source gives none.
 
     Raises:
-        InputError: a file lacks a column, or does not state where a number comes from.
+        InputError: a file lacks a column, does not state where a number comes from, or has a number or a band that is none;
+            or one of the user's has a protocol or a measure that there is not.
     """
-    parts = []
-    for path in [*sorted(folder.glob("*.csv")), *(TABLES.values() if folder == FOLDER else ())]:
-        table = pd.read_csv(path, dtype={name: str for name in COLUMNS if name not in ("value", "target")})
-        missing = [name for name in COLUMNS if name not in table]
-        if missing:
-            raise InputError(f"targets {path} lack the columns {', '.join(missing)}")
-        for index, row in table.iterrows():
-            if row["provenance"] not in PROVENANCES or pd.isna(row["source"]):
-                raise InputError(
-                    f"targets {path}, row {int(str(index)) + 2}: give a source and a provenance of {', '.join(PROVENANCES)}"
-                )
-        parts.append(table.reindex(columns=[*COLUMNS, *BANDS]))
+    parts = [_read(path) for path in sorted(folder.glob("*.csv"))]
     if not parts:
         raise InputError(f"no targets in {folder}")
-    targets = pd.concat(parts, ignore_index=True)
-    texts = [name for name in COLUMNS if name not in ("value", "target")]
-    numbers = dict.fromkeys(("value", "target", *BANDS), float)
-    return _with_bands(targets.fillna(dict.fromkeys(texts, "")).astype(numbers))
+    if folder == FOLDER:
+        known = {
+            name: {*names, *pd.concat(parts)[name]}
+            for name, names in (("protocol", PROTOCOLS), ("measure", MEASURES))
+        }
+        parts += [_read(path, known) for path in TABLES.values()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read(path: Path, known: Mapping[str, Collection[str]] | None = None) -> pd.DataFrame:
+    """The targets of a file; `known` has the names that may stand in some of its columns."""
+    table = read_rows(path, COLUMNS, TEXTS, ("value", "target", *BANDS)).reindex(columns=[*COLUMNS, *BANDS])
+    table[["unit", "note"]] = table[["unit", "note"]].astype(object).fillna("").astype(str)
+    table = _with_bands(table.astype(dict.fromkeys(BANDS, float)))
+    for row, at in zip(table.to_dict("records"), count(2), strict=False):
+        if row["provenance"] not in PROVENANCES:
+            allowed = ", ".join(PROVENANCES)
+            raise InputError(f"targets {path}, row {at}: give a source and a provenance of {allowed}")
+        if row["low"] > row["high"]:
+            raise InputError(
+                f"targets {path}, row {at}: the band of target={row['target']:g} {row['unit']} is empty; give low below "
+                "high, and times and contrasts above 0"
+            )
+        for column, names in (known or {}).items():
+            if row[column] not in names:
+                raise unknown_name(column, row[column], names, key=f"{path}, row {at}")
+    return table
 
 
 def _with_bands(targets: pd.DataFrame) -> pd.DataFrame:
