@@ -19,6 +19,12 @@ MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of 
 
 
 @triton.jit
+def _channel(begin, steps, channels, inner):
+    """The channels of units ``begin + steps``, with ``inner`` units between two channels; vectors divide in 32 bits."""
+    return (((begin % (inner * channels)).to(tl.int32) + steps) // inner) % channels
+
+
+@triton.jit
 def _forward(
     z,
     h,
@@ -39,17 +45,18 @@ def _forward(
     ACTIVE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
+    at = begin + steps
     inside = at < units
     if GAIN == "number":
         g = gain
     elif GAIN == "scalar":
         g = tl.load(gain)
     else:
-        g = tl.load(gain + (at // inner) % channels, mask=inside)
+        g = tl.load(gain + _channel(begin, steps, channels, inner), mask=inside)
     shift = 0.0
     if BIAS:
-        shift = tl.load(bias + (at // inner) % channels, mask=inside).to(tl.float32)
+        shift = tl.load(bias + _channel(begin, steps, channels, inner), mask=inside).to(tl.float32)
     state = tl.load(start + at, mask=inside).to(tl.float32)
     for k in tl.static_range(N):
         here = k * units + at
@@ -88,14 +95,15 @@ def _backward(
     RECTIFIED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
+    at = begin + steps
     inside = at < units
     if GAIN == "number":
         g = gain
     elif GAIN == "scalar":
         g = tl.load(gain)
     else:
-        g = tl.load(gain + (at // inner) % channels, mask=inside)
+        g = tl.load(gain + _channel(begin, steps, channels, inner), mask=inside)
     carry = tl.zeros((BLOCK,), tl.float32)
     sum_z = tl.zeros((BLOCK,), tl.float32)
     if CARRIED:
@@ -276,12 +284,11 @@ def channel_sums(x: Tensor) -> Tensor:
 
 @triton.jit
 def _add(x, bias, units, channels, BLOCK: tl.constexpr):
-    begin = tl.program_id(0).to(tl.int64) * BLOCK
-    step = tl.arange(0, BLOCK)
-    inside = begin + step < units
-    c = ((begin % channels).to(tl.int32) + step) % channels
-    here = x + begin + step
-    tl.store(here, tl.load(here, mask=inside) + tl.load(bias + c, mask=inside), mask=inside)
+    begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
+    inside = begin + steps < units
+    added = tl.load(bias + _channel(begin, steps, channels, 1), mask=inside)
+    here = x + begin + steps
+    tl.store(here, tl.load(here, mask=inside) + added, mask=inside)
 
 
 def add_to_channels(x: Tensor, bias: Tensor) -> Tensor:

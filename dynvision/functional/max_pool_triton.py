@@ -21,7 +21,7 @@ LARGEST_KERNEL = 15  # whose offsets fit into a byte
 
 
 @triton.jit
-def _forward(
+def _max_pool(
     x, y, offsets, H, W, OH, OW, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
     KEEP: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -37,7 +37,7 @@ def _forward(
         for b in tl.static_range(K):
             v = j * S - P + b
             here = inside & (u >= 0) & (u < H) & (v >= 0) & (v < W)
-            value = tl.load(x + ((image * H + u) * W + v) * C + c, mask=here, other=float("-inf"))
+            value = tl.load(x + (image * H + u) * W * C + (v * C + c), mask=here, other=float("-inf"))
             value = value.to(tl.float32)
             better = here & ((value > largest) | (value != value))
             largest = tl.where(better, value, largest)
@@ -48,7 +48,7 @@ def _forward(
 
 
 @triton.jit
-def _backward(
+def _max_pool_backward(
     grad, offsets, out, H, W, OH, OW, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -61,13 +61,14 @@ def _backward(
     for back_i in tl.static_range((K + S - 1) // S):
         i = (u + P) // S - back_i
         a = u + P - i * S
+        row_counts = (i >= 0) & (i < OH) & (a < K)
         for back_j in tl.static_range((K + S - 1) // S):
             j = (v + P) // S - back_j
             b = v + P - j * S
-            here = inside & (i >= 0) & (i < OH) & (a < K) & (j >= 0) & (j < OW) & (b < K)
-            place = ((image * OH + i) * OW + j) * C + c
-            offset = tl.load(offsets + place, mask=here, other=255).to(tl.int32)
-            value = tl.load(grad + place, mask=here, other=0.0).to(tl.float32)
+            here = inside & row_counts & (j >= 0) & (j < OW) & (b < K)
+            line, place = (image * OH + i) * OW * C, j * C + c
+            offset = tl.load(offsets + line + place, mask=here, other=255).to(tl.int32)
+            value = tl.load(grad + line + place, mask=here, other=0.0).to(tl.float32)
             total += tl.where(here & (offset == a * K + b), value, 0.0)
     tl.store(out + row * W * C + at, total, mask=inside)
 
@@ -113,7 +114,7 @@ class _MaxPool(torch.autograd.Function):
         offsets = torch.empty_like(y, dtype=torch.uint8) if keep else y
         grid = (batch * rows, triton.cdiv(columns * channels, BLOCK))
         with torch.cuda.device(x.device):
-            _forward[grid](x, y, offsets, height, width, rows, columns, channels, k, s, p, keep, BLOCK)
+            _max_pool[grid](x, y, offsets, height, width, rows, columns, channels, k, s, p, keep, BLOCK)
         if keep:
             ctx.save_for_backward(offsets)
         ctx.geometry = (x.shape, k, s, p)
@@ -136,7 +137,7 @@ class _MaxPoolBackward(torch.autograd.Function):
         out = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
         grid = (batch * height, triton.cdiv(width * channels, BLOCK))
         with torch.cuda.device(grad.device):
-            _backward[grid](
+            _max_pool_backward[grid](
                 grad, offsets, out, height, width, grad.shape[2], grad.shape[3], channels, k, s, p, BLOCK
             )
         ctx.geometry = geometry
