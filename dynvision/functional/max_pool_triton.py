@@ -3,8 +3,8 @@
     y(i, j) = max over a, b of x(i s - p + a, j s - p + b),     a, b = 0 .. k - 1, inside the map
 
 For the backward pass the offset a k + b of the maximum is kept. The first maximum in that order is taken, and a NaN is
-larger than any number, as in torch. Backward, each input gathers from the outputs whose window contains it, so nothing is
-added by atomic operations and the result is the same in every run.
+larger than any number, as in torch. Backward, s x s inputs, which the same windows contain, gather from the outputs of
+these, so nothing is added by atomic operations and the result is the same in every run.
 """
 
 from __future__ import annotations
@@ -49,28 +49,38 @@ def _max_pool(
 
 @triton.jit
 def _max_pool_backward(
-    grad, offsets, out, H, W, OH, OW, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
-    BLOCK: tl.constexpr,
+    grad, offsets, out, H, W, OH, OW, GH, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
+    BACK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64)  # image and row of the input
-    image, u = row // H, row % H
+    group = tl.program_id(0).to(tl.int64)  # image, and S rows of the input that the same windows contain
+    image, i = group // GH, group % GH
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < W * C
-    v, c = at // C, at % C
-    total = tl.zeros((BLOCK,), tl.float32)
-    for back_i in tl.static_range((K + S - 1) // S):
-        i = (u + P) // S - back_i
-        a = u + P - i * S
-        row_counts = (i >= 0) & (i < OH) & (a < K)
-        for back_j in tl.static_range((K + S - 1) // S):
-            j = (v + P) // S - back_j
-            b = v + P - j * S
-            here = inside & row_counts & (j >= 0) & (j < OW) & (b < K)
-            line, place = (image * OH + i) * OW * C, j * C + c
-            offset = tl.load(offsets + line + place, mask=here, other=255).to(tl.int32)
-            value = tl.load(grad + line + place, mask=here, other=0.0).to(tl.float32)
-            total += tl.where(here & (offset == a * K + b), value, 0.0)
-    tl.store(out + row * W * C + at, total, mask=inside)
+    j, c = at // C, at % C  # S columns likewise, and the channel
+    found = ()
+    values = ()
+    for back_i in tl.static_range(BACK):
+        for back_j in tl.static_range(BACK):
+            here = (i >= back_i) & (i - back_i < OH) & (j >= back_j) & (j - back_j < OW)
+            line, place = (image * OH + i - back_i) * OW * C, (j - back_j) * C + c
+            found = found + (tl.load(offsets + line + place, mask=here, other=255).to(tl.int32),)
+            values = values + (tl.load(grad + line + place, mask=here, other=0.0).to(tl.float32),)
+    for du in tl.static_range(S):
+        u = i * S + du - P
+        for dv in tl.static_range(S):
+            v = j * S + dv - P
+            total = tl.zeros((BLOCK,), tl.float32)
+            for back_i in tl.static_range(BACK):
+                for back_j in tl.static_range(BACK):
+                    if (du + back_i * S < K) & (dv + back_j * S < K):
+                        is_here = found[back_i * BACK + back_j] == (du + back_i * S) * K + dv + back_j * S
+                        total += tl.where(is_here, values[back_i * BACK + back_j], 0.0)
+            inside = (u >= 0) & (u < H) & (v >= 0) & (v < W)
+            tl.store(out + (image * H + u) * W * C + (v * C + c), total, mask=inside)
+
+
+def _block(units: int) -> int:
+    """Units of a program: as many as divide a row, if there is such a number."""
+    return max(128, min(BLOCK, units & -units))
 
 
 def can_pool(module: nn.MaxPool2d, x: Tensor) -> bool:
@@ -112,9 +122,13 @@ class _MaxPool(torch.autograd.Function):
         y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         keep = ctx.needs_input_grad[0]
         offsets = torch.empty_like(y, dtype=torch.uint8) if keep else y
-        grid = (batch * rows, triton.cdiv(columns * channels, BLOCK))
+        block = _block(columns * channels)
+        grid = (batch * rows, triton.cdiv(columns * channels, block))
         with torch.cuda.device(x.device):
-            _max_pool[grid](x, y, offsets, height, width, rows, columns, channels, k, s, p, keep, BLOCK)
+            _max_pool[grid](
+                x, y, offsets, height, width, rows, columns, channels, k, s, p, keep, block,
+                num_warps=max(1, block // 256),
+            )  # fmt: skip
         if keep:
             ctx.save_for_backward(offsets)
         ctx.geometry = (x.shape, k, s, p)
@@ -135,11 +149,12 @@ class _MaxPoolBackward(torch.autograd.Function):
         batch, channels, height, width = shape
         grad = grad.contiguous(memory_format=torch.channels_last)
         out = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
-        grid = (batch * height, triton.cdiv(width * channels, BLOCK))
+        rows, units = triton.cdiv(height + p, s), triton.cdiv(width + p, s) * channels
         with torch.cuda.device(grad.device):
-            _max_pool_backward[grid](
-                grad, offsets, out, height, width, grad.shape[2], grad.shape[3], channels, k, s, p, BLOCK
-            )
+            _max_pool_backward[(batch * rows, triton.cdiv(units, 256))](
+                grad, offsets, out, height, width, grad.shape[2], grad.shape[3], rows, channels, k, s, p,
+                triton.cdiv(k, s), 256, num_warps=1,
+            )  # fmt: skip
         ctx.geometry = geometry
         ctx.save_for_backward(offsets)
         return out
