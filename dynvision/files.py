@@ -33,7 +33,7 @@ def file_sha256(path: str | Path) -> str:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path to write to, which replaces ``path`` when the block ends without an error.
 
-    The temporary name keeps the suffix, since writers choose a format by it. After an error nothing is left behind.
+    The temporary name keeps the suffix, since writers choose a format by it. After an error no file is left.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)

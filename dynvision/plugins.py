@@ -93,7 +93,7 @@ def _import(name: str, module: str, root: Path | None) -> None:
     except InputError as error:
         sys.modules.pop(module, None)
         raise InputError(f"plugins: {name}: {error}") from None
-    except Exception as error:  # whatever the user's own code raises
+    except Exception as error:  # the user's own code may raise anything
         sys.modules.pop(module, None)
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             raise InputError(

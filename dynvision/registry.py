@@ -115,7 +115,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         from_plugin = bool(_PLUGINS) and not _by_the_package()
         if from_plugin:
-            self._import_package()  # so that a name of the package is taken, whoever comes first
+            self._import_package()  # so that a name of the package is taken, also before its first look-up
         for new in (name, *aliases):
             if new in self._definitions or new in self._aliases:
                 raise InputError(f"the {self.concept} name {new!r} is taken; choose another")

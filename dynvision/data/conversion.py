@@ -6,9 +6,9 @@ On the way it computes mean and standard deviation of the training pixels per ch
 
 The sums are integers, so the result does not depend on the order of the images.
 
-Two images are copies if their stored pixels are equal. So a file that was copied is found, and one that was saved anew in
-another format without loss; nearly equal images are not. An image in two splits measures nothing, one in two classes
-teaches nothing.
+Two images are copies if their stored pixels are equal. So a copied file is found, and one that was saved in another
+format without loss; nearly equal images are not. A test on training images measures nothing, and an image
+of two classes cannot be learned.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dynvision.config.data import DataConfig
 from dynvision.config.training import LoaderName
 from dynvision.config.transforms import Classes
 from dynvision.data.loader import ImageLoader, MemoryLoader, Reading, TorchLoader
-from dynvision.data.manifest import Manifest, anew, read_manifest
+from dynvision.data.manifest import Manifest, read_manifest, remedy
 from dynvision.data.sources import ImageSource, open_source
 from dynvision.data.splits import SPLITS, SplitName
 from dynvision.data.storage import check_betons, check_ffcv, ffcv_failure
@@ -159,6 +159,6 @@ class DataModule(pl.LightningDataModule):
         source = open_source(self.manifest.config)
         if source.sha256() != self.manifest.source_sha256:
             raise InputError(
-                f"the images of {self.manifest.source} have changed since conversion; {anew(self.folder)}"
+                f"the images of {self.manifest.source} have changed since conversion; {remedy(self.folder)}"
             )
         return source

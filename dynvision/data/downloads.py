@@ -54,7 +54,7 @@ def dataset_folder(name: str) -> Path:
 def fetch(downloads: tuple[Download, ...], folder: Path) -> tuple[Path, ...]:
     """Return the files of a data set, each downloaded if it is not there.
 
-    A file appears only when it is whole, and is verified whenever it is asked for, whoever put it there.
+    A file appears only when it is whole. Its checksum is verified at each call, also of a file that was put there by hand.
 
     Raises:
         InputError: a file is not there and cannot be downloaded, in which case the message states which files to put

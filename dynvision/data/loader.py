@@ -1,7 +1,7 @@
 """The loaders: batches of one split, in order, transformed. All of them show the same images in the same order.
 
 `ImageLoader` holds what they share: order, epochs, transforms, and the state that a resumed training needs. `TorchLoader`
-reads the source anew in each pass; `MemoryLoader` reads a split once and keeps it on the device; `ffcv_files` reads FFCV
+reads the source in each pass; `MemoryLoader` reads a split once and keeps it on the device; `ffcv_files` reads FFCV
 files.
 """
 

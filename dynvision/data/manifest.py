@@ -192,7 +192,7 @@ def read_manifest(folder: str | Path, config: ImagesConfig | None = None) -> Man
 
     Args:
         folder: where `convert_dataset` wrote.
-        config: what the data must be; None takes whatever is there.
+        config: what the data must be; None takes any data.
 
     Raises:
         InputError: the manifest is missing, broken, or of other data.
@@ -206,16 +206,16 @@ def read_manifest(folder: str | Path, config: ImagesConfig | None = None) -> Man
     except FileNotFoundError:
         raise InputError(f"{path} is missing; {OTHER_FOLDER}") from None
     except (ValueError, AttributeError):  # InputError is a ValueError
-        raise InputError(f"{path} is broken or of another version; {anew(folder)}") from None
+        raise InputError(f"{path} is broken or of another version; {remedy(folder)}") from None
     differences = _differences(manifest.config, config) if config is not None else ""
     if differences:
         raise InputError(f"{path} is of other data: {differences}; {OTHER_FOLDER}")
     return manifest
 
 
-def anew(folder: str | Path) -> str:
+def remedy(folder: str | Path) -> str:
     """Return a sentence on what to do about a data folder that cannot be used."""
-    return f"delete the folder {folder} and run again to make it anew"
+    return f"delete the folder {folder} and run again"
 
 
 def _differences(there: ImagesConfig, wanted: ImagesConfig) -> str:

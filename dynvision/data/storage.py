@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dynvision.config.data import SMALLEST_PAGE, ImagesConfig
-from dynvision.data.manifest import Manifest, anew
+from dynvision.data.manifest import Manifest, remedy
 from dynvision.data.sources import ImageSource
 from dynvision.data.splits import SPLITS, SplitName
 from dynvision.errors import InputError, message_of
@@ -245,7 +245,7 @@ def check_betons(folder: str | Path, manifest: Manifest) -> None:
         path = beton_path(folder, split)
         damage = _damage(path, manifest, split)
         if damage:
-            raise InputError(f"{path} {damage}; {anew(folder)}")
+            raise InputError(f"{path} {damage}; {remedy(folder)}")
 
 
 def _damage(path: Path, manifest: Manifest, split: SplitName) -> str | None:

@@ -107,7 +107,7 @@ def _collect(value: Any, parts: Parts) -> bool:
     if kind in (Tensor, torch.nn.Parameter):
         return _collect_tensor(value, parts)
     if kind is np.ndarray and not value.dtype.hasobject:
-        # Of a structure its text has the names, the types and the offsets of the fields, in whatever order they lie.
+        # The text of a structured type has the names, types and offsets of its fields, in any order.
         about = (str(value.dtype) if value.dtype.names else value.dtype.str, value.shape)
         parts += [b"array", repr(about).encode(), value.tobytes()]
     elif isinstance(value, Image.Image):

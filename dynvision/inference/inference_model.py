@@ -225,7 +225,7 @@ class InferenceModel(TunedModel):
             if not self.is_loaded:
                 raise ModelInferenceError("no model is loaded; call load_model first")
             if isinstance(self.model, nn.Module) and self.model.training:
-                self.model.eval()  # in training mode an answer would depend on what shares its batch
+                self.model.eval()  # in training mode an answer would depend on the other inputs of its batch
             self._check_weights()
             with self._statistics.timed(f"{name}_time"):
                 yield

@@ -126,7 +126,7 @@ def _load_errors(what: str) -> Iterator[None]:
         yield
     except ModelLoadError:
         raise
-    except Exception as error:  # code of somebody else: a subclass, a repository, a package
+    except Exception as error:  # from the code of a subclass, a repository or a package
         raise ModelLoadError(f"{what} cannot be loaded: {message_of(error)}") from error
 
 

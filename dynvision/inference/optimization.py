@@ -63,7 +63,7 @@ def fuse_batch_norm(network: nn.Module, example: Tensor) -> tuple[list[Pair], st
         undo = fuse_pairs(network, pairs)
         with torch.inference_mode():
             after = network(example.clone())
-    except Exception as error:  # whatever a network of somebody else raises when it is traced
+    except Exception as error:  # a network from outside may raise anything when it is traced
         reason = message_of(error)[:200]
         return [], f"not fused: the network cannot be traced or run with a made-up input ({reason})"
     if not pairs:

@@ -141,7 +141,7 @@ class Predictor(RunModel):
 
     @contextlib.contextmanager
     def _computing(self, what: str) -> Iterator[None]:
-        """Compute without gradients in the run's precision; whatever the network raises is a `ModelInferenceError`."""
+        """Compute without gradients in the run's precision; raise any error of the network as a `ModelInferenceError`."""
         try:
             with self._get_inference_context(), self._precision.forward_context():
                 yield
@@ -277,7 +277,7 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, from the idle state."""
+        """Begin again from the idle state."""
         with self._predictor._computing("the idle state"):
             self._plan = self._network.plan()
             self._state = self._network.initial_state(1, self._plan)

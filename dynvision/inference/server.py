@@ -173,9 +173,9 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionError, TimeoutError):
             self.close_connection = True
             return
-        except Exception:  # whatever it is, a mistake in one request is logged and is no end of the server
+        except Exception:  # an error in one request is logged and does not end the server
             logger.exception("a request failed")
-            reply = _as_json(500, {"error": "the server failed; its log says why"})
+            reply = _as_json(500, {"error": "the server failed; its log has the reason"})
         self._send(*reply)
         if self._awaited and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
             self._let_pass()
@@ -287,7 +287,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, kind: str, headers: Mapping[str, str]) -> None:
         self._status, self.close_connection = status, True
-        with contextlib.suppress(OSError):  # whoever asked may be gone, or does not read the answer
+        with contextlib.suppress(OSError):  # the client may be gone, or not read the answer
             self.connection.settimeout(self.server.limits.receive_s)
             self.send_response(status)
             for name, value in {

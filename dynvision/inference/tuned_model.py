@@ -111,7 +111,7 @@ class TunedModel(ABC):
 
     @property
     def model(self) -> Any:
-        """The network; None until it is loaded. A new one begins anew: what was made from the old one is dropped."""
+        """The network; None until it is loaded. A new network drops everything that was made from the old one."""
         return self._model
 
     @model.setter

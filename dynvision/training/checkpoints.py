@@ -197,7 +197,8 @@ def last_checkpoint(folder: Path, run_id: str, images: str) -> Path | None:
         return None
     if content["dynvision"].get(IMAGES, images) != images:
         print(
-            f"{run_id}: the images are others than when this training was stopped; it begins anew", flush=True
+            f"{run_id}: the images are not those of the checkpoint; the training begins from the start",
+            flush=True,
         )
         for checkpoint in folder.glob("*.ckpt"):
             checkpoint.unlink(missing_ok=True)

@@ -62,7 +62,9 @@ def _load(model: nn.Module, path: str, exceptions: Sequence[str]) -> None:
     try:
         load_weights(model, {**tensors, **kept}, path)
     except InputError as error:
-        raise InputError(f"{error}; name what is to begin anew in training.pretrained_except") from None
+        raise InputError(
+            f"{error}; name the parameters to begin at random in training.pretrained_except"
+        ) from None
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str], key: str) -> set[str]:

@@ -175,7 +175,7 @@ def test_checkpoints_of_other_images_are_not_resumed(
     assert last_checkpoint(tmp_path, known["run_id"], known["images"]) == tmp_path / "last.ckpt"
     assert last_checkpoint(tmp_path, known["run_id"], "others") is None
     assert capsys.readouterr().out.endswith(
-        ": the images are others than when this training was stopped; it begins anew\n"
+        ": the images are not those of the checkpoint; the training begins from the start\n"
     )
     assert list(tmp_path.iterdir()) == []
 
