@@ -36,6 +36,7 @@ from dynvision.base.scans import (
     scan_of,
     steps_of,
     true_channels,
+    widened,
     without_padding,
 )
 from dynvision.errors import InputError
@@ -268,7 +269,7 @@ class _Block:
             z.n,
             z.batch,
             self._trace(plan.name).last() if history is None else None,
-            scan.solver.gain(),
+            widened(scan.solver.gain(), z.values.shape[1]),
             scan.rectified,
             recurrence,
             None if history is None else history.folded(),

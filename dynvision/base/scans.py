@@ -40,7 +40,7 @@ from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSupp
 from dynvision.model_components.connection import PointwiseConnection
 from dynvision.model_components.elementwise import SupraLinearity
 from dynvision.model_components.recurrence import RecurrentConnectedConv2d
-from dynvision.model_components.solvers import LiquidStep, Solver
+from dynvision.model_components.solvers import LiquidStep, RungeKuttaStep, Solver
 from dynvision.model_components.timing import StatefulOperation
 
 if TYPE_CHECKING:
@@ -115,15 +115,17 @@ class Steps:
         """
         solver = self.solver
         liquid = isinstance(solver, LiquidStep)
-        gain = solver.dt / solver.tau if liquid else solver.gain()
+        gain = widened(solver.dt / solver.tau if liquid else solver.gain(), drive.shape[1])
         if self.suppression is None and self.after.power is None and not liquid:
             rectified: Rectified = "state" if self.after.rectified else "none"
             return Frames(z.first, z.n, recurrent_scan(drive, z.n, z.batch, last, gain, rectified))
         key = (layer, "" if self.suppression is None else self.suppression.name)
         module: Any = self.suppression and self.suppression.module
         numbers = module and (module.rate, module.strength, module.offset)
-        learned = [*solver.learned_numbers(), *([gain] if isinstance(gain, Tensor) else [])]
+        learned = [widened(number, drive.shape[1], 0.0) for number in solver.learned_numbers()]
         fixed = None if isinstance(gain, Tensor) else gain
+        if isinstance(gain, Tensor):
+            learned.append(gain)
         step = UnitStep(numbers, self.before, self.after, fixed, liquid)
         r, _, state = scan(step, drive, z.n, z.batch, last, states.get(key), learned)
         if state is not None:
@@ -313,6 +315,20 @@ class PaddedChannels:
         return self._weights[key]
 
 
+def widened(number: Any, channels: int, beside: float = 1.0) -> Any:
+    """A number of each channel, (C, 1, 1), on maps of more channels; one of all channels is as it is.
+
+    Args:
+        number: the number, or numbers.
+        channels: of the maps.
+        beside: the number of channels of zeros, with which they stay zero: 1 for a gain, 0 for a conductance.
+    """
+    if not isinstance(number, Tensor) or number.numel() == 1:
+        return number
+    more = channels - len(number)
+    return F.pad(number, (0, 0, 0, 0, 0, more), value=beside) if more else number
+
+
 def true_channels(layer: LayerPlan) -> int | None:
     """Channels of a layer's activity; None where they do not follow from its operations."""
     for operation in layer.block:
@@ -352,7 +368,13 @@ def _keeps_zeros(layer: LayerPlan) -> bool:
     if not layer.step:
         return not layer.lateral
     at_once = scan_of(layer) or steps_of(layer)
-    return at_once is not None and not at_once.solver.train_tau and _is_leaky(at_once.solver)
+    if at_once is None:
+        return False
+    solver: Solver = at_once.solver
+    same_drive = type(solver).effective_drive is Solver.effective_drive
+    if not (same_drive or (type(solver) is RungeKuttaStep and not solver.train_tau)):
+        return False
+    return all(len(number) == true_channels(layer) for number in solver.learned_numbers())
 
 
 def _operation_keeps_zeros(operation: Operation) -> bool:
