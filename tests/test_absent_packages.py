@@ -56,7 +56,7 @@ for module in pkgutil.walk_packages(dynvision.__path__, "dynvision."):
         __import__(module.name)
     except ModuleNotFoundError as error:  # only ever imported by what has found the package
         assert error.name.partition(".")[0] in {(*FASTER, "triton", "brainscore_core")!r}, module.name
-for arguments in (["models"], ["runs"], ["predict", "cortical", "image.png", "--device", "cpu"]):
+for arguments in (["models", "DyRCNNx2"], ["runs"], ["predict", "cortical", "image.png", "--device", "cpu"]):
     assert main(arguments) == 0, arguments
 main(["--help"])
 """
@@ -75,7 +75,7 @@ def test_every_module_and_the_commands_without_any_extra(tmp_path: Path) -> None
     Image.new("L", (32, 32), 120).save(tmp_path / "image.png")
     done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "| `DyRCNNx4` |" in done.stdout and "image.png" in done.stdout
+    assert "| `DyRCNNx2` |" in done.stdout and "image.png" in done.stdout
     assert "usage: dynvision" in done.stdout and not done.stderr
 
 
