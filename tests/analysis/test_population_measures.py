@@ -178,7 +178,7 @@ def test_the_goodness_of_fits_is_explained_variance():
 
 
 def test_every_fit_comes_with_its_goodness():
-    contrast, _ = example_tables(values=(0.1, 0.2, 0.4, 1.0), n_images=6)
+    contrast, _ = example_tables(values=(0.1, 0.2, 0.4, 1.0), layers=("V1",), n_images=6)
     summary = summarize_responses(contrast, ["naka_rushton_c50", "c50"]).astype(
         {"layer": str, "measure": str}
     )
@@ -186,7 +186,9 @@ def test_every_fit_comes_with_its_goodness():
     of_v1 = summary[summary["layer"] == "V1"].set_index("measure")
     missing = of_v1["mean"].isna()
     assert (of_v1.loc[missing, "reason"] != "").all() and (of_v1.loc[~missing, "reason"] == "").all()
-    duration, _ = example_tables(parameter="duration_ms", values=(8.0, 16.0, 32.0), n_images=6)
+    duration, _ = example_tables(
+        parameter="duration_ms", values=(8.0, 16.0, 32.0), layers=("V1",), n_images=6
+    )
     summary = summarize_responses(duration, ["summation_exponent", "dn_tau1_ms", "dn_n"])
     assert list(summary["measure"].unique()) == [
         *("summation_exponent", "summation_r_squared"),
