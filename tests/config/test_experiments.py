@@ -242,7 +242,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
             "recorded_ms": 100,
             "measures": ["peak", "dn_n"],
         },
-        "measure 'dn_n' is fitted to an image that goes on and off at one contrast",
+        "measure 'dn_n' is fitted to an image that is on and off at one contrast",
     ),
     "an argument without effect": (
         {"model_args": {"max_weight_init": 1}},
