@@ -13,18 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-import dynvision
 from dynvision.cli import main
 from dynvision.errors import InputError
 from dynvision.inference import Predictor, export
 from dynvision.inference.export import export_run
 
 Program = Callable[..., list[Tensor]]
-
-
-@pytest.fixture(scope="module")
-def predictor(runs: dict[str, Path]) -> Predictor:
-    return dynvision.load(runs["plain"], device="cpu")
 
 
 def opened(path: Path) -> Program:
@@ -113,7 +107,14 @@ def test_unknown_names(predictor: Predictor, tmp_path: Path, form: str, part: st
         export_run(predictor, tmp_path, form, part)
 
 
-def test_the_command(digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(module: Any, arguments: Any, path: Path) -> Program:
+        path.write_bytes(b"program")
+        return lambda given: [module(*given)]
+
+    monkeypatch.setitem(export._WRITERS, "torch-export", written)
     call = ["export", str(digits_run), "--part", "trial", "--output", str(tmp_path / "out")]
     assert main(call) == 0
     assert f"{tmp_path / 'out' / 'trial.pt2'}  differs from the network by at most" in capsys.readouterr().out
