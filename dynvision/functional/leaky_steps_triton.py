@@ -19,7 +19,7 @@ MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of 
 
 
 @triton.jit
-def _channel(begin, steps, channels, inner):
+def channel_of(begin, steps, channels, inner):
     """The channels of units ``begin + steps``, with ``inner`` units between two channels; vectors divide in 32 bits."""
     return (((begin % (inner * channels)).to(tl.int32) + steps) // inner) % channels
 
@@ -53,10 +53,10 @@ def _forward(
     elif GAIN == "scalar":
         g = tl.load(gain)
     else:
-        g = tl.load(gain + _channel(begin, steps, channels, inner), mask=inside)
+        g = tl.load(gain + channel_of(begin, steps, channels, inner), mask=inside)
     shift = 0.0
     if BIAS:
-        shift = tl.load(bias + _channel(begin, steps, channels, inner), mask=inside).to(tl.float32)
+        shift = tl.load(bias + channel_of(begin, steps, channels, inner), mask=inside).to(tl.float32)
     state = tl.load(start + at, mask=inside).to(tl.float32)
     for k in tl.static_range(N):
         here = k * units + at
@@ -103,7 +103,7 @@ def _backward(
     elif GAIN == "scalar":
         g = tl.load(gain)
     else:
-        g = tl.load(gain + _channel(begin, steps, channels, inner), mask=inside)
+        g = tl.load(gain + channel_of(begin, steps, channels, inner), mask=inside)
     carry = tl.zeros((BLOCK,), tl.float32)
     sum_z = tl.zeros((BLOCK,), tl.float32)
     if CARRIED:
@@ -286,7 +286,7 @@ def channel_sums(x: Tensor) -> Tensor:
 def _add(x, bias, units, channels, BLOCK: tl.constexpr):
     begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
     inside = begin + steps < units
-    added = tl.load(bias + _channel(begin, steps, channels, 1), mask=inside)
+    added = tl.load(bias + channel_of(begin, steps, channels, 1), mask=inside)
     here = x + begin + steps
     tl.store(here, tl.load(here, mask=inside) + added, mask=inside)
 

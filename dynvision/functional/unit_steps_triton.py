@@ -17,6 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from dynvision.functional.leaky_steps import channel_sums
+from dynvision.functional.leaky_steps_triton import channel_of
 from dynvision.functional.unit_steps import DepressionStep, States, Step, UnitStep
 
 BLOCK = 512
@@ -164,11 +165,13 @@ def _forward(
     STEP: tl.constexpr, NUMBERS: tl.constexpr, LEARNED: tl.constexpr, SHOWN: tl.constexpr, SECOND: tl.constexpr,
     N: tl.constexpr, KIND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
+    at = begin + steps
     inside = at < units
     numbers = ()
     for i in tl.static_range(LEARNED):
-        numbers = numbers + (tl.load(p + i * channels + (at // inner) % channels, mask=inside),)
+        channel = channel_of(begin, steps, channels, inner)
+        numbers = numbers + (tl.load(p + i * channels + channel, mask=inside),)
     a = tl.load(start_a + at, mask=inside).to(KIND)
     b = a
     if SECOND:
@@ -193,12 +196,14 @@ def _backward(
     AFTER_A: tl.constexpr, AFTER_B: tl.constexpr, TOTAL: tl.constexpr, SUMS: tl.constexpr, LATER: tl.constexpr,
     N: tl.constexpr, PARTS: tl.constexpr, KIND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    first = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
+    first = begin + steps
     inside = first < part
     numbers = ()
     sums = ()
     for i in tl.static_range(LEARNED):
-        numbers = numbers + (tl.load(p + i * channels + (first // inner) % channels, mask=inside),)
+        channel = channel_of(begin, steps, channels, inner)
+        numbers = numbers + (tl.load(p + i * channels + channel, mask=inside),)
         sums = sums + (tl.zeros((BLOCK,), KIND),)
     for image in range(PARTS):
         at = first + image * part
