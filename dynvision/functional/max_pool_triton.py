@@ -56,8 +56,8 @@ def _max_pool_backward(
     image, i = group // GH, group % GH
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     j, c = at // C, at % C  # S columns likewise, and the channel
-    found = ()
-    values = ()
+    found: Any = ()
+    values: Any = ()
     for back_i in tl.static_range(BACK):
         for back_j in tl.static_range(BACK):
             here = (i >= back_i) & (i - back_i < OH) & (j >= back_j) & (j - back_j < OW)
