@@ -181,8 +181,14 @@ def measure_layer(layer: str, frames: Frames) -> dict[str, Tensor]:
     return {name: values.unflatten(0, (-1, frames.batch)).T for name, values in measured.items()}
 
 
+def keep_units(layer: str, frames: Frames) -> dict[str, Tensor]:
+    """Every unit at every step, as ``{layer}``."""
+    return {layer: units_and_steps(frames)}
+
+
+# Functions with a name, since a model that records can be pickled.
 RESOLUTIONS: dict[str, Callable[[str, Frames], dict[str, Tensor]]] = {
-    "unit": lambda layer, frames: {layer: units_and_steps(frames)},
+    "unit": keep_units,
     "layer": measure_layer,
 }
 
