@@ -23,7 +23,7 @@ from torch import Tensor
 
 IN_ROW = 128  # numbers of three pixels side by side, at most
 WIDEST = 64  # channels of the output, at most
-PROGRAMS = 132  # that sum the gradient of the weights: one for each multiprocessor of an H100 or H200
+PROGRAMS = 264  # that sum the gradient of the weights: two for each multiprocessor of an H100 or H200
 
 
 @triton.jit
@@ -145,7 +145,7 @@ def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
     with torch.cuda.device_of(x):
         _weight_gradient[(programs,)](
             x, grad, partial, height, width, pixels, channels, out_channels, part, depth, wide, block,
-            num_warps=8, num_stages=3,
+            num_warps=4, num_stages=3,
         )  # fmt: skip
     whole = partial.sum(dim=0)[:, :out_channels, : 3 * channels]
     return whole.unflatten(2, (3, channels)).permute(1, 3, 0, 2).to(x.dtype)
