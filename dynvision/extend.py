@@ -26,8 +26,7 @@ from dynvision.config.dyrcnn import DyRCNNArgs
 from dynvision.config.model import SOLVERS, RecurrentArgs, TemporalArgs
 from dynvision.config.models import OpenArgs
 from dynvision.config.models import register as register_model
-from dynvision.config.optimization import LOSSES as TERMS
-from dynvision.config.optimization import LossConfig, MonitoringTerm
+from dynvision.config.optimization import LOSSES, LossConfig, MonitoringTerm
 from dynvision.config.section import key
 from dynvision.config.visualization import EXPERIMENT_FIGURES, FIGURES
 from dynvision.errors import InputError
@@ -60,16 +59,14 @@ def loss(name: str, args: type[LossConfig] = LossConfig) -> Callable[[C], C]:
     """
 
     def add(loss_class: C) -> C:
-        from dynvision.losses import LOSSES
-
-        own = {"name": key(name, "loss by name"), "__annotations__": {"name": Literal[name]}}
-        TERMS.add(
-            name,
-            type(
-                f"{name}Term", (args,), {**own, "__module__": loss_class.__module__, "__doc__": args.__doc__}
-            ),
-        )
-        LOSSES.add(name, loss_class)
+        own = {
+            "name": key(name, "loss by name"),
+            "computed_by": loss_class,
+            "__annotations__": {"name": Literal[name]},
+            "__module__": loss_class.__module__,
+            "__doc__": args.__doc__,
+        }
+        LOSSES.add(name, type(f"{name}Term", (args,), own))
         return loss_class
 
     return add

@@ -70,6 +70,12 @@ def lazy_names(package: str) -> Callable[[str], Any]:
     return find
 
 
+def at_place(place: str) -> Any:
+    """Import what stands at ``"package.module:Name"``."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """A mapping from names to definitions, in the order of registration.
 
@@ -155,8 +161,7 @@ class Registry(Mapping[str, T], Generic[T]):
         name = self.canonical(name)
         definition = self._definitions[name]
         if isinstance(definition, str):
-            module, _, attribute = definition.partition(":")
-            definition = self._definitions[name] = getattr(importlib.import_module(module), attribute)
+            definition = self._definitions[name] = at_place(definition)
         return definition  # type: ignore[return-value]
 
     def __contains__(self, name: object) -> bool:

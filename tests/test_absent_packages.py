@@ -73,6 +73,7 @@ def test_every_module_and_the_commands_without_any_extra(tmp_path: Path) -> None
     from PIL import Image
 
     Image.new("L", (32, 32), 120).save(tmp_path / "image.png")
+    (tmp_path / "results").mkdir()
     done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "| `DyRCNNx2` |" in done.stdout and "image.png" in done.stdout

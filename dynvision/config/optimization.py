@@ -1,8 +1,7 @@
 """What training minimises, and how: terms of the loss, optimizers and learning rate schedules, each with its arguments.
 
 Optimizers and schedules are those of torch. Left out are those that need more than numbers (functions, other schedules, a
-measured value) or a closure, or that do not take every parameter. Nothing here imports torch; tests compare with torch and
-with `dynvision.losses`.
+measured value) or a closure, or that do not take every parameter. Nothing here imports torch; tests compare with torch.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import SerializeAsAny
 
@@ -26,9 +25,14 @@ MONITOR = (
 
 
 class LossConfig(Section):
-    """One term of the loss."""
+    """One term of the loss.
+
+    Attributes:
+        computed_by: the loss itself, a class; or the place of it, so that planning does not import torch.
+    """
 
     identifying = ("name",)
+    computed_by: ClassVar[str | type] = ""
 
     name: str = key("CrossEntropyLoss", "loss by name")
     weight: float = key(1.0, "factor of this term in the sum", ge=0)
@@ -37,6 +41,7 @@ class LossConfig(Section):
 class CrossEntropyTerm(LossConfig):
     """Cross-entropy over the scored steps."""
 
+    computed_by = "dynvision.losses.cross_entropy:CrossEntropyLoss"
     name: Literal["CrossEntropyLoss"] = key("CrossEntropyLoss", "loss by name")
 
 
@@ -49,6 +54,7 @@ class MonitoringTerm(LossConfig):
 class ActivityTerm(MonitoringTerm):
     """Mean absolute activity."""
 
+    computed_by = "dynvision.losses.activity:ActivityLoss"
     name: Literal["ActivityLoss"] = key("ActivityLoss", "loss by name")
     monitor: Quantity = key("state", MONITOR)
     signed: bool = key(False, "absolute value of the mean over units, instead of mean of absolute values")
@@ -57,6 +63,7 @@ class ActivityTerm(MonitoringTerm):
 class EnergyTerm(MonitoringTerm):
     """Mean squared activity."""
 
+    computed_by = "dynvision.losses.energy:EnergyLoss"
     name: Literal["EnergyLoss"] = key("EnergyLoss", "loss by name")
     monitor: Quantity = key("state", MONITOR)
 
@@ -64,6 +71,7 @@ class EnergyTerm(MonitoringTerm):
 class TemporalConsistencyTerm(MonitoringTerm):
     """Mean squared change from step to step."""
 
+    computed_by = "dynvision.losses.temporal_consistency:TemporalConsistencyLoss"
     name: Literal["TemporalConsistencyLoss"] = key("TemporalConsistencyLoss", "loss by name")
     monitor: Literal["output", "state", "drive", "recurrent", "conv"] = key(
         "output", f"output (class probabilities, between scored steps), or {MONITOR}"

@@ -45,7 +45,8 @@ class WorkflowConfig(Section):
     """Everything that a call of Snakemake is given. Lists are sweeps: their product is run."""
 
     mode: tuple[str, ...] = key(
-        (), "overlays by name, of config/modes: debug, local, large_dataset, distributed, cortical, cortical_x8"
+        (),
+        "overlays by name, of config/modes: debug, local, large_dataset, distributed, cortical, cortical_x8",
     )
     plugins: tuple[str, ...] = key(
         (),

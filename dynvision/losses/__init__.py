@@ -1,20 +1,18 @@
-"""Losses by name."""
+"""Losses by name: which there are, with their arguments, is in :mod:`dynvision.config.optimization`."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from dynvision.config.optimization import LOSSES
 from dynvision.losses.activity import ActivityLoss
 from dynvision.losses.base import BaseLoss, MonitoringLoss, Outputs
 from dynvision.losses.cross_entropy import CrossEntropyLoss
 from dynvision.losses.energy import EnergyLoss
 from dynvision.losses.temporal_consistency import TemporalConsistencyLoss
-from dynvision.registry import Registry
-
-LOSSES: Registry[type[BaseLoss]] = Registry("loss", key="training.loss")
-for _loss in (CrossEntropyLoss, ActivityLoss, EnergyLoss, TemporalConsistencyLoss):
-    LOSSES.add(_loss.__name__, _loss)
+from dynvision.registry import at_place
 
 __all__ = [
-    "LOSSES",
     "ActivityLoss",
     "BaseLoss",
     "CrossEntropyLoss",
@@ -32,4 +30,5 @@ def find_loss(name: str) -> type[BaseLoss]:
     Raises:
         InputError: the name is not known.
     """
-    return LOSSES[name]
+    loss: Any = LOSSES[name].computed_by
+    return at_place(loss) if isinstance(loss, str) else loss  # type: ignore[no-any-return]

@@ -110,7 +110,7 @@ def train_with_ffcv(lab: Lab, run: str) -> Outcome:
     ("damage", "said"),
     [
         (lambda content: content[:-1000], "is truncated"),
-        (lambda content: b"", "is empty"),
+        (lambda content: b"", "is truncated: it has 0 of"),
         (lambda content: bytes(len(content)), "is not an FFCV file"),
         (
             lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],

@@ -117,9 +117,9 @@ def test_a_driver_that_does_not_answer_is_asked_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(machine, "TORCH_S", 0.01)
-    with pytest.raises(InputError, match="PyTorch did not answer within 0.01 s"):
+    with pytest.raises(InputError, match="PyTorch did not state within 0.01 s"):
         machine.ask_torch("input()")
     monkeypatch.setattr(machine.socket, "gethostname", lambda: "n1")
     look_around(tmp_path)  # on a compute node, too
     answer = json.loads((tmp_path / ANSWER).read_text())
-    assert "PyTorch did not answer" in answer["error"] and answer["gpus"] == []
+    assert "PyTorch did not state" in answer["error"] and answer["gpus"] == []

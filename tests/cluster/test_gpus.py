@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +34,11 @@ def test_what_may_be_used(gpus: Callable[[int], list[str]], monkeypatch: pytest.
 
 
 def hold_in_a_process(n: int, said: Path, share: int = 1) -> int:
-    """Hold GPUs until killed; they are written to a file."""
+    """Hold GPUs until killed; they are written to a file, and what is printed meanwhile to another, ``.err``."""
     child = os.fork()
     if child == 0:
         try:
+            sys.stderr = said.with_suffix(".err").open("w")
             with hold_gpus(n, "auto", share) as held:
                 said.with_suffix(".part").write_text(f"{','.join(held)} {os.environ[VISIBLE]}")
                 said.with_suffix(".part").rename(said)
@@ -68,9 +70,7 @@ def test_four_jobs_on_four_gpus_and_a_fifth_that_waits(
             os.waitpid(job, 0)
 
 
-def test_jobs_that_share_gpus_are_spread_over_them(
-    gpus: Callable[[int], list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_jobs_that_share_gpus_are_spread_over_them(gpus: Callable[[int], list[str]], tmp_path: Path) -> None:
     """Three on each of two GPUs, one after the other on each; a seventh waits, and so does one that wants a GPU alone."""
     names = gpus(2)
     jobs: dict[Path, int] = {}
@@ -86,11 +86,11 @@ def test_jobs_that_share_gpus_are_spread_over_them(
             held.append(start(3))
             wait_for(held[-1].exists)
         assert [said.read_text() for said in held] == [f"{name} {name}" for name in 3 * names]
-        assert capfd.readouterr().err == ""
+        assert not any(printed.read_text() for printed in tmp_path.glob("said-*.err"))
         seventh, alone = start(3), start(1)
-        shown = ""
-        while shown.count("waiting for a free GPU (2 are in use)") < 2:
-            shown += capfd.readouterr().err
+        waiting = "waiting for a free GPU (2 are in use)\n"
+        printed = [said.with_suffix(".err") for said in (seventh, alone)]
+        wait_for(lambda: all(file.exists() and file.read_text() == waiting for file in printed))
         assert not seventh.exists() and not alone.exists()
         os.kill(jobs[held[3]], signal.SIGKILL)
         wait_for(seventh.exists)

@@ -91,7 +91,7 @@ def test_a_stop_while_an_object_is_deleted(
         Deleted()
         time.sleep(600)
 
-    monkeypatch.setattr(models, "run", run)
+    monkeypatch.setattr(models, "run_models", run)
     outcome = run_forked(lambda: main(["models"]), tmp_path / "log")
     assert (outcome.status, outcome.said) == (status, f"dynvision models: {SENTENCE}")
 

@@ -39,7 +39,7 @@ def test_from_a_plugin_to_the_report(workflow: Workflow) -> None:
     assert len(dips) and dips.between(0, 1).all()
     assert (workflow.results / "figures" / "mine" / "dips.svg").exists()
     report = (workflow.results / "report.html").read_text()
-    assert "depth of the dip" in report.lower() and "drawn by a plugin" in report
+    assert "depth of the dip" in report.lower() and "drawn by a plugin" in report.lower()
     assert workflow.snakemake("-n", **ASKED).said.count("Nothing to be done") == 1
     # Another figure draws again and trains nothing; another solver is another run.
     source = workflow.root / "my_study.py"
