@@ -12,6 +12,7 @@ The delay of a connection can be given by pair of layers, too: t_skip: {V1->V4: 
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 import re
 import sys
@@ -152,10 +153,26 @@ def validate(schema: type[S], values: Mapping[str, Any], where: str) -> S:
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{where or 'the configuration'} must hold keys and values, not {values!r}")
+    _refuse_giants(values, where)
     try:
         return schema.model_validate(dict(values), context={"where": where})
     except ValidationError as error:
         raise InputError(sentences(schema, error, where)) from None
+
+
+def _refuse_giants(value: Any, path: str) -> None:
+    """Refuse whole numbers that no float holds, which Python itself has; arithmetic with them ends in an OverflowError."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _refuse_giants(part, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _refuse_giants(part, path)
+    elif isinstance(value, int) and abs(value) > sys.float_info.max:
+        digits = int(value.bit_length() * math.log10(2)) + 1
+        raise InputError(
+            f"{path} is a whole number of about {digits} digits; give one below {sys.float_info.max:.1e}"
+        )
 
 
 def sentences(schema: type[Section], error: ValidationError, where: str) -> str:

@@ -114,8 +114,8 @@ def test_in_every_family_a_hook_on_a_layer_hears_every_step(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_in_every_family_a_hook_on_any_module_is_called_or_refused(case):
-    model = build_small(case, n_steps=5).eval()  # recurrence begins after 3
-    x = images(model, 1)
+    model = build_small(case, n_steps=5).double().eval()  # recurrence begins after 3
+    x = images(model, 1).double()
     optional = ("shortcut", "norms", "downsample")
     with torch.no_grad():
         reference = model(x)

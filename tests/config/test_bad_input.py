@@ -91,6 +91,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"model_args": {"tau": "inf"}},
         "model_args.tau=inf is not valid: it must be a number",
     ),
+    "larger than any float": (
+        {"model_args": {"n_timesteps": 10**400}},
+        "model_args.n_timesteps is a whole number of about 401",
+    ),
+    "the same in a list": (
+        {"experiments": {"contrast": {"values": [10**400]}}},
+        "contrast.values is a whole number of about 401",
+    ),
     "fraction of a step": ({"model_args": {"n_timesteps": 2.5}}, "model_args.n_timesteps=2.5 is not valid"),
     "negative": ({"model_args": {"tau": -5}}, "model_args.tau=-5 is not valid"),
     "seed": ({"seed": "one"}, "seed.0='one' is not valid"),
