@@ -25,9 +25,9 @@ from dynvision.base.frames import Frames, ModelState, Once, Trace, in_pieces, jo
 from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
 from dynvision.base.own_methods import answer_frames
+from dynvision.base.padded_channels import PaddedChannels, true_channels, without_padding
 from dynvision.base.plan import LayerPlan, Plan, choose_block_steps
 from dynvision.base.scans import (
-    PaddedChannels,
     Scan,
     effective_drive,
     log_loops,
@@ -35,9 +35,7 @@ from dynvision.base.scans import (
     runs_steps_at_once,
     scan_of,
     steps_of,
-    true_channels,
     widened,
-    without_padding,
 )
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target

@@ -1,20 +1,10 @@
-"""The fast paths of the engine: what of a layer runs as one operation in time, and maps with more channels on a GPU.
+"""The fast paths of the engine: what of a layer runs as one operation in time.
 
 scan      drive, recurrence, leaky step and rectification of a whole block: a layer whose lateral and step parts are a
           leaky step, at most with a plain recurrence (:func:`~dynvision.functional.recurrent_scan.recurrent_scan`)
 steps     the steps of a sub-block whose drive is known, whatever made it, suppression and supralinearity included
           (:func:`~dynvision.functional.unit_steps.scan`); on a GPU
 one by one   everything else whose next step needs the last one
-
-Zero channels beside those of a map give a GPU's matrix units the widths that they are fast at:
-
-    W' = [[W, 0], [0, 0]],  b' = [b, 0]       then  W' * [x, 0] + b' = [W * x + b, 0]
-
-A channel of zeros stays zero through leaky steps, rectification, supralinearity, adaptation, suppression, depression,
-max-pooling, resizing and additive connections, so the
-result is that of the network as it is. Parameters, checkpoints, observers and outputs see the true channels only.
-Channels that are no multiple of 8 make cuDNN pad every map by itself and choose poor kernels. Measured on an H200 (bf16,
-3 x 3, forward and backward): 36 channels 49 TFLOP/s, padded to 40 119; 121 188, to 128 500; 529 270, to 576 540.
 """
 
 from __future__ import annotations
@@ -31,16 +21,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
-from dynvision.functional.convolution import conv2d
 from dynvision.functional.leaky_steps import Rectified
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.unit_steps import Nonlinearity, UnitStep, scan
-from dynvision.model_components.adaptation import InputAdaptation, IntrinsicSuppression, SynapticDepression
-from dynvision.model_components.connection import PointwiseConnection
+from dynvision.model_components.adaptation import IntrinsicSuppression
 from dynvision.model_components.elementwise import SupraLinearity
-from dynvision.model_components.recurrence import RecurrentConnectedConv2d
-from dynvision.model_components.solvers import LiquidStep, RungeKuttaStep, Solver
+from dynvision.model_components.solvers import LiquidStep, Solver
 from dynvision.model_components.timing import StatefulOperation
 
 if TYPE_CHECKING:
@@ -69,7 +56,7 @@ def scan_of(plan: LayerPlan) -> Scan | None:
         return None
     recurrence = None
     if parts and parts[0].kind == "recur" and parts[0].gain is None:
-        recurrence = _plain_recurrence(parts.pop(0))
+        recurrence = plain_recurrence(parts.pop(0))
         if recurrence is None:
             return None
     rectified: Rectified = "none"
@@ -131,6 +118,20 @@ class Steps:
         if state is not None:
             states[key] = state
         return Frames(z.first, z.n, r)
+
+
+def widened(number: Any, channels: int, beside: float = 1.0) -> Any:
+    """A number of each channel, (C, 1, 1), on maps of more channels; one of all channels is as it is.
+
+    Args:
+        number: the number, or numbers.
+        channels: of the maps.
+        beside: the number of channels of zeros, with which they stay zero: 1 for a gain, 0 for a conductance.
+    """
+    if not isinstance(number, Tensor) or number.numel() == 1:
+        return number
+    more = channels - len(number)
+    return F.pad(number, (0, 0, 0, 0, 0, more), value=beside) if more else number
 
 
 def steps_of(plan: LayerPlan) -> Steps | None:
@@ -236,7 +237,7 @@ def _is_rectification(operation: Operation) -> bool:
     return type(operation.module) is nn.ReLU
 
 
-def _plain_recurrence(operation: Operation) -> Recurrence | None:
+def plain_recurrence(operation: Operation) -> Recurrence | None:
     """An additive recurrence by one convolution into the drive; None for any other."""
     module: Any = operation.module
     conv = module.recurrence
@@ -265,135 +266,3 @@ def log_loops(plan: Plan) -> None:
         _logged.add(plan.loops)
         listed = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in plan.loops)
         log.info("run step by step on the GPU, as operations that no kernel joins: %s", listed)
-
-
-# Operations on single channels that turn zeros into zeros, beside the steps.
-KEEP_ZEROS = (
-    nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Identity, SupraLinearity, InputAdaptation, SynapticDepression,
-)  # fmt: skip
-NARROW = 64  # maps below it are bound by memory, and are padded no further than necessary
-
-
-def padded_width(channels: int) -> int:
-    """Channels with which a map of so many is computed on a GPU in 16 bits."""
-    if channels % 8 == 0:
-        return channels
-    step = 8 if channels < NARROW else 64
-    return -(-channels // step) * step
-
-
-class PaddedChannels:
-    """Convolutions on maps with zero channels; weights are padded once for a stretch of time."""
-
-    def __init__(self) -> None:
-        self._weights: dict[tuple[int, int], tuple[Tensor, Tensor | None, int]] = {}
-
-    def convolve(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
-        """``conv(x)`` on padded maps."""
-        weight, bias, groups = self._padded(conv.weight, conv.bias, conv.groups, x.shape[1])
-        return conv2d(conv, x, weight, bias, groups)
-
-    def recurrence(self, recurrence: Recurrence) -> Recurrence:
-        """The recurrent convolution of a scan on padded maps."""
-        weight, bias, groups = self._padded(
-            recurrence.weight, recurrence.bias, recurrence.groups, padded_width(recurrence.weight.shape[0])
-        )
-        return Recurrence(weight, bias, recurrence.padding, groups, recurrence.delay)
-
-    def _padded(
-        self, weight: Tensor, bias: Tensor | None, groups: int, in_width: int
-    ) -> tuple[Tensor, Tensor | None, int]:
-        key = (id(weight), in_width)
-        if key not in self._weights:
-            out_channels, in_channels = weight.shape[:2]
-            more = padded_width(out_channels) - out_channels
-            more_in = 0 if groups > 1 else in_width - in_channels
-            padded = F.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more)) if more or more_in else weight
-            if bias is not None and more:
-                bias = F.pad(bias, (0, more))
-            self._weights[key] = (padded, bias, in_width if groups > 1 else 1)
-        return self._weights[key]
-
-
-def widened(number: Any, channels: int, beside: float = 1.0) -> Any:
-    """A number of each channel, (C, 1, 1), on maps of more channels; one of all channels is as it is.
-
-    Args:
-        number: the number, or numbers.
-        channels: of the maps.
-        beside: the number of channels of zeros, with which they stay zero: 1 for a gain, 0 for a conductance.
-    """
-    if not isinstance(number, Tensor) or number.numel() == 1:
-        return number
-    more = channels - len(number)
-    return F.pad(number, (0, 0, 0, 0, 0, more), value=beside) if more else number
-
-
-def true_channels(layer: LayerPlan) -> int | None:
-    """Channels of a layer's activity; None where they do not follow from its operations."""
-    for operation in layer.block:
-        if isinstance(operation.module, RecurrentConnectedConv2d):
-            return operation.module.out_channels
-    return None
-
-
-def without_padding(frames: Frames, channels: int | None) -> Frames:
-    """The true channels of padded maps."""
-    if channels is None or frames.values.shape[1] == channels:
-        return frames
-    return Frames(frames.first, frames.n, frames.values[:, :channels], frames.constant)
-
-
-def can_pad(plan: Plan) -> bool:
-    """Whether a plan has a width to gain from, and nothing but operations that keep a channel of zeros at zero."""
-    if plan.hooked:
-        return False
-    widths = [true_channels(layer) for layer in plan.layers]
-    if not any(width is not None and padded_width(width) != width for width in widths):
-        return False
-    return all(width is not None for width in widths) and all(map(_keeps_zeros, plan.layers))
-
-
-def pads_here(x: Tensor) -> bool:
-    """Whether padding pays for this input: on a GPU, computing in 16 bits."""
-    if not x.is_cuda or is_transformed():
-        return False
-    computes_in = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
-    return computes_in in (torch.bfloat16, torch.float16)
-
-
-def _keeps_zeros(layer: LayerPlan) -> bool:
-    if not all(map(_operation_keeps_zeros, (*layer.block, *layer.lateral, *layer.after, *layer.output))):
-        return False
-    if not layer.step:
-        return not layer.lateral
-    at_once = scan_of(layer) or steps_of(layer)
-    if at_once is None:
-        return False
-    solver: Solver = at_once.solver
-    same_drive = type(solver).effective_drive is Solver.effective_drive
-    if not (same_drive or (type(solver) is RungeKuttaStep and not solver.train_tau)):
-        return False
-    return all(len(number) == true_channels(layer) for number in solver.learned_numbers())
-
-
-def _operation_keeps_zeros(operation: Operation) -> bool:
-    module: Any = operation.module
-    if operation.kind == "record":
-        return True
-    if operation.kind in ("first_stage", "second_stage"):
-        return (
-            type(module) is RecurrentConnectedConv2d
-            and module.mid_modules is None
-            and all(conv is None or type(conv) is nn.Conv2d for conv in (module.conv, module.conv2))
-        )
-    if operation.kind == "recur":
-        recurrence = _plain_recurrence(operation)
-        return recurrence is not None and recurrence.groups in (1, recurrence.weight.shape[0])
-    if operation.kind == "connect":
-        return (
-            isinstance(module, PointwiseConnection)
-            and type(module).transform is PointwiseConnection.transform
-            and module.merge_name == "additive"
-        )
-    return operation.kind in ("apply", "stateful") and type(module) in KEEP_ZEROS

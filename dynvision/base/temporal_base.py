@@ -37,8 +37,8 @@ from dynvision.base.own_methods import (
     refuse_engine_within_frame,
     refuse_replaced_forward,
 )
+from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan
-from dynvision.base.scans import can_pad, pads_here
 from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import is_transformed, is_under_torch_func

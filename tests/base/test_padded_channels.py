@@ -11,7 +11,7 @@ from torch import Tensor
 import dynvision.base.temporal_base as temporal_base
 from dynvision.base import engine
 from dynvision.base.frames import Frames
-from dynvision.base.scans import can_pad, padded_width
+from dynvision.base.padded_channels import can_pad, padded_width
 from dynvision.models import create
 from tests.base.networks import randomize
 
