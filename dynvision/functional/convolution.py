@@ -11,10 +11,14 @@ from torch import Tensor, nn
 
 from dynvision.functional.leaky_steps import HAS_TRITON, channel_sums, has_kernel
 
+ONE = (1, 1)
 
-def is_narrow(weight: Tensor, x: Tensor, padding: tuple[int, ...], groups: int) -> bool:
-    """Whether our kernels convolve ``x`` with a weight, stride 1 and no dilation."""
-    if not (HAS_TRITON and x.is_cuda) or groups != 1 or tuple(padding) != (1, 1):
+
+def is_narrow(
+    weight: Tensor, x: Tensor, padding: tuple[int, ...], groups: int, stride: tuple[int, ...] = ONE
+) -> bool:
+    """Whether our kernels convolve ``x`` with a weight, without dilation."""
+    if not (HAS_TRITON and x.is_cuda) or groups != 1 or tuple(padding) != ONE or tuple(stride) != ONE:
         return False
     from dynvision.functional import narrow_conv_triton
 
@@ -34,35 +38,42 @@ def convolution(
 
 
 def gradient_at_input(
-    weight: Tensor, padding: tuple[int, ...], groups: int, like: Tensor
+    weight: Tensor, padding: tuple[int, ...], groups: int, like: Tensor, stride: tuple[int, ...] = ONE
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the function from the gradient at the output, and the input, to the gradient at the input.
 
     Args:
         weight: (O, C / groups, k, k).
-        padding, groups: of the convolution.
-        like: a map as the input is, (B, C, H, W); the output has its height and width.
+        padding, groups, stride: of the convolution.
+        like: a map as the input is, (B, C, H, W).
     """
-    if weight.shape[0] == weight.shape[1] and is_narrow(weight, like, padding, groups):
+    if weight.shape[0] == weight.shape[1] and is_narrow(weight, like, padding, groups, stride):
         from dynvision.functional.narrow_conv_triton import convolve, rows_of_kernel, turned
 
         rows = rows_of_kernel(turned(weight))
         return lambda grad, source: convolve(grad, rows, weight.shape[1])
-    return lambda grad, source: backward(grad, source, weight, padding, groups, (True, False, False))[0]
+    mask = (True, False, False)
+    return lambda grad, source: backward(grad, source, weight, padding, groups, mask, stride)[0]
 
 
 def gradients_of_weights(
-    grad: Tensor, source: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int, has_bias: bool
+    grad: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    padding: tuple[int, ...],
+    groups: int,
+    has_bias: bool,
+    stride: tuple[int, ...] = ONE,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradients of weight and bias, from that at the output and the input."""
     own_sums = has_kernel(source)
-    if is_narrow(weight, source, padding, groups):
+    if is_narrow(weight, source, padding, groups, stride):
         from dynvision.functional.narrow_conv_triton import weight_gradient
 
         at_weight, at_bias = weight_gradient(source, grad), None
     else:
         mask = (False, True, has_bias and not own_sums)
-        _, at_weight, at_bias = backward(grad, source, weight, padding, groups, mask)
+        _, at_weight, at_bias = backward(grad, source, weight, padding, groups, mask, stride)
     return at_weight, channel_sums(grad) if has_bias and own_sums else at_bias
 
 
@@ -73,7 +84,7 @@ def backward(
     padding: tuple[int, ...],
     groups: int,
     mask: tuple[bool, bool, bool],
-    stride: tuple[int, ...] = (1, 1),
+    stride: tuple[int, ...] = ONE,
 ) -> Any:
     """Gradients at input, weight and bias by torch, those of ``mask``; differentiable themselves."""
     return torch.ops.aten.convolution_backward(
@@ -98,7 +109,7 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: Any, padding: Any, groups: int) -> Tensor:  # type: ignore[override] # fmt: skip
         ctx.save_for_backward(x, weight)
         ctx.geometry = stride, padding, groups
-        if stride == (1, 1) and is_narrow(weight, x, padding, groups):
+        if is_narrow(weight, x, padding, groups, stride):
             return convolution(weight, bias, padding, groups, x)(x)
         y = torch.conv2d(x, weight, None, stride, padding, 1, groups)
         if not y.is_contiguous(memory_format=torch.channels_last):
@@ -111,18 +122,15 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
         x, weight = ctx.saved_tensors
         stride, padding, groups = ctx.geometry
-        at_x, at_weight, at_bias, *_ = ctx.needs_input_grad
+        mask = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
-            mask = (at_x, at_weight, at_bias)
             return *backward(grad, x, weight, padding, groups, mask, stride), None, None, None
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        found: list[Tensor | None] = [None, None, channel_sums(grad) if at_bias else None]
-        if stride == (1, 1) and is_narrow(weight, x, padding, groups):
-            found[0] = gradient_at_input(weight, padding, groups, x)(grad, x) if at_x else None
-            found[1] = gradients_of_weights(grad, x, weight, padding, groups, False)[0] if at_weight else None
-        else:
-            found[:2] = backward(grad, x, weight, padding, groups, (at_x, at_weight, False), stride)[:2]
-        return *found, None, None, None
+        at_x = at_weight = at_bias = None
+        if mask[0]:
+            at_x = gradient_at_input(weight, padding, groups, x, stride)(grad, x)
+        if mask[1] or mask[2]:
+            at_weight, at_bias = gradients_of_weights(grad, x, weight, padding, groups, mask[2], stride)
+        return at_x, at_weight, at_bias, None, None, None
 
 
 def conv2d(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
@@ -131,7 +139,7 @@ def conv2d(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None, grou
     if (
         bias is None
         or not (has_kernel(x) and sixteen)
-        or conv.dilation != (1, 1)
+        or conv.dilation != ONE
         or isinstance(conv.padding, str)
     ):
         return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, groups)

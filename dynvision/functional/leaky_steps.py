@@ -32,6 +32,12 @@ def has_kernel(r: Tensor) -> bool:
     return HAS_TRITON and r.is_cuda and r.dtype != torch.float64
 
 
+def memory_layout(x: Tensor) -> torch.memory_format:
+    """The layout that a tensor has: channels-last for maps that are so, else contiguous."""
+    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
 def forward(
     z: Tensor,
     h: Tensor | None,

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from dynvision.functional.leaky_steps import Rectified
+from dynvision.functional.leaky_steps import Rectified, memory_layout
 
 BLOCK = 1024
 MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
@@ -150,8 +150,8 @@ def forward(
         return
     number, channels, inner, kind = _gain_arguments(gain, r)
     units = r.numel() // n
-    z, start = _like(z, r), _like(start, r)
-    lateral = r if h is None else _like(h, r)
+    z, start = in_layout_of(z, r), in_layout_of(start, r)
+    lateral = r if h is None else in_layout_of(h, r)
     above = r if active is None else active.view(torch.uint8)
     z_stride = 0 if z.shape[0] == batch else units
     grid = (triton.cdiv(units, BLOCK),)
@@ -203,15 +203,15 @@ def backward(
         return carried
     number, channels, inner, kind = _gain_arguments(gain, r)
     units = r.numel() // n
-    grad_r = _like(grad_r, r)
+    grad_r = in_layout_of(grad_r, r)
     grad_start = torch.empty_like(r[:batch])
-    before = grad_start if carried is None else _like(carried, r)
+    before = grad_start if carried is None else in_layout_of(carried, r)
     above = r if active is None else active.view(torch.uint8)
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
         _backward[grid](
             grad_r,
-            r if heard is None else _like(heard, r),
+            r if heard is None else in_layout_of(heard, r),
             r,
             above,
             before,
@@ -235,18 +235,20 @@ def backward(
 
 def _gain_arguments(gain: float | Tensor, r: Tensor) -> tuple[float | Tensor, int, int, str]:
     """The gain as the kernels take it: it, the number of channels, units between two channels, and its kind."""
-    channels_last = r.dim() == 4 and r.is_contiguous(memory_format=torch.channels_last)
-    inner = 1 if channels_last or r.dim() < 3 else r[0, 0].numel()
+    inner = units_between(r)
     if not isinstance(gain, Tensor):
         return gain, r.shape[1], inner, "number"
     return gain.float().contiguous(), r.shape[1], inner, "scalar" if gain.numel() == 1 else "channel"
 
 
-def _like(x: Tensor, r: Tensor) -> Tensor:
+def in_layout_of(x: Tensor, r: Tensor) -> Tensor:
     """``x`` in the memory layout of ``r``."""
-    if r.dim() == 4 and r.is_contiguous(memory_format=torch.channels_last):
-        return x.contiguous(memory_format=torch.channels_last)
-    return x.contiguous()
+    return x.contiguous(memory_format=memory_layout(r))
+
+
+def units_between(r: Tensor) -> int:
+    """Units between two channels of an image."""
+    return 1 if memory_layout(r) == torch.channels_last or r.dim() < 3 else r[0, 0].numel()
 
 
 ROWS = 64  # pixels that are read at once

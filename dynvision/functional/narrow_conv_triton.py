@@ -111,7 +111,7 @@ def convolve(x: Tensor, rows: Tensor, out_channels: int, bias: Tensor | None = N
     """Convolve, without autograd.
 
     Args:
-        x: (B, C, H, W), channels-last.
+        x: (B, C, H, W); another layout than channels-last is copied to it.
         rows: of :func:`rows_of_kernel`.
         out_channels: O.
         bias: (O,).
@@ -119,6 +119,7 @@ def convolve(x: Tensor, rows: Tensor, out_channels: int, bias: Tensor | None = N
     Returns:
         (B, O, H, W), channels-last.
     """
+    x = x.contiguous(memory_format=torch.channels_last)
     batch, channels, height, width = x.shape
     y = torch.empty(
         (batch, out_channels, height, width),
@@ -134,7 +135,8 @@ def convolve(x: Tensor, rows: Tensor, out_channels: int, bias: Tensor | None = N
 
 
 def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
-    """The gradient of the weight, (O, C, 3, 3), of x (B, C, H, W) and the gradient at y (B, O, H, W), channels-last."""
+    """The gradient of the weight, (O, C, 3, 3), from x (B, C, H, W) and the gradient at y (B, O, H, W)."""
+    x, grad = (maps.contiguous(memory_format=torch.channels_last) for maps in (x, grad))
     batch, channels, height, width = x.shape
     out_channels = grad.shape[1]
     pixels, block = batch * height * width, 32

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from dynvision.functional import leaky_steps
 from dynvision.functional.convolution import backward as conv_backward
 from dynvision.functional.convolution import convolution, gradient_at_input, gradients_of_weights
-from dynvision.functional.leaky_steps import Rectified
+from dynvision.functional.leaky_steps import Rectified, memory_layout
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class _RecurrentScan(torch.autograd.Function):
         s: _Settings = ctx.settings
         precise = torch.promote_types(r.dtype, torch.float32)
         grad_gain: Tensor | None = None
-        grad = grad.contiguous(memory_format=_format_of(r))
+        grad = grad.contiguous(memory_format=memory_layout(r))
         grad_z = torch.empty_like(r)
         grad_history = torch.zeros_like(history) if history is not None and ctx.needs_input_grad[5] else None
         # A kernel sums over steps on its way; elsewhere the sum is one pass of its own, in the order of memory.
@@ -315,7 +315,7 @@ def _gathered(later: dict[int, Tensor], first: int, end: int, s: _Settings) -> T
     whole = (
         torch.zeros_like(part[:1])
         .expand((end - first) * s.batch, *part.shape[1:])
-        .contiguous(memory_format=_format_of(part))
+        .contiguous(memory_format=memory_layout(part))
     )
     for at, part in found:
         begin, stop = max(at, first), min(at + part.shape[0] // s.batch, end)
@@ -359,7 +359,7 @@ def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, bias: Tensor | None, 
 
 def _sum_over_steps(x: Tensor, n: int) -> Tensor:
     """(n B, C, H, W) to (B, C, H, W), walking through memory in its order."""
-    if _format_of(x) == torch.channels_last:
+    if memory_layout(x) == torch.channels_last:
         rows = x.permute(0, 2, 3, 1)
         return rows.reshape(n, -1).sum(dim=0).view(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
     return x.reshape(n, -1).sum(dim=0).view(-1, *x.shape[1:])
@@ -367,9 +367,4 @@ def _sum_over_steps(x: Tensor, n: int) -> Tensor:
 
 def _empty_like_rows(z: Tensor, rows: int) -> Tensor:
     shape = (rows, *z.shape[1:])
-    return torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=_format_of(z))
-
-
-def _format_of(x: Tensor) -> torch.memory_format:
-    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=memory_layout(z))

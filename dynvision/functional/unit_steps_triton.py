@@ -16,8 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from dynvision.functional.leaky_steps import channel_sums
-from dynvision.functional.leaky_steps_triton import channel_of
+from dynvision.functional.leaky_steps import channel_sums, memory_layout
+from dynvision.functional.leaky_steps_triton import channel_of, in_layout_of, units_between
 from dynvision.functional.unit_steps import DepressionStep, States, Step, UnitStep
 
 BLOCK = 512
@@ -271,15 +271,15 @@ def forward(
     Returns:
         y at every step, (n B, C, H, W), and a and b after each launch.
     """
-    z = _packed(z)
-    y = torch.empty((n * batch, *z.shape[1:]), dtype=z.dtype, device=z.device, memory_format=_layout(z))
+    z = in_layout_of(z, z)
+    y = torch.empty((n * batch, *z.shape[1:]), dtype=z.dtype, device=z.device, memory_format=memory_layout(z))
     units = z[:batch].numel()
     a, b = start
     ends: list[States] = []
     for first in range(0, n, MOST_UNROLLED):
         steps = min(MOST_UNROLLED, n - first)
         rows = slice(first * batch, (first + steps) * batch)
-        a, b = _like(a, z), None if b is None else _like(b, z)
+        a, b = in_layout_of(a, z), None if b is None else in_layout_of(b, z)
         out = y[rows]
         end_a, end_b = (
             out[-batch:] if step.shows_first else torch.empty_like(a),
@@ -288,7 +288,7 @@ def forward(
         with torch.cuda.device_of(z):
             _forward[(triton.cdiv(units, BLOCK),)](
                 z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, out, end_a,
-                end_a if end_b is None else end_b, units, 0 if len(z) == batch else units, *_channels(z),
+                end_a if end_b is None else end_b, units, 0 if len(z) == batch else units, z.shape[1], units_between(z),
                 STEPS[type(step)][0], step.numbers, 0 if p is None else len(p), step.shows_first,
                 b is not None, steps, _kind(z), BLOCK,
             )  # fmt: skip
@@ -317,7 +317,7 @@ def backward(
         grad_ends: gradients at a and b after the last step, or None.
         learns: whether there is a gradient at p.
     """
-    z, grad_y = _packed(z), _like(grad_y, z)
+    z, grad_y = in_layout_of(z, z), in_layout_of(grad_y, z)
     precise = torch.promote_types(z.dtype, torch.float32)
     units, constant = z[:batch].numel(), len(z) == batch and n > 1
     grad_z = torch.empty_like(z, dtype=precise if constant else z.dtype)
@@ -331,8 +331,8 @@ def backward(
         steps = min(MOST_UNROLLED, n - first)
         rows = slice(first * batch, (first + steps) * batch)
         a, b = starts[launch]
-        a, b = _like(a, z), None if b is None else _like(b, z)
-        after_a, after_b = (a if grad is None else _like(grad, z) for grad in (grad_a, grad_b))
+        a, b = in_layout_of(a, z), None if b is None else in_layout_of(b, z)
+        after_a, after_b = (a if grad is None else in_layout_of(grad, z) for grad in (grad_a, grad_b))
         start_a = torch.empty_like(a, dtype=precise)
         kept = steps * (4 if step.has_second else 3)  # numbers of a unit in registers
         block = BLOCK if kept <= MOST_KEPT and grad_p is None else BLOCK // 2
@@ -342,7 +342,7 @@ def backward(
                 z if len(z) == batch else z[rows], a, a if b is None else b, a if p is None else p, grad_y[rows],
                 after_a, after_b, grad_z if constant else grad_z[rows], start_a,
                 start_a if start_b is None else start_b, start_a if grad_p is None else grad_p,
-                units, units // parts, 0 if len(z) == batch else units, *_channels(z),
+                units, units // parts, 0 if len(z) == batch else units, z.shape[1], units_between(z),
                 *STEPS[type(step)], step.numbers, 0 if p is None else len(p), b is not None,
                 grad_a is not None, grad_b is not None, constant, grad_p is not None,
                 launch + 1 < len(starts), steps, parts, _kind(z), block,
@@ -362,28 +362,9 @@ def _kind(z: Tensor) -> tl.dtype:
     return tl.float64 if z.dtype == torch.float64 else tl.float32
 
 
-def _channels(z: Tensor) -> tuple[int, int]:
-    """The number of channels, and units between two channels of an image."""
-    return z.shape[1], 1 if _layout(z) == torch.channels_last else z[0, 0].numel()
-
-
-def _layout(z: Tensor) -> torch.memory_format:
-    channels_last = z.dim() == 4 and z.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
-
-
-def _packed(z: Tensor) -> Tensor:
-    return z.contiguous(memory_format=_layout(z))
-
-
-def _like(x: Tensor, z: Tensor) -> Tensor:
-    """``x`` in the memory layout of ``z``."""
-    return x.contiguous(memory_format=_layout(z))
-
-
 def _shaped(flat: Tensor, like: Tensor) -> Tensor:
     """Numbers in the order of memory as maps of the shape and layout of ``like``."""
-    if _layout(like) == torch.channels_last:
+    if memory_layout(like) == torch.channels_last:
         batch, channels, height, width = like.shape
         return flat.view(batch, height, width, channels).permute(0, 3, 1, 2)
     return flat.view(like.shape)

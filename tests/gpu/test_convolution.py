@@ -59,6 +59,19 @@ def test_a_narrow_convolution_is_as_exact_as_torchs(
         assert off(gradient_at_input(weight, (1, 1), 1, x)(grad, x), at_x) < bound
 
 
+def test_maps_in_another_layout_are_convolved_as_they_are() -> None:
+    torch.manual_seed(0)
+    x, weight, grad = made(3, 40, 9, 11), made(40, 40, 3, 3), made(3, 40, 9, 11)
+    other, other_grad = x.contiguous(), grad.contiguous()
+    convolve = convolution(weight, None, (1, 1), 1, x)
+    assert torch.equal(convolve(other), convolve(x))
+    at_input = gradient_at_input(weight, (1, 1), 1, x)
+    assert torch.equal(at_input(other_grad, other), at_input(grad, x))
+    expected, _ = gradients_of_weights(grad, x, weight, (1, 1), 1, False)
+    found, _ = gradients_of_weights(other_grad, x, weight, (1, 1), 1, False)
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize(
     "conv",
     [
