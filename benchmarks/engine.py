@@ -4,6 +4,7 @@
     python benchmarks/engine.py --models DyRCNNx4 --pixels 32 --steps 20 --batch 16
     python benchmarks/engine.py --cordsnet --pixels 112 --batch 8
     python benchmarks/engine.py --stream --batch 1       one step at a time, as a stream runs
+    python benchmarks/engine.py --alone --arguments '{}' '{"drive_noise": 0.1}'    without the loop, by option
 
 Each row is one model on one input: an image shown for T steps of 2 ms, all delays at their defaults, skips on. The loop is
 the oracle of the tests (``tests/textbook_loop.py``) on the same modules in channels-last layout, its best. A ratio above 1
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import json
 import platform
 import statistics
 import sys
@@ -71,6 +73,14 @@ def main() -> None:
     )
     parser.add_argument("--compiled", action="store_true", help="measure the compiled loop, too")
     parser.add_argument("--cordsnet", action="store_true", help="measure CordsNet-R8 in place of --models")
+    parser.add_argument("--alone", action="store_true", help="measure the engine without the loop beside it")
+    parser.add_argument(
+        "--arguments",
+        nargs="+",
+        type=json.loads,
+        default=[{}],
+        help="JSON: arguments of the model, one row for each",
+    )
     parser.add_argument("--stream", action="store_true", help="measure single steps in place of trials")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -90,11 +100,14 @@ def main() -> None:
                 print("| " + " | ".join(measure_stream(name, pixels, arguments)) + " |", flush=True)
         return
     header = ["model", "px", "T", "batch", "precision", "forward ms", "x", "forward + backward ms", "x"]
-    if arguments.compiled:
+    if arguments.alone:
+        header = ["arguments", *(name for name in header if name != "x")]
+    elif arguments.compiled:
         header += ["x compiled, forward", "x compiled, both"]
-    header += ["counted GFLOP", "executed", "counted TFLOP/s", "executed"]
+    if not arguments.alone:
+        header += ["counted GFLOP", "executed", "counted TFLOP/s", "executed"]
     if arguments.device == "cuda":
-        header += ["peak MB", "x"]
+        header += ["peak MB"] if arguments.alone else ["peak MB", "x"]
         print(f"matrix product (8192, bfloat16): {matrix_rate():.0f} TFLOP/s\n")
     print("| " + " | ".join(header) + " |")
     print("|" + "---|" * len(header))
@@ -102,16 +115,19 @@ def main() -> None:
         for pixels in arguments.pixels:
             for steps in arguments.steps:
                 for precision in arguments.precision:
-                    row = measure(name, pixels, steps, precision, arguments)
-                    print("| " + " | ".join(row) + " |", flush=True)
+                    for given in arguments.arguments:
+                        row = measure(name, pixels, steps, precision, given, arguments)
+                        print("| " + " | ".join(row) + " |", flush=True)
 
 
-def measure(name: str, pixels: int, steps: int, precision: str, arguments: argparse.Namespace) -> list[str]:
-    """One row of the table."""
+def measure(
+    name: str, pixels: int, steps: int, precision: str, given: dict[str, Any], arguments: argparse.Namespace
+) -> list[str]:
+    """One row of the table, of a model with the given arguments."""
     torch.manual_seed(0)
     device = arguments.device
     model = create(
-        name, input_dims=(steps, 3, pixels, pixels), n_classes=10, block_steps=arguments.block_steps
+        name, input_dims=(steps, 3, pixels, pixels), n_classes=10, block_steps=arguments.block_steps, **given
     )
     model.to(device)
     images = torch.randn(arguments.batch, 3, pixels, pixels, device=device).contiguous(
@@ -144,17 +160,19 @@ def measure(name: str, pixels: int, steps: int, precision: str, arguments: argpa
 
         return call
 
+    setting = [name, str(pixels), str(steps), str(arguments.batch), precision]
     if device == "cuda":  # before the others, whose captured trial holds memory
         memory = peak_memory(backward(partial(engine, copy.deepcopy(model))))
+    if arguments.alone:
+        alone = paired(forward(engine), backward(engine), device, arguments.repeats)
+        row = [f"`{json.dumps(given)}`", *setting, *(f"{1e3 * seconds:.1f}" for seconds in alone)]
+        return [*row, f"{memory / 1e6:.0f}"] if device == "cuda" else row
+    if device == "cuda":
         loop_memory = peak_memory(backward(loop))
     ours, theirs = paired(forward(engine), forward(loop), device, arguments.repeats)
     ours_both, theirs_both = paired(backward(engine), backward(loop), device, arguments.repeats)
     row = [
-        name,
-        str(pixels),
-        str(steps),
-        str(arguments.batch),
-        precision,
+        *setting,
         f"{1e3 * ours:.1f}",
         f"{theirs / ours:.2f}",
         f"{1e3 * ours_both:.1f}",

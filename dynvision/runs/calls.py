@@ -239,14 +239,14 @@ def _stop(token: str, call: Call) -> list[str]:
     jobs = processes_of(token)
     if not jobs:
         return []
-    sentences = f"{_left_running(call, jobs)}; it is stopped"
+    sentence = f"{_left_running(call, jobs)}; it is stopped"  # while they can still be asked
     for act in (psutil.Process.terminate, psutil.Process.kill):
         for job in jobs:
             with contextlib.suppress(psutil.Error):
                 act(job)
         psutil.wait_procs(jobs, END_S)
         jobs = processes_of(token)
-    return [sentences]
+    return [sentence]
 
 
 def _is_held(path: Path, call: Call) -> bool:

@@ -31,9 +31,8 @@ from dynvision.data.images import fit_image, images_below, read_image, sentences
 from dynvision.data.sources import ImageSource, register
 from dynvision.errors import InputError
 
-FULL_HASH_BYTES = (
-    2**28
-)  # up to here the hash covers the contents of the files, above it their names and sizes
+# Up to here the hash covers the contents of the files, above it their names and sizes.
+FULL_HASH_BYTES = 2**28
 
 
 @dataclass(frozen=True)
