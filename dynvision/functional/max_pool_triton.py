@@ -56,14 +56,14 @@ def _max_pool_backward(
     image, i = group // GH, group % GH
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     j, c = at // C, at % C  # S columns likewise, and the channel
-    found: Any = ()
-    values: Any = ()
+    found = ()  # no annotation: Triton would look its name up
+    values = ()
     for back_i in tl.static_range(BACK):
         for back_j in tl.static_range(BACK):
             here = (i >= back_i) & (i - back_i < OH) & (j >= back_j) & (j - back_j < OW)
             line, place = (image * OH + i - back_i) * OW * C, (j - back_j) * C + c
-            found = found + (tl.load(offsets + line + place, mask=here, other=255).to(tl.int32),)
-            values = values + (tl.load(grad + line + place, mask=here, other=0.0).to(tl.float32),)
+            found = found + (tl.load(offsets + line + place, mask=here, other=255).to(tl.int32),)  # type: ignore[assignment]
+            values = values + (tl.load(grad + line + place, mask=here, other=0.0).to(tl.float32),)  # type: ignore[assignment]
     for du in tl.static_range(S):
         u = i * S + du - P
         for dv in tl.static_range(S):
