@@ -104,7 +104,7 @@ def backward(
 
     Args:
         grad_r: gradient at r from outside, (n B, ...).
-        heard: gradient at r through the recurrence, (n B, ...), or None.
+        heard: gradient at r through the recurrence, (m B, ...) of the first m <= n steps, or None.
         r: the result of :func:`forward`, (n B, ...).
         carried: gradient at the last step from the step after it, (B, ...), or None; overwritten.
         grad_z: receives the gradient at the drive, (n B, ...).
@@ -124,7 +124,8 @@ def backward(
     if isinstance(gain, Tensor):
         gain = gain.to(r.dtype)
     where = [None] * (len(r) // batch) if active is None else active.split(batch)
-    lateral = [None] * (len(r) // batch) if heard is None else heard.split(batch)
+    lateral: list[Tensor | None] = [] if heard is None else list(heard.split(batch))
+    lateral += [None] * (len(where) - len(lateral))
     steps = list(zip(grad_r.split(batch), lateral, r.split(batch), grad_z.split(batch), where, strict=True))
     for grad, signal, state, out, above in reversed(steps):
         if signal is not None:

@@ -89,7 +89,7 @@ def _backward(
     inner,
     N: tl.constexpr,
     GAIN: tl.constexpr,
-    HEARD: tl.constexpr,
+    HEARD: tl.constexpr,  # number of steps, the first ones
     TOTAL: tl.constexpr,
     CARRIED: tl.constexpr,
     RECTIFIED: tl.constexpr,
@@ -111,7 +111,7 @@ def _backward(
     for step in tl.static_range(N):
         here = (N - 1 - step) * units + at
         grad = carry + tl.load(grad_r + here, mask=inside).to(tl.float32)
-        if HEARD:
+        if N - 1 - step < HEARD:
             grad += tl.load(heard + here, mask=inside).to(tl.float32)
         if RECTIFIED == "state":
             grad = tl.where(tl.load(r + here, mask=inside) > 0, grad, 0.0)
@@ -195,7 +195,7 @@ def backward(
     if n > MOST_UNROLLED:
         for first in reversed(range(0, n, MOST_UNROLLED)):
             at = slice(first * batch, (first + MOST_UNROLLED) * batch)
-            lateral, above = (None if x is None else x[at] for x in (heard, active))
+            lateral, above = (None if x is None or not len(x[at]) else x[at] for x in (heard, active))
             carried = backward(
                 grad_r[at], lateral, r[at], carried, grad_z[at], total, batch, gain, rectified, above
             )
@@ -224,7 +224,7 @@ def backward(
             inner,
             n,
             kind,
-            heard is not None,
+            0 if heard is None else heard.shape[0] // batch,
             total is not None,
             carried is not None,
             rectified,

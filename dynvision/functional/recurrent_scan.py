@@ -305,13 +305,16 @@ def _stretches(
 
 
 def _gathered(later: dict[int, Tensor], first: int, end: int, s: _Settings) -> Tensor | None:
-    """The gradient that the steps from ``first`` to ``end`` get through the recurrence; zero where none does."""
+    """The gradient that the steps from ``first`` to ``end`` get through the recurrence.
+
+    It may end before they do; zero where else none is.
+    """
     found = [(at, part) for at, part in later.items() if at < end and at + part.shape[0] // s.batch > first]
     if not found:
         return None
     (at, part), *others = found
-    if not others and at == first and part.shape[0] == (end - first) * s.batch:
-        return part
+    if not others and at == first:
+        return part[: (end - first) * s.batch]
     whole = (
         torch.zeros_like(part[:1])
         .expand((end - first) * s.batch, *part.shape[1:])

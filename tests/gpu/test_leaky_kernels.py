@@ -1,0 +1,66 @@
+"""The kernels of scans equal the loop over steps, gradients included.
+
+With ``TEST_DEVICE=cpu TRITON_INTERPRET=1`` Triton interprets them on a CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dynvision.functional import leaky_steps
+from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
+from tests.gpu.device import DEVICE, NEEDS_GPU
+
+INTERPRETED = leaky_steps.HAS_TRITON and os.environ.get("TRITON_INTERPRET") == "1"
+pytestmark = [
+    *NEEDS_GPU,
+    pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="needs Triton, on a CPU its interpreter"),
+]
+BATCH, CHANNELS, DELAY = 2, 8, 3
+
+
+@pytest.fixture(autouse=True)
+def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels are used for everything but double precision."""
+    monkeypatch.setattr(leaky_steps, "has_kernel", lambda r: r.dtype != torch.float64)
+    if DEVICE == "cpu":
+        for name in ("device", "device_of"):
+            monkeypatch.setattr(torch.cuda, name, lambda x: contextlib.nullcontext())
+
+
+def maps(generator: torch.Generator, rows: int) -> Tensor:
+    x = torch.randn(rows * BATCH, CHANNELS, 8, 12, generator=generator, dtype=torch.float64)
+    return x.to(DEVICE).contiguous(memory_format=torch.channels_last)
+
+
+def results(n: int, dtype: torch.dtype, constant: bool, remembered: int, bias: bool, **given: Any) -> list[Tensor]:
+    """The activity and the gradients of all inputs, in double precision."""
+    generator = torch.Generator().manual_seed(0)
+    z, history = maps(generator, 1 if constant else n), maps(generator, remembered) if remembered else None
+    weight = 0.1 * torch.randn(CHANNELS, CHANNELS, 3, 3, generator=generator, dtype=torch.float64)
+    offset = torch.randn(CHANNELS, generator=generator, dtype=torch.float64)
+    up = maps(generator, n)
+    inputs = [None if x is None else x.to(DEVICE, dtype).requires_grad_() for x in (z, history, weight, offset)]
+    z, history, weight, offset = inputs  # type: ignore[assignment]
+    recurrence = Recurrence(weight, offset if bias else None, (1, 1), 1, DELAY)
+    r = recurrent_scan(z, n, BATCH, None, 0.4, recurrence=recurrence, history=history, **given)
+    wanted = [x for x in (z, history, weight, offset if bias else None) if x is not None]
+    return [r.detach().double(), *(g.double() for g in torch.autograd.grad(r, wanted, up.to(dtype)))]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rectified", ["state", "none"])
+@pytest.mark.parametrize("remembered", [0, 1, 3])
+@pytest.mark.parametrize(("n", "constant"), [(1, False), (5, False), (7, True), (9, False)])
+def test_kernels_equal_the_loop(n: int, constant: bool, remembered: int, rectified: str, bias: bool) -> None:
+    """The last steps hear less of the recurrence than a whole delay, and the first ones nothing or the history."""
+    settings = {"constant": constant, "remembered": remembered, "bias": bias, "rectified": rectified}
+    found = results(n, torch.float32, **settings)
+    for one, other in zip(found, results(n, torch.float64, **settings), strict=True):
+        assert (one - other).norm() <= 2e-5 * (1 + other.norm())
