@@ -66,14 +66,14 @@ def gradients_of_weights(
     stride: tuple[int, ...] = ONE,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the gradients of weight and bias, from that at the output and the input."""
-    own_sums = has_kernel(source)
     if is_narrow(weight, source, padding, groups, stride):
-        from dynvision.functional.narrow_conv_triton import weight_gradient
+        from dynvision.functional.narrow_conv_triton import weight_gradients
 
-        at_weight, at_bias = weight_gradient(source, grad), None
-    else:
-        mask = (False, True, has_bias and not own_sums)
-        _, at_weight, at_bias = backward(grad, source, weight, padding, groups, mask, stride)
+        at_weight, at_bias = weight_gradients(source, grad)
+        return at_weight, at_bias if has_bias else None
+    own_sums = has_kernel(source)
+    mask = (False, True, has_bias and not own_sums)
+    _, at_weight, at_bias = backward(grad, source, weight, padding, groups, mask, stride)
     return at_weight, channel_sums(grad) if has_bias and own_sums else at_bias
 
 

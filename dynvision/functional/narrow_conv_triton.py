@@ -3,6 +3,7 @@
     y(p)      = sum over a, b of W(a, b) x(p + (a - 1, b - 1))         p pixels, a and b rows and columns of the kernel
     dL/dx(p)  = sum over a, b of W(a, b)^T g(p - (a - 1, b - 1))       the same with the kernel turned round
     dL/dW     = sum over p of g(p) x(p + (a - 1, b - 1))^T             g the gradient at y
+    dL/db     = sum over p of g(p)                                     as if x had one more number, which is 1
 
 In channels-last memory three pixels side by side are 3 C numbers in a row, so one load gives the operand of three columns
 of the kernel at once: a matrix unit is filled, where each column alone, of 40 channels, would fill a part of it. Sums are
@@ -69,7 +70,8 @@ def _weight_gradient(
         inside = (p < pixels)[None, :] & (o < OUT)[:, None]
         g = tl.load(grad + p.to(tl.int64)[None, :] * OUT + o[:, None], mask=inside, other=0.0)
         above = tl.dot(g, _three_pixels(x, p, j, 0, H, W, pixels, C), above)
-        beside = tl.dot(g, _three_pixels(x, p, j, 1, H, W, pixels, C), beside)
+        middle = _three_pixels(x, p, j, 1, H, W, pixels, C)
+        beside = tl.dot(g, tl.where((j == 3 * C)[None, :], 1.0, middle), beside)  # 3 C < K: a column is free
         below = tl.dot(g, _three_pixels(x, p, j, 2, H, W, pixels, C), below)
     at = partial + tl.program_id(0) * 3 * N * K + o[:, None] * K + j[None, :]
     tl.store(at, above)
@@ -134,8 +136,8 @@ def convolve(x: Tensor, rows: Tensor, out_channels: int, bias: Tensor | None = N
     return y
 
 
-def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
-    """The gradient of the weight, (O, C, 3, 3), from x (B, C, H, W) and the gradient at y (B, O, H, W)."""
+def weight_gradients(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of weight (O, C, 3, 3) and bias (O,), from x (B, C, H, W) and the gradient at y (B, O, H, W)."""
     x, grad = (maps.contiguous(memory_format=torch.channels_last) for maps in (x, grad))
     batch, channels, height, width = x.shape
     out_channels = grad.shape[1]
@@ -149,8 +151,9 @@ def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
             x, grad, partial, height, width, pixels, channels, out_channels, part, depth, wide, block,
             num_warps=4, num_stages=3,
         )  # fmt: skip
-    whole = partial.sum(dim=0)[:, :out_channels, : 3 * channels]
-    return whole.unflatten(2, (3, channels)).permute(1, 3, 0, 2).to(x.dtype)
+    whole = partial.sum(dim=0)[:, :out_channels].to(x.dtype)
+    rows = whole[:, :, : 3 * channels].unflatten(2, (3, channels))
+    return rows.permute(1, 3, 0, 2), whole[1, :, 3 * channels]
 
 
 def _padded(n: int) -> int:

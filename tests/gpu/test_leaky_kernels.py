@@ -39,14 +39,18 @@ def maps(generator: torch.Generator, rows: int) -> Tensor:
     return x.to(DEVICE).contiguous(memory_format=torch.channels_last)
 
 
-def results(n: int, dtype: torch.dtype, constant: bool, remembered: int, bias: bool, **given: Any) -> list[Tensor]:
+def results(
+    n: int, dtype: torch.dtype, constant: bool, remembered: int, bias: bool, **given: Any
+) -> list[Tensor]:
     """The activity and the gradients of all inputs, in double precision."""
     generator = torch.Generator().manual_seed(0)
     z, history = maps(generator, 1 if constant else n), maps(generator, remembered) if remembered else None
     weight = 0.1 * torch.randn(CHANNELS, CHANNELS, 3, 3, generator=generator, dtype=torch.float64)
     offset = torch.randn(CHANNELS, generator=generator, dtype=torch.float64)
     up = maps(generator, n)
-    inputs = [None if x is None else x.to(DEVICE, dtype).requires_grad_() for x in (z, history, weight, offset)]
+    inputs = [
+        None if x is None else x.to(DEVICE, dtype).requires_grad_() for x in (z, history, weight, offset)
+    ]
     z, history, weight, offset = inputs  # type: ignore[assignment]
     recurrence = Recurrence(weight, offset if bias else None, (1, 1), 1, DELAY)
     r = recurrent_scan(z, n, BATCH, None, 0.4, recurrence=recurrence, history=history, **given)
