@@ -51,23 +51,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from torch import Tensor
 
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch
+from dynvision.experiments.outcomes import outcomes
 from dynvision.experiments.trial import Responses
 from dynvision.files import atomic_path
 from dynvision.recordings.responses import SHAPES
 from dynvision.trials import Trial
 
-_COLUMN_KINDS = {
-    torch.int64: np.int64,
-    torch.bool: np.bool_,
-    torch.float32: np.float32,
-    torch.float64: np.float64,
-}
-NO_GUESS = -1  # of outputs that are not finite: not-a-number is never a class
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
 _IMAGE = [("image", pa.int32()), ("label", pa.int32())]
@@ -141,67 +134,6 @@ def _rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
     """Return a column that holds one name throughout."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([name]))
-
-
-def outcomes(logits: Tensor, label: Tensor, times_ms: Sequence[float]) -> dict[str, np.ndarray]:
-    """Return columns of the table of performance.
-
-    Args:
-        logits: outputs, (B, T, K).
-        label: class of each image, (B,).
-        times_ms: of the samples, evenly spaced, from stimulus onset, (T,).
-
-    Returns:
-        (B, T) by column name. Among equally probable classes the first is the more probable one, as in a guess.
-    """
-    logits = logits.float()
-    log_p = logits.log_softmax(dim=-1)
-    p = log_p.exp()
-    of_label = label.to(logits.device)[:, None, None].expand(*logits.shape[:2], 1)
-    own = p.gather(-1, of_label)
-    before = torch.arange(logits.shape[-1], device=logits.device) < of_label
-    rank = 1 + ((p > own) | ((p == own) & before)).sum(dim=-1)
-    confidence, guess = p.max(dim=-1)
-    known = logits.isfinite().all(dim=-1)
-    guess = guess.where(known, torch.full_like(guess, NO_GUESS))
-    rank = rank.where(known, torch.full_like(rank, logits.shape[-1] + 1))
-    own, confidence = (values.where(known, torch.nan) for values in (own[..., 0], confidence))
-    # Whole numbers are below 2^24, so that one copy to the host takes all columns together, exactly.
-    columns = {
-        "guess": guess,
-        "correct": guess == of_label[..., 0],
-        "confidence": confidence,
-        "label_confidence": own,
-        "label_rank": rank,
-        "entropy_bits": (-(p * log_p).sum(dim=-1) / np.log(2)).where(known, torch.nan),
-        "uncertainty": (logits.shape[-1] / (1 + logits.clamp(min=0)).sum(dim=-1)).where(known, torch.nan),
-        **_race(p.where(known[..., None], 0.0), times_ms),
-        "n_classes": torch.full_like(guess, logits.shape[-1]),
-    }
-    copied = torch.stack([values.to(_precise(p)) for values in columns.values()]).cpu().numpy()
-    kinds = [_COLUMN_KINDS[values.dtype] for values in columns.values()]
-    return {name: own.astype(kind) for name, own, kind in zip(columns, copied, kinds, strict=True)}
-
-
-def _precise(like: Tensor) -> torch.dtype:
-    """Return the type of highest precision that a tensor's device has."""
-    return torch.float32 if like.device.type == "mps" else torch.float64
-
-
-def _race(p: Tensor, times_ms: Sequence[float]) -> dict[str, Tensor]:
-    """Return what accumulators of the probabilities hold, one a class, (B, T) by column name.
-
-    Args:
-        p: probabilities, (B, T, K); zeros where there are none.
-        times_ms: of the samples, (T,).
-    """
-    dt = times_ms[1] - times_ms[0] if len(times_ms) > 1 else times_ms[0]
-    after = torch.tensor([time > 1e-6 for time in times_ms], device=p.device)
-    evidence = (p.to(_precise(p)) * (after[:, None] * dt)).cumsum(dim=1)
-    first, leader = evidence.max(dim=-1)  # the first of equal ones, as in a guess
-    second = evidence.topk(2, dim=-1).values[..., 1] if p.shape[-1] > 1 else torch.zeros_like(first)
-    leader = leader.where(first > 0, torch.full_like(leader, NO_GUESS))
-    return {"evidence_ms": first, "evidence_lead_ms": first - second, "evidence_guess": leader}
 
 
 BYTES = 4  # of a float32

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dynvision.experiments.tables import outcomes
+from dynvision.experiments.outcomes import outcomes
 
 TIME = np.arange(-1, 101) * 2.0  # -2 to 200 ms
 

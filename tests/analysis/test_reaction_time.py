@@ -21,7 +21,7 @@ from dynvision.analysis.reaction_time import (
     speed_accuracy_range,
 )
 from dynvision.errors import InputError
-from dynvision.experiments.tables import outcomes
+from dynvision.experiments.outcomes import outcomes
 from tests.analysis.example_tables import example_tables
 from tests.analysis.race_tables import TIME, guesses, raced
 

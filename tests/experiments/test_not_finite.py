@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dynvision.experiments.tables import NO_GUESS, outcomes
+from dynvision.experiments.outcomes import NO_GUESS, outcomes
 from tests.lab import Lab
 
 

@@ -17,7 +17,7 @@ from dynvision.analysis.scorecard.text import within_band
 from dynvision.config.measures import PROTOCOLS as KNOWN
 from dynvision.config.workflow import load_workflow_config
 from dynvision.errors import InputError
-from dynvision.experiments.tables import outcomes
+from dynvision.experiments.outcomes import outcomes
 from dynvision.visualization.scorecard import scorecard_figure
 from dynvision.visualization.style import Style
 from tests.analysis.race_tables import guesses, raced
