@@ -113,8 +113,7 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
             with ExperimentWriter(*paths, fixed, {}) as results:
                 for _ in range(arguments.batches):
                     for part, records in room.each_part(batch, session.show):
-                        for record in records:
-                            results.append(record, part, times)
+                        results.append(records, part, times)
 
     def alone() -> None:
         for _ in range(arguments.batches):

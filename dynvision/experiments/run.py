@@ -7,7 +7,9 @@ terminal, and now and then in a plain line of a log.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from dynvision.base import TemporalBase
 from dynvision.base.core_model import choose_device
+from dynvision.base.trial_pieces import PiecewiseTrials
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, changed_in_test
 from dynvision.config.training import LAST, ExecutionConfig
@@ -24,7 +27,14 @@ from dynvision.data import DataModule
 from dynvision.errors import InputError
 from dynvision.experiments.batches import Batch, Room, each_batch, pixel_scale
 from dynvision.experiments.tables import ExperimentWriter, TrialRecord, images_within
-from dynvision.experiments.trial import Responses, layer_shapes, run_trials
+from dynvision.experiments.trial import (
+    Responses,
+    ShownTrials,
+    draws_at_the_start,
+    from_idle_state,
+    layer_shapes,
+    show_trials,
+)
 from dynvision.files import remove_leftovers
 from dynvision.models.build import build_model
 from dynvision.models.weights import load_run_weights, load_weights, read_training_checkpoint
@@ -117,8 +127,7 @@ def run_experiment(
             times = np.array(trials[0].times_ms)  # of every trial
             for batch in each_batch(loader, n_images, max(trial.n_others for trial in trials)):
                 for part, records in room.each_part(batch, session.show):
-                    for record in records:
-                        writer.append(record, part, times)
+                    writer.append(records, part, times)
 
 
 @dataclass(frozen=True)
@@ -143,19 +152,40 @@ class Session:
     n_before: int
     exploded: set[float] = field(default_factory=set)
 
-    def show(self, part: Batch, at_once: int = 1) -> list[TrialRecord]:
-        """Show images in every trial, so many trials at once."""
+    @cached_property
+    def _from_idle_state(self) -> PiecewiseTrials:
+        return from_idle_state(self.model)
+
+    def show(self, part: Batch, at_once: int = 1) -> Callable[[], list[TrialRecord]]:
+        """Show images in every trial, so many trials at once.
+
+        Returns:
+            A function that returns the records; it waits for a GPU, so that the next images can be shown before.
+        """
         n_kept = min(max(self.n_kept - part.first, 0), len(part))
-        done = self.n_before + part.first * len(self.trials)
-        records = []
-        for trial, responses, logits in run_trials(
-            self.model, part.on_screen(self.scale), self.trials, n_kept, at_once
-        ):
+        # Noise of a network's own is drawn for every batch.
+        runs = from_idle_state(self.model) if draws_at_the_start(self.model) else self._from_idle_state
+        records: list[TrialRecord] = []
+        waiting: list[ShownTrials] = []
+        for trials in show_trials(runs, part.on_screen(self.scale), self.trials, n_kept, at_once):
+            if trials.copied is None:
+                self._take(trials, part, records)
+            else:
+                waiting.append(trials)
+        return partial(self._take_all, waiting, part, records)
+
+    def _take_all(
+        self, waiting: Sequence[ShownTrials], part: Batch, records: list[TrialRecord]
+    ) -> list[TrialRecord]:
+        for trials in waiting:
+            self._take(trials, part, records)
+        return records
+
+    def _take(self, trials: ShownTrials, part: Batch, records: list[TrialRecord]) -> None:
+        for trial, responses, logits in trials.results():
             records.append(TrialRecord(trial, responses, logits))
             self._log_not_finite(trial, responses)
-            done += len(part)
-            self.progress.at(done)
-        return records
+            self.progress.at(self.n_before + part.first * len(self.trials) + len(records) * len(part))
 
     def _log_not_finite(self, trial: Trial, responses: Responses) -> None:
         """Log once a value where activity stops being a number; it is measured up to there."""

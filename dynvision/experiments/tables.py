@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -139,7 +139,7 @@ def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
 BYTES = 4  # of a float32
 # Values of a row group, unless one image has more: a reader decodes whole row groups, and lists have offsets of 32 bits.
 ROW_GROUP = 2**22
-MOST_WAITING = 2  # trials that wait to be written
+MOST_WAITING = 2  # batches that are written, or wait to be
 
 
 def images_within(
@@ -270,15 +270,20 @@ class ExperimentWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def append(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
-        """Append a batch in a trial: a row for each (layer,) image and step.
+    def append(self, records: Callable[[], Sequence[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
+        """Append a batch in every trial: a row for each (layer,) image and step.
+
+        Args:
+            records: gives the trials, and is called by the thread that writes.
+            batch: the images.
+            times: of the steps, in ms.
 
         Raises:
             OSError: what came before could not be written.
         """
         while len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._write, record, batch, times))
+        self._waiting.append(self._thread.submit(self._write, records, batch, times))
 
     def _finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -289,7 +294,11 @@ class ExperimentWriter:
             for written in self._waiting:
                 written.result()
 
-    def _write(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
+    def _write(self, records: Callable[[], Sequence[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
+        for record in records():
+            self._write_trial(record, batch, times)
+
+    def _write_trial(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
         trial, responses = record.trial, record.responses
         layers = list(responses.mean)
         common = {

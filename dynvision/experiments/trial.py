@@ -1,8 +1,8 @@
 """Run images through trials, from the idle state of a network, and measure what its layers do.
 
 Several trials can be shown at once: their images lie side by side in the batch, trial by trial (V trials of B images are
-V B images), and time is cut wherever one of the trials turns to something else. Measures, units
-and outputs stay on the device until the trials have ended, and are then copied at once.
+V B images), and time is cut wherever one of the trials turns to something else. Measures, units and outputs stay on the
+device until the trials have ended, and are then copied at once. A GPU is not waited for until the results are asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from dynvision.base import Frames, TemporalBase
 from dynvision.base.observers import measure_layer, units_and_steps
+from dynvision.base.trial_pieces import PiecewiseTrials
 from dynvision.experiments.screen import Screen
 from dynvision.model_components.timing import StatefulOperation
 from dynvision.trials import Trial
@@ -46,103 +48,184 @@ class Responses:
         return (min(found)[2], min(found)[0]) if found else None
 
 
-class ResponseRecorder:
-    """The engine's observer of trials that are shown at once.
+@dataclass(frozen=True)
+class Extent:
+    """Of what responses are recorded.
 
-    Args:
+    Attributes:
         layers: names of the layers.
-        n_trials: V.
+        n_trials: V, trials that are shown at once.
         n_images: B.
         n_steps: steps of a trial.
         n_kept: images of each trial whose units are kept.
-        device: where the measures stay until the end; units stay where they are computed.
-
-    Attributes:
-        offset: steps of the trial before the block that is running.
     """
 
-    def __init__(
-        self,
-        layers: Sequence[str],
-        n_trials: int,
-        n_images: int,
-        n_steps: int,
-        n_kept: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.layers = list(layers)
-        self.offset = 0
-        self._shape = (n_trials, n_images, n_kept, n_steps)
-        self._measured = torch.zeros((2, len(layers), n_trials * n_images, n_steps), device=device)
-        self._units: dict[str, Tensor] = {}
+    layers: tuple[str, ...]
+    n_trials: int
+    n_images: int
+    n_steps: int
+    n_kept: int = 0
 
-    def __call__(self, layer: str, frames: Frames) -> None:
-        """Record the activity of a block of time."""
-        n_trials, _, n_kept, n_steps = self._shape
-        first = self.offset + frames.first
-        at = slice(first, first + frames.n)
-        place = self.layers.index(layer)
-        for kept, values in zip(self._measured, measure_layer(layer, frames).values(), strict=True):
-            kept[place, :, at] = values
-        if n_kept:
-            activity = units_and_steps(frames).unflatten(0, (n_trials, -1))[:, :n_kept]
-            if layer not in self._units:
-                dtype = torch.float64 if activity.dtype == torch.float64 else torch.float32
-                shape = (*activity.shape[:2], n_steps, *activity.shape[3:])
-                self._units[layer] = torch.zeros(shape, dtype=dtype, device=activity.device)
-            self._units[layer][:, :, at] = activity
-
-    def responses(self) -> list[Responses]:
-        """Return what was recorded, trial by trial."""
-        n_trials, n_images, *_ = self._shape
-        mean, sd = self._measured.cpu().unflatten(2, (n_trials, n_images)).numpy()
-        kept = {layer: units.cpu().numpy() for layer, units in self._units.items()}
+    def responses(self, kept: dict[str, Tensor]) -> list[Responses]:
+        """Return what a recorder kept, in the memory of the host, trial by trial."""
+        mean, sd = kept[MEASURED].unflatten(2, (self.n_trials, self.n_images)).numpy()
+        units = {layer: kept[layer].numpy() for layer in self.layers if layer in kept}
         return [
             Responses(
                 {layer: mean[place, v] for place, layer in enumerate(self.layers)},
                 {layer: sd[place, v] for place, layer in enumerate(self.layers)},
-                {layer: units[v] for layer, units in kept.items()},
+                {layer: values[v] for layer, values in units.items()},
             )
-            for v in range(n_trials)
+            for v in range(self.n_trials)
         ]
 
 
-@torch.inference_mode()
+MEASURED = ""  # name of the measures beside the layers' units
+
+
+class ResponseRecorder:
+    """The engine's observer of trials that are shown at once.
+
+    Args:
+        extent: what is recorded.
+        device: where the measures stay until the end; units stay where they are computed.
+    """
+
+    def __init__(self, extent: Extent, device: torch.device | str = "cpu") -> None:
+        self.extent = extent
+        shape = (2, len(extent.layers), extent.n_trials * extent.n_images, extent.n_steps)
+        self._measured = torch.zeros(shape, device=device)
+        self._units: dict[str, Tensor] = {}
+
+    def __call__(self, layer: str, frames: Frames) -> None:
+        """Record the activity of a block of time."""
+        at = slice(frames.first, frames.end)
+        place = self.extent.layers.index(layer)
+        for kept, values in zip(self._measured, measure_layer(layer, frames).values(), strict=True):
+            kept[place, :, at] = values
+        if self.extent.n_kept:
+            by_trial = units_and_steps(frames).unflatten(0, (self.extent.n_trials, -1))
+            activity = by_trial[:, : self.extent.n_kept]
+            if layer not in self._units:
+                dtype = torch.float64 if activity.dtype == torch.float64 else torch.float32
+                shape = (*activity.shape[:2], self.extent.n_steps, *activity.shape[3:])
+                self._units[layer] = torch.zeros(shape, dtype=dtype, device=activity.device)
+            self._units[layer][:, :, at] = activity
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the measures (2, n_layers, V B, n_steps) and the units by layer, (V, n_kept, n_steps, C, H, W)."""
+        return {MEASURED: self._measured, **self._units}
+
+
+@dataclass(frozen=True)
+class ShownTrials:
+    """Trials that were shown at once; a GPU may still be computing them.
+
+    Attributes:
+        trials: what was shown.
+        extent: of the responses.
+        logits: outputs, (V B, n_steps, K).
+        kept: what the recorder kept.
+        copied: both are in the memory of the host from then on; None if they are already.
+    """
+
+    trials: Sequence[Trial]
+    extent: Extent
+    logits: Tensor
+    kept: dict[str, Tensor]
+    copied: torch.cuda.Event | None
+
+    def results(self) -> Iterator[tuple[Trial, Responses, Tensor]]:
+        """Wait for the device, and yield each trial, what the layers did, and the outputs (B, n_steps, K)."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        yield from zip(
+            self.trials,
+            self.extent.responses(self.kept),
+            self.logits.split(self.extent.n_images),
+            strict=True,
+        )
+
+
 def run_trials(
     model: TemporalBase, images: Tensor | Screen, trials: Sequence[Trial], n_kept: int = 0, at_once: int = 1
 ) -> Iterator[tuple[Trial, Responses, Tensor]]:
-    """Show a batch in trials, each from the idle state.
+    """Show a batch in trials, each from the idle state, and yield the results in turn.
 
     Args:
         model: in eval mode.
         images: on a screen, or normalised images (B, C, H, W) known by their place in the batch.
         trials: the trials.
         n_kept: images, the first of the batch, of which every unit is kept.
-        at_once: how many trials of equal length are shown at once, at most; results are equal but for rounding. A network
-            with noise of its own shows one, so that its noise is the same in all of them.
+        at_once: as of :func:`show_trials`.
 
     Yields:
         The trial, what the layers did, and the outputs (B, n_steps, K) in the memory of the host.
     """
     screen = images if isinstance(images, Screen) else Screen.of(images, next(model.parameters()).device)
+    for shown in show_trials(from_idle_state(model), screen, trials, n_kept, at_once):
+        yield from shown.results()
+
+
+@torch.inference_mode()
+def from_idle_state(model: TemporalBase) -> PiecewiseTrials:
+    """Return the trials of a model, in eval mode, with its idle state."""
+    made = PiecewiseTrials(model)
+    made.idle  # noqa: B018  computed here, so that it is that of the first call
+    return made
+
+
+@torch.inference_mode()
+def show_trials(
+    runs: PiecewiseTrials, screen: Screen, trials: Sequence[Trial], n_kept: int = 0, at_once: int = 1
+) -> Iterator[ShownTrials]:
+    """Show a batch in trials, each from the idle state, without waiting for a GPU.
+
+    Args:
+        runs: trials of the model.
+        screen: the images.
+        trials: the trials.
+        n_kept: images, the first of the batch, of which every unit is kept.
+        at_once: how many trials of equal length are shown at once, at most; results are equal but for rounding. A network
+            with noise of its own shows one, so that its noise is the same in all of them.
+
+    Yields:
+        What was shown at once.
+    """
+    model = runs.model
     n_images = len(screen.images)
-    plan = model.plan()
     null = model.null_input(n_images)
     if draws_at_the_start(model):
         at_once = 1
-    begin, n_begun = None, 0
     for group in groups(trials, at_once):
-        if begin is None or n_begun != len(group):
-            begin, n_begun = model.initial_state(len(group) * n_images, plan), len(group)
-        n_steps = group[0].n_steps
-        recorder = ResponseRecorder(model.chain, len(group), n_images, n_steps, n_kept, null.device)
-        state, outputs = begin, []
-        for frames in side_by_side([screen.frames(trial, null) for trial in group]):
-            logits, state = model.advance(frames, state, plan, recorder)
-            recorder.offset += frames.n
-            outputs.append(logits)
-        by_trial = torch.cat(outputs, dim=1).cpu().split(n_images)
-        yield from zip(group, recorder.responses(), by_trial, strict=True)
+        extent = Extent(tuple(model.chain), len(group), n_images, group[0].n_steps, n_kept)
+        logits, kept = runs.run(
+            side_by_side([screen.frames(trial, null) for trial in group]),
+            partial(ResponseRecorder, extent, null.device),
+            None if n_kept else extent,  # units as a graph's own memory would be held as long as the graph
+        )
+        yield ShownTrials(group, extent, *to_host(logits, kept))
+
+
+def to_host(
+    logits: Tensor, kept: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor], torch.cuda.Event | None]:
+    """Copy results to the memory of the host; units at once, as they are large, and others while a GPU computes.
+
+    Args:
+        logits: outputs.
+        kept: what a recorder kept.
+
+    Returns:
+        The copies, and the event from which on they are there; None if they are there already.
+    """
+    if not logits.is_cuda:
+        return logits.cpu(), {name: values.cpu() for name, values in kept.items()}, None
+    units = {name: values.cpu() for name, values in kept.items() if name != MEASURED}
+    outputs, measured = (x.to("cpu", non_blocking=True) for x in (logits, kept[MEASURED]))  # pinned memory
+    copied = torch.cuda.Event(blocking=True)  # a thread that waits for it leaves the processor to others
+    copied.record(torch.cuda.current_stream(logits.device))
+    return outputs, {MEASURED: measured, **units}, copied
 
 
 def draws_at_the_start(model: TemporalBase) -> bool:

@@ -45,8 +45,7 @@ def tables(folder: Path, dt: float = 2.0, **config: Any) -> tuple[pd.DataFrame, 
     paths = [folder / f"{name}.parquet" for name in ("responses", "performance", "units")]
     fixed = {"run_id": "known", "experiment": "test", "parameter": experiment.parameter}
     with ExperimentWriter(*paths, fixed, {}) as results:
-        for trial in session.show(batch):
-            results.append(trial, batch, np.array(trial.trial.times_ms))
+        results.append(session.show(batch), batch, np.array(shown[0].times_ms))
     responses, performance = (pq.read_table(path).to_pandas() for path in paths[:2])
     return responses, performance
 

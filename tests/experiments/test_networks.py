@@ -214,15 +214,15 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     """The memory suffices for two images; the tables are whole, and each image is in them once."""
     expected = read(show())
     capsys.readouterr()
-    real = run_module.run_trials
+    real = run_module.show_trials
 
-    def small_memory(model: Any, screen: Any, shown: Any, n_kept: int, at_once: int) -> Any:
-        for number, result in enumerate(real(model, screen, shown, n_kept, at_once)):
+    def small_memory(runs: Any, screen: Any, shown: Any, n_kept: int, at_once: int) -> Any:
+        for number, result in enumerate(real(runs, screen, shown, n_kept, at_once)):
             if len(screen.images) > 2 and number == 1:
                 raise torch.OutOfMemoryError("no more memory")
             yield result
 
-    monkeypatch.setattr(run_module, "run_trials", small_memory)
+    monkeypatch.setattr(run_module, "show_trials", small_memory)
     monkeypatch.setattr(room_module.torch.cuda, "empty_cache", lambda: None)
     halved = read(show("halved"))
     said = capsys.readouterr().out.splitlines()
@@ -239,7 +239,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     def no_memory(*_: Any) -> Any:
         raise torch.OutOfMemoryError("no more memory")
 
-    monkeypatch.setattr(run_module, "run_trials", no_memory)
+    monkeypatch.setattr(run_module, "show_trials", no_memory)
     with pytest.raises(InputError, match="does not suffice for a single image"):
         show("failed")
     assert not list(tmp_path.glob("failed/*"))

@@ -15,7 +15,7 @@ from dynvision.config.section import validate
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.run import Session
 from dynvision.experiments.screen import BLOCK_BYTES, Screen
-from dynvision.experiments.trial import ResponseRecorder, run_trials
+from dynvision.experiments.trial import Extent, ResponseRecorder, run_trials
 from dynvision.models.dyrcnn import DyRCNN, DyRCNNx2
 from dynvision.noise import PixelScale
 from dynvision.text import Progress
@@ -90,7 +90,8 @@ def test_responses_and_outputs_equal_the_textbook_loop(model: DyRCNN, protocol: 
 
 
 def test_a_layer_that_has_not_started_is_zero() -> None:
-    (recorder,) = ResponseRecorder(["V1"], n_trials=1, n_images=2, n_steps=3).responses()
+    extent = Extent(("V1",), n_trials=1, n_images=2, n_steps=3)
+    (recorder,) = extent.responses(ResponseRecorder(extent).tensors())
     assert np.array_equal(recorder.mean["V1"], np.zeros((2, 3)))
     assert recorder.mean["V1"].dtype == np.float32
 

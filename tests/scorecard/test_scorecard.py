@@ -43,9 +43,8 @@ def shown(model, folder, names=EXPERIMENTS) -> dict[str, pd.DataFrame]:
         fixed = {"run_id": "network", "experiment": name, "parameter": experiment.parameter}
         cases = [experiment_trial(experiment, value, model.dt) for value in experiment.values]
         with ExperimentWriter(*paths, fixed, {}) as results:
-            for case, recorder, logits in run_trials(model, batch.images, cases):
-                kept = TrialRecord(case, recorder, logits)
-                results.append(kept, batch, np.array(case.times_ms))
+            kept = [TrialRecord(*shown) for shown in run_trials(model, batch.images, cases)]
+            results.append(lambda kept=kept: kept, batch, np.array(cases[0].times_ms))
         tables[name] = read_responses(paths[0])
     return tables
 
