@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dynvision.base import Frames, TemporalBase
-from dynvision.base.observers import measure_layer, units_and_steps
+from dynvision.base.observers import mean_and_sd, units_and_steps
 from dynvision.base.trial_pieces import PiecewiseTrials
 from dynvision.experiments.screen import Screen
 from dynvision.model_components.timing import StatefulOperation
@@ -101,8 +101,7 @@ class ResponseRecorder:
         """Record the activity of a block of time."""
         at = slice(frames.first, frames.end)
         place = self.extent.layers.index(layer)
-        for kept, values in zip(self._measured, measure_layer(layer, frames).values(), strict=True):
-            kept[place, :, at] = values
+        self._measured[:, place, :, at] = mean_and_sd(frames)
         if self.extent.n_kept:
             by_trial = units_and_steps(frames).unflatten(0, (self.extent.n_trials, -1))
             activity = by_trial[:, : self.extent.n_kept]
