@@ -18,8 +18,10 @@ from dynvision.base.lesion import lesion_gain
 from dynvision.base.operations import check_operations
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
 from dynvision.base.plan import Plan, frame_plan, make_plan
+from dynvision.base.versions import Version, Versions
 from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError
+from dynvision.functional.maps import is_transformed
 from dynvision.model_components.timing import Clocked, Delayed, FeedforwardDelay
 from dynvision.units import ms_to_steps
 
@@ -106,6 +108,7 @@ class Architecture(nn.Module):
     n_channels: int
     height: int
     width: int
+    _versions: Versions
     _n_classes: int | None
     _residual_override: int | None
 
@@ -156,11 +159,32 @@ class Architecture(nn.Module):
     def plan(self, feedforward_only: bool | None = None) -> Plan:
         """Return the plan of the engine, from the names and modules as they are now.
 
+        It is made once for each version of the model, unless delays are learned, whose values it follows.
+
         Raises:
             InputError: a name that resolves to nothing.
         """
+        passing = torch.compiler.is_compiling() or is_transformed()
+        return self._plan_of(None if passing else self._version_now(), feedforward_only)
+
+    def _version_now(self) -> Version:
+        """The version of the model as it is now."""
+        return self._versions.of(self)
+
+    def _plan_of(self, version: Version | None, feedforward_only: bool | None = None) -> Plan:
+        """The plan of a version; of none that is remembered, a plan that is not, either."""
+        without = self.feedforward_only if feedforward_only is None else bool(feedforward_only)
+        if version is None:
+            return self._make_plan(without, tuple(self.modules()))
+        plan = version.plans.get(without)
+        if plan is None:
+            plan = self._make_plan(without, version.parts)
+            if not any(isinstance(m, Delayed) and m.learned_delay is not None for m in version.parts):
+                plan = version.plans[without] = replace(plan, token=object())
+        return plan
+
+    def _make_plan(self, without_recurrence: bool, parts: tuple[nn.Module, ...]) -> Plan:
         gain = lesion_gain(self) if self.lesion else None
-        parts = tuple(self.modules())  # walked once: a plan is made for every batch
         for module in parts:
             if isinstance(module, Delayed):
                 module.keep_in_range()
@@ -173,8 +197,7 @@ class Architecture(nn.Module):
             made = frame_plan(self, OWN_FORWARD, self.feedforward_delay_steps(OWN_FORWARD))
         else:
             check_operations(self, self._may_be_absent())
-            without = self.feedforward_only if feedforward_only is None else feedforward_only
-            made = make_plan(self, without, gain, parts)
+            made = make_plan(self, without_recurrence, gain, parts)
         if made.hooked:
             run = [operation.module for layer in made.layers for operation in layer.operations]
             check_hooks(self, run)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
-from dynvision.model_components.timing import Clocked
+from dynvision.base.versions import Version
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ EAGER_CALLS = 2  # before a key is captured
 MOST_GRAPHS = 8  # of one model; the one that was not used for longest is dropped
 MOST_COUNTED = 64  # keys whose calls are counted
 NUMBERS = (bool, int, float, str)
-PLAIN = (*NUMBERS, tuple, list, dict)
 
 Trial = Callable[[Sequence[Tensor], Watch], Tensor]
 Step = Callable[[Sequence[Tensor]], tuple[list[Tensor], Any]]
@@ -219,12 +218,12 @@ class CudaGraphs:
         return len(self._graphs)
 
     def run(
-        self, model: nn.Module, key: Hashable, trial: Trial, inputs: Sequence[Tensor], watch: Watch
+        self, version: Version, key: Hashable, trial: Trial, inputs: Sequence[Tensor], watch: Watch
     ) -> Tensor:
         """Run a trial, by its graph where there is one.
 
         Args:
-            model: whose parameters the trial uses.
+            version: of the model whose parameters the trial uses, as it is now.
             key: whatever decides which kernels run, besides what is looked up here.
             trial: the computation; it must depend on its inputs and the model alone, and not on the host.
             inputs: its tensors.
@@ -233,8 +232,8 @@ class CudaGraphs:
         Returns:
             The outputs of the trial.
         """
-        make = partial(GraphedTrial, model, trial, inputs, tuple(watch))
-        graph = self._graph(model, (key, tuple(watch)), "a trial", make, inputs)
+        make = partial(GraphedTrial, version.model, trial, inputs, tuple(watch))
+        graph = self._graph(version, (key, tuple(watch)), "a trial", make, inputs)
         if graph is None:
             return trial(inputs, watch)
         outputs = graph(inputs)
@@ -243,21 +242,21 @@ class CudaGraphs:
         return outputs[0]
 
     def step(
-        self, model: nn.Module, key: Hashable, step: Step, inputs: Sequence[Tensor]
+        self, version: Version, key: Hashable, step: Step, inputs: Sequence[Tensor]
     ) -> tuple[list[Tensor], Any]:
         """Run a step without gradients, by its graph where there is one; the result is that of ``step``."""
-        graph = self._graph(model, key, "a step", partial(GraphedStep, step, inputs), inputs)
+        graph = self._graph(version, key, "a step", partial(GraphedStep, step, inputs), inputs)
         return step(inputs) if graph is None else graph(inputs)
 
     def _graph(
-        self, model: nn.Module, key: Hashable, what: str, make: Callable[..., Any], inputs: Sequence[Tensor]
+        self, version: Version, key: Hashable, what: str, make: Callable[..., Any], inputs: Sequence[Tensor]
     ) -> Any | None:
         """The graph of a key, captured where it has been seen often enough; None where to run eagerly."""
-        reason = _cannot_capture(model, inputs)
+        reason = _cannot_capture(version, inputs)
         if reason:
             self._log(reason)
             return None
-        key = (key, *_signature(model, inputs))
+        key = (key, *_signature(version, inputs))
         graph = self._graphs.get(key)
         if graph is None:
             if key in self._refused or not self._seen_often(key):
@@ -319,44 +318,26 @@ def is_plain(state: Any) -> bool:
     return state is None or isinstance(state, (Tensor, *NUMBERS))
 
 
-def _cannot_capture(model: nn.Module, inputs: Sequence[Tensor]) -> str:
+def _cannot_capture(version: Version, inputs: Sequence[Tensor]) -> str:
     """Why a trial of this model runs eagerly; empty if it need not."""
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
         return "the gradient at the input is asked for"
-    for name, module in model.named_modules():
-        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
-        if any(hooks) or module._backward_pre_hooks:
-            return f"there are hooks on {name or 'the model itself'}"
-    return ""
+    return f"there are hooks on {version.hooks_on}" if version.hooks_on else ""
 
 
-def _signature(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[Hashable, ...]:
+def _signature(version: Version, inputs: Sequence[Tensor]) -> tuple[Hashable, ...]:
     """What decides which kernels run and which memory they read, besides the plan."""
-    parts = tuple(model.modules())
-    parameters = (p for part in parts for p in part._parameters.values() if p is not None)
-    buffers = (b for part in parts for b in part._buffers.values() if b is not None)
     return (
-        tuple((x.shape, x.stride(), x.dtype, x.device) for x in inputs),
+        version,
+        version.pointers(),
+        tuple([(x.shape, x.stride(), x.dtype, x.device) for x in inputs]),
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),  # its tensors cannot be written to outside
-        model.training,
         torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda"),
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
         torch.are_deterministic_algorithms_enabled(),
-        tuple((p.data_ptr(), p.requires_grad) for p in parameters),
-        tuple(b.data_ptr() for b in buffers),
-        tuple(map(_settings, parts)),
     )
-
-
-def _settings(module: nn.Module) -> tuple[Hashable, ...]:
-    """Plain public attributes of a module, and its dt: whatever is changed there, e.g. a time constant, is another key."""
-    values = (value for name, value in module.__dict__.items() if name[0] != "_")
-    found = [
-        value if isinstance(value, NUMBERS) else repr(value) for value in values if isinstance(value, PLAIN)
-    ]
-    return (*found, module.dt) if isinstance(module, Clocked) else tuple(found)
 
 
 @contextlib.contextmanager

@@ -82,6 +82,7 @@ class Plan:
     owner: int = 0  # id of the model that made it
     origin: Origin | None = None  # which states it can resume from
     hooked: frozenset[int] = frozenset()  # ids of modules with hooks
+    token: object | None = None  # stands for it as long as its model is of one version
 
     @cached_property
     def loops(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -91,7 +92,9 @@ class Plan:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for plans that compute the same on the same modules."""
+        """Equal for plans that compute the same on the same modules of one version of a model."""
+        if self.token is not None:
+            return self.token, self.padded
         layers = tuple(
             (
                 layer.name,

@@ -28,7 +28,7 @@ from dynvision.base.architecture import (
 from dynvision.base.cuda_graphs import CudaGraphs, is_plain
 from dynvision.base.engine import advance, running_statistics
 from dynvision.base.frames import Frames, ModelState, every, gather_logits, stretches
-from dynvision.base.hooks import computes_weights, is_hooked, weights_once
+from dynvision.base.hooks import is_hooked, weights_once
 from dynvision.base.inputs import as_video, check_frames, check_state, check_width
 from dynvision.base.observers import INSIDE_SCAN, Observer, Recordable, TrialShape, Watch, joined, shifted
 from dynvision.base.own_methods import (
@@ -39,6 +39,7 @@ from dynvision.base.own_methods import (
 )
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan
+from dynvision.base.versions import Version, Versions
 from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import is_transformed, is_under_torch_func
@@ -125,6 +126,7 @@ class TemporalBase(Recordable, Architecture):
         self.onset_steps = 0  # of the stimulus, after the idle time; an experiment has a baseline
         self.non_input_value = float(non_input_value)
         self.block_steps, self.checkpoint_segments = block_steps, checkpoint_segments
+        self._versions = Versions()
         self.cuda_graphs, self._graphs = cuda_graphs, CudaGraphs()
         self.idle_steps = ms_to_steps(self.t_idle, self.dt, "t_idle")
         self.layer_names: Sequence[str] = ()
@@ -168,7 +170,8 @@ class TemporalBase(Recordable, Architecture):
         refuse_engine_within_frame(self)
         x = as_video(x_0, self, self.image)
         n_steps = self.n_timesteps if x.shape[1] == 1 else x.shape[1]
-        plan = self.plan(feedforward_only)
+        version = None if is_transformed() else self._version_now()
+        plan = self._plan_of(version, feedforward_only)
         if shown is not None and len(shown) != n_steps:
             raise InputError(f"shown has {len(shown)} entries for a presentation of {n_steps} steps")
         presented = (True,) * n_steps if shown is None else tuple(shown)
@@ -189,11 +192,12 @@ class TemporalBase(Recordable, Architecture):
 
         inputs = (x, *(begun[key] for key in tensors))
         # What Python does at every call, as hooks do, is in no graph.
-        graphs = x.is_cuda and self.cuda_graphs and not self.checkpoint_segments and not is_transformed()
-        if graphs and not plan.hooked and not computes_weights(self) and all(map(is_plain, begun.values())):
+        graphs = version is not None and x.is_cuda and self.cuda_graphs and not self.checkpoint_segments
+        plain = not plan.hooked and all(map(is_plain, begun.values()))
+        if version is not None and graphs and plain and not version.computes_weights:
             others = repr([value for key, value in begun.items() if key not in tensors])
             key = (on, truncate_steps, plan.key, others)
-            logits = self._graphs.run(self, key, run, inputs, observers)
+            logits = self._graphs.run(version, key, run, inputs, observers)
         else:
             logits = run(inputs, observers)
         if recorder is not None:
@@ -300,8 +304,9 @@ class TemporalBase(Recordable, Architecture):
         Raises:
             InputError: as of :meth:`advance`.
         """
-        plan = self.plan() if plan is None else plan
-        if not self._captures_step(frame, state, plan):
+        version = None if is_transformed() else self._version_now()
+        plan = self._plan_of(version) if plan is None else plan
+        if version is None or not self._captures_step(version, frame, state, plan):
             logits, state = self.advance(Frames(0, 1, frame), state, plan)
             return logits[:, 0], state
         check_frames(Frames(0, 1, frame), self, self.image)
@@ -312,19 +317,17 @@ class TemporalBase(Recordable, Architecture):
             return [logits[:, 0], *after.tensors()], after
 
         key = ("step", plan.key, state.layout)
-        (outputs, *parts), after = self._graphs.step(self, key, step, (frame, *state.tensors()))
+        (outputs, *parts), after = self._graphs.step(version, key, step, (frame, *state.tensors()))
         return outputs, after.with_tensors(parts)
 
-    def _captures_step(self, frame: Tensor, state: ModelState, plan: Plan) -> bool:
+    def _captures_step(self, version: Version, frame: Tensor, state: ModelState, plan: Plan) -> bool:
         """Whether a step may be replayed from a CUDA graph: one like those that follow, without a gradient."""
         given = isinstance(frame, Tensor) and isinstance(state, ModelState)
         if not (given and frame.is_cuda and self.cuda_graphs and state.age == plan.settled):
             return False
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or plan.hooked or version.hooks_on or version.computes_weights:
             return False
-        if not all(map(is_plain, state.operations.values())):
-            return False
-        return not (plan.hooked or is_hooked(self) or computes_weights(self) or is_transformed())
+        return all(map(is_plain, state.operations.values()))
 
     def initial_state(self, batch: int, plan: Plan | None = None) -> ModelState:
         """The state at stimulus onset: nothing yet, or after ``t_idle`` ms of null input.

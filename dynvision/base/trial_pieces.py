@@ -20,7 +20,6 @@ from torch import Tensor
 
 from dynvision.base.cuda_graphs import MOST_GRAPHS, is_plain
 from dynvision.base.frames import Frames, ModelState
-from dynvision.base.hooks import computes_weights
 from dynvision.base.observers import Watch, shifted
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.functional.maps import is_transformed
@@ -89,7 +88,7 @@ class PiecewiseTrials:
         """Whether trials of this model may be captured, as in ``forward``."""
         model = self.model
         on_gpu = next(model.parameters()).is_cuda and model.cuda_graphs and not is_transformed()
-        if not on_gpu or torch.is_grad_enabled() or self.plan.hooked or computes_weights(model):
+        if not on_gpu or torch.is_grad_enabled() or self.plan.hooked or model._version_now().computes_weights:
             return False
         return all(map(is_plain, self.idle.operations.values()))
 
@@ -133,7 +132,7 @@ class PiecewiseTrials:
         watch = {"kept": lambda name, frames: kept.update({name: frames.values})}
         given = [*inputs, *self.idle.tensors()]
         whole = ("pieces", layout, key, self.plan.key, self.idle.layout)
-        return self.model._graphs.run(self.model, whole, trial, given, watch), kept
+        return self.model._graphs.run(self.model._version_now(), whole, trial, given, watch), kept
 
 
 def take(pieces: Iterator[Frames], most_bytes: int) -> tuple[list[Frames], bool]:

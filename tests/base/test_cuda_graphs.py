@@ -12,7 +12,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from dynvision.base import cuda_graphs
-from dynvision.base.cuda_graphs import _cannot_capture, _settings, _signature
+from dynvision.base.cuda_graphs import _cannot_capture, _signature
+from dynvision.base.versions import Versions
 from dynvision.models import create
 from tests.processes import n_calls
 
@@ -26,7 +27,7 @@ IMAGES = torch.zeros(2, 1, 8, 8)
 
 def test_no_dynamics_are_refused() -> None:
     dynamics = {"divisive_normalization": True, "intrinsic_suppression": 0.1, "drive_noise": 0.1}
-    assert _cannot_capture(network(**dynamics), [IMAGES]) == ""
+    assert _cannot_capture(Versions().of(network(**dynamics)), [IMAGES]) == ""
 
 
 @pytest.mark.parametrize(
@@ -42,11 +43,12 @@ def test_no_dynamics_are_refused() -> None:
 def test_hooks_are_called_and_so_nothing_is_captured(register: Any) -> None:
     model = network()
     register(model.layer1.conv)
-    assert "hooks on layer1.conv" in _cannot_capture(model, [IMAGES])
+    assert "hooks on layer1.conv" in _cannot_capture(Versions().of(model), [IMAGES])
 
 
 def test_a_gradient_at_the_input_is_computed_without_a_graph() -> None:
-    assert "gradient at the input" in _cannot_capture(network(), [IMAGES.clone().requires_grad_()])
+    images = IMAGES.clone().requires_grad_()
+    assert "gradient at the input" in _cannot_capture(Versions().of(network()), [images])
 
 
 @pytest.mark.parametrize(
@@ -69,11 +71,11 @@ def test_a_gradient_at_the_input_is_computed_without_a_graph() -> None:
     ],
 )
 def test_what_changes_the_computation_is_another_key(change: Any) -> None:
-    model = network()
-    before = _signature(model, [IMAGES])
-    assert _signature(model, [IMAGES]) == before
+    model, versions = network(), Versions()
+    before = _signature(versions.of(model), [IMAGES])
+    assert _signature(versions.of(model), [IMAGES]) == before
     change(model)
-    assert _signature(model, [IMAGES]) != before
+    assert _signature(versions.of(model), [IMAGES]) != before
 
 
 @pytest.mark.parametrize("name", ["DyRCNNx2", "ResNet18", "ResNet20", "AlexNet", "CORnetS"])
@@ -99,12 +101,12 @@ def test_a_plan_with_another_gain_has_another_key(lesion: str) -> None:
     assert len(keys) == 4
 
 
-def test_a_plan_is_little_work() -> None:
-    """It is made for every batch, and with a graph it is most of what Python does there."""
+def test_to_look_whether_a_plan_and_a_graph_still_hold_is_little_work() -> None:
+    """It is done for every batch."""
     model = network()
     model.plan()
-    assert n_calls(model.plan) < 600
-    assert n_calls(lambda: _signature(model, [IMAGES])) < 350
+    assert n_calls(model.plan) < 220
+    assert n_calls(lambda: _signature(model._versions.of(model), [IMAGES])) < 240
 
 
 def test_nothing_that_a_training_does_by_itself_is_another_key() -> None:
@@ -113,14 +115,14 @@ def test_nothing_that_a_training_does_by_itself_is_another_key() -> None:
 
     class Look(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-            seen.append([_settings(part) for part in module.modules()])
+            seen.append(module._versions.of(module))
 
     images = TensorDataset(torch.randn(8, 1, 8, 8), torch.arange(8) % 3)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     pl.Trainer(max_epochs=2, callbacks=[Look()], accelerator="cpu", enable_model_summary=False, **quiet).fit(
         model, DataLoader(images, 2)
     )
-    assert len(seen) == 8 and all(settings == seen[0] for settings in seen)
+    assert len(seen) == 8 and all(version is seen[0] for version in seen)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("no"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")])
@@ -134,11 +136,13 @@ def test_a_trial_that_cannot_be_captured_runs_eagerly_and_says_so_once(
     for name in ("graph_pool_handle", "memory_reserved", "current_stream", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, lambda: 0)
     monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
-    graphs, model = cuda_graphs.CudaGraphs(), torch.nn.Linear(2, 2)
+    graphs, model, versions = cuda_graphs.CudaGraphs(), torch.nn.Linear(2, 2), Versions()
     with caplog.at_level("INFO"), torch.no_grad():
         for _ in range(cuda_graphs.EAGER_CALLS + 3):
             x = torch.rand(1, 2)
-            assert graphs.run(model, "key", lambda inputs, watch: model(inputs[0]), [x], {}).equal(model(x))
+            assert graphs.run(
+                versions.of(model), "key", lambda inputs, watch: model(inputs[0]), [x], {}
+            ).equal(model(x))
     assert len(graphs) == 0 and caplog.text.count("no CUDA graph") == 1
 
 
@@ -159,7 +163,7 @@ def test_a_step_is_the_same_from_the_tensors_of_its_state(dynamics: dict[str, An
         return [x.clone() for x in outputs], after
 
     monkeypatch.setattr(
-        type(model), "_captures_step", lambda self, frame, state, plan: state.age == plan.settled
+        type(model), "_captures_step", lambda self, version, frame, state, plan: state.age == plan.settled
     )
     monkeypatch.setattr(cuda_graphs.CudaGraphs, "step", run)
     with torch.no_grad():
