@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.base.optimization import Epoch
 from dynvision.errors import InputError
+from dynvision.losses import Checks
 
 ONE_VALUE = "Expected more than 1 value per channel when training"  # how torch's batch normalisation refuses
 
@@ -72,30 +73,38 @@ def class_indices(x: Tensor, labels: Tensor, n_frames: int) -> Tensor:
     return labels.long()
 
 
-def check_range(labels: Tensor, n_classes: int, ignore_index: int) -> None:
-    """Check that labels are classes that the model has.
+def check_range(labels: Tensor, n_classes: int, ignore_index: int, checks: Checks) -> None:
+    """Require that labels are classes that the model has.
 
     Args:
         labels: class indices of any shape.
         n_classes: K.
         ignore_index: label of steps that do not count.
-
-    Raises:
-        InputError: one is none of 0..K-1, and not the label of steps that do not count; or all are that one.
+        checks: receives what is required: that each is one of 0..K-1 or the label of steps that do not count, and that
+            not all are that one.
     """
-    counts = labels != ignore_index
-    wrong = counts & ((labels < 0) | (labels >= n_classes))
-    some_count, some_are_wrong = torch.stack([counts.any(), wrong.any()]).tolist()  # a GPU is waited for once
-    if not some_count:
-        raise InputError(
+
+    def none_counts() -> InputError:
+        return InputError(
             f"all labels of a batch are {ignore_index}, which does not count, so there is nothing to learn from; "
             "leave such images out, or make larger batches"
         )
-    if some_are_wrong:
-        raise InputError(
+
+    def one_is_wrong() -> InputError:
+        return InputError(
             f"label {int(labels[wrong][0])} is none of the model's {n_classes} classes (0 to {n_classes - 1}, or "
             f"{ignore_index} where it does not count); number the classes from 0 on, or build the model with more n_classes"
         )
+
+    counts = labels != ignore_index
+    wrong = counts & ((labels < 0) | (labels >= n_classes))
+    checks.require(counts.any(), none_counts)
+    checks.require(~wrong.any(), one_is_wrong)
+
+
+def only_known(labels: Tensor, n_classes: int, ignore_index: int) -> Tensor:
+    """Labels of which those that are no class do not count: what is computed of them until they have been checked."""
+    return labels.where((labels >= 0) & (labels < n_classes), ignore_index)
 
 
 class LastBatch(NamedTuple):

@@ -7,9 +7,11 @@ reaction time has passed, R steps later at the output (see ``dynvision.trials``)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from dynvision.base.architecture import whole_number
@@ -20,8 +22,10 @@ from dynvision.base.batches import (
     class_indices,
     explained_normalisation,
     last_batch,
+    only_known,
     without_labels,
 )
+from dynvision.base.epoch_means import log_means
 from dynvision.base.kept_arguments import KeptArguments
 from dynvision.base.monitoring import NotFinite, explain_non_finite_loss
 from dynvision.base.observers import CostObserver, Observer, watch_costs
@@ -38,7 +42,7 @@ from dynvision.config.model import presentation_arguments
 from dynvision.config.optimization import check_optimization
 from dynvision.config.training import TrainingConfig, criterion_arguments, training_arguments
 from dynvision.errors import InputError
-from dynvision.losses import BaseLoss, MonitoringLoss, Outputs, find_loss
+from dynvision.losses import BaseLoss, Checks, MonitoringLoss, Outputs, find_loss
 from dynvision.trials.presentation import presentation_trial, shuffled_by
 from dynvision.trials.segment import Trial
 from dynvision.units import ms_to_steps
@@ -141,6 +145,7 @@ class LightningBase(KeptArguments):
         self.epoch: Epoch | None = None
         self.losses = _weighted_losses(criterion_arguments(criterion_params))
         self._batches_checked = False
+        self._checks = Checks()  # of the training batch that was shown last
         self.not_finite = NotFinite()  # of the validation, test or prediction that runs or ran last
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -226,30 +231,42 @@ class LightningBase(KeptArguments):
         Raises:
             InputError: the training loss is not finite; it states where that began.
         """
+        self._checks.look()
         batch = check_pair(batch)
         with explained_normalisation():
             outputs = self.respond(batch, stage == "train")
-        check_range(batch[1], outputs.logits.shape[-1], outputs.ignore_index)
+        n_images, _, n_classes = outputs.logits.shape
+        checks = Checks(later=outputs.logits.is_cuda)
+        check_range(batch[1], n_classes, outputs.ignore_index, checks)
+        labels = only_known(outputs.labels, n_classes, outputs.ignore_index)
+        outputs = replace(outputs, labels=labels, checks=checks)
         terms = self.loss_terms(outputs)
         loss = self._sum(terms)
-        if stage == "train" and not loss.isfinite():
-            raise InputError(explain_non_finite_loss(self, batch, loss))
+        if stage == "train":
+            checks.require(loss.isfinite(), lambda: InputError(explain_non_finite_loss(self, batch, loss)))
+        checks.send()
+        if stage == "train" and self._trainer is not None:
+            self._checks = checks  # looked at before the weights are changed
+        else:
+            checks.look()
         if stage != "train":
             self.not_finite(self, batch, outputs.finite)
         accuracy = outputs.correct.sum() / outputs.scored.sum().clamp_min(1)
-        n_images = outputs.logits.shape[0]
-        shown = {f"{stage}_loss": loss.detach(), f"{stage}_accuracy": accuracy}
-        on_epoch: dict[str, Any] = {
-            "on_step": False,
-            "on_epoch": True,
-            "batch_size": n_images,
-            "sync_dist": True,
-        }
-        self.log_dict(shown, prog_bar=True, **on_epoch)
+        log_means(
+            self, {f"{stage}_loss": loss.detach(), f"{stage}_accuracy": accuracy}, n_images, prog_bar=True
+        )
         if len(terms) > 1:
             each = {f"{stage}_{name}": value.detach() for name, value in terms.items()}
-            self.log_dict(each, **on_epoch)
+            log_means(self, each, n_images)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        super().on_before_optimizer_step(optimizer)
+        self._checks.look()
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self._checks.look()
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The weighted sum of the losses, a scalar; errors as of :meth:`loss_terms`."""
@@ -345,12 +362,15 @@ class LightningBase(KeptArguments):
         """
         scheduler = "none" if self.scheduler is None else self.scheduler
         check_optimization(self.optimizer, self.optimizer_args, scheduler, self.scheduler_args)
+        # Lightning's mixed precision clips no gradients of an optimiser with one kernel.
+        mixed = self._trainer is not None and isinstance(self.trainer.precision_plugin, MixedPrecision)
         optimizer = build_optimizer(
             self.optimizer,
             self.parameter_groups(),
             self.learning_rate,
             self.weight_decay,
             self.optimizer_args,
+            one_kernel=self.device.type == "cuda" and not mixed,
         )
         length = TrainingLength() if self._trainer is None else training_length(self.trainer)
         arguments, warmup = self.scheduler_args, self.warmup_epochs

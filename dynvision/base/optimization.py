@@ -19,6 +19,7 @@ which undoes that the gradient of every batch, a mean over its images, is divide
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -72,6 +73,7 @@ def build_optimizer(
     learning_rate: float,
     weight_decay: float,
     arguments: Mapping[str, Any],
+    one_kernel: bool = False,
 ) -> Optimizer:
     """An optimiser by its name in ``torch.optim``.
 
@@ -81,6 +83,7 @@ def build_optimizer(
         learning_rate: of groups that have none of their own.
         weight_decay: of all of them.
         arguments: further arguments of the class.
+        one_kernel: whether one kernel moves all parameters, where torch has such a kernel for the class.
 
     Raises:
         InputError: torch does not take an argument, or there are no parameters.
@@ -90,8 +93,10 @@ def build_optimizer(
             "no parameter is trained; set requires_grad of some, or name some in training.trainable"
         )
     optimizer_class = getattr(torch.optim, name)
+    fused = {"fused": True} if one_kernel and "fused" in inspect.signature(optimizer_class).parameters else {}
+    given = {**arguments, **fused}
     try:
-        made: Optimizer = optimizer_class(groups, lr=learning_rate, weight_decay=weight_decay, **arguments)
+        made: Optimizer = optimizer_class(groups, lr=learning_rate, weight_decay=weight_decay, **given)
     except (TypeError, ValueError) as error:
         raise _refused("optimizer", name, error) from None
     return made

@@ -7,6 +7,7 @@ from typing import Any
 from dynvision.config.optimization import LOSSES
 from dynvision.losses.activity import ActivityLoss
 from dynvision.losses.base import BaseLoss, MonitoringLoss, Outputs
+from dynvision.losses.checks import Checks
 from dynvision.losses.cross_entropy import CrossEntropyLoss
 from dynvision.losses.energy import EnergyLoss
 from dynvision.losses.temporal_consistency import TemporalConsistencyLoss
@@ -15,6 +16,7 @@ from dynvision.registry import at_place
 __all__ = [
     "ActivityLoss",
     "BaseLoss",
+    "Checks",
     "CrossEntropyLoss",
     "EnergyLoss",
     "MonitoringLoss",

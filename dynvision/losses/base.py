@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import InputError
+from dynvision.losses.checks import Checks
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Outputs:
         labels: (B, T), ``ignore_index`` where a step does not count.
         ignore_index: label of steps that do not count.
         costs: of each loss that monitors layers, by layer, its cost summed over the steps of the trial, (B,).
+        checks: receives what a loss requires of the batch.
     """
 
     logits: Tensor
     labels: Tensor
     ignore_index: int
     costs: Mapping[Any, Mapping[str, Tensor]] = field(default_factory=dict)
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def scored(self) -> Tensor:

@@ -48,11 +48,7 @@ class CrossEntropyLoss(BaseLoss):
             InputError: no step of the batch counts.
         """
         valid = outputs.labels != outputs.ignore_index
-        if not bool(valid.any()):
-            raise InputError(
-                "no step of the presentation is scored: loss_reaction_time is longer than every stretch in which the "
-                "stimulus is on; lower loss_reaction_time or change data_presentation_pattern"
-            )
+        outputs.checks.require(valid.any(), _nothing_scored)
         each = F.cross_entropy(
             outputs.logits.flatten(0, 1).float(),
             outputs.labels.flatten(),
@@ -62,6 +58,13 @@ class CrossEntropyLoss(BaseLoss):
         )
         weights = step_weights(valid, self.time_weighting, self.discount).flatten()
         return (each * weights).sum() / weights.sum()
+
+
+def _nothing_scored() -> InputError:
+    return InputError(
+        "no step of the presentation is scored: loss_reaction_time is longer than every stretch in which the stimulus is "
+        "on; lower loss_reaction_time or change data_presentation_pattern"
+    )
 
 
 def step_weights(valid: Tensor, weighting: str, discount: float) -> Tensor:

@@ -50,10 +50,13 @@ class TemporalConsistencyLoss(MonitoringLoss):
             return super().forward(outputs)
         counts = outputs.labels != outputs.ignore_index
         pairs = counts[:, 1:] & counts[:, :-1]
-        if not bool(pairs.any()):
-            raise InputError(
-                "TemporalConsistencyLoss compares outputs that are scored one after the other, and there are no two such "
-                "steps; lower loss_reaction_time or change data_presentation_pattern"
-            )
+        outputs.checks.require(pairs.any(), _no_pairs)
         changes = outputs.logits.float().softmax(dim=2).diff(dim=1).square().mean(dim=2)
         return (changes * pairs).sum() / pairs.sum()
+
+
+def _no_pairs() -> InputError:
+    return InputError(
+        "TemporalConsistencyLoss compares outputs that are scored one after the other, and there are no two such steps; "
+        "lower loss_reaction_time or change data_presentation_pattern"
+    )

@@ -25,10 +25,10 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultMetric
 from torch import Tensor
 
 import dynvision
+from dynvision.base.epoch_means import means_of_epoch
 from dynvision.config.run import RunConfig
 from dynvision.config.training import BEST, LAST, TrainingConfig, epoch_file
 from dynvision.config.yaml_text import to_yaml
@@ -272,7 +272,7 @@ class MidEpochCheckpoint(pl.Callback):
                 trainer.strategy.reduce(metric.value.clone(), reduce_op="sum"),
                 trainer.strategy.reduce(metric.cumulated_batch_size.clone(), reduce_op="sum"),
             )
-            for key, metric in _epoch_means(trainer).items()
+            for key, metric in means_of_epoch(trainer).items()
         }
         self._loader = _loader(trainer).state_dict()
         trainer.save_checkpoint(self.path)
@@ -282,7 +282,7 @@ class MidEpochCheckpoint(pl.Callback):
     def _restore_sums(self, trainer: pl.Trainer) -> None:
         """Add what was summed before the checkpoint to the first batch after it; the first process has all of it."""
         if self._sums and trainer.is_global_zero:
-            for key, metric in _epoch_means(trainer).items():
+            for key, metric in means_of_epoch(trainer).items():
                 value, n_images = self._sums[key]
                 metric.value = value.to(metric.value.device) + metric.value
                 metric.cumulated_batch_size = n_images.to(metric.value.device) + metric.cumulated_batch_size
@@ -314,11 +314,3 @@ def _loader(trainer: pl.Trainer) -> ImageLoader:
     loader = trainer.train_dataloader
     assert isinstance(loader, ImageLoader)
     return loader
-
-
-def _epoch_means(trainer: pl.Trainer) -> dict[str, _ResultMetric]:
-    """Return the means over the images of the present epoch."""
-    found = trainer.fit_loop.epoch_loop._results
-    return {
-        key: metric for key, metric in found.items() if metric.is_tensor and metric.meta.is_mean_reduction
-    }

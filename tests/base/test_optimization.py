@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from dynvision.base.optimization import build_optimizer, build_schedule, parameter_groups
+from dynvision.config.optimization import OPTIMIZERS
 from dynvision.errors import InputError
 
+HAVE_ONE_KERNEL = ("Adam", "AdamW", "SGD", "Adagrad")
 N = 5  # updates an epoch
 COURSES = {  # after u updates, for a training of 8 epochs and a rate of 1
     "StepLR": ({"step_size": 2, "gamma": 0.1}, lambda u: 0.1 ** (u // 10)),
@@ -52,6 +54,21 @@ def test_a_warm_up_goes_before(name):
     arguments, expected = COURSES[name]
     ramp = [(1 + u * (1 - 1 / 10)) / 10 for u in range(10)]
     assert course(name, arguments, 10, 2.0) == pytest.approx([*ramp, *(expected(u) for u in range(40))])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_kernel_moves_parameters_as_several_do(name):
+    moved = []
+    for one_kernel in (False, True):
+        parameters = [torch.nn.Parameter(torch.linspace(-1.0, 1.0, n)) for n in (3, 4)]
+        made = build_optimizer(name, [{"params": parameters, "lr": 0.1}], 0.1, 0.01, {}, one_kernel)
+        for _ in range(3):
+            made.zero_grad()
+            sum((p**3).sum() for p in parameters).backward()
+            made.step()
+        assert bool(made.param_groups[0].get("fused")) == (one_kernel and name in HAVE_ONE_KERNEL)
+        moved.append(torch.cat(parameters).detach())
+    torch.testing.assert_close(*moved)
 
 
 def test_a_warm_up_alone_keeps_the_rate():

@@ -1,0 +1,126 @@
+"""What a training step requires and logs: conditions are looked at before the weights change, means are over images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from dynvision.base import lightning_base
+from dynvision.errors import InputError
+from dynvision.losses import Checks
+from dynvision.models import create
+
+
+class Later(Checks):
+    """Checks as they are on a GPU, here on a CPU."""
+
+    def __init__(self, later: bool = False) -> None:
+        super().__init__(later=True)
+
+
+@pytest.fixture(params=[Checks, Later], ids=["at once", "later"])
+def checks(request: Any, monkeypatch: Any) -> Any:
+    monkeypatch.setattr(lightning_base, "Checks", request.param)
+    return request.param
+
+
+def network(**arguments: Any) -> Any:
+    return create("DyRCNNx2", input_dims=(4, 1, 8, 8), n_classes=3, **arguments)
+
+
+def fit(model: Any, labels: torch.Tensor, **settings: Any) -> pl.Trainer:
+    torch.manual_seed(1)
+    data = DataLoader(TensorDataset(torch.randn(len(labels), 1, 8, 8), labels), 4)
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "accelerator": "cpu",
+    }
+    trainer = pl.Trainer(**{"max_epochs": 2, "enable_model_summary": False, **quiet, **settings})
+    trainer.fit(model, data)
+    return trainer
+
+
+LABELS = torch.arange(10) % 3
+WRONG = {
+    "a label that is no class": (
+        torch.where(torch.arange(10) == 9, 7, LABELS),
+        {},
+        "label 7 is none of the model's 3",
+    ),
+    "a negative label": (
+        torch.where(torch.arange(10) == 9, -5, LABELS),
+        {},
+        "label -5 is none of the model's 3",
+    ),
+    "no label": (torch.full((10,), -1), {}, "all labels of a batch are -1"),
+    "no scored step": (
+        torch.tensor([[0, -1, -1, -1]]).repeat(10, 1),
+        {"loss_reaction_time": 4.0},
+        "no step of the presentation is scored",
+    ),
+}
+
+
+@pytest.mark.parametrize(("labels", "arguments", "sentence"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_raised_before_the_weights_change(
+    checks: Any, labels: torch.Tensor, arguments: dict[str, Any], sentence: str
+) -> None:
+    model, seen = network(**arguments), []
+
+    class Look(pl.Callback):
+        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+            seen.append({name: value.clone() for name, value in module.state_dict().items()})
+
+    with pytest.raises(InputError, match=sentence):
+        fit(model, labels, callbacks=[Look()])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, seen[-1][name])
+
+
+def test_a_loss_that_is_not_finite_is_explained_before_the_weights_change(checks: Any) -> None:
+    model = network()
+    with torch.no_grad():
+        model.classifier.bias[0] = torch.inf
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(InputError, match="classifier.bias"):
+        fit(model, LABELS)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_without_a_trainer_a_step_raises_itself(checks: Any) -> None:
+    with pytest.raises(InputError, match="label 7"):
+        network().model_step((torch.randn(2, 1, 8, 8), torch.tensor([0, 7])), "train")
+
+
+def test_accumulated_batches_are_looked_at_too(checks: Any) -> None:
+    with pytest.raises(InputError, match="label 7"):
+        fit(network(), torch.where(torch.arange(10) == 1, 7, LABELS), accumulate_grad_batches=3)
+
+
+def test_a_training_is_the_same_however_its_conditions_are_looked_at(monkeypatch: Any) -> None:
+    trained = []
+    for kind in (Checks, Later):
+        monkeypatch.setattr(lightning_base, "Checks", kind)
+        torch.manual_seed(3)
+        model = network()
+        fit(model, LABELS)
+        trained.append(model.state_dict())
+    assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+
+def test_means_are_over_the_images_of_an_epoch_and_named_once() -> None:
+    model, losses, named = network(), [], []
+    step, log = model.training_step, model.log
+    model.training_step = lambda *arguments: losses.append(step(*arguments)) or losses[-1]
+    model.log = lambda name, *arguments, **settings: named.append(name) or log(name, *arguments, **settings)
+    trainer = fit(model, LABELS)
+    sizes = torch.tensor([4.0, 4.0, 2.0])
+    expected = (torch.stack(losses[3:]).detach() * sizes).sum() / 10
+    torch.testing.assert_close(trainer.callback_metrics["train_loss"], expected)
+    assert named == 2 * ["train_loss", "train_accuracy"]
