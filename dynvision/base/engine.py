@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -29,9 +29,13 @@ from dynvision.base.padded_channels import PaddedChannels, true_channels, withou
 from dynvision.base.plan import LayerPlan, Plan, choose_block_steps
 from dynvision.base.scans import (
     Scan,
+    Wanted,
     effective_drive,
     log_loops,
     normalizes_over_batch,
+    outlets_of,
+    pick_key,
+    pool_key,
     runs_steps_at_once,
     scan_of,
     steps_of,
@@ -39,7 +43,7 @@ from dynvision.base.scans import (
 )
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed, max_pool, resize_to_target
-from dynvision.functional.recurrent_scan import recurrent_scan
+from dynvision.functional.recurrent_scan import scan_with_outlets
 from dynvision.model_components.solvers import Solver
 from dynvision.model_components.timing import Delayed, ZeroStart
 
@@ -65,6 +69,8 @@ def advance(
     outputs: list[Frames] = []
     once = Once()
     padding = PaddedChannels() if plan.padded else None
+    # Who watches may differentiate by activity, whose gradient would lack what comes through other maps.
+    wanted = {} if watch or not torch.is_grad_enabled() else outlets_of(plan)
     channels = true_channels(plan.layers[-1]) if plan.padded else None
     done = 0
     while done < frames.n:
@@ -72,28 +78,12 @@ def advance(
         longest = block_steps or choose_block_steps(plan, rest, state)
         block = rest.head(min(longest, plan.longest_block or longest)).shifted(state.age - rest.first)
         shift = done - block.first
-        output, state = _run_block(plan, block, state, once, shifted(watch or {}, shift), padding)
+        run = _Block(plan, state, block, once, shifted(watch or {}, shift), padding, wanted)
+        output, state = run.through(plan)
         if output is not None:
             outputs.append(without_padding(output, channels).shifted(shift))
         done += block.n
-    return outputs, state
-
-
-def _run_block(
-    plan: Plan, frames: Frames, state: ModelState, once: Once, watch: Watch, padding: PaddedChannels | None
-) -> tuple[Frames | None, ModelState]:
-    run = _Block(plan, state, frames, once, watch, padding)
-    signal: Frames | None = frames
-    for layer in plan.layers:
-        signal = run.layer(layer, signal)
-    age = min(frames.end, plan.settled)
-    shift = age - frames.end
-    traces = {
-        name: trace.since(frames.end - plan.horizon[name], shift)
-        for name, trace in run.traces.items()
-        if trace.pieces
-    }
-    return signal, replace(state, age=age, traces=traces, drives=run.drives, operations=run.operations)
+    return outputs, state.map(lambda x: x) if wanted else state  # without outlets, for the same reason
 
 
 class _Block:
@@ -107,14 +97,29 @@ class _Block:
         once: Once,
         watch: Watch,
         padding: PaddedChannels | None,
+        wanted: Mapping[str, Wanted],
     ) -> None:
-        self.outputs = plan.outputs
-        self.padding = padding
+        self.outputs, self.state = plan.outputs, state
+        self.padding, self.wanted = padding, wanted
         self.first, self.end, self.frames = frames.first, frames.end, frames
         self.once, self.watch = once, watch
         self.traces = dict(state.traces)
         self.drives = dict(state.drives)
         self.operations = dict(state.operations)
+
+    def through(self, plan: Plan) -> tuple[Frames | None, ModelState]:
+        """All layers over the block; returns the last one's output and the state after it."""
+        signal: Frames | None = self.frames
+        for layer in plan.layers:
+            signal = self.layer(layer, signal)
+        age = min(self.end, plan.settled)
+        traces = {
+            name: trace.since(self.end - plan.horizon[name], age - self.end)
+            for name, trace in self.traces.items()
+            if trace.pieces
+        }
+        after = replace(self.state, age=age, traces=traces, drives=self.drives, operations=self.operations)
+        return signal, after
 
     def layer(self, plan: LayerPlan, signal: Frames | None) -> Frames | None:
         """All operations of one layer over the block; returns what the next layer receives."""
@@ -150,6 +155,7 @@ class _Block:
             )
             if operation.hooked:
                 return _each_step(module, x, h, first, end)
+            h = h and (h.outlet(pick_key(operation)) or h)
             h = h and self._apply(plan, operation, self._convolving(module.transform), h)
             return merge_frames(x, h and _scaled(operation, h), module.merge)
         if operation.kind == "call":
@@ -189,7 +195,9 @@ class _Block:
         if operation.kind == "record":
             self._tell("state", plan, x)
             return x
-        pools = type(module) is nn.MaxPool2d and not operation.hooked
+        pools = pool_key(operation)
+        if pooled := x.outlet(pools):
+            return pooled
         x = self._apply(plan, operation, functools.partial(max_pool, module) if pools else module, x)
         if operation.name == "layer":
             self._tell("conv", plan, x)
@@ -262,7 +270,9 @@ class _Block:
             if scan.recurrence is None
             else self._trace(plan.name).between(z.first - scan.recurrence.delay, z.first)
         )
-        r = recurrent_scan(
+        wanted = self.wanted.get(plan.name, Wanted(None, None))
+        r, *others = scan_with_outlets(
+            wanted.here(z.values),
             z.values,
             z.n,
             z.batch,
@@ -272,7 +282,7 @@ class _Block:
             recurrence,
             None if history is None else history.folded(),
         )
-        return Frames(z.first, z.n, r)
+        return Frames(z.first, z.n, r, outlets=wanted.keyed(*others))
 
     def _steps(self, plan: LayerPlan, z: Frames) -> Frames:
         """The layer's state at the steps at which it is driven by ``z``."""

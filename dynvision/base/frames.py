@@ -21,12 +21,17 @@ Merge = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Frames:
-    """A signal at the steps ``first`` to ``first + n - 1`` of the engine's clock."""
+    """A signal at the steps ``first`` to ``first + n - 1`` of the engine's clock.
+
+    Attributes:
+        outlets: maps made of it already, at the same steps, by what made them (:func:`~dynvision.base.scans.outlets_of`).
+    """
 
     first: int
     n: int
     values: Tensor
     constant: bool = False
+    outlets: Mapping[Hashable, Tensor] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
@@ -58,7 +63,7 @@ class Frames:
 
     def shifted(self, by: int) -> Frames:
         """The same signal on a clock that runs ``by`` steps ahead."""
-        return Frames(self.first + by, self.n, self.values, self.constant) if by else self
+        return replace(self, first=self.first + by) if by else self
 
     def between(self, first: int, end: int) -> Frames:
         """The steps from ``first`` up to ``end``, which must lie inside."""
@@ -69,7 +74,12 @@ class Frames:
             return Frames(first, end - first, self.values, True)
         batch = self.batch
         at = slice((first - self.first) * batch, (end - self.first) * batch)
-        return Frames(first, end - first, self.values[at])
+        outlets = {key: made[at] for key, made in self.outlets.items()}
+        return Frames(first, end - first, self.values[at], outlets=outlets)
+
+    def outlet(self, key: Hashable) -> Frames | None:
+        """What was made of the signal already; None where it was not."""
+        return Frames(self.first, self.n, self.outlets[key]) if key in self.outlets else None
 
     def head(self, length: int) -> Frames:
         """The first ``length`` steps, or all if there are fewer."""
@@ -106,7 +116,9 @@ def join(pieces: Sequence[Frames]) -> Frames:
     if len(pieces) == 1:
         return pieces[0]
     values = torch.cat([piece.folded() for piece in pieces])
-    return Frames(pieces[0].first, sum(piece.n for piece in pieces), values)
+    common = set.intersection(*(set(piece.outlets) for piece in pieces))
+    outlets = {key: torch.cat([piece.outlets[key] for piece in pieces]) for key in common}
+    return Frames(pieces[0].first, sum(piece.n for piece in pieces), values, outlets=outlets)
 
 
 def in_pieces(

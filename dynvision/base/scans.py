@@ -10,7 +10,7 @@ one by one   everything else whose next step needs the last one
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
-from dynvision.functional.leaky_steps import Rectified
+from dynvision.functional.leaky_steps import Rectified, has_kernel
 from dynvision.functional.maps import is_transformed
+from dynvision.functional.outlets import Outlets
 from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
 from dynvision.functional.unit_steps import Nonlinearity, UnitStep, scan
 from dynvision.model_components.adaptation import IntrinsicSuppression
+from dynvision.model_components.connection import PointwiseConnection
 from dynvision.model_components.elementwise import SupraLinearity
 from dynvision.model_components.solvers import LiquidStep, Solver
 from dynvision.model_components.timing import StatefulOperation
@@ -72,6 +74,71 @@ def scan_of(plan: LayerPlan) -> Scan | None:
     if not plain or (rectified == "drive" and solver.train_tau):
         return None
     return Scan(solver, rectified, recurrence)
+
+
+def pool_key(operation: Operation) -> Hashable:
+    """What a max-pooling makes of maps: its kernel, stride and padding; None of another operation."""
+    pool: Any = operation.module
+    pools = type(pool) is nn.MaxPool2d and not operation.hooked
+    return (pool.kernel_size, pool.stride, pool.padding) if pools else None
+
+
+def pick_key(operation: Operation) -> Hashable:
+    """What a connection makes of maps before its convolution: the resolution; None of one that does something else."""
+    module: Any = operation.module
+    plain = (
+        isinstance(module, PointwiseConnection) and type(module).transform is PointwiseConnection.transform
+    )
+    return module.size if plain and not operation.hooked else None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What others receive of a layer's activity that a scan can hand out beside it (:mod:`dynvision.functional.outlets`).
+
+    Attributes:
+        pool: the max-pooling after it.
+        size: the resolution, (H, W), to which the connections from it resize.
+    """
+
+    pool: Operation | None
+    size: Any
+
+    def here(self, z: Tensor) -> Outlets:
+        """What a scan with a drive like ``z`` hands out."""
+        if not (has_kernel(z) and z.dim() == 4 and z.is_contiguous(memory_format=torch.channels_last)):
+            return Outlets()
+        from dynvision.functional.max_pool_triton import can_pool
+
+        pool: Any = pool_key(self.pool) if self.pool and can_pool(self.pool.module, z) else None  # type: ignore
+        if self.size is None:
+            return Outlets(pool)
+        (height, width), (rows, columns) = z.shape[-2:], self.size
+        whole = height % rows == 0 and width % columns == 0 and rows * columns < height * width
+        return Outlets(pool, (height // rows, width // columns) if whole else None)
+
+    def keyed(self, pooled: Tensor | None, picked: Tensor | None) -> dict[Hashable, Tensor]:
+        """What was handed out, by its keys."""
+        found = {} if pooled is None or self.pool is None else {pool_key(self.pool): pooled}
+        return found if picked is None else {**found, self.size: picked}
+
+
+def outlets_of(plan: Plan) -> dict[str, Wanted]:
+    """What others receive of the layers of a plan."""
+    wanted: dict[str, Wanted] = {}
+    for layer in plan.layers:
+        after = layer.output[0] if layer.output and layer.interpolated is None else None
+        pool = after if after is not None and pool_key(after) is not None else None
+        sizes = {
+            pick_key(operation)
+            for other in plan.layers
+            for operation in other.operations
+            if operation.kind == "connect" and operation.module.source == layer.name
+        }
+        size = sizes.pop() if len(sizes) == 1 else None
+        if not layer.after and (pool is not None or size is not None):
+            wanted[layer.name] = Wanted(pool, size)
+    return wanted
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dynvision.functional.outlets import Gradients
+
 Rectified = Literal["none", "drive", "state"]
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
@@ -89,7 +91,7 @@ def forward(
 
 
 def backward(
-    grad_r: Tensor,
+    grad_r: Tensor | None,
     heard: Tensor | None,
     r: Tensor,
     carried: Tensor | None,
@@ -99,17 +101,19 @@ def backward(
     gain: float | Tensor,
     rectified: Rectified,
     active: Tensor | None = None,
+    others: Gradients | None = None,
 ) -> Tensor:
     """Backward of :func:`forward`.
 
     Args:
-        grad_r: gradient at r from outside, (n B, ...).
+        grad_r: gradient at r from outside, (n B, ...); None where all of it is in `others`.
         heard: gradient at r through the recurrence, (m B, ...) of the first m <= n steps, or None.
         r: the result of :func:`forward`, (n B, ...).
         carried: gradient at the last step from the step after it, (B, ...), or None; overwritten.
         grad_z: receives the gradient at the drive, (n B, ...).
         total: the sum of that over steps is added to it, (B, ...), by the kernel; None elsewhere.
         batch, gain, rectified, active: as in :func:`forward`.
+        others: gradients at maps made of r, which the kernel gathers from; None elsewhere.
 
     Returns:
         The gradient at the state before the first step, (B, ...).
@@ -118,9 +122,9 @@ def backward(
         from dynvision.functional import leaky_steps_triton
 
         return leaky_steps_triton.backward(
-            grad_r, heard, r, carried, grad_z, total, batch, gain, rectified, active
+            grad_r, heard, r, carried, grad_z, total, batch, gain, rectified, active, others
         )
-    assert total is None
+    assert total is None and others is None and grad_r is not None
     if isinstance(gain, Tensor):
         gain = gain.to(r.dtype)
     where = [None] * (len(r) // batch) if active is None else active.split(batch)

@@ -7,12 +7,15 @@ part of the pixels, in a fixed order.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from dynvision.functional.leaky_steps import Rectified, memory_layout
+from dynvision.functional.outlets import Gradients
 
 BLOCK = 1024
 MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
@@ -74,6 +77,17 @@ def _forward(
 
 
 @triton.jit
+def _place(begin, steps, C: tl.constexpr, H: tl.constexpr, W: tl.constexpr, COMMON: tl.constexpr):
+    """The image of unit ``begin``; and of units ``begin + steps`` the images after it, row, column and channel.
+
+    That channels are side by side, Triton sees if it knows of what the units before ``begin`` are a multiple.
+    """
+    within = (begin // COMMON % (H * W * C // COMMON)).to(tl.int32) * COMMON + steps
+    line = within // C // W
+    return begin // (H * W * C), line // H, line % H, within // C % W, within % C
+
+
+@triton.jit
 def _backward(
     grad_r,
     heard,
@@ -83,16 +97,32 @@ def _backward(
     grad_z,
     total,
     grad_start,
+    pooled,
+    offsets,
+    picked,
     units,
     gain,
     channels,
     inner,
     N: tl.constexpr,
     GAIN: tl.constexpr,
+    GRAD: tl.constexpr,
     HEARD: tl.constexpr,  # number of steps, the first ones
     TOTAL: tl.constexpr,
     CARRIED: tl.constexpr,
     RECTIFIED: tl.constexpr,
+    C: tl.constexpr,  # channels, rows and columns of r, where gradients at other maps are gathered
+    H: tl.constexpr,
+    W: tl.constexpr,
+    COMMON: tl.constexpr,  # divisor of their product and of BLOCK
+    K: tl.constexpr,  # kernel, stride and padding of a pooling, rows and columns after it; 0 without one
+    S: tl.constexpr,
+    P: tl.constexpr,
+    OH: tl.constexpr,
+    OW: tl.constexpr,
+    WINDOWS: tl.constexpr,  # along a side, that contain a pixel
+    ROWS: tl.constexpr,  # every how many rows and columns are picked; 0 for none
+    COLUMNS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # noqa: E501
     begin, steps = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, BLOCK)
@@ -108,11 +138,41 @@ def _backward(
     sum_z = tl.zeros((BLOCK,), tl.float32)
     if CARRIED:
         carry = tl.load(carried + at, mask=inside).to(tl.float32)
+    places = ()  # of the windows that contain a unit: where, whether inside, and the offset that is the unit
+    here_too = ()
+    own = ()
+    if K or ROWS:
+        image, after, row, column, c = _place(begin, steps, C, H, W, COMMON)
+        images = units // (H * W * C)
+    if K:
+        for back_i in tl.static_range(WINDOWS):
+            i, a = (row + P) // S - back_i, (row + P) % S + back_i * S
+            for back_j in tl.static_range(WINDOWS):
+                j, b = (column + P) // S - back_j, (column + P) % S + back_j * S
+                exists = (a < K) & (b < K) & (i >= 0) & (i < OH) & (j >= 0) & (j < OW)
+                places = places + (((after * OH + i) * OW + j) * C + c,)  # type: ignore[assignment]
+                here_too = here_too + (inside & exists,)  # type: ignore[assignment]
+                own = own + (a * K + b,)  # type: ignore[assignment]
+    if ROWS:
+        is_picked = inside & (row % ROWS == 0) & (column % COLUMNS == 0)
+        pick = ((after * (H // ROWS) + row // ROWS) * (W // COLUMNS) + column // COLUMNS) * C + c
     for step in tl.static_range(N):
         here = (N - 1 - step) * units + at
-        grad = carry + tl.load(grad_r + here, mask=inside).to(tl.float32)
+        grad = carry
+        if GRAD:
+            grad += tl.load(grad_r + here, mask=inside).to(tl.float32)
         if N - 1 - step < HEARD:
             grad += tl.load(heard + here, mask=inside).to(tl.float32)
+        if K:
+            first = (image + (N - 1 - step) * images) * (OH * OW * C)
+            for window in tl.static_range(WINDOWS * WINDOWS):
+                there = first + places[window]
+                offset = tl.load(offsets + there, mask=here_too[window], other=255).to(tl.int32)
+                value = tl.load(pooled + there, mask=here_too[window], other=0.0).to(tl.float32)
+                grad += tl.where(offset == own[window], value, 0.0)
+        if ROWS:
+            there = (image + (N - 1 - step) * images) * (H // ROWS * (W // COLUMNS) * C) + pick
+            grad += tl.load(picked + there, mask=is_picked, other=0.0).to(tl.float32)
         if RECTIFIED == "state":
             grad = tl.where(tl.load(r + here, mask=inside) > 0, grad, 0.0)
         at_z = g * grad
@@ -179,7 +239,7 @@ def forward(
 
 
 def backward(
-    grad_r: Tensor,
+    grad_r: Tensor | None,
     heard: Tensor | None,
     r: Tensor,
     carried: Tensor | None,
@@ -189,6 +249,7 @@ def backward(
     gain: float | Tensor,
     rectified: Rectified,
     active: Tensor | None,
+    others: Gradients | None,
 ) -> Tensor:
     """See :func:`dynvision.functional.leaky_steps.backward`."""
     n = r.shape[0] // batch
@@ -196,21 +257,22 @@ def backward(
         for first in reversed(range(0, n, MOST_UNROLLED)):
             at = slice(first * batch, (first + MOST_UNROLLED) * batch)
             lateral, above = (None if x is None or not len(x[at]) else x[at] for x in (heard, active))
+            outside, elsewhere = grad_r if grad_r is None else grad_r[at], others and others.of_rows(at)
             carried = backward(
-                grad_r[at], lateral, r[at], carried, grad_z[at], total, batch, gain, rectified, above
+                outside, lateral, r[at], carried, grad_z[at], total, batch, gain, rectified, above, elsewhere
             )
         assert carried is not None
         return carried
     number, channels, inner, kind = _gain_arguments(gain, r)
     units = r.numel() // n
-    grad_r = in_layout_of(grad_r, r)
+    maps, geometry = _gathered_arguments(others, r)
     grad_start = torch.empty_like(r[:batch])
     before = grad_start if carried is None else in_layout_of(carried, r)
     above = r if active is None else active.view(torch.uint8)
     grid = (triton.cdiv(units, BLOCK),)
     with torch.cuda.device(r.device):
         _backward[grid](
-            grad_r,
+            r if grad_r is None else in_layout_of(grad_r, r),
             r if heard is None else in_layout_of(heard, r),
             r,
             above,
@@ -218,19 +280,37 @@ def backward(
             grad_z,
             grad_start if total is None else total,
             grad_start,
+            *maps,
             units,
             number,
             channels,
             inner,
             n,
             kind,
+            grad_r is not None,
             0 if heard is None else heard.shape[0] // batch,
             total is not None,
             carried is not None,
             rectified,
+            *geometry,
             BLOCK,
         )
     return grad_start
+
+
+def _gathered_arguments(others: Gradients | None, r: Tensor) -> tuple[list[Tensor], list[int]]:
+    """Gradients at maps made of r as the kernel takes them: these maps, and the numbers from C to COLUMNS."""
+    if others is None:
+        return [r] * 3, [0] * 12
+    maps = [others.pooled, others.offsets if others.pooled is not None else None, others.picked]
+    windows = [0] * 6
+    if others.pooled is not None:
+        kernel, stride, padding = others.outlets.pool  # type: ignore[misc]
+        rows, columns = others.pooled.shape[2:]
+        windows = [kernel, stride, padding, rows, columns, triton.cdiv(kernel, stride)]
+    every = others.outlets.every if others.picked is not None else None
+    shape = [*r.shape[1:], math.gcd(BLOCK, math.prod(r.shape[1:]))]
+    return [r if x is None else x for x in maps], [*shape, *windows, *(every or (0, 0))]
 
 
 def _gain_arguments(gain: float | Tensor, r: Tensor) -> tuple[float | Tensor, int, int, str]:

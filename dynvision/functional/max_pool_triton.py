@@ -113,22 +113,47 @@ def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     return _MaxPool.apply(x, kernel, stride, padding)  # type: ignore[no-any-return]
 
 
+def pool(x: Tensor, k: int, s: int, p: int, keep: bool) -> tuple[Tensor, Tensor | None]:
+    """The maxima and, if they are to be kept, their offsets, without autograd."""
+    batch, channels, height, width = x.shape
+    rows, columns = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1
+    shape = (batch, channels, rows, columns)
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    offsets = torch.empty_like(y, dtype=torch.uint8) if keep else None
+    block = _block(columns * channels)
+    grid = (batch * rows, triton.cdiv(columns * channels, block))
+    with torch.cuda.device(x.device):
+        _max_pool[grid](
+            x, y, y if offsets is None else offsets, height, width, rows, columns, channels, k, s, p, keep, block,
+            num_warps=max(1, block // 256),
+        )  # fmt: skip
+    return y, offsets
+
+
+def spread(grad: Tensor, offsets: Tensor, shape: torch.Size, k: int, s: int, p: int) -> Tensor:
+    """The gradient at the input, of the given shape, from that at the output, without autograd."""
+    batch, channels, height, width = shape
+    grad = grad.contiguous(memory_format=torch.channels_last)
+    out = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+    rows, units = triton.cdiv(height + p, s), triton.cdiv(width + p, s) * channels
+    with torch.cuda.device(grad.device):
+        _max_pool_backward[(batch * rows, triton.cdiv(units, 256))](
+            grad, offsets, out, height, width, grad.shape[2], grad.shape[3], rows, channels, k, s, p,
+            triton.cdiv(k, s), 256, num_warps=1,
+        )  # fmt: skip
+    return out
+
+
+def differentiable_spread(grad: Tensor, offsets: Tensor, geometry: Any) -> Tensor:
+    """:func:`spread`, with autograd; ``geometry`` is the shape of the input, k, s and p."""
+    return _MaxPoolBackward.apply(grad, offsets, geometry)  # type: ignore[no-any-return]
+
+
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, k: int, s: int, p: int) -> Tensor:  # type: ignore[override]
-        batch, channels, height, width = x.shape
-        rows, columns = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1
-        shape = (batch, channels, rows, columns)
-        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         keep = ctx.needs_input_grad[0]
-        offsets = torch.empty_like(y, dtype=torch.uint8) if keep else y
-        block = _block(columns * channels)
-        grid = (batch * rows, triton.cdiv(columns * channels, block))
-        with torch.cuda.device(x.device):
-            _max_pool[grid](
-                x, y, offsets, height, width, rows, columns, channels, k, s, p, keep, block,
-                num_warps=max(1, block // 256),
-            )  # fmt: skip
+        y, offsets = pool(x, k, s, p, keep)
         if keep:
             ctx.save_for_backward(offsets)
         ctx.geometry = (x.shape, k, s, p)
@@ -137,7 +162,7 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
         (offsets,) = ctx.saved_tensors
-        return _MaxPoolBackward.apply(grad, offsets, ctx.geometry), None, None, None
+        return differentiable_spread(grad, offsets, ctx.geometry), None, None, None
 
 
 class _MaxPoolBackward(torch.autograd.Function):
@@ -145,19 +170,9 @@ class _MaxPoolBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, offsets: Tensor, geometry: Any) -> Tensor:  # type: ignore[override]
-        shape, k, s, p = geometry
-        batch, channels, height, width = shape
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        out = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
-        rows, units = triton.cdiv(height + p, s), triton.cdiv(width + p, s) * channels
-        with torch.cuda.device(grad.device):
-            _max_pool_backward[(batch * rows, triton.cdiv(units, 256))](
-                grad, offsets, out, height, width, grad.shape[2], grad.shape[3], rows, channels, k, s, p,
-                triton.cdiv(k, s), 256, num_warps=1,
-            )  # fmt: skip
         ctx.geometry = geometry
         ctx.save_for_backward(offsets)
-        return out
+        return spread(grad, offsets, *geometry)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]

@@ -28,6 +28,7 @@ from dynvision.functional import leaky_steps
 from dynvision.functional.convolution import backward as conv_backward
 from dynvision.functional.convolution import convolution, gradient_at_input, gradients_of_weights
 from dynvision.functional.leaky_steps import Rectified, memory_layout
+from dynvision.functional.outlets import Outlets, gradients, hand_out, whole_gradient
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class _Settings:
     delay: int
     rectified: Rectified
     learned: bool
+    outlets: Outlets
 
     def rows(self, first: int, end: int) -> slice:
         """Rows of the steps from ``first`` up to ``end``."""
@@ -89,6 +91,27 @@ def recurrent_scan(
     Returns:
         r at every step, (n B, C, H, W).
     """
+    return scan_with_outlets(Outlets(), z, n, batch, start, gain, rectified, recurrence, history)[0]
+
+
+def scan_with_outlets(
+    outlets: Outlets,
+    z: Tensor,
+    n: int,
+    batch: int,
+    start: Tensor | None,
+    gain: float | Tensor,
+    rectified: Rectified = "state",
+    recurrence: Recurrence | None = None,
+    history: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """As :func:`recurrent_scan`, with maps made of r beside r, which need its kernels (:func:`.leaky_steps.has_kernel`).
+
+    The gradient at r is then without that which comes through these maps.
+
+    Returns:
+        r, the pooled map and what was picked, each (n B, C, ...); None for what is not handed out.
+    """
     earlier = start if history is None else history
     dtype = z.dtype if earlier is None else torch.promote_types(z.dtype, earlier.dtype)
     z = z.to(dtype)
@@ -108,15 +131,7 @@ def recurrent_scan(
         start = start.to(dtype)
     learned = isinstance(gain, Tensor) and gain.requires_grad
     assert not (learned and rectified == "drive")
-    settings = _Settings(
-        n,
-        batch,
-        padding,
-        groups,
-        delay,
-        rectified,
-        learned,
-    )
+    settings = _Settings(n, batch, padding, groups, delay, rectified, learned, outlets)
     with torch.autocast("cpu" if z.is_meta else z.device.type, enabled=False):
         return _RecurrentScan.apply(z, start, gain, weight, bias, history, settings)  # type: ignore
 
@@ -132,7 +147,7 @@ class _RecurrentScan(torch.autograd.Function):
         bias: Tensor | None,
         history: Tensor | None,
         s: _Settings,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         r = _empty_like_rows(z, s.n * s.batch)
         state = _last_step(start, history, s)
         drives = torch.empty_like(r) if s.learned else None
@@ -156,39 +171,44 @@ class _RecurrentScan(torch.autograd.Function):
         ctx.gain = None if isinstance(gain, Tensor) else gain
         ctx.has_bias = bias is not None
         learned = gain if isinstance(gain, Tensor) else None
-        ctx.save_for_backward(r, start, weight, history, drives, active, learned)
-        return r
+        pooled, offsets, picked = hand_out(s.outlets, r, any(ctx.needs_input_grad))
+        ctx.save_for_backward(r, start, weight, history, drives, active, learned, offsets)
+        ctx.set_materialize_grads(False)
+        return r, pooled, picked
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:  # type: ignore[override]
+        r, start, weight, history, drives, active, learned, offsets = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
-            return _differentiable_gradients(ctx, grad)
-        r, start, weight, history, drives, active, learned = ctx.saved_tensors
+            whole = whole_gradient(ctx.settings.outlets, r, offsets, *grads)
+            return _differentiable_gradients(ctx, whole)
         gain = ctx.gain if learned is None else learned
         s: _Settings = ctx.settings
         precise = torch.promote_types(r.dtype, torch.float32)
         grad_gain: Tensor | None = None
-        grad = grad.contiguous(memory_format=memory_layout(r))
+        grad, others = gradients(s.outlets, r, offsets, *grads)
+        grad = grad if grad is None else grad.contiguous(memory_format=memory_layout(r))
         grad_z = torch.empty_like(r)
         grad_history = torch.zeros_like(history) if history is not None and ctx.needs_input_grad[5] else None
         # A kernel sums over steps on its way; elsewhere the sum is one pass of its own, in the order of memory.
         sums = ctx.constant and leaky_steps.has_kernel(r)
         total = torch.zeros_like(r[: s.batch], dtype=precise) if sums else None
         carried: Tensor | None = None
-        later: dict[
-            int, Tensor
-        ] = {}  # by step: gradient at r through the recurrence that receives it from that step on
+        # By step: gradient at r through the recurrence that receives it from that step on.
+        later: dict[int, Tensor] = {}
         at_source = None if weight is None else gradient_at_input(weight, s.padding, s.groups, r)
         for first, end, source in reversed(list(_stretches(s, r, history, weight is not None))):
             at = s.rows(first, end)
             above = None if active is None else active[at]
             heard = _gathered(later, first, end, s)
+            outside, elsewhere = None if grad is None else grad[at], others and others.of_rows(at)
+            at_z = grad_z[at]
             carried = leaky_steps.backward(
-                grad[at], heard, r[at], carried, grad_z[at], total, s.batch, gain, s.rectified, above
+                outside, heard, r[at], carried, at_z, total, s.batch, gain, s.rectified, above, elsewhere
             )
             if source is None or at_source is None or (first < s.delay and grad_history is None):
                 continue
-            grad_source = at_source(grad_z[at], source)
+            grad_source = at_source(at_z, source)
             if first < s.delay:  # of the history, each step of which is received once
                 offset = grad_history.shape[0] // s.batch - s.delay  # type: ignore[union-attr]
                 grad_history[s.rows(first + offset, end + offset)].copy_(grad_source)  # type: ignore[index]
@@ -224,7 +244,7 @@ def _differentiable_gradients(ctx: Any, grad: Tensor) -> Any:
 
     It needs no more than the ordinary one kept: u(t) - r(t - 1) = (r(t) - r(t - 1)) / g wherever a(t) is not 0.
     """
-    r, start, weight, history, _, active, learned = ctx.saved_tensors
+    r, start, weight, history, _, active, learned, _ = ctx.saved_tensors
     s: _Settings = ctx.settings
     gain = ctx.gain if learned is None else learned.to(r.dtype)
     remembered = 0 if history is None else history.shape[0] // s.batch
@@ -233,9 +253,8 @@ def _differentiable_gradients(ctx: Any, grad: Tensor) -> Any:
     earlier = () if history is None else history.split(s.batch)
     grads = grad.split(s.batch)
     zero = torch.zeros_like(steps[0])
-    later: dict[
-        int, Tensor
-    ] = {}  # by step, those of the history counted from -m: gradient through the recurrence
+    # By step, those of the history counted from -m: gradient through the recurrence.
+    later: dict[int, Tensor] = {}
     at_drive: list[Tensor] = []
     carried, grad_gain, grad_weight, grad_bias = zero, None, None, None
     for t in reversed(range(s.n)):

@@ -82,6 +82,24 @@ def test_a_graph_equals_the_loop_while_the_weights_change(variant: str, dtype: t
     assert len(model._graphs) == 1
 
 
+def test_the_gradient_at_observed_activity_is_whole() -> None:
+    """Others receive it through max-pooling and a skip connection, which a scan hands out where nobody observes."""
+    plain = randomize(create("DyRCNNx4", input_dims=(5, 3, 16, 16), n_classes=4), gain=0.5)
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for device, dtype in (("cpu", torch.float64), ("cuda", torch.float32)):
+        model = copy.deepcopy(plain).to(device, dtype)
+        seen: dict[str, list[torch.Tensor]] = {}
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            outputs = model(
+                images.to(device, dtype),
+                observer=lambda layer, frames, seen=seen: seen.setdefault(layer, []).append(frames.values),
+            )
+            found = torch.autograd.grad(outputs.square().sum(), seen["V1"])
+        gradients.append(torch.cat(found).cpu().double())
+    assert (gradients[1] - gradients[0]).norm() <= 1e-4 * gradients[0].norm()
+
+
 def small_network() -> torch.nn.Module:
     return randomize(create("DyRCNNx2", input_dims=(6, 3, 16, 16), n_classes=4), gain=0.5).cuda()
 

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dynvision.functional import leaky_steps
-from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan
+from dynvision.functional import leaky_steps, outlets
+from dynvision.functional.outlets import Outlets
+from dynvision.functional.recurrent_scan import Recurrence, recurrent_scan, scan_with_outlets
 from tests.gpu.device import DEVICE, NEEDS_GPU
 
 INTERPRETED = leaky_steps.HAS_TRITON and os.environ.get("TRITON_INTERPRET") == "1"
@@ -68,3 +69,56 @@ def test_kernels_equal_the_loop(n: int, constant: bool, remembered: int, rectifi
     found = results(n, torch.float32, **settings)
     for one, other in zip(found, results(n, torch.float64, **settings), strict=True):
         assert (one - other).norm() <= 2e-5 * (1 + other.norm())
+
+
+def taken(made: Outlets, twice: bool, own: bool, loose: bool, dtype: torch.dtype) -> list[Tensor]:
+    """A sum over r and what is made of it, its gradients, and the gradients of these."""
+    generator = torch.Generator().manual_seed(1)
+    n = 7
+    z = (maps(generator, n) * 3).round().to(dtype).requires_grad_()
+    weight = (0.1 * torch.randn(CHANNELS, CHANNELS, 3, 3, generator=generator, dtype=torch.float64)).to(
+        DEVICE, dtype
+    )
+    given = (z, n, BATCH, None, 0.5, "state", Recurrence(weight.requires_grad_(), None, (1, 1), 1, DELAY))
+    if own:
+        found = scan_with_outlets(made, *given)
+    else:
+        r = recurrent_scan(*given)
+        pooled = None if made.pool is None else torch.nn.functional.max_pool2d(r, *made.pool)
+        rows, columns = made.every or (1, 1)
+        found = (r, pooled, r[..., ::rows, ::columns] if made.every else None)
+    loss = torch.zeros((), dtype=dtype, device=DEVICE)
+    for x in found[not loose :]:
+        if x is not None:
+            up = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(DEVICE, dtype)
+            loss = loss + (x * up).sum() + (x.square().sum() if twice else 0)
+    wanted = (z, weight)
+    grads = torch.autograd.grad(loss, wanted, create_graph=twice)
+    second = torch.autograd.grad(sum(g.square().sum() for g in grads), wanted) if twice else ()
+    return [loss.detach(), *grads, *second]
+
+
+OUTLETS = {
+    "pooled": Outlets(pool=(3, 2, 1)),
+    "picked": Outlets(every=(4, 2)),
+    "both": Outlets((3, 2, 1), (2, 4)),
+    "windows of two": Outlets(pool=(2, 2, 0)),
+    "wide windows": Outlets(pool=(5, 3, 2)),
+    "every pixel in nine windows": Outlets(pool=(3, 1, 1)),
+}
+
+
+CASES = [
+    (name, False, loose, gathers) for name in OUTLETS for loose in (False, True) for gathers in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "twice", "loose", "gathers"), [*CASES, ("both", True, True, True)])
+def test_gradients_of_maps_made_of_r_are_gathered(
+    name: str, twice: bool, loose: bool, gathers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ties included: half of the units are 0."""
+    monkeypatch.setattr(outlets, "GATHERS_POOLED", gathers)
+    found = taken(OUTLETS[name], twice, True, loose, torch.float32)
+    for one, other in zip(found, taken(OUTLETS[name], twice, False, loose, torch.float64), strict=True):
+        assert (one - other).norm() <= 1e-4 * (1 + other.norm())
