@@ -71,7 +71,7 @@ class GraphedTrial:
         self.trial = trial
         needed = [p for p in model.parameters() if p.requires_grad] if torch.is_grad_enabled() else []
         self.parameters = tuple(needed)
-        self.inputs = [x.detach().clone() for x in inputs]
+        self.inputs = [_buffer_of(x) for x in inputs]
         self.seen: list[Seen] = []
         outputs: list[Tensor] = []
 
@@ -90,13 +90,18 @@ class GraphedTrial:
             with _without_cast_cache(), _capture(self.forward_graph, pool):
                 outputs.insert(0, trial(self.inputs, watch))
             self.differentiable = [i for i, output in enumerate(outputs) if output.requires_grad]
-            if self.parameters and self.differentiable:
+            wanted = [
+                *(x for x in self.inputs if x.requires_grad),
+                *(aliases[id(p)] for p in self.parameters),
+            ]
+            if wanted and self.differentiable:
                 asked = [outputs[i] for i in self.differentiable]
                 self.output_gradients = [torch.zeros_like(output) for output in asked]
                 self.backward_graph = torch.cuda.CUDAGraph()
                 with _capture(self.backward_graph, pool):
-                    own = [aliases[id(p)] for p in self.parameters]
-                    self.gradients = torch.autograd.grad(asked, own, self.output_gradients, allow_unused=True)
+                    self.gradients = torch.autograd.grad(
+                        asked, wanted, self.output_gradients, allow_unused=True
+                    )
         self.outputs = tuple(output.detach() for output in outputs)
         self.waiting: Any = lambda: None  # a weak reference to what waits for the backward pass
 
@@ -108,8 +113,9 @@ class GraphedTrial:
 
     def replay_forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Outputs without a connection to autograd."""
-        for static, x in zip(self.inputs, inputs, strict=True):
-            static.copy_(x)
+        with torch.no_grad():
+            for static, x in zip(self.inputs, inputs, strict=True):
+                static.copy_(x)
         self.forward_graph.replay()
         return tuple(_copies(self.outputs))  # type: ignore[arg-type]
 
@@ -133,9 +139,8 @@ class _Replay(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         graph: GraphedTrial = ctx.graph
-        nothing = (None,) * (2 + ctx.n_inputs)
         if torch.is_grad_enabled() or ctx.waiting is None:
-            return (*nothing, *_eager_gradients(ctx, gradients))
+            return (None, None, *_by_input(graph, _eager_gradients(ctx, gradients)))
         for static, i in zip(graph.output_gradients, graph.differentiable, strict=True):
             gradient = gradients[i]
             if gradient is None:
@@ -145,7 +150,18 @@ class _Replay(torch.autograd.Function):
         assert graph.backward_graph is not None
         graph.backward_graph.replay()
         ctx.waiting = None
-        return (*nothing, *_copies(graph.gradients))
+        return (None, None, *_by_input(graph, _copies(graph.gradients)))
+
+
+def _buffer_of(x: Tensor) -> Tensor:
+    """The memory from which a graph reads an input; a leaf, if its gradient is asked for."""
+    return x.detach().clone().requires_grad_(x.requires_grad and torch.is_grad_enabled())
+
+
+def _by_input(graph: GraphedTrial, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Gradients of all inputs and parameters, from those that were asked for."""
+    rest = iter(gradients)
+    return [*(next(rest) if x.requires_grad else None for x in graph.inputs), *rest]
 
 
 def _copies(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -170,9 +186,10 @@ def _eager_gradients(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Tens
     with torch.enable_grad():
         outputs.insert(0, graph.trial(saved[: ctx.n_inputs], watch))
         asked = [(outputs[i], gradients[i]) for i in graph.differentiable if gradients[i] is not None]
+        wanted = [x for x in saved[: ctx.n_inputs] if x.requires_grad]
         return torch.autograd.grad(
             [output for output, _ in asked],
-            graph.parameters,
+            [*wanted, *graph.parameters],
             [gradient for _, gradient in asked],
             allow_unused=True,
             create_graph=create_graph,
@@ -252,9 +269,8 @@ class CudaGraphs:
         self, version: Version, key: Hashable, what: str, make: Callable[..., Any], inputs: Sequence[Tensor]
     ) -> Any | None:
         """The graph of a key, captured where it has been seen often enough; None where to run eagerly."""
-        reason = _cannot_capture(version, inputs)
-        if reason:
-            self._log(reason)
+        if version.hooks_on:
+            self._log(f"there are hooks on {version.hooks_on}")
             return None
         key = (key, *_signature(version, inputs))
         graph = self._graphs.get(key)
@@ -318,19 +334,12 @@ def is_plain(state: Any) -> bool:
     return state is None or isinstance(state, (Tensor, *NUMBERS))
 
 
-def _cannot_capture(version: Version, inputs: Sequence[Tensor]) -> str:
-    """Why a trial of this model runs eagerly; empty if it need not."""
-    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        return "the gradient at the input is asked for"
-    return f"there are hooks on {version.hooks_on}" if version.hooks_on else ""
-
-
 def _signature(version: Version, inputs: Sequence[Tensor]) -> tuple[Hashable, ...]:
     """What decides which kernels run and which memory they read, besides the plan."""
     return (
         version,
         version.pointers(),
-        tuple([(x.shape, x.stride(), x.dtype, x.device) for x in inputs]),
+        tuple([(x.shape, x.stride(), x.dtype, x.device, x.requires_grad) for x in inputs]),
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),  # its tensors cannot be written to outside
         torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda"),

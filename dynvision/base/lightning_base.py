@@ -6,8 +6,8 @@ reaction time has passed, R steps later at the output (see ``dynvision.trials``)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +22,6 @@ from dynvision.base.batches import (
     class_indices,
     explained_normalisation,
     last_batch,
-    only_known,
     without_labels,
 )
 from dynvision.base.epoch_means import log_means
@@ -37,12 +36,13 @@ from dynvision.base.optimization import (
     parameter_groups,
     training_length,
 )
+from dynvision.base.scores import Scoring, weighted_losses
 from dynvision.base.temporal_base import ARGS, TemporalBase
 from dynvision.config.model import presentation_arguments
 from dynvision.config.optimization import check_optimization
 from dynvision.config.training import TrainingConfig, criterion_arguments, training_arguments
 from dynvision.errors import InputError
-from dynvision.losses import BaseLoss, Checks, MonitoringLoss, Outputs, find_loss
+from dynvision.losses import MonitoringLoss, Outputs, Verdict
 from dynvision.trials.presentation import presentation_trial, shuffled_by
 from dynvision.trials.segment import Trial
 from dynvision.units import ms_to_steps
@@ -143,9 +143,10 @@ class LightningBase(KeptArguments):
         self.log_every_n_steps = whole_number("log_every_n_steps", log_every_n_steps, 1)
         # Set by who knows the data; without it batches of all sizes weigh the same.
         self.epoch: Epoch | None = None
-        self.losses = _weighted_losses(criterion_arguments(criterion_params))
+        self.losses = weighted_losses(criterion_arguments(criterion_params))
         self._batches_checked = False
-        self._checks = Checks()  # of the training batch that was shown last
+        self._scoring = Scoring()
+        self._verdict: Verdict | None = None  # on the training batch that was shown last
         self.not_finite = NotFinite()  # of the validation, test or prediction that runs or ran last
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -231,46 +232,56 @@ class LightningBase(KeptArguments):
         Raises:
             InputError: the training loss is not finite; it states where that began.
         """
-        self._checks.look()
+        self._look()
         batch = check_pair(batch)
         with explained_normalisation():
             outputs = self.respond(batch, stage == "train")
-        n_images, _, n_classes = outputs.logits.shape
-        checks = Checks(later=outputs.logits.is_cuda)
-        check_range(batch[1], n_classes, outputs.ignore_index, checks)
-        labels = only_known(outputs.labels, n_classes, outputs.ignore_index)
-        outputs = replace(outputs, labels=labels, checks=checks)
-        terms = self.loss_terms(outputs)
-        loss = self._sum(terms)
-        if stage == "train":
-            checks.require(loss.isfinite(), lambda: InputError(explain_non_finite_loss(self, batch, loss)))
-        checks.send()
-        if stage == "train" and self._trainer is not None:
-            self._checks = checks  # looked at before the weights are changed
+        scores = self._scoring(self, outputs, batch[1], finite=stage == "train")
+        if scores.fine is None:
+            if stage == "train" and not scores.loss.isfinite():
+                raise InputError(explain_non_finite_loss(self, batch, scores.loss))
         else:
-            checks.look()
+            self._verdict = Verdict(scores.fine, partial(self._explain, batch, stage, scores.loss.detach()))
+            if stage != "train" or self._trainer is None:
+                self._look()
         if stage != "train":
             self.not_finite(self, batch, outputs.finite)
-        accuracy = outputs.correct.sum() / outputs.scored.sum().clamp_min(1)
-        log_means(
-            self, {f"{stage}_loss": loss.detach(), f"{stage}_accuracy": accuracy}, n_images, prog_bar=True
-        )
-        if len(terms) > 1:
-            each = {f"{stage}_{name}": value.detach() for name, value in terms.items()}
-            log_means(self, each, n_images)
-        return loss
+        n_images = len(outputs.logits)
+        shown = {f"{stage}_loss": scores.loss.detach(), f"{stage}_accuracy": scores.accuracy}
+        log_means(self, shown, n_images, prog_bar=True)
+        if scores.terms:
+            log_means(self, {f"{stage}_{name}": value for name, value in scores.terms.items()}, n_images)
+        return scores.loss
+
+    def _look(self) -> None:
+        """Look whether the batch before was fine."""
+        verdict, self._verdict = self._verdict, None
+        if verdict is not None:
+            verdict.look()
+
+    def _explain(self, batch: tuple[Tensor, Tensor], stage: str, loss: Tensor) -> None:
+        """Raise what is wrong with a batch: show it again, and look at each condition where it stands."""
+        outputs = self.respond(batch, stage == "train")
+        check_range(batch[1], outputs.logits.shape[-1], outputs.ignore_index, outputs.checks)
+        self.loss_terms(outputs)
+        raise InputError(explain_non_finite_loss(self, batch, loss))
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
-        super().on_before_optimizer_step(optimizer)
-        self._checks.look()
+        self._look()
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
-        self._checks.look()
+        self._look()
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The weighted sum of the losses, a scalar; errors as of :meth:`loss_terms`."""
-        return self._sum(self.loss_terms(outputs))
+        return self.weighted_sum(self.loss_terms(outputs))
+
+    @property
+    def captures_loss(self) -> bool:
+        """Whether a GPU may replay the loss: it is the sum of the losses, and graphs are on."""
+        own = type(self).loss_terms, type(self).weighted_sum
+        return bool(self.cuda_graphs) and own == (LightningBase.loss_terms, LightningBase.weighted_sum)
 
     @property
     def loss_names(self) -> list[str]:
@@ -288,7 +299,8 @@ class LightningBase(KeptArguments):
             raise InputError("no loss has a weight above 0; set training.loss")
         return terms
 
-    def _sum(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def weighted_sum(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The loss, a scalar."""
         return torch.stack([self.losses[name][0] * value for name, value in terms.items()]).sum()
 
     def presentation(self, batch: tuple[Tensor, Tensor], shuffle: bool) -> Presentation:
@@ -386,14 +398,3 @@ class LightningBase(KeptArguments):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters in groups of equal learning rate."""
         return parameter_groups(self.named_parameters(), self.learning_rate, self.learning_rate_factors)
-
-
-def _weighted_losses(params: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[float, BaseLoss]]:
-    """Weight and loss by name; a name that occurs again is numbered."""
-    losses: dict[str, tuple[float, BaseLoss]] = {}
-    for i, (name, settings) in enumerate(params):
-        again = sum(other == name for other, _ in params[:i])
-        arguments = dict(settings)
-        weight = float(arguments.pop("weight", 1.0))
-        losses[f"{name}_{again + 1}" if again else name] = weight, find_loss(name)(**arguments)
-    return losses

@@ -7,7 +7,7 @@ from typing import Any
 from dynvision.config.optimization import LOSSES
 from dynvision.losses.activity import ActivityLoss
 from dynvision.losses.base import BaseLoss, MonitoringLoss, Outputs
-from dynvision.losses.checks import Checks
+from dynvision.losses.checks import Checks, Verdict
 from dynvision.losses.cross_entropy import CrossEntropyLoss
 from dynvision.losses.energy import EnergyLoss
 from dynvision.losses.temporal_consistency import TemporalConsistencyLoss
@@ -22,6 +22,7 @@ __all__ = [
     "MonitoringLoss",
     "Outputs",
     "TemporalConsistencyLoss",
+    "Verdict",
     "find_loss",
 ]
 

@@ -23,6 +23,8 @@ class ActivityLoss(MonitoringLoss):
         signed: the absolute value of the mean over units, instead of the mean of absolute values.
     """
 
+    depends_on_outputs_alone = True
+
     def __init__(self, monitor: str = "state", layers: Sequence[str] = (), signed: bool = False) -> None:
         super().__init__(monitor, layers)
         self.signed = signed

@@ -55,7 +55,13 @@ class Outputs:
 
 
 class BaseLoss(nn.Module):
-    """A loss: from :class:`Outputs` to a scalar."""
+    """A loss: from :class:`Outputs` to a scalar.
+
+    A class of whose losses a GPU may replay the kernels sets ``depends_on_outputs_alone`` itself: what it computes depends
+    on the outputs and its public attributes alone, and no value is looked at on the host.
+    """
+
+    depends_on_outputs_alone = False
 
     def forward(self, outputs: Outputs) -> Tensor:
         raise NotImplementedError

@@ -31,6 +31,8 @@ class CrossEntropyLoss(BaseLoss):
         discount: gamma.
     """
 
+    depends_on_outputs_alone = True
+
     def __init__(
         self, label_smoothing: float = 0.0, time_weighting: str = "uniform", discount: float = 0.9
     ) -> None:

@@ -15,5 +15,7 @@ from dynvision.losses.base import MonitoringLoss
 class EnergyLoss(MonitoringLoss):
     """Mean squared activity per unit, over layers and steps."""
 
+    depends_on_outputs_alone = True
+
     def cost(self, a: Tensor) -> Tensor:
         return a.square().mean(dim=2)

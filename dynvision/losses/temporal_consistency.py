@@ -24,6 +24,8 @@ class TemporalConsistencyLoss(MonitoringLoss):
         layers: see :class:`MonitoringLoss`.
     """
 
+    depends_on_outputs_alone = True
+
     of_changes = True
 
     def __init__(self, monitor: str = "output", layers: Sequence[str] = ()) -> None:

@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from dynvision.base import lightning_base
+from dynvision.base import scores
 from dynvision.errors import InputError
-from dynvision.losses import Checks
+from dynvision.losses import Checks, CrossEntropyLoss
 from dynvision.models import create
 
 
@@ -24,7 +24,7 @@ class Later(Checks):
 
 @pytest.fixture(params=[Checks, Later], ids=["at once", "later"])
 def checks(request: Any, monkeypatch: Any) -> Any:
-    monkeypatch.setattr(lightning_base, "Checks", request.param)
+    monkeypatch.setattr(scores, "Checks", request.param)
     return request.param
 
 
@@ -106,12 +106,72 @@ def test_accumulated_batches_are_looked_at_too(checks: Any) -> None:
 def test_a_training_is_the_same_however_its_conditions_are_looked_at(monkeypatch: Any) -> None:
     trained = []
     for kind in (Checks, Later):
-        monkeypatch.setattr(lightning_base, "Checks", kind)
+        monkeypatch.setattr(scores, "Checks", kind)
         torch.manual_seed(3)
         model = network()
         fit(model, LABELS)
         trained.append(model.state_dict())
     assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [("CrossEntropyLoss", {"label_smoothing": 0.1, "time_weighting": "linear"})],
+        [
+            ("CrossEntropyLoss", {}),
+            ("EnergyLoss", {"weight": 0.1}),
+            ("TemporalConsistencyLoss", {"weight": 2.0}),
+        ],
+        [("CrossEntropyLoss", {}), ("ActivityLoss", {"weight": 0.1, "monitor": "drive"})],
+    ],
+)
+def test_what_a_graph_of_scores_is_given_is_all_that_they_depend_on(losses: Any, monkeypatch: Any) -> None:
+    """As a graph computes them: from other tensors than those of the batch of its capture, in the order of its inputs."""
+    monkeypatch.setattr(scores, "Checks", Later)
+    model, captured = network(criterion_params=losses), []
+
+    def scored(seed: int) -> tuple[scores.Scores, Any]:
+        torch.manual_seed(seed)
+        batch = torch.randn(4, 1, 8, 8), torch.randint(3, (4,))
+        outputs = model.respond(batch, shuffle=False)
+        return model._scoring(model, outputs, batch[1], finite=True), outputs
+
+    def run(self: Any, version: Any, key: Any, trial: Any, inputs: Any, watch: Any) -> Any:
+        captured.append(trial)
+        return captured[0](inputs, watch)
+
+    expected, _ = scored(2)
+    monkeypatch.setattr(scores.CudaGraphs, "run", run)
+    monkeypatch.setattr(scores.Scoring, "captures", lambda *_: True)
+    scored(1)
+    found, outputs = scored(2)
+    for one, other in zip(values_of(found), values_of(expected), strict=True):
+        assert torch.equal(one, other)
+    assert len(captured) == 2 and bool(found.fine)
+    (gradient,) = torch.autograd.grad(found.loss, outputs.logits)
+    assert gradient.abs().sum() > 0
+
+
+def values_of(found: scores.Scores) -> list[torch.Tensor]:
+    return [found.loss, found.accuracy, *found.terms.values()]
+
+
+def test_losses_say_themselves_whether_they_are_captured() -> None:
+    class Mine(CrossEntropyLoss):
+        pass
+
+    class Own(type(network())):  # type: ignore[misc]
+        def loss_terms(self, outputs: Any) -> Any:
+            return super().loss_terms(outputs)
+
+    given = {"input_dims": (4, 1, 8, 8), "n_classes": 3}
+    assert scores.may_be_captured(CrossEntropyLoss()) and not scores.may_be_captured(Mine())
+    assert (
+        network().captures_loss
+        and not Own(**given).captures_loss
+        and not network(cuda_graphs=False).captures_loss
+    )
 
 
 def test_means_are_over_the_images_of_an_epoch_and_named_once() -> None:

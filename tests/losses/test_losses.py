@@ -141,9 +141,9 @@ def test_a_model_is_charged_for_what_the_textbook_loop_does(name, signed, monito
 
 def _training(model, name, arguments):
     """The model with a loss of its own."""
-    from dynvision.base.lightning_base import _weighted_losses
+    from dynvision.base.scores import weighted_losses
 
-    model.losses = _weighted_losses([(name, arguments)])
+    model.losses = weighted_losses([(name, arguments)])
     return model
 
 
