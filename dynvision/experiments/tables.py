@@ -38,6 +38,7 @@ rows in a trial only if it started in it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +52,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from torch import Tensor
 
 from dynvision.errors import InputError
@@ -65,11 +67,23 @@ _NAME = pa.dictionary(pa.int32(), pa.string())
 _CONDITION = [("run_id", _NAME), ("experiment", _NAME), ("parameter", _NAME), ("value", pa.float64())]
 _IMAGE = [("image", pa.int32()), ("label", pa.int32())]
 _TIME = [("time_ms", pa.float64()), ("stimulus_on", pa.bool_()), ("shown", _NAME)]
+GIVEN = (
+    "value",
+    *dict([*_IMAGE]),
+    "time_ms",
+)  # the same for many rows on end, or in the same order again and again
 KEYS = [*_CONDITION, *_IMAGE, ("layer", _NAME), ("time_ms", pa.float64())]
-RESPONSES = pa.schema(
+
+
+def _table(columns: Sequence[tuple[str, pa.DataType]]) -> pa.Schema:
+    """Return the schema of a table without absent values, for each of which a file would have a mark."""
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns])
+
+
+RESPONSES = _table(
     [*_CONDITION, *_IMAGE, ("layer", _NAME), *_TIME, ("mean", pa.float32()), ("sd", pa.float32())]
 )
-PERFORMANCE = pa.schema(
+PERFORMANCE = _table(
     [
         *_CONDITION,
         *_IMAGE,
@@ -100,9 +114,20 @@ class TableWriter:
 
     def __init__(self, path: Path, schema: pa.Schema, fixed: Mapping[str, Any]) -> None:
         self.schema, self.fixed = schema, dict(fixed)
-        # Measured values hardly come twice: a dictionary of them makes the file larger, and slower to write.
-        repeated = [field.name for field in schema if field.type != pa.float32()]
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated)
+        # Measured values hardly come twice: by their bytes, all first ones, all second ones, ..., they become smaller and
+        # are written faster than as a dictionary. Names, and whole numbers of few values, are dictionaries.
+        measured = [field.name for field in schema if field.type == pa.float32()]
+        given = [field.name for field in schema if field.name in GIVEN]
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=FAST,
+            use_dictionary=[name for name in schema.names if name not in {*measured, *given}],
+            column_encoding=dict.fromkeys(measured, "BYTE_STREAM_SPLIT"),
+            write_statistics=False,
+            write_batch_size=2**16,
+        )
 
     def append(self, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> None:
         """Append the elements of arrays that broadcast to ``shape`` as rows, last axis fastest."""
@@ -118,9 +143,10 @@ class TableWriter:
                 index = _rows(index.reshape(given.shape), shape)
                 column = pa.DictionaryArray.from_arrays(index, pa.array(names))
             else:
-                column = pa.array(_rows(columns[field.name], shape), type=field.type)
+                kind = np.dtype(field.type.to_pandas_dtype())
+                column = pa.array(_rows(columns[field.name].astype(kind, copy=False), shape))
             arrays.append(column)
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema), row_group_size=n_rows)
 
     def close(self) -> None:
         """Write the footer."""
@@ -131,6 +157,7 @@ def _rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(values, shape).reshape(-1)
 
 
+@functools.lru_cache(maxsize=16)
 def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
     """Return a column that holds one name throughout."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([name]))
@@ -139,6 +166,8 @@ def name_column(name: str, n_rows: int) -> pa.DictionaryArray:
 BYTES = 4  # of a float32
 # Values of a row group, unless one image has more: a reader decodes whole row groups, and lists have offsets of 32 bits.
 ROW_GROUP = 2**22
+FAST = -1  # level of zstd
+TABLE_ROWS = 2**16  # of the responses that are made at once: arrays that stay in the caches
 MOST_WAITING = 2  # batches that are written, or wait to be
 
 
@@ -295,43 +324,52 @@ class ExperimentWriter:
                 written.result()
 
     def _write(self, records: Callable[[], Sequence[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
-        for record in records():
-            self._write_trial(record, batch, times)
+        shown = records()
+        per_trial = len(shown[0].responses.mean) * len(batch) * len(times)
+        at_once = max(1, TABLE_ROWS // per_trial)
+        for first in range(0, len(shown), at_once):
+            self._write_trials(shown[first : first + at_once], batch, times)
 
-    def _write_trial(self, record: TrialRecord, batch: Batch, times: np.ndarray) -> None:
-        trial, responses = record.trial, record.responses
-        layers = list(responses.mean)
-        common = {
-            "value": np.array(trial.value),
-            "time_ms": times,
-            "stimulus_on": np.array(trial.stimulus_on),
-            "shown": np.array(trial.shown, dtype=object),
+    def _write_trials(self, shown: Sequence[TrialRecord], batch: Batch, times: np.ndarray) -> None:
+        """Write trials as one row group of each table; axes (trial, layer, image, step), or without the layers."""
+        trials = [record.trial for record in shown]
+        layers = list(shown[0].responses.mean)
+        by_trial = {
+            "value": np.array([trial.value for trial in trials])[:, None],
+            "stimulus_on": np.array([trial.stimulus_on for trial in trials]),
+            "shown": np.array([trial.shown for trial in trials], dtype=object),
         }
-        image, label = batch.indices[:, None], batch.labels.numpy()[:, None]
+        measured = {
+            name: np.stack([[*getattr(record.responses, name).values()] for record in shown])
+            for name in ("mean", "sd")
+        }
+        images = {"image": batch.indices[:, None], "label": batch.labels.numpy()[:, None], "time_ms": times}
         self._responses.append(
             {
-                **common,
-                "image": image[None],
-                "label": label[None],
+                **{name: values[:, None, None] for name, values in by_trial.items()},
+                **images,
                 "layer": np.array(layers, dtype=object)[:, None, None],
-                "mean": _finite(np.stack(list(responses.mean.values()))),
-                "sd": _finite(np.stack(list(responses.sd.values()))),
+                **{name: _finite(values) for name, values in measured.items()},
             },
-            (len(layers), len(batch), len(times)),
+            (len(shown), len(layers), len(batch), len(times)),
         )
+        logits = torch.cat([record.logits for record in shown])
+        made = outcomes(logits, batch.labels.repeat(len(shown)), trials[0].times_ms)
+        shape = (len(shown), len(batch), len(times))
         self._performance.append(
             {
-                **common,
-                "image": image,
-                "label": label,
-                **outcomes(record.logits, batch.labels, trial.times_ms),
+                **{name: values[:, None] for name, values in by_trial.items()},
+                **images,
+                **{name: values.reshape(shape) for name, values in made.items()},
             },
-            (len(batch), len(times)),
+            shape,
         )
-        if self._units is not None and responses.units:
-            self._units.append(trial.value, responses, batch, times)
+        for record in shown:
+            if self._units is not None and record.responses.units:
+                self._units.append(record.trial.value, record.responses, batch, times)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """Return values with NaN for infinity, which no measure could use."""
-    return np.where(np.isfinite(values), values, np.nan).astype(values.dtype)
+    """Return values, which may be overwritten, with NaN for infinity, which no measure could use."""
+    values[np.isinf(values)] = np.nan
+    return values

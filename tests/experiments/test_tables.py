@@ -11,10 +11,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from dynvision.config.run import read_run_config
 from dynvision.data import read_manifest
-from dynvision.experiments.tables import KEYS, PERFORMANCE, RESPONSES, TableWriter
+from dynvision.experiments import tables
+from dynvision.experiments.batches import Batch
+from dynvision.experiments.outcomes import FEW, outcomes
+from dynvision.experiments.tables import (
+    KEYS,
+    PERFORMANCE,
+    RESPONSES,
+    ExperimentWriter,
+    TableWriter,
+    TrialRecord,
+)
+from dynvision.experiments.trial import Responses
+from dynvision.trials import IMAGE, Segment, Trial
 from tests.lab import Lab
 
 TIMES = [2.0 * step for step in range(-1, 11)]
@@ -158,6 +171,46 @@ def test_layers_stand_in_the_order_of_the_network(tmp_path: Path) -> None:
     assert read.tolist() == [layer for layer in layers for _ in range(2)]
 
 
+@pytest.mark.parametrize("rows", [1, 2 * 2 * 3 * 4, 2**20])
+def test_tables_are_the_same_however_many_trials_are_written_at_once(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "TABLE_ROWS", rows)
+    generator = torch.Generator().manual_seed(0)
+    shown, expected = [], []
+    for value in (0.5, 1.0, 2.0):
+        trial = Trial((Segment(1), Segment(2, IMAGE, value), Segment(1)), 2.0, value, onset=1)
+        mean, sd = torch.rand(2, 2, 3, 4, generator=generator).numpy()
+        mean[0, 1, 2] = np.inf
+        kept = Responses(
+            dict(zip(("V1", "IT"), mean, strict=True)), dict(zip(("V1", "IT"), sd, strict=True)), {}
+        )
+        shown.append(TrialRecord(trial, kept, torch.randn(3, 4, 5, generator=generator)))
+        for place, layer in enumerate(("V1", "IT")):
+            for image in range(3):
+                for step in range(4):
+                    numbers = [float(x[place, image, step]) for x in (mean, sd)]
+                    row = (value, 7 + image, image % 2, layer, 2.0 * step, trial.shown[step], *numbers)
+                    expected.append([np.nan if x == np.inf else x for x in row])
+    batch = Batch(torch.zeros(3, 1, 1, 1), torch.tensor([0, 1, 0]), np.array([7, 8, 9]))
+    paths = [tmp_path / f"{name}.parquet" for name in ("responses", "performance", "units")]
+    with ExperimentWriter(*paths, {"run_id": "r", "experiment": "e", "parameter": "p"}, {}) as writer:
+        for _ in range(2):
+            writer.append(lambda: shown, batch, np.array(shown[0].trial.times_ms))
+    made = pq.read_table(paths[0]).to_pandas()
+    columns = ["value", "image", "label", "layer", "time_ms", "shown", "mean", "sd"]
+    found = made[columns].astype({"layer": str, "shown": str})
+    wanted = pd.DataFrame(2 * expected, columns=columns).astype(dict(found.dtypes))
+    wanted["time_ms"] = 2 * 3 * 2 * 3 * shown[0].trial.times_ms
+    pd.testing.assert_frame_equal(found, wanted)
+    performance = pq.read_table(paths[1]).to_pandas()
+    for k, record in enumerate(shown):
+        own = outcomes(record.logits, batch.labels, record.trial.times_ms)
+        of_trial = performance[performance["value"] == record.trial.value]
+        for name, values in own.items():
+            assert of_trial[name].to_numpy() == pytest.approx([*values.ravel()] * 2, rel=1e-6), (k, name)
+
+
 def test_a_disk_that_is_full_ends_the_experiment_and_leaves_no_table(
     lab_with_run: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,3 +223,34 @@ def test_a_disk_that_is_full_ends_the_experiment_and_leaves_no_table(
     outcome = lab_with_run.show(lab_with_run.experiment(), tables="full")
     assert outcome.status == 2 and "No space left" in outcome.said
     assert not [path for path in (lab_with_run.root / "full").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, FEW - 1, FEW, 40])
+def test_outcomes_are_those_of_probabilities(n_classes: int) -> None:
+    """Beside plain numpy in float64, with ties; a first of equal classes is the more probable one."""
+    logits = torch.randn(6, 5, n_classes, generator=torch.Generator().manual_seed(n_classes)).round(
+        decimals=1
+    )
+    label = torch.arange(6) % n_classes
+    z = logits.double().numpy()
+    p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
+    made = outcomes(logits, label, [2.0, 4.0, 6.0, 8.0, 10.0])
+    evidence = 2.0 * p.cumsum(axis=1)
+    second = np.sort(evidence, axis=-1)[..., -2] if n_classes > 1 else 0.0
+    order = np.argsort(-logits.numpy(), axis=-1, kind="stable")
+    expected = {
+        "guess": z.argmax(axis=-1),
+        "correct": z.argmax(axis=-1) == label.numpy()[:, None],
+        "confidence": p.max(axis=-1),
+        "label_confidence": np.take_along_axis(p, label.numpy()[:, None, None].repeat(5, 1), axis=-1)[..., 0],
+        "label_rank": 1 + (order == label.numpy()[:, None, None]).argmax(axis=-1),
+        "entropy_bits": -(p * np.log2(p)).sum(axis=-1),
+        "uncertainty": n_classes / (1 + z.clip(0)).sum(axis=-1),
+        "evidence_ms": evidence.max(axis=-1),
+        "evidence_lead_ms": evidence.max(axis=-1) - second,
+        "evidence_guess": evidence.argmax(axis=-1),
+        "n_classes": np.full((6, 5), n_classes),
+    }
+    assert list(made) == list(expected)
+    for name, values in expected.items():
+        assert made[name] == pytest.approx(values, rel=1e-5, abs=1e-5), name
