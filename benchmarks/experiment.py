@@ -4,10 +4,13 @@
     python benchmarks/experiment.py --models DyRCNNx4 --experiments contrast duration_ecog --images 64
     python benchmarks/experiment.py --split results                  where the time of a finished workflow went
 
-The engine's limit is the same network on the same stretches of input, in as many conditions at once, without anybody
-listening: no measures, no outcomes, no tables, and for dynamic noise, the image at each step. Both are measured in turn in
-one run; a ratio of 1 means that an experiment costs nothing beside its network. ``--split`` reads what Snakemake wrote to
-``results/benchmarks`` and the logs of the experiments, after
+The engine's limit is the same network on the same stretches of input, in as many conditions at once, by CUDA graphs where
+an experiment runs by them. It has no observer: no measures, no outcomes, no tables, nothing is copied to the host; and for
+dynamic noise it is shown the image at each step. Both begin with an idle state that was computed before. On a GPU both run
+once before they are measured, so that graphs are captured by then. They are measured in turn in one run; a ratio of 1 means
+that an experiment costs nothing beside its network.
+
+``--split`` reads what Snakemake wrote to ``results/benchmarks`` and the logs of the experiments, after
 
     snakemake --config model_name=DyRCNNx4 experiment=contrast
 """
@@ -30,14 +33,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from dynvision.base import Frames, TemporalBase  # noqa: E402
+from dynvision.base import Frames  # noqa: E402
+from dynvision.base.trial_pieces import PiecewiseTrials  # noqa: E402
 from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch, Room  # noqa: E402
 from dynvision.experiments.run import Session  # noqa: E402
 from dynvision.experiments.screen import Screen  # noqa: E402
 from dynvision.experiments.tables import ExperimentWriter  # noqa: E402
-from dynvision.experiments.trial import groups, side_by_side  # noqa: E402
+from dynvision.experiments.trial import from_idle_state, groups, side_by_side  # noqa: E402
 from dynvision.models import create  # noqa: E402
 from dynvision.noise import PixelScale  # noqa: E402
 from dynvision.text import Progress  # noqa: E402
@@ -115,11 +119,15 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
                     for part, records in room.each_part(batch, session.show):
                         results.append(records, part, times)
 
+    runs = from_idle_state(model)
+
     def alone() -> None:
         for _ in range(arguments.batches):
-            run_engine(model, images.to(device), shown, room.n_conditions)
+            run_engine(runs, images.to(device), shown, room.n_conditions)
 
     alone()
+    if device.type == "cuda":
+        whole()
     limit, cost = in_turn(alone, whole, device, arguments.repeats)
     n_steps = arguments.batches * sum(condition.n_steps for condition in shown)
     rates = [n * n_steps / seconds for seconds in (limit, cost)]
@@ -136,15 +144,12 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
 
 
 @torch.inference_mode()
-def run_engine(model: TemporalBase, images: torch.Tensor, shown: list[Trial], at_once: int) -> None:
-    """The network on the stretches of every trial, so many trials at once, without an observer."""
-    plan = model.plan()
-    null = model.null_input(len(images))
+def run_engine(runs: PiecewiseTrials, images: torch.Tensor, shown: list[Trial], at_once: int) -> None:
+    """The network on the stretches of every trial, so many trials at once, as fast as it runs: by a graph on a GPU."""
+    null = runs.model.null_input(len(images))
     screen = Screen.of(images, images.device)
     for group in groups(shown, at_once):
-        state = model.initial_state(len(group) * len(images), plan)
-        for frames in side_by_side([shown_frames(screen, trial, null) for trial in group]):
-            _, state = model.advance(frames, state, plan)
+        runs.run(side_by_side([shown_frames(screen, trial, null) for trial in group]))
 
 
 def shown_frames(screen: Screen, trial: Trial, null: torch.Tensor) -> Iterator[Frames]:
