@@ -197,8 +197,8 @@ CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 
 
 @dataclass(frozen=True)
-class Version:
-    """One of the two data sets: its archive, the folder and files in it, and its classes."""
+class CifarArchive:
+    """One of the two data sets of CIFAR: its archive, the folder and files in it, and its classes."""
 
     download: Download
     folder: str
@@ -209,8 +209,8 @@ class Version:
 
 
 # SHA-256: TensorFlow Datasets (url_checksums/cifar100.txt) and MLDatasets.jl for these addresses.
-VERSIONS: dict[str, Version] = {
-    "cifar10": Version(
+VERSIONS: dict[str, CifarArchive] = {
+    "cifar10": CifarArchive(
         Download(
             "cifar-10-binary.tar.gz",
             f"{CIFAR_URL}cifar-10-binary.tar.gz",
@@ -222,7 +222,7 @@ VERSIONS: dict[str, Version] = {
         1,
         ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     ),
-    "cifar100": Version(
+    "cifar100": CifarArchive(
         Download(
             "cifar-100-binary.tar.gz",
             f"{CIFAR_URL}cifar-100-binary.tar.gz",
@@ -272,7 +272,7 @@ class Read(Protocol):
 
 
 @contextmanager
-def _opened(name: str, version: Version) -> Iterator[Read]:
+def _opened(name: str, version: CifarArchive) -> Iterator[Read]:
     """Open the files in the unpacked folder where it is there, otherwise in the archive, which is downloaded if need be."""
     folder = dataset_folder(name) / version.folder
     if folder.is_dir():
@@ -304,7 +304,9 @@ def _content(path: Path) -> bytes:
         raise InputError(f"{path} is missing; delete the folder {path.parent} and run again") from None
 
 
-def _records(place: str, content: bytes, version: Version) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _records(
+    place: str, content: bytes, version: CifarArchive
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the pixels, (N, 32, 32, 3), and the fine classes, (N,), of a file."""
     record = version.n_label_bytes + 3 * CIFAR_SIZE * CIFAR_SIZE
     if not content or len(content) % record:
