@@ -18,7 +18,7 @@ from dynvision.base.lesion import lesion_gain
 from dynvision.base.operations import check_operations
 from dynvision.base.own_methods import OWN_FORWARD, check_own_forward, own_forward
 from dynvision.base.plan import Plan, frame_plan, make_plan
-from dynvision.base.versions import Version, Versions
+from dynvision.base.versions import ModelVersion, ModelVersions
 from dynvision.config.section import resolve_by_layer
 from dynvision.errors import InputError
 from dynvision.functional.maps import is_transformed
@@ -108,7 +108,7 @@ class Architecture(nn.Module):
     n_channels: int
     height: int
     width: int
-    _versions: Versions
+    _versions: ModelVersions
     _n_classes: int | None
     _residual_override: int | None
 
@@ -167,11 +167,11 @@ class Architecture(nn.Module):
         passing = torch.compiler.is_compiling() or is_transformed()
         return self._plan_of(None if passing else self._version_now(), feedforward_only)
 
-    def _version_now(self) -> Version:
+    def _version_now(self) -> ModelVersion:
         """The version of the model as it is now."""
         return self._versions.of(self)
 
-    def _plan_of(self, version: Version | None, feedforward_only: bool | None = None) -> Plan:
+    def _plan_of(self, version: ModelVersion | None, feedforward_only: bool | None = None) -> Plan:
         """The plan of a version; of none that is remembered, a plan that is not, either."""
         without = self.feedforward_only if feedforward_only is None else bool(feedforward_only)
         if version is None:

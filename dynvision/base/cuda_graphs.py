@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
-from dynvision.base.versions import Version
+from dynvision.base.versions import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +235,7 @@ class CudaGraphs:
         return len(self._graphs)
 
     def run(
-        self, version: Version, key: Hashable, trial: Trial, inputs: Sequence[Tensor], watch: Watch
+        self, version: ModelVersion, key: Hashable, trial: Trial, inputs: Sequence[Tensor], watch: Watch
     ) -> Tensor:
         """Run a trial, by its graph where there is one.
 
@@ -259,14 +259,19 @@ class CudaGraphs:
         return outputs[0]
 
     def step(
-        self, version: Version, key: Hashable, step: Step, inputs: Sequence[Tensor]
+        self, version: ModelVersion, key: Hashable, step: Step, inputs: Sequence[Tensor]
     ) -> tuple[list[Tensor], Any]:
         """Run a step without gradients, by its graph where there is one; the result is that of ``step``."""
         graph = self._graph(version, key, "a step", partial(GraphedStep, step, inputs), inputs)
         return step(inputs) if graph is None else graph(inputs)
 
     def _graph(
-        self, version: Version, key: Hashable, what: str, make: Callable[..., Any], inputs: Sequence[Tensor]
+        self,
+        version: ModelVersion,
+        key: Hashable,
+        what: str,
+        make: Callable[..., Any],
+        inputs: Sequence[Tensor],
     ) -> Any | None:
         """The graph of a key, captured where it has been seen often enough; None where to run eagerly."""
         if version.hooks_on:
@@ -334,7 +339,7 @@ def is_plain(state: Any) -> bool:
     return state is None or isinstance(state, (Tensor, *NUMBERS))
 
 
-def _signature(version: Version, inputs: Sequence[Tensor]) -> tuple[Hashable, ...]:
+def _signature(version: ModelVersion, inputs: Sequence[Tensor]) -> tuple[Hashable, ...]:
     """What decides which kernels run and which memory they read, besides the plan."""
     return (
         version,

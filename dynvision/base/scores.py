@@ -17,7 +17,7 @@ from dynvision.base.batches import check_range, only_known
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.frames import Frames
 from dynvision.base.observers import Watch
-from dynvision.base.versions import Versions
+from dynvision.base.versions import ModelVersions
 from dynvision.losses import BaseLoss, Checks, Outputs, find_loss
 
 FINE = "fine"
@@ -73,7 +73,7 @@ class Scoring:
     """Computes the scores of the batches of one model."""
 
     def __init__(self) -> None:
-        self._graphs, self._versions = CudaGraphs(), Versions()
+        self._graphs, self._versions = CudaGraphs(), ModelVersions()
         self._criteria = nn.ModuleList()
 
     def __call__(self, model: HasLosses, outputs: Outputs, labels: Tensor, finite: bool) -> Scores:

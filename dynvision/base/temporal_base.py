@@ -39,7 +39,7 @@ from dynvision.base.own_methods import (
 )
 from dynvision.base.padded_channels import can_pad, pads_here
 from dynvision.base.plan import Plan
-from dynvision.base.versions import Version, Versions
+from dynvision.base.versions import ModelVersion, ModelVersions
 from dynvision.config.model import RecurrentArgs
 from dynvision.errors import InputError, unknown_name
 from dynvision.functional.maps import is_transformed, is_under_torch_func
@@ -126,7 +126,7 @@ class TemporalBase(Recordable, Architecture):
         self.onset_steps = 0  # of the stimulus, after the idle time; an experiment has a baseline
         self.non_input_value = float(non_input_value)
         self.block_steps, self.checkpoint_segments = block_steps, checkpoint_segments
-        self._versions = Versions()
+        self._versions = ModelVersions()
         self.cuda_graphs, self._graphs = cuda_graphs, CudaGraphs()
         self.idle_steps = ms_to_steps(self.t_idle, self.dt, "t_idle")
         self.layer_names: Sequence[str] = ()
@@ -320,7 +320,7 @@ class TemporalBase(Recordable, Architecture):
         (outputs, *parts), after = self._graphs.step(version, key, step, (frame, *state.tensors()))
         return outputs, after.with_tensors(parts)
 
-    def _captures_step(self, version: Version, frame: Tensor, state: ModelState, plan: Plan) -> bool:
+    def _captures_step(self, version: ModelVersion, frame: Tensor, state: ModelState, plan: Plan) -> bool:
         """Whether a step may be replayed from a CUDA graph: one like those that follow, without a gradient."""
         given = isinstance(frame, Tensor) and isinstance(state, ModelState)
         if not (given and frame.is_cuda and self.cuda_graphs and state.age == plan.settled):

@@ -33,7 +33,7 @@ SIMPLE = frozenset({bool, int, float, str, type(None), torch.dtype, torch.device
 HELD = (type, FunctionType, BuiltinFunctionType, MethodType, partial, Enum, Path)
 
 
-class Version:
+class ModelVersion:
     """One version of a model.
 
     Attributes:
@@ -84,27 +84,27 @@ class Version:
         return tuple([x.data_ptr() for x, _ in self._tensors])
 
 
-class Versions:
+class ModelVersions:
     """The versions of one model that are remembered."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Hashable, Version] = OrderedDict()
-        self._latest: Version | None = None
+        self._known: OrderedDict[Hashable, ModelVersion] = OrderedDict()
+        self._latest: ModelVersion | None = None
 
-    def __deepcopy__(self, memo: Any) -> Versions:
-        return Versions()  # a copy of a model has other modules
+    def __deepcopy__(self, memo: Any) -> ModelVersions:
+        return ModelVersions()  # a copy of a model has other modules
 
     def __reduce__(self) -> Any:
-        return Versions, ()
+        return ModelVersions, ()
 
-    def of(self, model: nn.Module) -> Version:
+    def of(self, model: nn.Module) -> ModelVersion:
         """The version of a model as it is now."""
         latest = self._latest
         if latest is not None and latest.parts[0] is model and latest.holds():
             return latest
         parts = tuple(model.modules())
         facts = _facts(parts)
-        version = self._known.pop(facts, None) or Version(model, parts, facts)
+        version = self._known.pop(facts, None) or ModelVersion(model, parts, facts)
         self._known[facts] = version
         while len(self._known) > MOST_VERSIONS:
             self._known.popitem(last=False)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from dynvision.base import cuda_graphs
 from dynvision.base.cuda_graphs import _signature
-from dynvision.base.versions import Versions
+from dynvision.base.versions import ModelVersions
 from dynvision.models import create
 from tests.processes import n_calls
 
@@ -38,7 +38,7 @@ IMAGES = torch.zeros(2, 1, 8, 8)
 def test_hooks_are_called_and_so_nothing_is_captured(register: Any) -> None:
     model = network()
     register(model.layer1.conv)
-    assert Versions().of(model).hooks_on == "layer1.conv"
+    assert ModelVersions().of(model).hooks_on == "layer1.conv"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_hooks_are_called_and_so_nothing_is_captured(register: Any) -> None:
     ],
 )
 def test_what_changes_the_computation_is_another_key(change: Any) -> None:
-    model, versions = network(), Versions()
+    model, versions = network(), ModelVersions()
     before = _signature(versions.of(model), [IMAGES])
     assert _signature(versions.of(model), [IMAGES]) == before
     change(model)
@@ -126,7 +126,7 @@ def test_a_trial_that_cannot_be_captured_runs_eagerly_and_says_so_once(
     for name in ("graph_pool_handle", "memory_reserved", "current_stream", "empty_cache"):
         monkeypatch.setattr(torch.cuda, name, lambda: 0)
     monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
-    graphs, model, versions = cuda_graphs.CudaGraphs(), torch.nn.Linear(2, 2), Versions()
+    graphs, model, versions = cuda_graphs.CudaGraphs(), torch.nn.Linear(2, 2), ModelVersions()
     with caplog.at_level("INFO"), torch.no_grad():
         for _ in range(cuda_graphs.EAGER_CALLS + 3):
             x = torch.rand(1, 2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynvision.base.versions import MOST_VERSIONS, Versions
+from dynvision.base.versions import MOST_VERSIONS, ModelVersions
 from dynvision.models import create
 
 
@@ -49,7 +49,7 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_is_changed_makes_another_version(change: Any) -> None:
     model = network(t_feedforward={"V1": 2.0, "V2": 0.0, "V4": 0.0, "IT": 0.0})
-    versions = Versions()
+    versions = ModelVersions()
     before = versions.of(model)
     assert versions.of(model) is before
     change(model)
@@ -108,7 +108,7 @@ def test_a_plan_with_learned_delays_follows_their_values() -> None:
 
 
 def test_few_versions_are_remembered() -> None:
-    model, versions = network(), Versions()
+    model, versions = network(), ModelVersions()
     for number in range(3 * MOST_VERSIONS):
         model.number = number
         versions.of(model)
