@@ -339,14 +339,12 @@ PROGRAMS = 1056  # eight for each multiprocessor of a large GPU
 def _partial(x, out, n_rows, channels, per_program, ROWS: tl.constexpr, WIDTH: tl.constexpr):
     first = tl.program_id(0).to(tl.int64) * per_program
     c = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
-    total = tl.zeros((WIDTH,), tl.float32)
+    total = tl.zeros((ROWS, WIDTH), tl.float32)
     for start in range(0, per_program, ROWS):
         row = first + start + tl.arange(0, ROWS)
-        here = (row < n_rows)[:, None] & (row < first + per_program)[:, None] & (c < channels)[None, :]
-        total += tl.sum(
-            tl.load(x + row[:, None] * channels + c[None, :], mask=here, other=0.0).to(tl.float32), 0
-        )
-    tl.store(out + tl.program_id(0) * channels + c, total, mask=c < channels)
+        here = (row < n_rows)[:, None] & (c < channels)[None, :]
+        total += tl.load(x + row[:, None] * channels + c[None, :], mask=here, other=0.0).to(tl.float32)
+    tl.store(out + tl.program_id(0) * channels + c, tl.sum(total, 0), mask=c < channels)
 
 
 def channel_sums(x: Tensor) -> Tensor:
