@@ -3,8 +3,11 @@
     y(i, j) = max over a, b of x(i s - p + a, j s - p + b),     a, b = 0 .. k - 1, inside the map
 
 For the backward pass the offset a k + b of the maximum is kept. The first maximum in that order is taken, and a NaN is
-larger than any number, as in torch. Backward, s x s inputs, which the same windows contain, gather from the outputs of
-these, so nothing is added by atomic operations and the result is the same in every run.
+larger than any number, as in torch. Numbers of 16 bits that are at least 0 are ordered as their bits are: with those in
+the upper half of a word and 255 less the offset in the lower, one comparison finds value and offset.
+
+Backward, s x s inputs, which the same windows contain, gather from the outputs of these, so nothing is added by atomic
+operations and the result is the same in every run.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ LARGEST_KERNEL = 15  # whose offsets fit into a byte
 @triton.jit
 def _max_pool(
     x, y, offsets, H, W, OH, OW, C: tl.constexpr, K: tl.constexpr, S: tl.constexpr, P: tl.constexpr,
-    KEEP: tl.constexpr, BLOCK: tl.constexpr,
+    KEEP: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)  # image and row of the output
     image, i = row // OH, row % OH
@@ -37,12 +40,20 @@ def _max_pool(
         for b in tl.static_range(K):
             v = j * S - P + b
             here = inside & (u >= 0) & (u < H) & (v >= 0) & (v < W)
-            value = tl.load(x + (image * H + u) * W * C + (v * C + c), mask=here, other=float("-inf"))
-            value = value.to(tl.float32)
-            better = here & ((value > largest) | (value != value))
-            largest = tl.where(better, value, largest)
-            where = tl.where(better, a * K + b, where)
-    tl.store(y + row * OW * C + at, largest, mask=inside)
+            there = x + (image * H + u) * W * C + (v * C + c)
+            if BITS:
+                bits = tl.load(there, mask=here, other=-32768).to(tl.int32)
+                where = tl.maximum(where, (bits << 16) | (255 - (a * K + b)))
+            else:
+                value = tl.load(there, mask=here, other=float("-inf")).to(tl.float32)
+                better = here & ((value > largest) | (value != value))
+                largest = tl.where(better, value, largest)
+                where = tl.where(better, a * K + b, where)
+    if BITS:
+        tl.store(y + row * OW * C + at, (where >> 16).to(tl.int16), mask=inside)
+        where = 255 - (where & 255)
+    else:
+        tl.store(y + row * OW * C + at, largest, mask=inside)
     if KEEP:
         tl.store(offsets + row * OW * C + at, where.to(tl.uint8), mask=inside)
 
@@ -113,19 +124,29 @@ def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     return _MaxPool.apply(x, kernel, stride, padding)  # type: ignore[no-any-return]
 
 
-def pool(x: Tensor, k: int, s: int, p: int, keep: bool) -> tuple[Tensor, Tensor | None]:
-    """The maxima and, if they are to be kept, their offsets, without autograd."""
+def pool(
+    x: Tensor, k: int, s: int, p: int, keep: bool, rectified: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """The maxima and, if they are to be kept, their offsets, without autograd.
+
+    Args:
+        x, k, s, p: as of :func:`max_pool`.
+        keep: whether the offsets are kept.
+        rectified: whether every x is a number of at least +0.
+    """
     batch, channels, height, width = x.shape
     rows, columns = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1
     shape = (batch, channels, rows, columns)
     y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     offsets = torch.empty_like(y, dtype=torch.uint8) if keep else None
     block = _block(columns * channels)
+    bits = rectified and x.element_size() == 2
+    given, found = (maps.view(torch.int16) if bits else maps for maps in (x, y))
     grid = (batch * rows, triton.cdiv(columns * channels, block))
     with torch.cuda.device(x.device):
         _max_pool[grid](
-            x, y, y if offsets is None else offsets, height, width, rows, columns, channels, k, s, p, keep, block,
-            num_warps=max(1, block // 256),
+            given, found, found if offsets is None else offsets, height, width, rows, columns, channels, k, s, p,
+            keep, bits, block, num_warps=max(1, block // 256),
         )  # fmt: skip
     return y, offsets
 

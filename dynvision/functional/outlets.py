@@ -53,13 +53,22 @@ class Gradients:
         return Gradients(self.outlets, *parts)
 
 
-def hand_out(outlets: Outlets, r: Tensor, keep: bool) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The pooled map, the offsets of its maxima if they are to be kept, and what is picked, without autograd."""
+def hand_out(
+    outlets: Outlets, r: Tensor, keep: bool, rectified: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The pooled map, the offsets of its maxima if they are to be kept, and what is picked, without autograd.
+
+    Args:
+        outlets: what is handed out.
+        r: (N, C, H, W).
+        keep: whether the offsets are kept.
+        rectified: whether r is at least +0 everywhere.
+    """
     pooled = offsets = picked = None
     if outlets.pool is not None:
         from dynvision.functional.max_pool_triton import pool
 
-        pooled, offsets = pool(r, *outlets.pool, keep=keep)
+        pooled, offsets = pool(r, *outlets.pool, keep, rectified)
     if outlets.every is not None:
         rows, columns = outlets.every
         picked = r[..., ::rows, ::columns].contiguous(memory_format=torch.channels_last)

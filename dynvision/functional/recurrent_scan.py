@@ -171,7 +171,7 @@ class _RecurrentScan(torch.autograd.Function):
         ctx.gain = None if isinstance(gain, Tensor) else gain
         ctx.has_bias = bias is not None
         learned = gain if isinstance(gain, Tensor) else None
-        pooled, offsets, picked = hand_out(s.outlets, r, any(ctx.needs_input_grad))
+        pooled, offsets, picked = hand_out(s.outlets, r, any(ctx.needs_input_grad), s.rectified == "state")
         ctx.save_for_backward(r, start, weight, history, drives, active, learned, offsets)
         ctx.set_materialize_grads(False)
         return r, pooled, picked

@@ -122,3 +122,25 @@ def test_gradients_of_maps_made_of_r_are_gathered(
     found = taken(OUTLETS[name], twice, True, loose, torch.float32)
     for one, other in zip(found, taken(OUTLETS[name], twice, False, loose, torch.float64), strict=True):
         assert (one - other).norm() <= 1e-4 * (1 + other.norm())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (15, 4, 7)])
+def test_rectified_maps_of_16_bits_are_pooled_as_torch_does(
+    kernel: int, stride: int, padding: int, dtype: torch.dtype
+) -> None:
+    """Ties, zeros beside the border of the map, the smallest numbers and infinity included."""
+    from dynvision.functional.max_pool_triton import pool, spread
+
+    generator = torch.Generator().manual_seed(0)
+    values = torch.tensor([0.0, 0.0, 0.0, torch.finfo(dtype).tiny / 8, 0.5, 1.0, torch.inf], dtype=dtype)
+    x = values[torch.randint(0, 7, (2, CHANNELS, 9, 10), generator=generator)].to(DEVICE)
+    x = x.contiguous(memory_format=torch.channels_last)
+    y, offsets = pool(x, kernel, stride, padding, True, rectified=True)
+    assert offsets is not None
+    exact = x.double().requires_grad_()
+    expected = torch.nn.functional.max_pool2d(exact, kernel, stride, padding)
+    assert torch.equal(y.double(), expected)
+    up = torch.ones_like(y)
+    (gradient,) = torch.autograd.grad(expected, exact, up.double())
+    assert torch.equal(spread(up, offsets, x.shape, kernel, stride, padding).double(), gradient)
