@@ -39,7 +39,7 @@ from dynvision.config.experiment import ExperimentConfig  # noqa: E402
 from dynvision.config.workflow import load_workflow_config  # noqa: E402
 from dynvision.experiments.batches import Batch, Room  # noqa: E402
 from dynvision.experiments.run import Session  # noqa: E402
-from dynvision.experiments.screen import Screen  # noqa: E402
+from dynvision.experiments.screen import Screen, on_device  # noqa: E402
 from dynvision.experiments.tables import ExperimentWriter  # noqa: E402
 from dynvision.experiments.trial import from_idle_state, groups, side_by_side  # noqa: E402
 from dynvision.models import create  # noqa: E402
@@ -123,7 +123,7 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
 
     def alone() -> None:
         for _ in range(arguments.batches):
-            run_engine(runs, images.to(device), shown, room.n_conditions)
+            run_engine(runs, on_device(images, device), shown, room.n_conditions)
 
     alone()
     if device.type == "cuda":

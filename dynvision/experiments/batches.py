@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dynvision.data.loader import ImageLoader
 from dynvision.errors import InputError
-from dynvision.experiments.screen import Screen
+from dynvision.experiments.screen import Screen, on_device
 from dynvision.noise import PixelScale
 
 
@@ -46,8 +46,9 @@ class Batch:
     def on_screen(self, scale: PixelScale) -> Screen:
         """Return the images as a screen, on the device of their scale."""
         device = scale.mean.device
-        others = None if self.others is None else self.others.to(device)
-        return Screen(self.images.to(device), torch.from_numpy(self.indices).to(device), scale, others)
+        others = None if self.others is None else on_device(self.others, device)
+        indices = on_device(torch.from_numpy(self.indices), device)
+        return Screen(on_device(self.images, device), indices, scale, others)
 
 
 def each_batch(loader: ImageLoader, n_images: int, n_others: int = 0) -> Iterator[Batch]:

@@ -33,7 +33,8 @@ class Screen(View):
     def of(cls, images: Tensor, device: torch.device) -> Screen:
         """Return images that are known by their place in the batch, with pixels that need no scale."""
         one = torch.ones((1, images.shape[1], 1, 1), device=device)
-        return cls(images.to(device), torch.arange(len(images), device=device), PixelScale(0 * one, one))
+        indices = torch.arange(len(images), device=device)
+        return cls(on_device(images, device), indices, PixelScale(0 * one, one))
 
     def frames(self, trial: Trial, null: Tensor) -> Iterator[Frames]:
         """Yield what is shown in the recorded part of a trial, in turn; each begins at step 0 of a clock of its own.
@@ -109,21 +110,28 @@ class Screen(View):
         end = since_onset + segment.n_steps
         for first in range(since_onset, end, self._longest):
             steps = torch.arange(first, min(first + self._longest, end))
-            draws, repeats = torch.unique_consecutive(steps // noise.refresh_steps, return_counts=True)
+            draws, of_step = torch.unique_consecutive(steps // noise.refresh_steps, return_inverse=True)
             images = self._with_draws(picture, segment.contrast, noise, draws)
-            by_step = images.unflatten(0, (len(draws), -1)).repeat_interleave(
-                repeats.to(images.device), dim=0
-            )
+            by_step = images.unflatten(0, (len(draws), -1)).index_select(0, on_device(of_step, images.device))
             yield Frames(0, len(steps), by_step.flatten(0, 1))
 
     def _with_draws(self, picture: Tensor, contrast: float, noise: TimedNoise, draws: Tensor) -> Tensor:
         """Return the images with several draws of noise, (n B, C, H, W), draw by draw."""
         device = picture.device
         key = random_key(
-            noise.config.seed, self.indices, _bits(noise.value), draws.to(device)[:, None]
+            noise.config.seed, self.indices, _bits(noise.value), on_device(draws, device)[:, None]
         ).flatten()
         images = picture.repeat(len(draws), 1, 1, 1)
         return blend(images, contrast, noise.config, key, self.scale)
+
+
+def on_device(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on a device, without waiting for what a GPU computes meanwhile."""
+    return (
+        x.pin_memory().to(device, non_blocking=True)
+        if device.type == "cuda" and not x.is_cuda
+        else x.to(device)
+    )
 
 
 def _bits(value: float) -> int:

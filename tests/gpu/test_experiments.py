@@ -10,10 +10,17 @@ import pytest
 import torch
 
 from dynvision.base.cuda_graphs import EAGER_CALLS
+from dynvision.config.experiment import ExperimentConfig
+from dynvision.config.section import validate
+from dynvision.experiments.batches import Batch
+from dynvision.experiments.run import Session
 from dynvision.experiments.screen import Screen
 from dynvision.experiments.trial import from_idle_state, run_trials, show_trials
 from dynvision.models import create
+from dynvision.noise import PixelScale
+from dynvision.text import Progress
 from dynvision.trials import IMAGE, Segment, Trial
+from dynvision.trials.presentation import experiment_trials
 from tests.base.networks import randomize
 from tests.gpu.device import DEVICE, NEEDS_GPU
 
@@ -68,3 +75,30 @@ def test_what_a_replay_hands_out_is_not_overwritten_by_the_next() -> None:
         torch.testing.assert_close(logits, outputs, rtol=1e-2, atol=1e-3, msg=f"trial {number}")
         for layer in alone.mean:
             np.testing.assert_allclose(responses.mean[layer], alone.mean[layer], rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="a CPU is never waited for")
+@pytest.mark.parametrize("noise", [None, "gaussian"])
+def test_a_gpu_is_not_waited_for_until_results_are_asked_for(noise: str | None) -> None:
+    torch.manual_seed(0)
+    model = create("DyRCNNx2", input_dims=(4, 3, 16, 16), n_classes=4).to(DEVICE).eval()
+    values = {
+        "recorded_ms": 24,
+        "stimulus": {"duration_ms": 16},
+        "values": [0.2, 0.6, 1.0],
+        "parameter": "contrast",
+    }
+    if noise:
+        values |= {"noise": {"type": noise, "ssnr": 0.4, "refresh_ms": 4}}
+    shown = experiment_trials(validate(ExperimentConfig, values, ""), model.dt)
+    one = torch.ones((1, 3, 1, 1), device=DEVICE)
+    session = Session(model, shown, PixelScale(0.5 * one, 0.2 * one), 0, Progress("", 10**6, "trials"), 0)
+    batch = Batch(images_of(0), torch.arange(6) % 4, np.arange(6))
+    for _ in range(EAGER_CALLS + 1):
+        session.show(batch, 2)()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        results = session.show(batch, 2)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [record.trial.value for record in results()] == [0.2, 0.6, 1.0]
