@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dynvision.base.hooks import check_hooks
+from dynvision.base.hooks import check_hooks, hooked_modules
 from dynvision.base.inputs import Origin, check_width, linear_outputs, unknown_classes
 from dynvision.base.lesion import lesion_gain
 from dynvision.base.operations import check_operations
@@ -170,6 +170,12 @@ class Architecture(nn.Module):
     def _version_now(self) -> ModelVersion:
         """The version of the model as it is now."""
         return self._versions.of(self)
+
+    def _hooked(self) -> frozenset[int] | None:
+        """Ids of the modules that have hooks; None where torch compiles."""
+        if torch.compiler.is_compiling():
+            return None
+        return hooked_modules(self) if is_transformed() else self._version_now().hooked
 
     def _plan_of(self, version: ModelVersion | None, feedforward_only: bool | None = None) -> Plan:
         """The plan of a version; of none that is remembered, a plan that is not, either."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from dynvision.base.hooks import hooked_modules
 from dynvision.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,15 +83,22 @@ def check_frames(frames: Frames, model: nn.Module, image: tuple[int, int, int]) 
     _check_kind(values, model)
 
 
-def check_state(frames: Frames, state: ModelState, plan: Plan, model: nn.Module) -> None:
+def check_state(
+    frames: Frames, state: ModelState, plan: Plan, model: nn.Module, hooked: frozenset[int] | None
+) -> None:
     """Check that a state is one that a plan can resume from with these frames.
+
+    Args:
+        frames, state, plan: what resumes.
+        model: whose plan it must be.
+        hooked: ids of its modules that have hooks now; None where it is compiled, and nothing can change.
 
     Raises:
         InputError: it is of another batch, model, plan, type or device.
     """
     if plan.owner != id(model):
         raise InputError("the plan was made by another model; give this model's plan()")
-    if not torch.compiler.is_compiling() and plan.hooked != hooked_modules(model):
+    if hooked is not None and plan.hooked != hooked:
         raise InputError(
             "hooks were registered or removed since the plan was made; make it again with plan()"
         )

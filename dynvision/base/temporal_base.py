@@ -271,7 +271,7 @@ class TemporalBase(Recordable, Architecture):
                 f"the state is a {type(state).__name__}; begin with initial_state({frames.batch}), or give the state that "
                 "the last step returned"
             )
-        check_state(frames, state, plan, self)
+        check_state(frames, state, plan, self, self._hooked())
         return self._advance(frames, state, plan, joined(observer, watch=watch))
 
     def _advance(
@@ -310,7 +310,7 @@ class TemporalBase(Recordable, Architecture):
             logits, state = self.advance(Frames(0, 1, frame), state, plan)
             return logits[:, 0], state
         check_frames(Frames(0, 1, frame), self, self.image)
-        check_state(Frames(0, 1, frame), state, plan, self)
+        check_state(Frames(0, 1, frame), state, plan, self, version.hooked)
 
         def step(inputs: Sequence[Tensor]) -> tuple[list[Tensor], ModelState]:
             logits, after = self._advance(Frames(0, 1, inputs[0]), state.with_tensors(inputs[1:]), plan, {})
@@ -364,7 +364,7 @@ class TemporalBase(Recordable, Architecture):
         with torch.no_grad(), running_statistics(self):
             idle = Frames(0, self.idle_steps, self.null_input(1), constant=True)
             begin = ModelState(0, 1, operations=begun, origin=plan.origin)
-            check_state(idle, begin, plan, self)
+            check_state(idle, begin, plan, self, self._hooked())
             _, state = self._advance(idle, begin, plan, {})
         return state.expand(batch)
 
