@@ -7,7 +7,7 @@ terminal, and now and then in a plain line of a log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -156,36 +156,38 @@ class Session:
     def _from_idle_state(self) -> PiecewiseTrials:
         return from_idle_state(self.model)
 
-    def show(self, part: Batch, at_once: int = 1) -> Callable[[], list[TrialRecord]]:
+    def show(self, part: Batch, at_once: int = 1) -> Callable[[], Iterator[TrialRecord]]:
         """Show images in every trial, so many trials at once.
 
         Returns:
-            A function that returns the records; it waits for a GPU, so that the next images can be shown before.
+            A function whose records come in turn; they wait for a GPU, so that the next images can be shown before.
         """
         n_kept = min(max(self.n_kept - part.first, 0), len(part))
         # Noise of a network's own is drawn for every batch.
         runs = from_idle_state(self.model) if draws_at_the_start(self.model) else self._from_idle_state
+        n_before = self.n_before + part.first * len(self.trials)
         records: list[TrialRecord] = []
         waiting: list[ShownTrials] = []
         for trials in show_trials(runs, part.on_screen(self.scale), self.trials, n_kept, at_once):
-            if trials.copied is None:
-                self._take(trials, part, records)
+            if trials.copied is None:  # on a CPU they are computed by now
+                records += self._records(trials, n_before + len(records) * len(part))
             else:
                 waiting.append(trials)
-        return partial(self._take_all, waiting, part, records)
+        return partial(self._in_turn, records, waiting, n_before)
 
-    def _take_all(
-        self, waiting: Sequence[ShownTrials], part: Batch, records: list[TrialRecord]
-    ) -> list[TrialRecord]:
+    def _in_turn(
+        self, records: Sequence[TrialRecord], waiting: Sequence[ShownTrials], n_before: int
+    ) -> Iterator[TrialRecord]:
+        yield from records
         for trials in waiting:
-            self._take(trials, part, records)
-        return records
+            yield from self._records(trials, n_before)
+            n_before += len(trials.trials) * trials.extent.n_images
 
-    def _take(self, trials: ShownTrials, part: Batch, records: list[TrialRecord]) -> None:
-        for trial, responses, logits in trials.results():
-            records.append(TrialRecord(trial, responses, logits))
+    def _records(self, shown: ShownTrials, n_before: int) -> Iterator[TrialRecord]:
+        for number, (trial, responses, logits) in enumerate(shown.results(), 1):
             self._log_not_finite(trial, responses)
-            self.progress.at(self.n_before + part.first * len(self.trials) + len(records) * len(part))
+            self.progress.at(n_before + number * shown.extent.n_images)
+            yield TrialRecord(trial, responses, logits)
 
     def _log_not_finite(self, trial: Trial, responses: Responses) -> None:
         """Log once a value where activity stops being a number; it is measured up to there."""

@@ -39,9 +39,10 @@ rows in a trial only if it started in it.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -259,7 +260,7 @@ class TrialRecord:
 class ExperimentWriter:
     """The files of an experiment, each whole or absent.
 
-    A thread of its own writes, so that the network computes meanwhile: half of an experiment's time on a GPU.
+    Threads of their own write, one of them what the outputs come to, so that the network computes meanwhile.
 
     Args:
         responses, performance, units: where they are written.
@@ -286,7 +287,7 @@ class ExperimentWriter:
             if shapes:
                 path = opened.enter_context(atomic_path(units))
                 self._units = opened.enter_context(closing(UnitWriter(path, shapes, fixed)))
-            self._thread = ThreadPoolExecutor(max_workers=1)
+            self._thread, self._second_thread = (ThreadPoolExecutor(max_workers=1) for _ in range(2))
             self._waiting: deque[Future[None]] = deque()
             opened.push(self._finish)  # the first to be left: files are closed after it
             self._stack = opened.pop_all()
@@ -299,11 +300,11 @@ class ExperimentWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def append(self, records: Callable[[], Sequence[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
+    def append(self, records: Callable[[], Iterable[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
         """Append a batch in every trial: a row for each (layer,) image and step.
 
         Args:
-            records: gives the trials, and is called by the thread that writes.
+            records: gives the trials in turn, and is called by the thread that writes.
             batch: the images.
             times: of the steps, in ms.
 
@@ -317,56 +318,64 @@ class ExperimentWriter:
     def _finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the thread; after an error nothing more is written."""
-        self._thread.shutdown(cancel_futures=error is not None)
+        """Wait for the threads; after an error nothing more is written."""
+        for thread in (self._thread, self._second_thread):  # the first one waits for the second
+            thread.shutdown(cancel_futures=error is not None)
         if error is None:
             for written in self._waiting:
                 written.result()
 
-    def _write(self, records: Callable[[], Sequence[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
-        shown = records()
-        per_trial = len(shown[0].responses.mean) * len(batch) * len(times)
-        at_once = max(1, TABLE_ROWS // per_trial)
-        for first in range(0, len(shown), at_once):
-            self._write_trials(shown[first : first + at_once], batch, times)
+    def _write(self, records: Callable[[], Iterable[TrialRecord]], batch: Batch, times: np.ndarray) -> None:
+        """Write trials as row groups of each table, of the first ones while a GPU computes the last ones."""
+        rest, of_outputs = iter(records()), []
+        for first in rest:
+            per_trial = len(first.responses.mean) * len(batch) * len(times)
+            shown = [first, *itertools.islice(rest, max(0, TABLE_ROWS // per_trial - 1))]
+            of_outputs.append(self._second_thread.submit(self._write_performance, shown, batch, times))
+            self._write_responses(shown, batch, times)
+        for written in of_outputs:
+            written.result()
 
-    def _write_trials(self, shown: Sequence[TrialRecord], batch: Batch, times: np.ndarray) -> None:
-        """Write trials as one row group of each table; axes (trial, layer, image, step), or without the layers."""
-        trials = [record.trial for record in shown]
+    def _write_responses(self, shown: Sequence[TrialRecord], batch: Batch, times: np.ndarray) -> None:
         layers = list(shown[0].responses.mean)
-        by_trial = {
-            "value": np.array([trial.value for trial in trials])[:, None],
-            "stimulus_on": np.array([trial.stimulus_on for trial in trials]),
-            "shown": np.array([trial.shown for trial in trials], dtype=object),
-        }
         measured = {
             name: np.stack([[*getattr(record.responses, name).values()] for record in shown])
             for name in ("mean", "sd")
         }
-        images = {"image": batch.indices[:, None], "label": batch.labels.numpy()[:, None], "time_ms": times}
         self._responses.append(
             {
-                **{name: values[:, None, None] for name, values in by_trial.items()},
-                **images,
+                **_keys(shown, batch, times),
                 "layer": np.array(layers, dtype=object)[:, None, None],
                 **{name: _finite(values) for name, values in measured.items()},
             },
             (len(shown), len(layers), len(batch), len(times)),
         )
-        logits = torch.cat([record.logits for record in shown])
-        made = outcomes(logits, batch.labels.repeat(len(shown)), trials[0].times_ms)
-        shape = (len(shown), len(batch), len(times))
-        self._performance.append(
-            {
-                **{name: values[:, None] for name, values in by_trial.items()},
-                **images,
-                **{name: values.reshape(shape) for name, values in made.items()},
-            },
-            shape,
-        )
         for record in shown:
             if self._units is not None and record.responses.units:
                 self._units.append(record.trial.value, record.responses, batch, times)
+
+    def _write_performance(self, shown: Sequence[TrialRecord], batch: Batch, times: np.ndarray) -> None:
+        logits = torch.cat([record.logits for record in shown])
+        made = outcomes(logits, batch.labels.repeat(len(shown)), shown[0].trial.times_ms)
+        shape = (len(shown), 1, len(batch), len(times))
+        columns = {name: values.reshape(shape) for name, values in made.items()}
+        self._performance.append({**_keys(shown, batch, times), **columns}, shape)
+
+
+def _keys(shown: Sequence[TrialRecord], batch: Batch, times: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns that say what the rows are of; axes (trial, layer, image, step)."""
+    trials = [record.trial for record in shown]
+    by_trial = {
+        "value": np.array([trial.value for trial in trials])[:, None],
+        "stimulus_on": np.array([trial.stimulus_on for trial in trials]),
+        "shown": np.array([trial.shown for trial in trials], dtype=object),
+    }
+    return {
+        **{name: values[:, None, None] for name, values in by_trial.items()},
+        "image": batch.indices[:, None],
+        "label": batch.labels.numpy()[:, None],
+        "time_ms": times,
+    }
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

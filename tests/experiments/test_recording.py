@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.section import validate
+from dynvision.experiments import trial as trial_module
 from dynvision.experiments.batches import Batch
 from dynvision.experiments.run import Session
 from dynvision.experiments.screen import BLOCK_BYTES, Screen
@@ -291,3 +292,33 @@ def test_noisy_trials_equal_the_textbook_loop(model: DyRCNN) -> None:
         means = [torch.zeros(2) if r is None else r.abs().flatten(1).mean(dim=1) for r in steps]
         wanted = torch.stack(means, dim=1).numpy()
         assert recorder.mean[layer] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+def test_records_of_a_device_are_made_when_they_are_asked_for(
+    model: DyRCNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the first trials are there while later ones are computed; progress counts what is there."""
+    shown = [Trial((Segment(2), Segment(9, IMAGE, c)), 2.0, c) for c in (0.25, 0.5, 0.75)]
+    pixels = torch.ones((1, 1, 1, 1))
+    batch = Batch(torch.randn(2, 2, 9, 9), torch.tensor([0, 1]), np.arange(2))
+    done: list[int] = []
+    progress = Progress("", 10**6, "trials")
+    monkeypatch.setattr(progress, "at", done.append)
+    expected = list(Session(model, shown, PixelScale(0 * pixels, pixels), 0, progress, 10).show(batch)())
+    assert done == [12, 14, 16]
+    waited: list[str] = []
+
+    class Event:
+        def synchronize(self) -> None:
+            waited.append("")
+
+    monkeypatch.setattr(trial_module, "to_host", lambda logits, kept: (logits, kept, Event()))
+    records = Session(model, shown, PixelScale(0 * pixels, pixels), 0, progress, 10).show(batch, 2)()
+    assert not waited and len(done) == 3
+    first = next(records)
+    assert len(waited) == 1 and done[3:] == [12]
+    made = [first, *records]
+    assert len(waited) == 2 and done[3:] == [12, 14, 16]
+    for record, other in zip(made, expected, strict=True):
+        assert record.trial == other.trial
+        torch.testing.assert_close(record.logits, other.logits)

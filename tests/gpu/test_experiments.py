@@ -95,7 +95,7 @@ def test_a_gpu_is_not_waited_for_until_results_are_asked_for(noise: str | None) 
     session = Session(model, shown, PixelScale(0.5 * one, 0.2 * one), 0, Progress("", 10**6, "trials"), 0)
     batch = Batch(images_of(0), torch.arange(6) % 4, np.arange(6))
     for _ in range(EAGER_CALLS + 1):
-        session.show(batch, 2)()
+        list(session.show(batch, 2)())
     torch.cuda.set_sync_debug_mode("error")
     try:
         results = session.show(batch, 2)
