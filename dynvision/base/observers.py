@@ -5,8 +5,10 @@
     recurrent  R(r(t - t_recurrence)), the recurrent signal before it is merged into its target
     conv       output of the layer's own (last) convolution, before anything is merged into it
 
-A layer that has no such quantity, or in which it has not started yet, is not observed. A recording keeps responses on the
-CPU, within a bound, at one of two resolutions:
+A layer that has no such quantity, or in which it has not started yet, is not observed. The gradient at a piece of ``state``
+is what reaches it from other layers and from later pieces: the layer's own recurrence within the piece is inside of it.
+
+A recording keeps responses on the CPU, within a bound, at one of two resolutions:
 
     unit       r(b, t, c, h, w)                                    the full activity, (N, T, C, H, W), as it was computed
     layer      mean and sd over units (c, h, w) of |r(b, t, ...)|  two numbers an image, layer and step, (N, T), float32

@@ -30,6 +30,7 @@ BATCH, CHANNELS, DELAY = 2, 8, 3
 def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels are used for everything but double precision."""
     monkeypatch.setattr(leaky_steps, "has_kernel", lambda r: r.dtype != torch.float64)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     if DEVICE == "cpu":
         for name in ("device", "device_of"):
             monkeypatch.setattr(torch.cuda, name, lambda x: contextlib.nullcontext())
