@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dynvision.base.frames import Frames, ModelState, Once, Trace, in_pieces, join, merge_frames
+from dynvision.base.frames import (
+    Frames,
+    ModelState,
+    Once,
+    Trace,
+    each_step,
+    in_pieces,
+    join,
+    merge_frames,
+    stack,
+)
 from dynvision.base.observers import INSIDE_SCAN, Watch, shifted
 from dynvision.base.operations import Operation
 from dynvision.base.own_methods import answer_frames
@@ -31,6 +41,7 @@ from dynvision.base.scans import (
     Scan,
     Wanted,
     effective_drive,
+    late_biases,
     log_loops,
     normalizes_over_batch,
     outlets_of,
@@ -118,18 +129,21 @@ class _Block:
             for name, trace in self.traces.items()
             if trace.pieces
         }
-        after = replace(self.state, age=age, traces=traces, drives=self.drives, operations=self.operations)
-        return signal, after
+        after = replace(self.state, age=age, traces=traces, drives=self.drives)
+        return signal, replace(after, operations=self.operations)
 
     def layer(self, plan: LayerPlan, signal: Frames | None) -> Frames | None:
         """All operations of one layer over the block; returns what the next layer receives."""
         if plan.gain is not None and signal is not None:
             signal = plan.gain.scale(signal)
-        for operation in plan.block:
-            signal = self._folded(plan, operation, signal, self.first, self.end)
         begin = max(self.first, plan.start)
         parts = is_transformed() or not INSIDE_SCAN.isdisjoint(self.watch)
         scan = None if parts else scan_of(plan)
+        if self.padding:
+            late = late_biases(plan, signal, begin, self.traces, self.outputs) if scan else ()
+            self.padding.leave(late, signal)
+        for operation in plan.block:
+            signal = self._folded(plan, operation, signal, self.first, self.end)
         if begin < self.end and scan is not None and signal is not None:
             self._keep(plan, self._scan(plan, scan, signal))
         elif begin < self.end:
@@ -154,7 +168,7 @@ class _Block:
                 self.outputs[module.source], operation.delay, first, end, operation.interpolated
             )
             if operation.hooked:
-                return _each_step(module, x, h, first, end)
+                return each_step(module, x, h, first, end)
             h = h and (h.outlet(pick_key(operation)) or h)
             h = h and self._apply(plan, operation, self._convolving(module.transform), h)
             return merge_frames(x, h and _scaled(operation, h), module.merge)
@@ -165,7 +179,7 @@ class _Block:
                     "cannot be observed; remove the hooks, or the observer or loss of these signals"
                 )
             h = self._received(plan.name, operation.delay, first, end, operation.interpolated)
-            return _each_step(module, x, h, first, end)
+            return each_step(module, x, h, first, end)
         if operation.kind == "recur":
             h = self._received(plan.name, operation.delay, first, end, operation.interpolated)
             if h is None:
@@ -195,8 +209,7 @@ class _Block:
         if operation.kind == "record":
             self._tell("state", plan, x)
             return x
-        pools = pool_key(operation)
-        if pooled := x.outlet(pools):
+        if pooled := x.outlet(pools := pool_key(operation)):
             return pooled
         x = self._apply(plan, operation, functools.partial(max_pool, module) if pools else module, x)
         if operation.name == "layer":
@@ -221,9 +234,10 @@ class _Block:
         """
         several = not x.constant and x.n > 1
         if operation.hooked or (several and normalizes_over_batch(operation.module)):
-            return Frames(x.first, x.n, _stack([function(frame) for frame in x.steps()]))
+            return Frames(x.first, x.n, stack([function(frame) for frame in x.steps()]))
         if x.constant:
-            return self.once.apply((plan.name, operation.name, operation.kind, step), function, x)
+            key = (plan.name, operation.name, operation.kind, step, bool(self.padding and self.padding.late))
+            return self.once.apply(key, function, x)
         return x.apply(function)
 
     def _timed(self, plan: LayerPlan, operation: Operation, x: Frames) -> Frames:
@@ -258,7 +272,7 @@ class _Block:
         for frame in x.steps():
             y, self.operations[key] = module(frame, self.operations.get(key), None)
             results.append(y)
-        return Frames(x.first, x.n, _stack(results))
+        return Frames(x.first, x.n, stack(results))
 
     def _scan(self, plan: LayerPlan, scan: Scan, z: Frames) -> Frames:
         """The layer's state over a stretch, recurrence included, as one operation."""
@@ -270,17 +284,18 @@ class _Block:
             if scan.recurrence is None
             else self._trace(plan.name).between(z.first - scan.recurrence.delay, z.first)
         )
-        wanted = self.wanted.get(plan.name, Wanted(None, None))
+        wanted, channels = self.wanted.get(plan.name, Wanted(None, None)), z.values.shape[1]
         r, *others = scan_with_outlets(
             wanted.here(z.values),
             z.values,
             z.n,
             z.batch,
             self._trace(plan.name).last() if history is None else None,
-            widened(scan.solver.gain(), z.values.shape[1]),
+            widened(scan.solver.gain(), channels),
             scan.rectified,
             recurrence,
             None if history is None else history.folded(),
+            self.padding.late_bias(channels) if self.padding else None,
         )
         return Frames(z.first, z.n, r, outlets=wanted.keyed(*others))
 
@@ -307,7 +322,7 @@ class _Block:
                 y = self._one_step(plan, operation, y, r, z.first + k)
             results.append(y)
             r = y
-        return Frames(z.first, z.n, _stack(results))
+        return Frames(z.first, z.n, stack(results))
 
     def _one_step(self, plan: LayerPlan, operation: Operation, y: Tensor, r: Tensor | None, t: int) -> Tensor:
         module: Any = operation.module
@@ -368,22 +383,8 @@ class _Block:
             self.watch[quantity](plan.name, frames)
 
 
-def _each_step(module: nn.Module, x: Frames | None, h: Frames | None, first: int, end: int) -> Frames | None:
-    """``module(x, h)`` at every step from ``first`` to ``end`` at which one of the two is there."""
-    results: list[Tensor] = []
-    for t in range(first, end):
-        given = [None if s is None or t < s.first else s.between(t, t + 1).values for s in (x, h)]
-        if any(signal is not None for signal in given):
-            results.append(module(*given))
-    return Frames(end - len(results), len(results), _stack(results)) if results else None
-
-
 def _scaled(operation: Operation, h: Frames) -> Frames:
     return h if operation.gain is None else operation.gain.scale(h)
-
-
-def _stack(steps: Sequence[Tensor]) -> Tensor:
-    return steps[0] if len(steps) == 1 else torch.cat(list(steps))
 
 
 @contextmanager

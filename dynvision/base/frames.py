@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynvision.base.inputs import Origin
 
@@ -172,6 +172,21 @@ def _merge_aligned(x: Frames, h: Frames, merge: Merge) -> Frames:
     else:
         values = merge(x.values.unflatten(0, (x.n, x.batch)), h.values)
     return Frames(x.first, x.n, values.flatten(0, 1))
+
+
+def each_step(module: nn.Module, x: Frames | None, h: Frames | None, first: int, end: int) -> Frames | None:
+    """``module(x, h)`` at every step from ``first`` to ``end`` at which one of the two is there."""
+    results: list[Tensor] = []
+    for t in range(first, end):
+        given = [None if s is None or t < s.first else s.between(t, t + 1).values for s in (x, h)]
+        if any(signal is not None for signal in given):
+            results.append(module(*given))
+    return Frames(end - len(results), len(results), stack(results)) if results else None
+
+
+def stack(steps: Sequence[Tensor]) -> Tensor:
+    """Steps as one tensor, time folded into the batch."""
+    return steps[0] if len(steps) == 1 else torch.cat(list(steps))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ Channels that are no multiple of 8 make cuDNN pad every map by itself and choose
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
 from dynvision.base.plan import LayerPlan, Plan
 from dynvision.base.scans import plain_recurrence, scan_of, steps_of
-from dynvision.functional.convolution import conv2d
+from dynvision.functional.convolution import conv2d, is_narrow_module
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.adaptation import InputAdaptation, SynapticDepression
@@ -51,11 +52,35 @@ class PaddedChannels:
 
     def __init__(self) -> None:
         self._weights: dict[tuple[int, int], tuple[Tensor, Tensor | None, int]] = {}
+        self.late: list[nn.Conv2d] = []  # convolutions whose biases are left to the steps
+
+    def leave(self, convs: Sequence[nn.Conv2d], signal: Frames | None) -> None:
+        """Leave biases to the steps, but those that kernels of ours add, and whose gradients they sum, on their way.
+
+        Args:
+            convs: whose biases.
+            signal: the layer's input.
+        """
+        width = 0 if signal is None else signal.values.shape[1]
+        self.late = []
+        for conv in convs:
+            channels = width if width == conv.in_channels else padded_width(conv.in_channels)
+            if not is_narrow_module(conv, padded_width(conv.out_channels), channels):
+                self.late.append(conv)
 
     def convolve(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
-        """``conv(x)`` on padded maps."""
+        """``conv(x)`` on padded maps; without the bias of a late one."""
         weight, bias, groups = self._padded(conv.weight, conv.bias, conv.groups, x.shape[1])
-        return conv2d(conv, x, weight, bias, groups)
+        late = any(conv is other for other in self.late)
+        return conv2d(conv, x, weight, None if late else bias, groups)
+
+    def late_bias(self, channels: int) -> Tensor | None:
+        """The sum of the biases that are left to the steps, on maps of so many channels, (C,); None without any."""
+        biases = [conv.bias for conv in self.late if conv.bias is not None]
+        if not biases:
+            return None
+        whole = sum(biases[1:], biases[0])
+        return F.pad(whole, (0, channels - len(whole)))
 
     def recurrence(self, recurrence: Recurrence) -> Recurrence:
         """The recurrent convolution of a scan on padded maps."""

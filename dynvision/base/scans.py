@@ -10,7 +10,7 @@ one by one   everything else whose next step needs the last one
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dynvision.base.frames import Frames
+from dynvision.base.frames import Frames, Trace
 from dynvision.base.operations import Operation
 from dynvision.functional.leaky_steps import Rectified, has_kernel
 from dynvision.functional.maps import is_transformed
@@ -90,6 +90,42 @@ def pick_key(operation: Operation) -> Hashable:
         isinstance(module, PointwiseConnection) and type(module).transform is PointwiseConnection.transform
     )
     return module.size if plain and not operation.hooked else None
+
+
+def late_biases(
+    plan: LayerPlan,
+    signal: Frames | None,
+    begin: int,
+    traces: Mapping[str, Trace],
+    outputs: Mapping[str, str],
+) -> Sequence[nn.Conv2d]:
+    """Convolutions at the end of a layer's drive, whose biases the kernel of the steps may add as well.
+
+    Args:
+        plan: of the layer.
+        signal: the layer's input; None where there is none.
+        begin: the first step; what has a bias must be there from it on.
+        traces: the activity so far.
+        outputs: the trace that others receive, by layer.
+    """
+    there = signal is not None and signal.first == begin < signal.end
+    if not there or not has_kernel(signal.values):  # type: ignore[union-attr]
+        return ()
+    convs: list[nn.Conv2d] = []
+    for operation in reversed(plan.block):
+        module: Any = operation.module
+        if operation.kind == "second_stage":
+            return [*convs, module.conv2]
+        if operation.kind == "first_stage":
+            return [*convs, module.conv] if module.mid_modules is None and module.mid_nonlin is None else ()
+        plain = operation.kind == "connect" and pick_key(operation) is not None and operation.gain is None
+        if not plain or module.merge_name != "additive":
+            return ()
+        source = traces.get(outputs[module.source])
+        if source is None or not source.pieces or source.pieces[0].first > begin - operation.reach:
+            return ()
+        convs += [] if module.conv is None else [module.conv]
+    return ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,16 @@ def is_narrow(
     return narrow_conv_triton.is_narrow(weight, x)
 
 
+def is_narrow_module(conv: nn.Conv2d, out_channels: int, channels: int) -> bool:
+    """Whether our kernels do what a module does, on maps of so many channels in 16 bits on a GPU."""
+    plain = HAS_TRITON and (conv.groups, conv.dilation, conv.stride, conv.padding) == (1, ONE, ONE, ONE)
+    if not plain:
+        return False
+    from dynvision.functional.narrow_conv_triton import fits
+
+    return fits(out_channels, channels, conv.kernel_size)
+
+
 def convolution(
     weight: Tensor, bias: Tensor | None, padding: tuple[int, ...], groups: int, like: Tensor
 ) -> Callable[[Tensor], Tensor]:

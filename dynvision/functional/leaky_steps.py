@@ -50,6 +50,7 @@ def forward(
     rectified: Rectified,
     active: Tensor | None = None,
     bias: Tensor | None = None,
+    z_bias: Tensor | None = None,
 ) -> None:
     """``r(t)`` of all steps into ``r``: u = z + h, then (1 - g) r(t - 1) + g u, rectified where ``rectified`` states.
 
@@ -62,14 +63,14 @@ def forward(
         gain: g; a tensor has one number, or one for each channel, (C, 1, 1).
         rectified: what is max(., 0): nothing, the drive u, or the new state.
         active: receives where the drive is above 0, (n B, ...) of bool, if it is rectified and a gradient is wanted.
-        bias: of the recurrent signal, (C,), where the kernel adds it (:func:`has_kernel`).
+        bias, z_bias: of the recurrent signal and of the drive, (C,), where the kernel adds it (:func:`has_kernel`).
     """
     if has_kernel(r):
         from dynvision.functional import leaky_steps_triton
 
-        leaky_steps_triton.forward(z, h, start, r, batch, gain, rectified, active, bias)
+        leaky_steps_triton.forward(z, h, start, r, batch, gain, rectified, active, bias, z_bias)
         return
-    assert bias is None
+    assert bias is None and z_bias is None
     if isinstance(gain, Tensor):
         gain = gain.to(r.dtype)
     steps = r.split(batch)
@@ -152,6 +153,34 @@ def channel_sums(x: Tensor) -> Tensor:
 
         return kernel(x)
     return x.sum(dim=(0, 2, 3))
+
+
+def store_drive(
+    out: Tensor, z: Tensor, h: Tensor | None, bias: Tensor | None, z_bias: Tensor | None, batch: int
+) -> None:
+    """Store u, the drive with all that is added to it; arguments as of :func:`forward`."""
+    steps = out.unflatten(0, (-1, batch))
+    steps.copy_(z.unflatten(0, (-1, batch)))
+    if z_bias is not None:
+        out.add_(z_bias[:, None, None])
+    if h is not None:
+        out.add_(h)
+        if bias is not None:
+            out.add_(bias[:, None, None])
+
+
+def sum_over_steps(x: Tensor, n: int) -> Tensor:
+    """Sum over steps, (n B, C, H, W) to (B, C, H, W), walking through memory in its order."""
+    if memory_layout(x) == torch.channels_last:
+        rows = x.permute(0, 2, 3, 1)
+        return rows.reshape(n, -1).sum(dim=0).view(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
+    return x.reshape(n, -1).sum(dim=0).view(-1, *x.shape[1:])
+
+
+def empty_like_rows(z: Tensor, rows: int) -> Tensor:
+    """An empty tensor of so many rows, otherwise as ``z``, in its memory layout."""
+    shape = (rows, *z.shape[1:])
+    return torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=memory_layout(z))
 
 
 def conductance(z: Tensor, strength: Tensor, slope: Tensor, threshold: Tensor) -> Tensor:

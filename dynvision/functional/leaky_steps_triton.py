@@ -38,11 +38,13 @@ def _forward(
     z_stride,
     gain,
     bias,
+    z_bias,
     channels,
     inner,
     N: tl.constexpr,
     GAIN: tl.constexpr,
     BIAS: tl.constexpr,
+    Z_BIAS: tl.constexpr,
     LATERAL: tl.constexpr,
     RECTIFIED: tl.constexpr,
     ACTIVE: tl.constexpr,
@@ -60,10 +62,13 @@ def _forward(
     shift = 0.0
     if BIAS:
         shift = tl.load(bias + channel_of(begin, steps, channels, inner), mask=inside).to(tl.float32)
+    z_shift = 0.0
+    if Z_BIAS:
+        z_shift = tl.load(z_bias + channel_of(begin, steps, channels, inner), mask=inside).to(tl.float32)
     state = tl.load(start + at, mask=inside).to(tl.float32)
     for k in tl.static_range(N):
         here = k * units + at
-        drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32)
+        drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32) + z_shift
         if LATERAL:
             drive += tl.load(h + here, mask=inside).to(tl.float32) + shift
         if ACTIVE:
@@ -197,6 +202,7 @@ def forward(
     rectified: Rectified,
     active: Tensor | None,
     bias: Tensor | None,
+    z_bias: Tensor | None,
 ) -> None:
     """See :func:`dynvision.functional.leaky_steps.forward`."""
     n = r.shape[0] // batch
@@ -205,7 +211,7 @@ def forward(
             at = slice(first * batch, (first + MOST_UNROLLED) * batch)
             drive = z if z.shape[0] == batch else z[at]
             lateral, above = (None if x is None else x[at] for x in (h, active))
-            forward(drive, lateral, start, r[at], batch, gain, rectified, above, bias)
+            forward(drive, lateral, start, r[at], batch, gain, rectified, above, bias, z_bias)
             start = r[at][-batch:]
         return
     number, channels, inner, kind = _gain_arguments(gain, r)
@@ -226,11 +232,13 @@ def forward(
             z_stride,
             number,
             number if bias is None else bias.contiguous(),
+            number if z_bias is None else z_bias.contiguous(),
             channels,
             inner,
             n,
             kind,
             bias is not None,
+            z_bias is not None,
             h is not None,
             rectified,
             active is not None,
@@ -336,11 +344,11 @@ PROGRAMS = 1056  # eight for each multiprocessor of a large GPU
 
 
 @triton.jit
-def _partial(x, out, n_rows, channels, per_program, ROWS: tl.constexpr, WIDTH: tl.constexpr):
-    first = tl.program_id(0).to(tl.int64) * per_program
+def _partial(x, out, n_rows, channels, PART: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    first = tl.program_id(0).to(tl.int64) * PART
     c = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
     total = tl.zeros((ROWS, WIDTH), tl.float32)
-    for start in range(0, per_program, ROWS):
+    for start in range(0, PART, ROWS):
         row = first + start + tl.arange(0, ROWS)
         here = (row < n_rows)[:, None] & (c < channels)[None, :]
         total += tl.load(x + row[:, None] * channels + c[None, :], mask=here, other=0.0).to(tl.float32)

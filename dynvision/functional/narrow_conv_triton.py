@@ -16,6 +16,8 @@ the weights 7.2 and 2.9; at 32 px, 5120 images, 40 to 64 channels 1.7 and .94, 5
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 import triton
@@ -79,18 +81,19 @@ def _weight_gradient(
     tl.store(at + 2 * N * K, below)
 
 
+def fits(out_channels: int, channels: int, kernel: Sequence[int]) -> bool:
+    """Whether these kernels convolve so many channels to so many, stride 1 and padding 1."""
+    return tuple(kernel) == (3, 3) and channels % 8 == 0 and 3 * channels <= IN_ROW and out_channels <= WIDEST
+
+
 def is_narrow(weight: Tensor, x: Tensor) -> bool:
     """Whether these kernels convolve ``x``, (B, C, H, W), with a weight, stride 1 and padding 1."""
-    out_channels, channels, *kernel = weight.shape
     return (
         x.is_cuda
         and x.dtype in (torch.bfloat16, torch.float16)
         and weight.dtype == x.dtype
-        and kernel == [3, 3]
-        and x.shape[1] == channels
-        and channels % 8 == 0
-        and 3 * channels <= IN_ROW
-        and out_channels <= WIDEST
+        and x.shape[1] == weight.shape[1]
+        and fits(weight.shape[0], weight.shape[1], weight.shape[2:])
         and x.is_contiguous(memory_format=torch.channels_last)
         and x.shape[0] * x.shape[2] * x.shape[3] < 2**31
     )

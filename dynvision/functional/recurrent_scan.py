@@ -104,10 +104,12 @@ def scan_with_outlets(
     rectified: Rectified = "state",
     recurrence: Recurrence | None = None,
     history: Tensor | None = None,
+    z_bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """As :func:`recurrent_scan`, with maps made of r beside r, which need its kernels (:func:`.leaky_steps.has_kernel`).
+    """As :func:`recurrent_scan`, with what its kernels do on the way, where it has them (:func:`.leaky_steps.has_kernel`).
 
-    The gradient at r is then without that which comes through these maps.
+    They make maps of r beside r; the gradient at r is then without that which comes through these maps. And they add a
+    bias of the drive, (C,), at every step.
 
     Returns:
         r, the pooled map and what was picked, each (n B, C, ...); None for what is not handed out.
@@ -133,7 +135,24 @@ def scan_with_outlets(
     assert not (learned and rectified == "drive")
     settings = _Settings(n, batch, padding, groups, delay, rectified, learned, outlets)
     with torch.autocast("cpu" if z.is_meta else z.device.type, enabled=False):
-        return _RecurrentScan.apply(z, start, gain, weight, bias, history, settings)  # type: ignore
+        if z_bias is not None:
+            z, z_bias = _GradientOfBias.apply(z, z_bias), z_bias.detach()  # type: ignore
+        return _RecurrentScan.apply(z, start, gain, weight, bias, history, z_bias, settings)  # type: ignore
+
+
+class _GradientOfBias(torch.autograd.Function):
+    """The drive as it is; its gradient is summed for a bias that is added to it later."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, bias: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.dtype = bias.dtype
+        return z.view_as(z)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        differentiable = torch.is_grad_enabled()
+        at_bias = grad.sum(dim=(0, 2, 3)) if differentiable else leaky_steps.channel_sums(grad)
+        return grad, at_bias.to(ctx.dtype)
 
 
 class _RecurrentScan(torch.autograd.Function):
@@ -146,9 +165,10 @@ class _RecurrentScan(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         history: Tensor | None,
+        z_bias: Tensor | None,
         s: _Settings,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        r = _empty_like_rows(z, s.n * s.batch)
+        r = leaky_steps.empty_like_rows(z, s.n * s.batch)
         state = _last_step(start, history, s)
         drives = torch.empty_like(r) if s.learned else None
         keeps_active = s.rectified == "drive" and any(ctx.needs_input_grad)
@@ -161,11 +181,10 @@ class _RecurrentScan(torch.autograd.Function):
             part = z if z.shape[0] == s.batch else z[s.rows(first, end)]
             out = r[s.rows(first, end)]
             if drives is not None:
-                _store_drive(drives[s.rows(first, end)], part, h, fused, s.batch)
+                leaky_steps.store_drive(drives[s.rows(first, end)], part, h, fused, z_bias, s.batch)
             above = None if active is None else active[s.rows(first, end)]
-            leaky_steps.forward(
-                part, h, state, out, s.batch, gain, s.rectified, above, None if h is None else fused
-            )
+            added_to_h = None if h is None else fused
+            leaky_steps.forward(part, h, state, out, s.batch, gain, s.rectified, above, added_to_h, z_bias)
             state = r[s.rows(end - 1, end)]
         ctx.settings, ctx.constant = s, z.shape[0] == s.batch and s.n > 1
         ctx.gain = None if isinstance(gain, Tensor) else gain
@@ -227,7 +246,7 @@ class _RecurrentScan(torch.autograd.Function):
         if total is not None:
             grad_z = total.to(r.dtype)
         elif ctx.constant:
-            grad_z = _sum_over_steps(grad_z, s.n)
+            grad_z = leaky_steps.sum_over_steps(grad_z, s.n)
         return (
             grad_z,
             None if start is None else carried,
@@ -235,6 +254,7 @@ class _RecurrentScan(torch.autograd.Function):
             grad_weight,
             grad_bias,
             grad_history,
+            None,
             None,
         )
 
@@ -294,6 +314,7 @@ def _differentiable_gradients(ctx: Any, grad: Tensor) -> Any:
         grad_weight,
         grad_bias,
         grad_history,
+        None,
         None,
     )
 
@@ -368,25 +389,3 @@ def _recurrent_gradients(
     found = [gradients_of_weights(*part, weight, s.padding, s.groups, ctx.has_bias) for part in parts]
     weights, biases = zip(*found, strict=True)
     return sum(weights[1:], weights[0]), sum(biases[1:], biases[0]) if ctx.has_bias else None
-
-
-def _store_drive(out: Tensor, z: Tensor, h: Tensor | None, bias: Tensor | None, batch: int) -> None:
-    steps = out.unflatten(0, (-1, batch))
-    steps.copy_(z.unflatten(0, (-1, batch)))
-    if h is not None:
-        out.add_(h)
-        if bias is not None:
-            out.add_(bias[:, None, None])
-
-
-def _sum_over_steps(x: Tensor, n: int) -> Tensor:
-    """(n B, C, H, W) to (B, C, H, W), walking through memory in its order."""
-    if memory_layout(x) == torch.channels_last:
-        rows = x.permute(0, 2, 3, 1)
-        return rows.reshape(n, -1).sum(dim=0).view(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
-    return x.reshape(n, -1).sum(dim=0).view(-1, *x.shape[1:])
-
-
-def _empty_like_rows(z: Tensor, rows: int) -> Tensor:
-    shape = (rows, *z.shape[1:])
-    return torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=memory_layout(z))

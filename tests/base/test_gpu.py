@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from dynvision.functional.maps import max_pool
 from dynvision.model_components import DriveNoise
 from dynvision.models import create
 from tests.base.networks import randomize
+from tests.gpu.device import close, outputs_and_gradients
 from tests.textbook_loop import textbook_loop
 
 pytestmark = [
@@ -193,6 +195,20 @@ def test_channels_are_padded_in_sixteen_bits_without_a_trace_outside() -> None:
     with torch.no_grad():
         exact = model(images)
     assert (outputs - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("delays", [{}, {"t_feedforward": 4.0, "t_skip": 2.0, "feedback": "additive"}])
+def test_gradients_in_sixteen_bits_are_those_of_a_cpu_to_rounding(delays: dict[str, Any]) -> None:
+    """Biases among them, which the steps add for convolutions and connections that are there at all of them."""
+    plain = randomize(create("DyRCNNx4", input_dims=(9, 3, 16, 16), n_classes=4, **delays), gain=0.5).eval()
+    for name, parameter in plain.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.uniform_(parameter, 0.0, 0.5)
+    images = torch.randn(3, 3, 16, 16)
+    exact = outputs_and_gradients(copy.deepcopy(plain).double(), lambda model: model(images.double()))
+    with torch.autocast("cuda", torch.bfloat16):
+        found = outputs_and_gradients(plain.cuda(), lambda model: model(images.cuda()).float())
+    close(found, exact, 0.1)
 
 
 @torch.backends.cudnn.flags(allow_tf32=False)

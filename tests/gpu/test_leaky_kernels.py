@@ -145,3 +145,24 @@ def test_rectified_maps_of_16_bits_are_pooled_as_torch_does(
     up = torch.ones_like(y)
     (gradient,) = torch.autograd.grad(expected, exact, up.double())
     assert torch.equal(spread(up, offsets, x.shape, kernel, stride, padding).double(), gradient)
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_bias_of_the_drive_is_added_on_the_way(constant: bool, twice: bool) -> None:
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        generator, n = torch.Generator().manual_seed(0), 5
+        z = maps(generator, 1 if constant else n).to(dtype).requires_grad_()
+        bias = (
+            torch.randn(CHANNELS, generator=generator, dtype=torch.float64).to(DEVICE, dtype).requires_grad_()
+        )
+        if dtype == torch.float32:
+            r, *_ = scan_with_outlets(Outlets(), z, n, BATCH, None, 0.4, z_bias=bias)
+        else:
+            r = recurrent_scan(z + bias[:, None, None], n, BATCH, None, 0.4)
+        grads = torch.autograd.grad(r.square().sum(), (z, bias), create_graph=twice)
+        second = torch.autograd.grad(sum(g.square().sum() for g in grads), (z, bias)) if twice else ()
+        found.append([r.detach(), *grads, *second])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).norm() <= 1e-4 * (1 + other.norm())
