@@ -6,7 +6,8 @@
     dL/db     = sum over p of g(p)                                     as if x had one more number, which is 1
 
 In channels-last memory three pixels side by side are 3 C numbers in a row, so one load gives the operand of three columns
-of the kernel at once: a matrix unit is filled, where each column alone, of 40 channels, would fill a part of it. Sums are
+of the kernel at once: a matrix unit is filled, where each column alone, of 40 channels, would fill a part of it. For the
+gradient of the weights these are loaded once for the three rows of the kernel, and g, which is narrower, thrice. Sums are
 in single precision; the gradient of the weights is summed by each program over its own pixels, then over programs, in a
 fixed order.
 
@@ -69,12 +70,16 @@ def _weight_gradient(
     below = tl.zeros((N, K), tl.float32)
     for begin in range(0, PART, M):
         p = tl.program_id(0) * PART + begin + tl.arange(0, M)
+        pixels_3 = _three_pixels(x, p, j, 1, H, W, pixels, C)
+        pixels_3 = tl.where((j == 3 * C)[None, :], 1.0, pixels_3)  # 3 C < K: a column is free
+        row = (p // W) % H
+        g = grad + p.to(tl.int64)[None, :] * OUT + o[:, None]
         inside = (p < pixels)[None, :] & (o < OUT)[:, None]
-        g = tl.load(grad + p.to(tl.int64)[None, :] * OUT + o[:, None], mask=inside, other=0.0)
-        above = tl.dot(g, _three_pixels(x, p, j, 0, H, W, pixels, C), above)
-        middle = _three_pixels(x, p, j, 1, H, W, pixels, C)
-        beside = tl.dot(g, tl.where((j == 3 * C)[None, :], 1.0, middle), beside)  # 3 C < K: a column is free
-        below = tl.dot(g, _three_pixels(x, p, j, 2, H, W, pixels, C), below)
+        below_it = tl.load(g + W * OUT, mask=inside & (row + 1 < H)[None, :], other=0.0)
+        above_it = tl.load(g - W * OUT, mask=inside & (row > 0)[None, :], other=0.0)
+        above = tl.dot(below_it, pixels_3, above)
+        beside = tl.dot(tl.load(g, mask=inside, other=0.0), pixels_3, beside)
+        below = tl.dot(above_it, pixels_3, below)
     at = partial + tl.program_id(0) * 3 * N * K + o[:, None] * K + j[None, :]
     tl.store(at, above)
     tl.store(at + N * K, beside)
