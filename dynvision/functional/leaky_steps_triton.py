@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dynvision.functional.leaky_steps import Rectified, memory_layout
 from dynvision.functional.outlets import Gradients
+from dynvision.functional.rectified_triton import rectified
 
 BLOCK = 1024
 MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
@@ -74,10 +75,10 @@ def _forward(
         if ACTIVE:
             tl.store(active + here, drive > 0, mask=inside)
         if RECTIFIED == "drive":
-            drive = tl.maximum(drive, 0.0)
+            drive = rectified(drive)
         state += g * (drive - state)
         if RECTIFIED == "state":
-            state = tl.maximum(state, 0.0)
+            state = rectified(state)
         tl.store(r + here, state, mask=inside)
 
 

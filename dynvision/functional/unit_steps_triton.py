@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dynvision.functional.leaky_steps import channel_sums, memory_layout
 from dynvision.functional.leaky_steps_triton import channel_of, in_layout_of, units_between
+from dynvision.functional.rectified_triton import rectified
 from dynvision.functional.unit_steps import DepressionStep, States, Step, UnitStep
 
 BLOCK = 512
@@ -37,10 +38,10 @@ def _magnitude(v):
 @triton.jit
 def _nonlinear(v, RECTIFIED: tl.constexpr, EXPONENT: tl.constexpr, FACTOR: tl.constexpr):
     if RECTIFIED:
-        v = tl.where(v > 0, v, 0.0)
+        v = rectified(v)
     if EXPONENT > 0:
         raised = FACTOR * tl.exp(EXPONENT * tl.log(_magnitude(v)))
-        v = tl.where(v > 0, raised, tl.where(v < 0, -raised, 0.0))
+        v = tl.where(v == 0, 0.0, tl.where(v < 0, -raised, raised))
     return v
 
 
@@ -62,7 +63,7 @@ def _suppressed(a, b, x, NUMBERS: tl.constexpr):
     if NUMBERS[0] > 0:
         b = b + NUMBERS[0] * (a - b)
         if NUMBERS[2] > 0:
-            x = x - NUMBERS[1] * tl.where(b > NUMBERS[2], b - NUMBERS[2], 0.0)
+            x = x - NUMBERS[1] * rectified(b - NUMBERS[2])
         else:
             x = x - NUMBERS[1] * b
     return b, x
@@ -138,7 +139,7 @@ def _unit_back(a, b, x, p, grad_a, grad_b, grad_y, NUMBERS: tl.constexpr):
 @triton.jit
 def _depressed(a, b, x, p, NUMBERS: tl.constexpr):
     """:class:`DepressionStep`: the new a and b, and y."""
-    y = tl.where(x > 0, x, 0.0)
+    y = rectified(x)
     used = NUMBERS[1] * y
     left = (a + NUMBERS[0] * (1.0 - a - b)) / (1.0 + used)
     return left, (b + used * left) / (1.0 + NUMBERS[2]), a * y
@@ -147,7 +148,7 @@ def _depressed(a, b, x, p, NUMBERS: tl.constexpr):
 @triton.jit
 def _depressed_back(a, b, x, p, grad_a, grad_b, grad_y, NUMBERS: tl.constexpr):
     """As :func:`_unit_back`."""
-    y = tl.where(x > 0, x, 0.0)
+    y = rectified(x)
     used = NUMBERS[1] * y
     left = (a + NUMBERS[0] * (1.0 - a - b)) / (1.0 + used)
     at_effective = grad_b / (1.0 + NUMBERS[2])

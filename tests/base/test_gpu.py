@@ -86,8 +86,8 @@ def test_a_graph_equals_the_loop_while_the_weights_change(variant: str, dtype: t
 
 def test_the_gradient_at_observed_activity_is_whole() -> None:
     """Others receive it through max-pooling and a skip connection, which a scan hands out where nobody observes."""
-    arguments = {"input_dims": (5, 3, 16, 16), "n_classes": 4, "feedforward_only": True}
-    plain = randomize(create("DyRCNNx4", **arguments), gain=0.5)
+    plain = create("DyRCNNx4", input_dims=(5, 3, 16, 16), n_classes=4, block_steps=5)
+    plain = randomize(plain, gain=0.5)
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     gradients = []
     for device, dtype in (("cpu", torch.float64), ("cuda", torch.float32)):

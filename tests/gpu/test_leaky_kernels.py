@@ -72,6 +72,16 @@ def test_kernels_equal_the_loop(n: int, constant: bool, remembered: int, rectifi
         assert (one - other).norm() <= 2e-5 * (1 + other.norm())
 
 
+@pytest.mark.parametrize("rectified", ["state", "drive", "none"])
+def test_what_is_not_a_number_stays_so(rectified: Any) -> None:
+    n, generator = 5, torch.Generator().manual_seed(0)
+    z = maps(generator, n).float()
+    z[BATCH, 1, 2, 3] = torch.nan  # of the first image at the second step
+    found = recurrent_scan(z, n, BATCH, None, 0.4, rectified)
+    expected = recurrent_scan(z.double(), n, BATCH, None, 0.4, rectified)
+    assert int(expected.isnan().sum()) == n - 1 and torch.equal(found.isnan(), expected.isnan())
+
+
 def taken(made: Outlets, twice: bool, own: bool, loose: bool, dtype: torch.dtype) -> list[Tensor]:
     """A sum over r and what is made of it, its gradients, and the gradients of these."""
     generator = torch.Generator().manual_seed(1)

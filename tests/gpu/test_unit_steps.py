@@ -126,6 +126,20 @@ def test_kernels_equal_the_loop(
             assert (one - other).norm() <= tolerance * (1 + other.norm()), what
 
 
+@pytest.mark.parametrize("name", STEPS)
+def test_what_is_not_a_number_stays_so(name: str, kernels: list[bool]) -> None:
+    step, n_learned = STEPS[name]
+    z, *others = inputs_of(step, n_learned, 5, (torch.float64, torch.channels_last), False, True)
+    assert z is not None
+    z[BATCH, 1, 2, 3] = torch.nan  # of the first image at the second step
+    found = scan(step, z, 5, BATCH, *others[:2], others[2:])
+    kernels[0] = False
+    expected = scan(step, z, 5, BATCH, *others[:2], others[2:])
+    assert int(expected[0].isnan().sum()) == 4
+    for one, other in zip(found, expected, strict=True):
+        assert one is other is None or torch.equal(one.isnan(), other.isnan())
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "suppression": {"intrinsic_suppression": 0.7},
     "suppression above an offset": {"intrinsic_suppression": 0.7, "intrinsic_suppression_offset": 0.1},
