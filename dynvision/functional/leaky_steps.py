@@ -43,7 +43,7 @@ def memory_layout(x: Tensor) -> torch.memory_format:
 def forward(
     z: Tensor,
     h: Tensor | None,
-    start: Tensor,
+    start: Tensor | None,
     r: Tensor,
     batch: int,
     gain: float | Tensor,
@@ -57,7 +57,7 @@ def forward(
     Args:
         z: drive, (n B, ...), or (B, ...) for the same at every step.
         h: recurrent signal, (n B, ...), or None; overwritten.
-        start: r before the first step, (B, ...).
+        start: r before the first step, (B, ...); None for zeros, where there is a kernel (:func:`has_kernel`).
         r: receives the result, (n B, ...).
         batch: B.
         gain: g; a tensor has one number, or one for each channel, (C, 1, 1).
@@ -70,7 +70,7 @@ def forward(
 
         leaky_steps_triton.forward(z, h, start, r, batch, gain, rectified, active, bias, z_bias)
         return
-    assert bias is None and z_bias is None
+    assert bias is None and z_bias is None and start is not None
     if isinstance(gain, Tensor):
         gain = gain.to(r.dtype)
     steps = r.split(batch)
@@ -112,7 +112,8 @@ def backward(
         r: the result of :func:`forward`, (n B, ...).
         carried: gradient at the last step from the step after it, (B, ...), or None; overwritten.
         grad_z: receives the gradient at the drive, (n B, ...).
-        total: the sum of that over steps is added to it, (B, ...), by the kernel; None elsewhere.
+        total: receives the sum of that over steps, (B, ...), by the kernel, which adds to it if there is a `carried`; None
+            elsewhere.
         batch, gain, rectified, active: as in :func:`forward`.
         others: gradients at maps made of r, which the kernel gathers from; None elsewhere.
 

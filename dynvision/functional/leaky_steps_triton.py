@@ -43,6 +43,7 @@ def _forward(
     channels,
     inner,
     N: tl.constexpr,
+    START: tl.constexpr,
     GAIN: tl.constexpr,
     BIAS: tl.constexpr,
     Z_BIAS: tl.constexpr,
@@ -66,7 +67,9 @@ def _forward(
     z_shift = 0.0
     if Z_BIAS:
         z_shift = tl.load(z_bias + channel_of(begin, steps, channels, inner), mask=inside).to(tl.float32)
-    state = tl.load(start + at, mask=inside).to(tl.float32)
+    state = tl.zeros((BLOCK,), tl.float32)
+    if START:
+        state = tl.load(start + at, mask=inside).to(tl.float32)
     for k in tl.static_range(N):
         here = k * units + at
         drive = tl.load(z + k * z_stride + at, mask=inside).to(tl.float32) + z_shift
@@ -142,6 +145,8 @@ def _backward(
         g = tl.load(gain + channel_of(begin, steps, channels, inner), mask=inside)
     carry = tl.zeros((BLOCK,), tl.float32)
     sum_z = tl.zeros((BLOCK,), tl.float32)
+    if TOTAL and CARRIED:
+        sum_z = tl.load(total + at, mask=inside)
     if CARRIED:
         carry = tl.load(carried + at, mask=inside).to(tl.float32)
     places = ()  # of the windows that contain a unit: where, whether inside, and the offset that is the unit
@@ -189,14 +194,14 @@ def _backward(
             sum_z += at_z
         carry = (1.0 - g) * grad
     if TOTAL:
-        tl.store(total + at, tl.load(total + at, mask=inside) + sum_z, mask=inside)
+        tl.store(total + at, sum_z, mask=inside)
     tl.store(grad_start + at, carry, mask=inside)
 
 
 def forward(
     z: Tensor,
     h: Tensor | None,
-    start: Tensor,
+    start: Tensor | None,
     r: Tensor,
     batch: int,
     gain: float | Tensor,
@@ -217,7 +222,7 @@ def forward(
         return
     number, channels, inner, kind = _gain_arguments(gain, r)
     units = r.numel() // n
-    z, start = in_layout_of(z, r), in_layout_of(start, r)
+    z = in_layout_of(z, r)
     lateral = r if h is None else in_layout_of(h, r)
     above = r if active is None else active.view(torch.uint8)
     z_stride = 0 if z.shape[0] == batch else units
@@ -226,7 +231,7 @@ def forward(
         _forward[grid](
             z,
             lateral,
-            start,
+            r if start is None else in_layout_of(start, r),
             r,
             above,
             units,
@@ -237,6 +242,7 @@ def forward(
             channels,
             inner,
             n,
+            start is not None,
             kind,
             bias is not None,
             z_bias is not None,

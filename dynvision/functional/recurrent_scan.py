@@ -124,14 +124,14 @@ def scan_with_outlets(
         weight = recurrence.weight.to(dtype)
         bias = None if recurrence.bias is None else recurrence.bias.to(dtype)
         padding, groups, delay = recurrence.padding, recurrence.groups, recurrence.delay
+    learned = isinstance(gain, Tensor) and gain.requires_grad
     if history is not None:
         assert start is None and recurrence is not None
         history = history.to(dtype)
-    elif start is None:
-        start = torch.zeros_like(z[:batch])
-    else:
+    elif start is not None:
         start = start.to(dtype)
-    learned = isinstance(gain, Tensor) and gain.requires_grad
+    elif learned or not leaky_steps.has_kernel(z):
+        start = torch.zeros_like(z[:batch])
     assert not (learned and rectified == "drive")
     settings = _Settings(n, batch, padding, groups, delay, rectified, learned, outlets)
     with torch.autocast("cpu" if z.is_meta else z.device.type, enabled=False):
@@ -211,7 +211,7 @@ class _RecurrentScan(torch.autograd.Function):
         grad_history = torch.zeros_like(history) if history is not None and ctx.needs_input_grad[5] else None
         # A kernel sums over steps on its way; elsewhere the sum is one pass of its own, in the order of memory.
         sums = ctx.constant and leaky_steps.has_kernel(r)
-        total = torch.zeros_like(r[: s.batch], dtype=precise) if sums else None
+        total = torch.empty_like(r[: s.batch], dtype=precise) if sums else None
         carried: Tensor | None = None
         # By step: gradient at r through the recurrence that receives it from that step on.
         later: dict[int, Tensor] = {}
@@ -366,11 +366,9 @@ def _gathered(later: dict[int, Tensor], first: int, end: int, s: _Settings) -> T
     return whole
 
 
-def _last_step(start: Tensor | None, history: Tensor | None, s: _Settings) -> Tensor:
-    """r before the first step."""
-    last = start if history is None else history[-s.batch :]
-    assert last is not None
-    return last
+def _last_step(start: Tensor | None, history: Tensor | None, s: _Settings) -> Any:
+    """r before the first step; None for zeros."""
+    return start if history is None else history[-s.batch :]
 
 
 def _recurrent_gradients(

@@ -112,6 +112,7 @@ def taken(made: Outlets, twice: bool, own: bool, loose: bool, dtype: torch.dtype
 OUTLETS = {
     "pooled": Outlets(pool=(3, 2, 1)),
     "picked": Outlets(every=(4, 2)),
+    "picked alike": Outlets(every=(2, 2)),
     "both": Outlets((3, 2, 1), (2, 4)),
     "windows of two": Outlets(pool=(2, 2, 0)),
     "wide windows": Outlets(pool=(5, 3, 2)),
