@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from dynvision.base.cuda_graphs import MOST_GRAPHS, is_plain
+from dynvision.base.cuda_graphs import MOST_GRAPHS, CudaGraphs, is_plain
 from dynvision.base.frames import Frames, ModelState
 from dynvision.base.observers import Watch, shifted
 from dynvision.base.padded_channels import can_pad, pads_here
@@ -83,7 +83,7 @@ class PiecewiseTrials:
             pieces = itertools.chain(given, pieces)
         return self._through(pieces, self.idle, open_recorder)
 
-    @cached_property
+    @property
     def _captures(self) -> bool:
         """Whether trials of this model may be captured, as in ``forward``."""
         model = self.model
@@ -133,6 +133,13 @@ class PiecewiseTrials:
         given = [*inputs, *self.idle.tensors()]
         whole = ("pieces", layout, key, self.plan.key, self.idle.layout)
         return self.model._graphs.run(self.model._version_now(), whole, trial, given, watch), kept
+
+
+def release_graphs(model: TemporalBase) -> bool:
+    """Free the memory of all that was captured of a model, and capture nothing more; return whether there was anything."""
+    held = len(model._graphs) > 0
+    model.cuda_graphs, model._graphs = False, CudaGraphs()
+    return held
 
 
 def take(pieces: Iterator[Frames], most_bytes: int) -> tuple[list[Frames], bool]:

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from dynvision.base import TemporalBase
 from dynvision.base.core_model import choose_device
-from dynvision.base.trial_pieces import PiecewiseTrials
+from dynvision.base.trial_pieces import PiecewiseTrials, release_graphs
 from dynvision.config.experiment import ExperimentConfig
 from dynvision.config.run import RunConfig, changed_in_test
 from dynvision.config.training import LAST, ExecutionConfig
@@ -161,7 +162,22 @@ class Session:
 
         Returns:
             A function whose records come in turn; they wait for a GPU, so that the next images can be shown before.
+
+        Raises:
+            torch.OutOfMemoryError: the memory of a GPU does not suffice, without graphs either.
         """
+        try:
+            return self._show(part, at_once)
+        except torch.OutOfMemoryError:
+            if not release_graphs(self.model):
+                raise
+        torch.cuda.empty_cache()  # out of the except block, which would hold on to the tensors of the trial
+        print(
+            "the memory of the GPU does not suffice beside CUDA graphs; continuing without them", flush=True
+        )
+        return self._show(part, at_once)
+
+    def _show(self, part: Batch, at_once: int) -> Callable[[], Iterator[TrialRecord]]:
         n_kept = min(max(self.n_kept - part.first, 0), len(part))
         # Noise of a network's own is drawn for every batch.
         runs = from_idle_state(self.model) if draws_at_the_start(self.model) else self._from_idle_state

@@ -245,6 +245,31 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     assert not list(tmp_path.glob("failed/*"))
 
 
+def test_graphs_give_their_memory_back_before_less_is_shown_at_once(
+    show: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What fits without them is shown as if there were none."""
+    expected = read(show())
+    capsys.readouterr()
+    real, tried = run_module.show_trials, []
+
+    def no_memory_beside_graphs(runs: Any, screen: Any, shown: Any, n_kept: int, at_once: int) -> Any:
+        tried.append(len(screen.images))
+        if len(tried) == 1:
+            runs.model._graphs._graphs["captured"] = None
+        if len(runs.model._graphs):
+            raise torch.OutOfMemoryError("no more memory")
+        assert not runs.model.cuda_graphs
+        yield from real(runs, screen, shown, n_kept, at_once)
+
+    monkeypatch.setattr(run_module, "show_trials", no_memory_beside_graphs)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    found = read(show("without"))
+    assert tried == [6, 6] and "continuing without them" in capsys.readouterr().out
+    for value in (0.25, 1.0):
+        assert column(found, value=value) == pytest.approx(column(expected, value=value))
+
+
 def test_noise_does_not_depend_on_the_batch_size(show: Run) -> None:
     noise = {"parameter": "ssnr", "values": [0, 0.5, 1], "noise": {"type": "gaussian", "refresh_ms": 2}}
     one, many = read(show("one", batch=1, **noise)), read(show("many", batch=4, **noise))
