@@ -16,6 +16,7 @@ one segment a frame.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -51,7 +52,15 @@ def presentation_trial(
         residual_steps: R, steps of null input after it.
         generator: permutes the symbols of the pattern first; None leaves them in their order.
     """
-    on = stretch_pattern(pattern, n_timesteps, generator)
+    on = tuple(stretch_pattern(pattern, n_timesteps, generator))
+    return _presentation(on, dt, reaction_steps, idle_steps, residual_steps)
+
+
+@functools.lru_cache(maxsize=64)
+def _presentation(
+    on: tuple[bool, ...], dt: float, reaction_steps: int, idle_steps: int, residual_steps: int
+) -> Trial:
+    """The trial in which the stimulus is on at some steps; made once, since a training asks for it at every batch."""
     segments = [Segment(idle_steps, phase="idle")] if idle_steps else []
     for (shown, counts), steps in itertools.groupby(zip(on, scored_steps(on, reaction_steps), strict=True)):
         n_steps = sum(1 for _ in steps)
