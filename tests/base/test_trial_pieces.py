@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -153,3 +154,24 @@ def test_a_recorder_without_a_key_runs_without_a_graph(captured: dict[Any, Any])
         from_idle_state(network()).run(pieces, partial(Recorder))
     assert not captured
     assert min(first for _, first, _ in seen) == 0 and max(end for _, _, end in seen) == 5
+
+
+def test_padded_channels_are_seen_by_no_recorder(
+    captured: dict[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU in 16 bits: measures, units and outputs are those of the true channels."""
+    model, shown = network(t_idle=4.0).double(), contrasts([0.5, 1.0])
+    images = Screen.of(screen().images.double(), torch.device("cpu"))
+    expected = list(run_trials(model, images, shown, n_kept=1))
+    monkeypatch.setattr(trial_pieces, "pads_here", lambda x: True)
+    assert from_idle_state(model).plan.padded
+    for n_kept in (0, 1):
+        found = list(run_trials(model, images, shown, n_kept=n_kept))
+        for (_, ours, logits), (_, theirs, outputs) in zip(found, expected, strict=True):
+            torch.testing.assert_close(logits, outputs, rtol=1e-12, atol=1e-12)
+            for layer in theirs.mean:
+                np.testing.assert_allclose(ours.mean[layer], theirs.mean[layer], rtol=1e-6)
+                np.testing.assert_allclose(ours.sd[layer], theirs.sd[layer], rtol=1e-6)
+            for layer in ours.units:
+                np.testing.assert_allclose(ours.units[layer], theirs.units[layer], rtol=1e-12, atol=1e-12)
+    assert len(captured) == 1

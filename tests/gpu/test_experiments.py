@@ -44,8 +44,8 @@ def test_an_experiment_is_that_of_a_cpu(dynamics: dict[str, Any], n_kept: int) -
     model = randomize(model, gain=0.5).eval()
     exact = copy.deepcopy(model).double()
     model = model.to(DEVICE)
-    runs = from_idle_state(model)
     with torch.backends.cudnn.flags(allow_tf32=False):
+        runs = from_idle_state(model)
         for seed in range(EAGER_CALLS + 3):  # groups of two and one are captured in turn
             screen = Screen.of(images_of(seed), torch.device(DEVICE))
             expected = list(run_trials(exact, images_of(seed).double(), TRIALS, n_kept))
