@@ -20,6 +20,7 @@ from dynvision.functional.rectified_triton import rectified
 
 BLOCK = 1024
 MOST_UNROLLED = 8  # steps of one launch: unrolled, so that the loads of all of them are under way at once
+MOST_GATHERED = 4  # the same where gradients are gathered, which takes registers
 
 
 @triton.jit
@@ -267,10 +268,10 @@ def backward(
     others: Gradients | None,
 ) -> Tensor:
     """See :func:`dynvision.functional.leaky_steps.backward`."""
-    n = r.shape[0] // batch
-    if n > MOST_UNROLLED:
-        for first in reversed(range(0, n, MOST_UNROLLED)):
-            at = slice(first * batch, (first + MOST_UNROLLED) * batch)
+    n, most = r.shape[0] // batch, MOST_UNROLLED if others is None else MOST_GATHERED
+    if n > most:
+        for first in reversed(range(0, n, most)):
+            at = slice(first * batch, (first + most) * batch)
             lateral, above = (None if x is None or not len(x[at]) else x[at] for x in (heard, active))
             outside, elsewhere = grad_r if grad_r is None else grad_r[at], others and others.of_rows(at)
             carried = backward(
