@@ -18,6 +18,7 @@ that an experiment costs nothing beside its network.
 from __future__ import annotations
 
 import argparse
+import copy
 import re
 import statistics
 import sys
@@ -119,7 +120,7 @@ def row(name: str, title: str, experiment: ExperimentConfig, arguments: argparse
                     for part, records in room.each_part(batch, session.show):
                         results.append(records, part, times)
 
-    runs = from_idle_state(model)
+    runs = from_idle_state(copy.deepcopy(model))  # whose graphs are in nobody's way
 
     def alone() -> None:
         for _ in range(arguments.batches):
