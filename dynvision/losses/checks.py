@@ -49,6 +49,9 @@ class Verdict:
         self._arrived = torch.cuda.current_stream().record_event() if fine.is_cuda else None
         self._explain = explain
 
+    def __reduce__(self) -> Any:
+        return type(None), ()  # a copy of a model has no batch to look at
+
     def look(self) -> None:
         """Wait for it, and explain what was not fine."""
         if self._arrived is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from dynvision.base import scores
 from dynvision.errors import InputError
-from dynvision.losses import Checks, CrossEntropyLoss
+from dynvision.losses import Checks, CrossEntropyLoss, Verdict
 from dynvision.models import create
 
 
@@ -151,6 +153,12 @@ def test_what_a_graph_of_scores_is_given_is_all_that_they_depend_on(losses: Any,
     assert len(captured) == 2 and bool(found.fine)
     (gradient,) = torch.autograd.grad(found.loss, outputs.logits)
     assert gradient.abs().sum() > 0
+
+
+def test_a_copy_of_a_model_between_two_looks_has_nothing_to_look_at() -> None:
+    model = network()
+    model._verdict = Verdict(torch.tensor(False), list)
+    assert copy.deepcopy(model)._verdict is None and pickle.loads(pickle.dumps(model))._verdict is None
 
 
 def values_of(found: scores.Scores) -> list[torch.Tensor]:
