@@ -153,5 +153,4 @@ def conv2d(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None, grou
         or isinstance(conv.padding, str)
     ):
         return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, groups)
-    own = weight.to(x.dtype), bias.to(x.dtype)
-    return _Convolution.apply(x, *own, conv.stride, conv.padding, groups)  # type: ignore[no-any-return]
+    return _Convolution.apply(x, weight.to(x.dtype), bias, conv.stride, conv.padding, groups)  # type: ignore[no-any-return]

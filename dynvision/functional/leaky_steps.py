@@ -148,7 +148,7 @@ def backward(
 
 
 def channel_sums(x: Tensor) -> Tensor:
-    """Return the sum of each channel, (B, C, H, W) to (C,); on a GPU in single precision whatever the type of ``x``."""
+    """Return the sum of each channel, (B, C, H, W) to (C,); by a kernel, in single precision."""
     if has_kernel(x) and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
         from dynvision.functional.leaky_steps_triton import channel_sums as kernel
 

@@ -364,7 +364,7 @@ def _partial(x, out, n_rows, channels, PART: tl.constexpr, ROWS: tl.constexpr, W
 
 
 def channel_sums(x: Tensor) -> Tensor:
-    """Sum of each channel of channels-last maps, (B, C, H, W) to (C,)."""
+    """Sum of each channel of channels-last maps, (B, C, H, W) to (C,), in single precision."""
     channels = x.shape[1]
     n_rows = x.numel() // channels
     per_program = ROWS * triton.cdiv(n_rows, ROWS * PROGRAMS)
@@ -375,7 +375,7 @@ def channel_sums(x: Tensor) -> Tensor:
         _partial[(n_programs, triton.cdiv(channels, width))](
             x, partial, n_rows, channels, per_program, ROWS, width
         )
-    return partial.sum(0).to(x.dtype)
+    return partial.sum(0)
 
 
 @triton.jit

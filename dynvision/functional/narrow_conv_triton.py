@@ -193,7 +193,12 @@ def convolve(x: Tensor, rows: Tensor, out_channels: int, bias: Tensor | None = N
 
 
 def weight_gradients(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of weight (O, C, 3, 3) and bias (O,), from x (B, C, H, W) and the gradient at y (B, O, H, W)."""
+    """The gradients of weight (O, C, 3, 3) and, in single precision, bias (O,).
+
+    Args:
+        x: (B, C, H, W).
+        grad: the gradient at y, (B, O, H, W).
+    """
     x, grad = (maps.contiguous(memory_format=torch.channels_last) for maps in (x, grad))
     batch, channels, height, width = x.shape
     out_channels = grad.shape[1]
@@ -207,9 +212,9 @@ def weight_gradients(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
             x, grad, partial, height, width, pixels, channels, out_channels, part, depth, wide, block,
             num_warps=4, num_stages=3,
         )  # fmt: skip
-    whole = partial.sum(dim=0)[:, :out_channels].to(x.dtype)
+    whole = partial.sum(dim=0)[:, :out_channels]
     rows = whole[:, :, : 3 * channels].unflatten(2, (3, channels))
-    return rows.permute(1, 3, 0, 2), whole[1, :, 3 * channels]
+    return rows.permute(1, 3, 0, 2).to(x.dtype), whole[1, :, 3 * channels]
 
 
 def _padded(n: int) -> int:

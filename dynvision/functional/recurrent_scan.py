@@ -122,7 +122,8 @@ def scan_with_outlets(
     groups, delay = 1, n
     if recurrence is not None:
         weight = recurrence.weight.to(dtype)
-        bias = None if recurrence.bias is None else recurrence.bias.to(dtype)
+        bias = recurrence.bias  # which a kernel adds in single precision
+        bias = bias if bias is None or leaky_steps.has_kernel(z) else bias.to(dtype)
         padding, groups, delay = recurrence.padding, recurrence.groups, recurrence.delay
     learned = isinstance(gain, Tensor) and gain.requires_grad
     if history is not None:
