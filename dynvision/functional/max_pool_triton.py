@@ -132,7 +132,7 @@ def pool(
     Args:
         x, k, s, p: as of :func:`max_pool`.
         keep: whether the offsets are kept.
-        rectified: whether every x is a number of at least +0.
+        rectified: whether every x is at least +0, or the NaN that a GPU's conversions to 16 bits give, which has no sign.
     """
     batch, channels, height, width = x.shape
     rows, columns = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1

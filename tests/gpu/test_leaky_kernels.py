@@ -153,6 +153,10 @@ def test_rectified_maps_of_16_bits_are_pooled_as_torch_does(
     exact = x.double().requires_grad_()
     expected = torch.nn.functional.max_pool2d(exact, kernel, stride, padding)
     assert torch.equal(y.double(), expected)
+    x[1, 2, 4, 4] = torch.nan
+    with_nan, _ = pool(x, kernel, stride, padding, True, rectified=True)
+    exact_nan = torch.nn.functional.max_pool2d(x.double(), kernel, stride, padding)
+    assert torch.equal(with_nan.double().nan_to_num(99), exact_nan.nan_to_num(99))
     up = torch.ones_like(y)
     (gradient,) = torch.autograd.grad(expected, exact, up.double())
     assert torch.equal(spread(up, offsets, x.shape, kernel, stride, padding).double(), gradient)
