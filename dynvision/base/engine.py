@@ -141,7 +141,7 @@ class _Block:
         scan = None if parts else scan_of(plan)
         if self.padding:
             late = late_biases(plan, signal, begin, self.traces, self.outputs) if scan else ()
-            self.padding.leave(late, signal)
+            self.padding.leave(late)
         for operation in plan.block:
             signal = self._folded(plan, operation, signal, self.first, self.end)
         if begin < self.end and scan is not None and signal is not None:

@@ -24,6 +24,7 @@ from dynvision.base.operations import Operation
 from dynvision.base.plan import LayerPlan, Plan
 from dynvision.base.scans import plain_recurrence, scan_of, steps_of
 from dynvision.functional.convolution import conv2d, is_narrow_module
+from dynvision.functional.leaky_steps import has_kernel
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence
 from dynvision.model_components.adaptation import InputAdaptation, SynapticDepression
@@ -54,22 +55,14 @@ class PaddedChannels:
         self._weights: dict[tuple[int, int], tuple[Tensor, Tensor | None, int]] = {}
         self.late: list[nn.Conv2d] = []  # convolutions whose biases are left to the steps
 
-    def leave(self, convs: Sequence[nn.Conv2d], signal: Frames | None) -> None:
-        """Leave biases to the steps, but those that kernels of ours add, and whose gradients they sum, on their way.
-
-        Args:
-            convs: whose biases.
-            signal: the layer's input.
-        """
-        width = 0 if signal is None else signal.values.shape[1]
-        self.late = []
-        for conv in convs:
-            channels = width if width == conv.in_channels else padded_width(conv.in_channels)
-            if not is_narrow_module(conv, padded_width(conv.out_channels), channels):
-                self.late.append(conv)
+    def leave(self, convs: Sequence[nn.Conv2d]) -> None:
+        """Leave biases to the steps, but those that kernels of ours add, and whose gradients they sum, on their way."""
+        self.late = [conv for conv in convs if not _is_narrow(conv)]
 
     def convolve(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         """``conv(x)`` on padded maps; without the bias of a late one."""
+        if has_kernel(x) and padded_width(x.shape[1]) != x.shape[1] and _is_narrow(conv):
+            x = _widened_image(x)
         weight, bias, groups = self._padded(conv.weight, conv.bias, conv.groups, x.shape[1])
         late = any(conv is other for other in self.late)
         return conv2d(conv, x, weight, None if late else bias, groups)
@@ -102,6 +95,18 @@ class PaddedChannels:
                 bias = F.pad(bias, (0, more))
             self._weights[key] = (padded, bias, in_width if groups > 1 else 1)
         return self._weights[key]
+
+
+def _is_narrow(conv: nn.Conv2d) -> bool:
+    """Whether kernels of ours convolve its padded maps."""
+    return is_narrow_module(conv, padded_width(conv.out_channels), padded_width(conv.in_channels))
+
+
+def _widened_image(x: Tensor) -> Tensor:
+    """An image in 16 bits with channels of zeros, (B, C, H, W), as these kernels take it."""
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
+    wide = F.pad(x.to(dtype), (0, 0, 0, 0, 0, padded_width(x.shape[1]) - x.shape[1]))
+    return wide.contiguous(memory_format=torch.channels_last)
 
 
 def true_channels(layer: LayerPlan) -> int | None:
