@@ -170,8 +170,11 @@ class _Block:
             if operation.hooked:
                 return each_step(module, x, h, first, end)
             h = h and (h.outlet(pick_key(operation)) or h)
+            if self.padding and pick_key(operation) and (added := self.padding.added(module, x, h)):
+                return added
             h = h and self._apply(plan, operation, self._convolving(module.transform), h)
-            return merge_frames(x, h and _scaled(operation, h), module.merge)
+            h = h if operation.gain is None else h and operation.gain.scale(h)
+            return merge_frames(x, h, module.merge)
         if operation.kind == "call":
             if not {"conv", "recurrent"}.isdisjoint(self.watch):
                 raise InputError(
@@ -185,7 +188,7 @@ class _Block:
             if h is None:
                 return x
             h = self._apply(plan, operation, self._convolving(module.recurrent_signal), h)
-            h = _scaled(operation, h)
+            h = h if operation.gain is None else operation.gain.scale(h)
             self._tell("recurrent", plan, h)
             target = None if x is None else x.values
             h = h.apply(lambda signal: resize_to_target(signal, target, module.target_size))
@@ -381,10 +384,6 @@ class _Block:
             if self.padding:
                 frames = without_padding(frames, true_channels(plan))
             self.watch[quantity](plan.name, frames)
-
-
-def _scaled(operation: Operation, h: Frames) -> Frames:
-    return h if operation.gain is None else operation.gain.scale(h)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from dynvision.base.frames import Frames
 from dynvision.base.operations import Operation
 from dynvision.base.plan import LayerPlan, Plan
 from dynvision.base.scans import plain_recurrence, scan_of, steps_of
-from dynvision.functional.convolution import conv2d, is_narrow_module
+from dynvision.functional.convolution import add_pointwise, conv2d, is_narrow_module
 from dynvision.functional.leaky_steps import has_kernel
 from dynvision.functional.maps import is_transformed
 from dynvision.functional.recurrent_scan import Recurrence
@@ -64,8 +64,25 @@ class PaddedChannels:
         if has_kernel(x) and padded_width(x.shape[1]) != x.shape[1] and _is_narrow(conv):
             x = _widened_image(x)
         weight, bias, groups = self._padded(conv.weight, conv.bias, conv.groups, x.shape[1])
-        late = any(conv is other for other in self.late)
-        return conv2d(conv, x, weight, None if late else bias, groups)
+        return conv2d(conv, x, weight, None if self.is_late(conv) else bias, groups)
+
+    def is_late(self, conv: nn.Conv2d) -> bool:
+        """Whether a convolution leaves its bias to the steps."""
+        return any(conv is other for other in self.late)
+
+    def added(self, module: Any, x: Frames | None, h: Frames | None) -> Frames | None:
+        """``x`` and what a connection with a late bias makes of ``h``, in the memory of ``x``; None where that cannot be.
+
+        A late bias means that ``x`` is the output of the layer's own convolution, which nothing else holds.
+        """
+        if x is None or h is None or module.conv is None or not self.is_late(module.conv):
+            return None
+        y, source = x.values, h.values
+        alike = x.first == h.first and not x.constant and not h.constant and y.shape[2:] == source.shape[2:]
+        if not alike or not y.is_contiguous(memory_format=torch.channels_last):
+            return None
+        weight, _, _ = self._padded(module.conv.weight, module.conv.bias, 1, source.shape[1])
+        return Frames(x.first, x.n, add_pointwise(y, source, weight))
 
     def late_bias(self, channels: int) -> Tensor | None:
         """The sum of the biases that are left to the steps, on maps of so many channels, (C,); None without any."""

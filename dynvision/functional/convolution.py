@@ -154,3 +154,36 @@ def conv2d(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None, grou
     ):
         return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, groups)
     return _Convolution.apply(x, weight.to(x.dtype), bias, conv.stride, conv.padding, groups)  # type: ignore[no-any-return]
+
+
+class _AddedPointwise(torch.autograd.Function):
+    """``y + W x``, a 1 x 1 convolution, in the memory of y, without a map in between."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(x, weight)
+        ctx.mark_dirty(y)
+        rows, given = (maps.permute(0, 2, 3, 1).flatten(0, 2) for maps in (y, x))
+        rows.addmm_(given, weight.flatten(1).t())
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        x, weight = ctx.saved_tensors
+        mask = (*ctx.needs_input_grad[1:], False)
+        return grad, *backward(grad, x, weight, (0, 0), 1, mask)[:2]
+
+
+def add_pointwise(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Add a 1 x 1 convolution to a map, in place.
+
+    Args:
+        y: (B, O, H, W), channels-last.
+        x: (B, C, H, W).
+        weight: (O, C, 1, 1).
+
+    Returns:
+        ``y``.
+    """
+    with torch.autocast(y.device.type, enabled=False):
+        return _AddedPointwise.apply(y, x.to(y.dtype), weight.to(y.dtype))  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ import dynvision.base.temporal_base as temporal_base
 from dynvision.base import engine
 from dynvision.base.frames import Frames
 from dynvision.base.padded_channels import can_pad, padded_width
+from dynvision.functional.convolution import add_pointwise
 from dynvision.models import create
 from tests.base.networks import randomize
 
@@ -93,3 +94,21 @@ def test_what_does_not_keep_zeros_at_zero_is_not_padded(arguments: dict[str, Any
 
 def test_widths_are_those_that_matrix_units_are_fast_at() -> None:
     assert [padded_width(c) for c in (36, 64, 121, 144, 256, 529)] == [40, 64, 128, 144, 256, 576]
+
+
+def test_a_pointwise_convolution_is_added_in_place_with_its_derivatives() -> None:
+    y, x, weight = (
+        torch.randn(shape, dtype=torch.float64).requires_grad_()
+        for shape in ((2, 5, 3, 4), (2, 3, 3, 4), (5, 3, 1, 1))
+    )
+
+    def added(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        whole = (2 * y).contiguous(memory_format=torch.channels_last)
+        result = add_pointwise(whole, x, weight)
+        assert result.data_ptr() == whole.data_ptr()
+        return result
+
+    expected = 2 * y + torch.nn.functional.conv2d(x, weight)
+    torch.testing.assert_close(added(y, x, weight), expected)
+    assert torch.autograd.gradcheck(added, (y, x, weight))
+    assert torch.autograd.gradgradcheck(added, (y, x, weight))
