@@ -30,8 +30,7 @@ from torch import Tensor
 
 IN_ROW = 128  # numbers of three pixels side by side, at most
 WIDEST = 64  # channels of the output, at most
-WALK = 64  # pixels of a row, at most, with which a program walks down the rows
-WALKS = True  # whether it does, instead of reading three rows for each
+WALK = 64  # pixels of a row, at most, with which a program walks down the rows, instead of reading three for each
 PROGRAMS = 264  # that sum the gradient of the weights: two for each multiprocessor of an H100 or H200
 
 
@@ -173,7 +172,7 @@ def convolve(x: Tensor, rows: Tensor, out_channels: int, bias: Tensor | None = N
     )  # fmt: skip
     padded, depth = rows.shape[2], rows.shape[1]
     added = rows if bias is None else bias
-    if WALKS and width <= WALK:
+    if width <= WALK:
         side, part = WALK // width, height
         while part > 8 and triton.cdiv(batch, side) * triton.cdiv(height, part) < 2 * PROGRAMS:
             part = triton.cdiv(part, 2)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GATHERS_POOLED = True  # whether the kernel of the steps gathers from pooled maps, too, or one before it
-MOST_WINDOWS = 2  # along a side, that contain a pixel, for it to gather from them
+MOST_WINDOWS = (
+    2  # of a pooling along a side, that contain a pixel, for the kernel of the steps to gather from them
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def gradients(
     """
     pooled, picked = (None if x is None else x.contiguous(memory_format=torch.channels_last) for x in others)
     kernel, stride, _ = outlets.pool or (1, 1, 0)
-    if pooled is not None and not (GATHERS_POOLED and kernel <= MOST_WINDOWS * stride):
+    if pooled is not None and kernel > MOST_WINDOWS * stride:
         assert outlets.pool is not None and offsets is not None
         from dynvision.functional.max_pool_triton import spread
 

@@ -130,7 +130,7 @@ def test_gradients_of_maps_made_of_r_are_gathered(
     name: str, twice: bool, loose: bool, gathers: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ties included: half of the units are 0."""
-    monkeypatch.setattr(outlets, "GATHERS_POOLED", gathers)
+    monkeypatch.setattr(outlets, "MOST_WINDOWS", outlets.MOST_WINDOWS if gathers else 0)
     found = taken(OUTLETS[name], twice, True, loose, torch.float32)
     for one, other in zip(found, taken(OUTLETS[name], twice, False, loose, torch.float64), strict=True):
         assert (one - other).norm() <= 1e-4 * (1 + other.norm())
