@@ -1,24 +1,29 @@
 """The version of a model: the same while nothing has changed that decides what it computes, besides the values of tensors.
 
-    modules                  which ones, in their order, their classes, hooks and dt
+    modules                  which ones, in their order, their classes and hooks
+    what the engine asks     dt, delays, lengths and the like, also where a class answers, from whatever it keeps
     public attributes        numbers, texts, types, functions, and containers of them, by value
-    parameters, buffers      which ones, and whether a gradient is asked for
+    parameters, buffers      which ones, their shapes, and whether a gradient is asked for
 
 A plan and a captured graph hold for one version, so that neither is made again for every batch. To look costs a small part
 of making a plan. Other objects in attributes, and private attributes, are no settings: a component keeps what changes
-with them in a public one.
+with them in a public one. A version keeps no tensor alive.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence, Set
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
+from operator import eq
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
@@ -29,8 +34,21 @@ if TYPE_CHECKING:
     from dynvision.base.plan import Plan
 
 MOST_VERSIONS = 16  # of one model that are remembered; those of training and of testing take turns
+MOST_ITEMS = 1000  # of a container that is a setting: longer ones are data, which would be slow to compare
+DEEPEST = 8  # containers within each other that are compared
 SIMPLE = frozenset({bool, int, float, str, type(None), torch.dtype, torch.device})
-HELD = (type, FunctionType, BuiltinFunctionType, MethodType, partial, Enum, Path)
+HELD: tuple[type, ...] = (type, FunctionType, BuiltinFunctionType, MethodType, partial, Enum, Path)
+HELD += (int, float, complex, str, bytes, range, np.number, np.bool_)  # and what is derived from them
+INNER = (*HOOKS, "_modules")  # dictionaries of a module in which torch keeps its hooks and parts
+OF_TORCH = frozenset(nn.Module().__dict__) - {"training"}
+# What plans are made of, on the model and its components.
+ASKED = (
+    *("dt", "delay", "source", "merge_name", "recurrence_merge", "recurrence_target"),
+    *("history", "n_steps", "needs_activity", "on_output"),
+    *("layer_names", "layer_operations", "optional_operations", "module_paths", "classifier_name"),
+    *("t_feedforward", "without_skip", "idle_steps", "onset_steps"),
+    *("lesion", "lesion_gain", "t_lesion_start", "t_lesion_end"),
+)
 
 
 class ModelVersion:
@@ -38,50 +56,75 @@ class ModelVersion:
 
     Attributes:
         parts: its modules, the model first.
-        facts: what is compared, of each part.
         hooked: ids of parts with hooks.
         hooks_on: name of a part with hooks of any kind, "the model itself" included; empty if none has.
         computes_weights: whether hooks compute weights.
         plans: those that hold for it, by whether they are without recurrence.
     """
 
-    def __init__(self, model: nn.Module, parts: tuple[nn.Module, ...], facts: tuple[Hashable, ...]) -> None:
-        self.parts, self.facts = parts, facts
+    def __init__(self, model: nn.Module, parts: tuple[nn.Module, ...]) -> None:
+        self.parts = parts
         self.hooked = hooked_modules(model, parts)
         self.computes_weights = computes_weights(model)
         names = (name or "the model itself" for name, module in model.named_modules() if _hooks(module))
         self.hooks_on = next(names, "")
         self.plans: dict[bool, Plan] = {}
-        # To look at whole dictionaries is four times as fast as to look at what is in them. The model's own holds the
-        # trainer, too, and always changes.
-        self._held = [(part.__dict__, dict(part.__dict__)) for part in parts[1:]]
-        self._inner = [(held, dict(held)) for part in parts[1:] for held in _inner(part)]
-        public = [x for _, held in self._held for name, x in held.items() if name[0] != "_"]
-        self._lists = [(x, _setting(x)) for x in public if isinstance(x, (list, dict, set))]
-        self._tensors = [(x, x.requires_grad) for part in parts for x in _tensors(part)]
+        self._tensors = [weakref.ref(x) for part in parts for x in _tensors(part)]
 
     @property
     def model(self) -> nn.Module:
         """The model that it is a version of."""
         return self.parts[0]
 
-    def holds(self) -> bool:
-        """Whether nothing has changed, at a glance; a change that is none of the facts also makes it False."""
-        if self.facts[:2] != (_everywhere(), _facts_of(self.parts[0])):
-            return False
-        try:
-            return (
-                all(held == before for held, before in self._held)
-                and all(held == before for held, before in self._inner)
-                and all(_setting(held) == before for held, before in self._lists)
-                and all(x.requires_grad == before for x, before in self._tensors)
-            )
-        except (RuntimeError, ValueError):  # arrays are not equal or unequal
-            return False
+    @property
+    def is_alive(self) -> bool:
+        """Whether its tensors are all there; once one is not, another may have its id."""
+        return all(x() is not None for x in self._tensors)
 
     def pointers(self) -> tuple[int, ...]:
         """Where the parameters and buffers lie in memory."""
-        return tuple([x.data_ptr() for x, _ in self._tensors])
+        return tuple([x.data_ptr() for part in self.parts for x in _tensors(part)])
+
+
+class _Glance:
+    """A model as it was found last.
+
+    To compare whole dictionaries is several times as fast as to look at what is in them. It goes for parts that hold
+    nothing but settings which cannot be edited in place; a change that is none of the facts is one here, too.
+    """
+
+    def __init__(self, version: ModelVersion) -> None:
+        self.version = version
+        fixed = [part for part in version.parts[1:] if _is_fixed(part)]
+        ids = {*map(id, fixed)}
+        self._others = [part for part in version.parts if id(part) not in ids]
+        self._fixed = fixed
+        self._held = [held for part in fixed for held in (part.__dict__, *(part.__dict__[k] for k in INNER))]
+        self._before = [*map(dict, self._held)]
+        self._tensors = [held for part in fixed for held in (part._parameters, part._buffers)]
+        self._asked = [(part, name) for part in fixed for name in _asked_of(part)]
+        self._seen = self._look()
+
+    def _look(self) -> tuple[Any, ...]:
+        tensors = [*chain.from_iterable([held.values() for held in self._tensors])]
+        return (
+            _everywhere(),
+            [_facts_of(part) for part in self._others],
+            [*map(type, self._fixed)],
+            [_setting(getattr(part, name, None)) for part, name in self._asked],
+            [*map(id, tensors)],
+            [(x.shape, x.requires_grad) for x in tensors if x is not None],
+            [[*part._modules] for part in self._fixed if part._modules],
+        )
+
+    def holds(self, model: nn.Module) -> bool:
+        """Whether nothing has changed."""
+        if model is not self.version.model or not self.version.is_alive:
+            return False
+        try:
+            return all(map(eq, self._held, self._before)) and self._look() == self._seen
+        except Exception:  # of any kind: by the == of an object that somebody put there
+            return False
 
 
 class ModelVersions:
@@ -89,7 +132,7 @@ class ModelVersions:
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, ModelVersion] = OrderedDict()
-        self._latest: ModelVersion | None = None
+        self._latest: _Glance | None = None
 
     def __deepcopy__(self, memo: Any) -> ModelVersions:
         return ModelVersions()  # a copy of a model has other modules
@@ -100,20 +143,18 @@ class ModelVersions:
     def of(self, model: nn.Module) -> ModelVersion:
         """The version of a model as it is now."""
         latest = self._latest
-        if latest is not None and latest.parts[0] is model and latest.holds():
-            return latest
+        if latest is not None and latest.holds(model):
+            return latest.version
         parts = tuple(model.modules())
-        facts = _facts(parts)
-        version = self._known.pop(facts, None) or ModelVersion(model, parts, facts)
+        facts = (id(model), _everywhere(), *map(_facts_of, parts))
+        version = self._known.pop(facts, None)
+        if version is None or not version.is_alive:
+            version = ModelVersion(model, parts)
         self._known[facts] = version
         while len(self._known) > MOST_VERSIONS:
             self._known.popitem(last=False)
-        self._latest = version
+        self._latest = _Glance(version)
         return version
-
-
-def _facts(parts: tuple[nn.Module, ...]) -> tuple[Hashable, ...]:
-    return (_everywhere(), *map(_facts_of, parts))
 
 
 def _everywhere() -> bool:
@@ -122,26 +163,26 @@ def _everywhere() -> bool:
 
 
 def _facts_of(part: nn.Module) -> tuple[Hashable, ...]:
-    held = part.__dict__
     public = [
-        value if type(value) in SIMPLE else _setting(value) for name, value in held.items() if name[0] != "_"
+        value if type(value) in SIMPLE else _setting(value)
+        for name, value in part.__dict__.items()
+        if name[0] != "_"
     ]
-    tensors = [value for x in _tensors(part) for value in (id(x), x.requires_grad)]
-    children = held["_modules"]
-    return (
-        part.__class__,
-        *children,
-        *map(id, children.values()),
-        *public,
-        held.get("_dt"),
-        *tensors,
-        _hooks(part),
-    )
+    children = part._modules
+    asked = [_setting(getattr(part, name, None)) for name in _asked_of(part)]
+    tensors = [(id(x), x.shape, x.requires_grad) for x in _tensors(part)]
+    kind: Any = part.__class__
+    return (kind, *children, *map(id, children.values()), *public, *asked, *tensors, _hooks(part))
 
 
-def _inner(part: nn.Module) -> list[dict[str, Any]]:
-    """The dictionaries of a module in which torch keeps its parts and hooks."""
-    return [part.__dict__[name] for name in (*HOOKS, "_parameters", "_buffers", "_modules")]
+def _asked_of(part: Any) -> tuple[str, ...]:
+    """What the class of a part itself answers of what plans are made of."""
+    return _answered_by(part.__class__)
+
+
+@lru_cache(maxsize=1024)
+def _answered_by(kind: type) -> tuple[str, ...]:
+    return tuple(name for name in ASKED if hasattr(kind, name))
 
 
 def _tensors(part: nn.Module) -> list[Tensor]:
@@ -158,14 +199,35 @@ def _hooks(part: nn.Module) -> tuple[type, ...]:
     return tuple([type(hook) for kind in HOOKS if held.get(kind) for hook in held[kind].values()])
 
 
-def _setting(value: Any) -> Hashable:
+def _is_fixed(part: nn.Module) -> bool:
+    """Whether what a module holds beside its parts cannot change in place."""
+    return all(
+        type(value) in SIMPLE
+        or name in OF_TORCH
+        or isinstance(value, HELD)
+        or (type(value) is tuple and all(type(item) in SIMPLE for item in value))
+        for name, value in part.__dict__.items()
+    )
+
+
+def _setting(value: Any, depth: int = 0) -> Hashable:
     """A value that is compared; None for what is no setting."""
     if type(value) in SIMPLE or isinstance(value, HELD):
-        return value
-    if isinstance(value, (list, tuple)):
-        return tuple([item if type(item) in SIMPLE else _setting(item) for item in value])
-    if isinstance(value, (set, frozenset)):
-        return frozenset(value)
-    if isinstance(value, dict):
-        return tuple([(key, _setting(item)) for key, item in value.items()])
-    return None
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, (Tensor, nn.Module)):
+        return None
+    if isinstance(value, np.ndarray):
+        return _setting(value.tolist(), depth) if value.size <= MOST_ITEMS else None
+    if not isinstance(value, (tuple, list, dict, Mapping, Sequence, Set)):
+        return None
+    if len(value) > MOST_ITEMS or depth > DEEPEST:
+        return None
+    if isinstance(value, (dict, Mapping)):
+        return tuple([(key, _setting(item, depth + 1)) for key, item in value.items()])
+    # Tensors are none, nor is how many of them were collected.
+    items = [
+        item if type(item) in SIMPLE else _setting(item, depth + 1)
+        for item in value
+        if not isinstance(item, Tensor)
+    ]
+    return frozenset(items) if isinstance(value, Set) else tuple(items)

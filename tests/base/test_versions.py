@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
+from collections import UserList, deque
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from dynvision.base.versions import MOST_VERSIONS, ModelVersions
+from dynvision.model_components.timing import TimedOperation
 from dynvision.models import create
 
 
@@ -29,6 +35,13 @@ CHANGES: dict[str, Any] = {
     "a function": lambda m: setattr(m.V1, "merge", double),
     "a type": lambda m: setattr(m.V1, "made_of", nn.Conv2d),
     "a precision": lambda m: setattr(m.V1, "computes_in", torch.float64),
+    "a number of numpy": lambda m: setattr(m, "t_skip", np.float32(4.0)),
+    "a mapping that is no dictionary": lambda m: setattr(m, "t_skip", MappingProxyType({"V1": 4.0})),
+    "what lies within a tuple": lambda m: m.V1.kept[0].update(kept=2),
+    "a class": lambda m: setattr(m.tstep_V1, "__class__", type("Other", (type(m.tstep_V1),), {})),
+    "modules that change their order": lambda m: m.row._modules.update({"0": m.row._modules.pop("0")}),
+    "another number that is learned": lambda m: setattr(m.V1, "number", nn.Parameter(torch.ones(()))),
+    "the shape of a parameter": lambda m: setattr(m.V1.conv.bias, "data", torch.ones(2)),
     "dt of a component": lambda m: setattr(m.tstep_V1, "dt", 1.0),
     "a module more": lambda m: m.add_module("extra", nn.ReLU()),
     "a module less": lambda m: delattr(m, "pool_V1"),
@@ -49,11 +62,138 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_is_changed_makes_another_version(change: Any) -> None:
     model = network(t_feedforward={"V1": 2.0, "V2": 0.0, "V4": 0.0, "IT": 0.0})
+    model.t_skip = (
+        np.float32(2.0) if change is CHANGES["a number of numpy"] else MappingProxyType({"V1": 2.0})
+    )
+    model.V1.kept, model.V1.number = ({"kept": 1},), nn.Parameter(torch.ones(()))
+    model.row = nn.Sequential(nn.ReLU(), nn.Tanh())
     versions = ModelVersions()
     before = versions.of(model)
     assert versions.of(model) is before
     change(model)
     assert versions.of(model) is not before
+
+
+class Growing(TimedOperation):
+    """An operation that answers its length from anything but a public number."""
+
+    shared = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._private, self.table, self.held = 2, np.array([2]), SimpleNamespace(n=2)
+        self.answers = "private"
+
+    @property
+    def n_steps(self) -> int:  # type: ignore[override]
+        answers = {
+            "private": self._private,
+            "array": int(self.table[0]),
+            "object": self.held.n,
+            "class": Growing.shared,
+        }
+        return answers[self.answers]
+
+    def at(self, x: torch.Tensor, step: int) -> torch.Tensor:
+        return x * (step + 1)
+
+
+ANSWERS: dict[str, Any] = {
+    "private": lambda m, n: setattr(m.own_V1, "_private", n),
+    "array": lambda m, n: m.own_V1.table.fill(n),
+    "object": lambda m, n: setattr(m.own_V1.held, "n", n),
+    "class": lambda m, n: setattr(Growing, "shared", n),
+}
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_a_plan_follows_what_a_component_answers(answers: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Growing, "shared", 2)
+    model, x = network().eval(), torch.randn(1, 1, 16, 16)
+    model.own_V1 = Growing()
+    model.own_V1.answers = answers
+    model.layer_operations = ("own", *model.layer_operations)
+    model(x), model(x)
+    before = model.plan()
+    ANSWERS[answers](model, 9)
+    fresh = model._make_plan(False, tuple(model.modules()))
+    assert model.plan().settled == fresh.settled != before.settled
+    torch.testing.assert_close(model(x), copy.deepcopy(model)(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("sequence", [deque, UserList, np.array])
+def test_a_plan_follows_operations_that_are_edited_in_place(sequence: Any) -> None:
+    model = network()
+    model.layer_operations = sequence(list(model.layer_operations))
+    assert "pool" in {operation.name for operation in model.plan().layers[0].operations}
+    model.layer_operations[list(model.layer_operations).index("pool")] = "record"
+    assert "pool" not in {operation.name for operation in model.plan().layers[0].operations}
+
+
+def holding_itself() -> dict[str, Any]:
+    held: dict[str, Any] = {}
+    held["held"] = held
+    return held
+
+
+class Odd:
+    """Compares with nothing."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AttributeError("odd")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+ODD: dict[str, Any] = {
+    "what compares with nothing": Odd,
+    "a list of it": lambda: [Odd()],
+    "an empty array": lambda: np.zeros(0),
+    "a large array": lambda: np.zeros(2000),
+    "arrays and sets by name": lambda: {"a": np.ones(3), "b": {1, 2}},
+    "a set of tensors": lambda: {torch.ones(2)},
+    "what holds itself": holding_itself,
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_any_object_may_be_an_attribute(make: Any) -> None:
+    model, versions = network(), ModelVersions()
+    for holder in (model, model.V1):
+        for value in (1.0, make(), make(), 1.0):
+            holder.odd = value
+            versions.of(model)
+
+
+def test_a_version_keeps_no_tensor_alive() -> None:
+    model, x = network().eval(), torch.randn(1, 1, 16, 16)
+    seen: list[Any] = []
+    for _ in range(3):
+        weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+        model.V1.last, model.V1._last = torch.ones(3), [torch.ones(3)]
+        torch.func.functional_call(model, weights, (x,))
+        seen += map(weakref.ref, [*weights.values(), model.V1.last, model.V1._last[0]])
+    model.V1.last = model.V1._last = None
+    del weights
+    gc.collect()
+    assert not any(one() is not None for one in seen)
+
+
+def test_tensors_that_are_collected_make_no_other_version() -> None:
+    model = network()
+    model.collected, model.data = [], list(range(2000))
+    before = model._versions.of(model)
+    model.collected.append(torch.ones(3))
+    model.data.append(5)
+    assert model._versions.of(model) is before
+
+
+def test_a_shallow_copy_has_plans_of_its_own() -> None:
+    model = network().eval()
+    other, x = copy.copy(model), torch.ones(1, 1, 16, 16)
+    for one in (model, other):
+        assert one.plan().owner == id(one)
+        one.step(x, one.initial_state(1))
 
 
 def test_values_of_tensors_are_no_version() -> None:
