@@ -16,9 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MOST_WINDOWS = (
-    2  # of a pooling along a side, that contain a pixel, for the kernel of the steps to gather from them
-)
+MOST_WINDOWS = 2  # of a pooling, along a side, that hold a pixel, for the steps' kernel to gather from
 
 
 @dataclass(frozen=True)
