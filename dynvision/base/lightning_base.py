@@ -7,7 +7,6 @@ reaction time has passed, R steps later at the output (see ``dynvision.trials``)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +17,6 @@ from dynvision.base.architecture import whole_number
 from dynvision.base.batches import (
     check_batch_of_one,
     check_pair,
-    check_range,
     class_indices,
     explained_normalisation,
     last_batch,
@@ -36,7 +34,7 @@ from dynvision.base.optimization import (
     parameter_groups,
     training_length,
 )
-from dynvision.base.scores import Scoring, weighted_losses
+from dynvision.base.scores import Scoring, explanation, weighted_losses
 from dynvision.base.temporal_base import ARGS, TemporalBase
 from dynvision.config.model import presentation_arguments
 from dynvision.config.optimization import check_optimization
@@ -151,6 +149,10 @@ class LightningBase(KeptArguments):
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self._verdict = None  # one of a training that was broken off
+
     def on_train_start(self) -> None:
         super().on_train_start()
         self._batches_checked = False
@@ -241,7 +243,7 @@ class LightningBase(KeptArguments):
             if stage == "train" and not scores.loss.isfinite():
                 raise InputError(explain_non_finite_loss(self, batch, scores.loss))
         else:
-            self._verdict = Verdict(scores.fine, partial(self._explain, batch, stage, scores.loss.detach()))
+            self._verdict = Verdict(scores.fine, explanation(self, batch, stage, scores.loss.detach()))
             if stage != "train" or self._trainer is None:
                 self._look()
         if stage != "train":
@@ -254,17 +256,15 @@ class LightningBase(KeptArguments):
         return scores.loss
 
     def _look(self) -> None:
-        """Look whether the batch before was fine."""
         verdict, self._verdict = self._verdict, None
         if verdict is not None:
             verdict.look()
 
-    def _explain(self, batch: tuple[Tensor, Tensor], stage: str, loss: Tensor) -> None:
-        """Raise what is wrong with a batch: show it again, and look at each condition where it stands."""
-        outputs = self.respond(batch, stage == "train")
-        check_range(batch[1], outputs.logits.shape[-1], outputs.ignore_index, outputs.checks)
-        self.loss_terms(outputs)
-        raise InputError(explain_non_finite_loss(self, batch, loss))
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        verdict, self._verdict = self._verdict, None  # nothing is left to look at where this fails
+        super().backward(loss, *args, **kwargs)
+        if verdict is not None:
+            verdict.look()
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         self._look()

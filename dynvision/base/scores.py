@@ -6,7 +6,7 @@ losses allow it. Whether all is as it must be is one boolean there, which is cop
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from dynvision.base.batches import check_range, only_known
 from dynvision.base.cuda_graphs import CudaGraphs
 from dynvision.base.frames import Frames
+from dynvision.base.monitoring import explain_non_finite_loss
 from dynvision.base.observers import Watch
 from dynvision.base.versions import ModelVersions
+from dynvision.errors import InputError
 from dynvision.losses import BaseLoss, Checks, Outputs, find_loss
 
 FINE = "fine"
@@ -146,3 +148,25 @@ def _scores(
     if checks.later:
         values[FINE] = torch.stack([*checks.conditions, *([loss.isfinite()] if finite else [])]).all()
     return loss, values
+
+
+def explanation(model: Any, batch: tuple[Tensor, Tensor], stage: str, loss: Tensor) -> Callable[[], None]:
+    """What raises what is wrong with a batch: it is shown again, with the precision of now, and each condition looked at.
+
+    Args:
+        model: as it is when the batch is shown again.
+        batch: images (B, C, H, W) or videos (B, T, C, H, W), and their labels.
+        stage: ``train``, ``val`` or ``test``.
+        loss: of the batch, without gradient.
+    """
+    kind = batch[0].device.type
+    precision = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+
+    def explain() -> None:
+        with torch.no_grad(), precision:
+            outputs = model.respond(batch, stage == "train")
+            check_range(batch[1], outputs.logits.shape[-1], outputs.ignore_index, outputs.checks)
+            model.loss_terms(outputs)
+            raise InputError(explain_non_finite_loss(model, batch, loss))
+
+    return explain

@@ -34,9 +34,10 @@ def network(**arguments: Any) -> Any:
     return create("DyRCNNx2", input_dims=(4, 1, 8, 8), n_classes=3, **arguments)
 
 
-def fit(model: Any, labels: torch.Tensor, **settings: Any) -> pl.Trainer:
+def fit(model: Any, labels: torch.Tensor, images: torch.Tensor | None = None, **settings: Any) -> pl.Trainer:
     torch.manual_seed(1)
-    data = DataLoader(TensorDataset(torch.randn(len(labels), 1, 8, 8), labels), 4)
+    images = torch.randn(len(labels), 1, 8, 8) if images is None else images
+    data = DataLoader(TensorDataset(images, labels), 4)
     quiet = {
         "logger": False,
         "enable_checkpointing": False,
@@ -83,6 +84,87 @@ def test_what_is_wrong_is_raised_before_the_weights_change(
         fit(model, labels, callbacks=[Look()])
     for name, value in model.state_dict().items():
         assert torch.equal(value, seen[-1][name])
+
+
+def _own_hooks(base: Any) -> Any:
+    class Own(base):  # type: ignore[misc]
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            """Of one's own, as for norms of gradients."""
+
+        def on_train_epoch_end(self) -> None:
+            """Of one's own."""
+
+    return Own
+
+
+def _own_step(base: Any) -> Any:
+    class Own(base):  # type: ignore[misc]
+        automatic_optimization = False
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            optimizer = self.optimizers(use_pl_optimizer=False)
+            optimizer.zero_grad()
+            self.manual_backward(self.model_step(batch, "train"))
+            optimizer.step()
+
+    return Own
+
+
+def _without_backward(base: Any) -> Any:
+    class Own(base):  # type: ignore[misc]
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            self.model_step(batch, "train")
+
+    return Own
+
+
+@pytest.mark.parametrize("own", [_own_hooks, _own_step, _without_backward])
+@pytest.mark.parametrize("at", [5, 9])
+def test_a_model_with_methods_of_its_own_changes_no_weights_either(checks: Any, own: Any, at: int) -> None:
+    """At a batch in the middle, and at the last one."""
+    torch.manual_seed(0)
+    model = own(type(network()))(input_dims=(4, 1, 8, 8), n_classes=3)
+    images, seen = torch.randn(10, 1, 8, 8), []
+    images[at] = 3e38  # the activity overflows
+
+    class Look(pl.Callback):
+        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+            seen.append({name: value.clone() for name, value in module.state_dict().items()})
+
+    with pytest.raises(InputError, match="the first activity that is not finite is in layer layer1"):
+        fit(model, LABELS, images=images, max_epochs=1, callbacks=[Look()])
+    assert len(seen) == at // 4 + 1
+    assert all(torch.equal(value, seen[-1][name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("when", ["on_before_backward", "on_after_backward"])
+def test_a_training_that_was_broken_off_leaves_nothing_to_the_next(checks: Any, when: str) -> None:
+    class Breaks(pl.Callback):
+        pass
+
+    def raises(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    setattr(Breaks, when, raises)
+    model = network()
+    with pytest.raises((ZeroDivisionError, InputError)):
+        fit(model, torch.full((10,), 7), callbacks=[Breaks()])
+    fit(model, LABELS)
+
+
+def test_what_is_wrong_is_explained_in_the_precision_of_the_step(monkeypatch: Any) -> None:
+    monkeypatch.setattr(scores, "Checks", Later)
+    model, precisions = network(), []
+    respond = model.respond
+
+    def noted(*arguments: Any, **settings: Any) -> Any:
+        precisions.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
+        return respond(*arguments, **settings)
+
+    model.respond = noted
+    with pytest.raises(InputError, match="label 7"):
+        fit(model, torch.full((10,), 7), precision="bf16-mixed")
+    assert precisions == [torch.bfloat16, torch.bfloat16]
 
 
 def test_a_loss_that_is_not_finite_is_explained_before_the_weights_change(checks: Any) -> None:
