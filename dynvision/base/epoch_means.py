@@ -26,10 +26,11 @@ def log_means(
         prog_bar: whether a progress bar shows them.
     """
     trainer: Any = module._trainer
-    sums = None if trainer is None or trainer.barebones else trainer._results
+    own_log = type(module).log is not pl.LightningModule.log
+    sums = None if own_log or trainer is None or trainer.barebones else trainer._results
     for name, value in values.items():
         begun = None if sums is None else sums.get(f"{module._current_fx_name}.{name}")
-        if begun is None or begun.has_reset:
+        if begun is None or begun.has_reset or not _is_mean(begun):
             settings: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True}
             module.log(name, value, prog_bar=prog_bar, batch_size=n_images, **settings)
         else:
@@ -42,3 +43,8 @@ def means_of_epoch(trainer: pl.Trainer) -> dict[str, _ResultMetric]:
     return {
         key: metric for key, metric in found.items() if metric.is_tensor and metric.meta.is_mean_reduction
     }
+
+
+def _is_mean(metric: _ResultMetric) -> bool:
+    """Whether it is what is logged here, and nothing that somebody else logs under the name, which Lightning refuses."""
+    return bool(metric.is_tensor and metric.meta.is_mean_reduction and not metric.meta.on_step)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, TensorDataset
 
 from dynvision.base import scores
@@ -274,3 +275,25 @@ def test_means_are_over_the_images_of_an_epoch_and_named_once() -> None:
     expected = (torch.stack(losses[3:]).detach() * sizes).sum() / 10
     torch.testing.assert_close(trainer.callback_metrics["train_loss"], expected)
     assert named == 2 * ["train_loss", "train_accuracy"]
+
+
+def test_a_log_of_ones_own_receives_every_batch() -> None:
+    named: list[str] = []
+
+    class Own(type(network())):  # type: ignore[misc]
+        def log(self, name: str, *arguments: Any, **settings: Any) -> None:
+            named.append(name)
+            super().log(name, *arguments, **settings)
+
+    fit(Own(input_dims=(4, 1, 8, 8), n_classes=3), LABELS, max_epochs=1)
+    assert named == 3 * ["train_loss", "train_accuracy"]
+
+
+def test_a_name_that_is_logged_otherwise_is_refused() -> None:
+    class Own(type(network())):  # type: ignore[misc]
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            self.log("train_loss", torch.tensor(1.0), on_step=True)
+            return super().training_step(batch, batch_idx)
+
+    with pytest.raises(MisconfigurationException, match="train_loss"):
+        fit(Own(input_dims=(4, 1, 8, 8), n_classes=3), LABELS)
