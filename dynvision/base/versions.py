@@ -3,16 +3,16 @@
     modules                  which ones, in their order, their classes and hooks
     what the engine asks     dt, delays, lengths and the like, also where a class answers, from whatever it keeps
     public attributes        numbers, texts, types, functions, and containers of them, by value
-    parameters, buffers      which ones, their shapes, and whether a gradient is asked for
+    parameters, buffers      which ones, of which class, shape and type, and whether a gradient is asked for
 
 A plan and a captured graph hold for one version, so that neither is made again for every batch. To look costs a small part
 of making a plan. Other objects in attributes, and private attributes, are no settings: a component keeps what changes
-with them in a public one. A version keeps no tensor alive.
+with them in a public one. A version keeps no tensor alive: one that takes the place and the memory of another, with its
+shape and type, is computed with alike, and a graph that gives gradients keeps those that it gives them to.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence, Set
 from enum import Enum
@@ -58,28 +58,25 @@ class ModelVersion:
         parts: its modules, the model first.
         hooked: ids of parts with hooks.
         hooks_on: name of a part with hooks of any kind, "the model itself" included; empty if none has.
-        computes_weights: whether hooks compute weights.
+        computes_weights: whether hooks, or who calls ``torch.func.functional_call``, compute weights.
         plans: those that hold for it, by whether they are without recurrence.
     """
 
     def __init__(self, model: nn.Module, parts: tuple[nn.Module, ...]) -> None:
         self.parts = parts
         self.hooked = hooked_modules(model, parts)
-        self.computes_weights = computes_weights(model)
+        weights = [x for part in parts for x in part._parameters.values() if x is not None]
+        self.computes_weights = computes_weights(model) or not all(
+            isinstance(x, nn.Parameter) for x in weights
+        )
         names = (name or "the model itself" for name, module in model.named_modules() if _hooks(module))
         self.hooks_on = next(names, "")
         self.plans: dict[bool, Plan] = {}
-        self._tensors = [weakref.ref(x) for part in parts for x in _tensors(part)]
 
     @property
     def model(self) -> nn.Module:
         """The model that it is a version of."""
         return self.parts[0]
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its tensors are all there; once one is not, another may have its id."""
-        return all(x() is not None for x in self._tensors)
 
     def pointers(self) -> tuple[int, ...]:
         """Where the parameters and buffers lie in memory."""
@@ -113,16 +110,18 @@ class _Glance:
             [*map(type, self._fixed)],
             [_setting(getattr(part, name, None)) for part, name in self._asked],
             [*map(id, tensors)],
-            [(x.shape, x.requires_grad) for x in tensors if x is not None],
+            [(type(x), x.shape, x.dtype, x.requires_grad) for x in tensors if x is not None],
             [[*part._modules] for part in self._fixed if part._modules],
         )
 
     def holds(self, model: nn.Module) -> bool:
         """Whether nothing has changed."""
-        if model is not self.version.model or not self.version.is_alive:
-            return False
         try:
-            return all(map(eq, self._held, self._before)) and self._look() == self._seen
+            return (
+                model is self.version.model
+                and all(map(eq, self._held, self._before))
+                and self._look() == self._seen
+            )
         except Exception:  # of any kind: by the == of an object that somebody put there
             return False
 
@@ -147,9 +146,7 @@ class ModelVersions:
             return latest.version
         parts = tuple(model.modules())
         facts = (id(model), _everywhere(), *map(_facts_of, parts))
-        version = self._known.pop(facts, None)
-        if version is None or not version.is_alive:
-            version = ModelVersion(model, parts)
+        version = self._known.pop(facts, None) or ModelVersion(model, parts)
         self._known[facts] = version
         while len(self._known) > MOST_VERSIONS:
             self._known.popitem(last=False)
@@ -170,7 +167,7 @@ def _facts_of(part: nn.Module) -> tuple[Hashable, ...]:
     ]
     children = part._modules
     asked = [_setting(getattr(part, name, None)) for name in _asked_of(part)]
-    tensors = [(id(x), x.shape, x.requires_grad) for x in _tensors(part)]
+    tensors = [(id(x), type(x), x.shape, x.dtype, x.requires_grad) for x in _tensors(part)]
     kind: Any = part.__class__
     return (kind, *children, *map(id, children.values()), *public, *asked, *tensors, _hooks(part))
 

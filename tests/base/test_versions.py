@@ -42,6 +42,7 @@ CHANGES: dict[str, Any] = {
     "modules that change their order": lambda m: m.row._modules.update({"0": m.row._modules.pop("0")}),
     "another number that is learned": lambda m: setattr(m.V1, "number", nn.Parameter(torch.ones(()))),
     "the shape of a parameter": lambda m: setattr(m.V1.conv.bias, "data", torch.ones(2)),
+    "the type of a parameter": lambda m: m.V1.half(),
     "dt of a component": lambda m: setattr(m.tstep_V1, "dt", 1.0),
     "a module more": lambda m: m.add_module("extra", nn.ReLU()),
     "a module less": lambda m: delattr(m, "pool_V1"),
@@ -177,6 +178,35 @@ def test_a_version_keeps_no_tensor_alive() -> None:
     del weights
     gc.collect()
     assert not any(one() is not None for one in seen)
+
+
+def test_tensors_can_be_swapped() -> None:
+    """As torch converts parameters that are of a class of their own; it refuses where there is a weak reference."""
+    model = network().eval()
+    model(torch.randn(1, 1, 16, 16))
+    before = torch.__future__.get_swap_module_params_on_conversion()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        model.double()
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(before)
+    assert model(torch.randn(1, 1, 16, 16, dtype=torch.float64)).dtype is torch.float64
+
+
+def test_weights_that_are_passed_in_are_in_no_graph() -> None:
+    model = network().eval()
+    found: list[bool] = []
+    plan_of = model._plan_of
+
+    def noted(version: Any, *given: Any) -> Any:
+        found.append(version.computes_weights)
+        return plan_of(version, *given)
+
+    model._plan_of = noted
+    model(x := torch.randn(1, 1, 16, 16))
+    passed = {"V1.conv.weight": model.V1.conv.weight.detach().clone()}
+    torch.func.functional_call(model, passed, (x,))
+    assert found == [False, True]
 
 
 def test_tensors_that_are_collected_make_no_other_version() -> None:
