@@ -2,7 +2,7 @@
 
     modules                  which ones, in their order, their classes and hooks
     what the engine asks     dt, delays, lengths and the like, also where a class answers, from whatever it keeps
-    public attributes        numbers, texts, types, functions, and containers of them, by value
+    public attributes        numbers, texts, types, functions, and containers of Python of them, by value
     parameters, buffers      which ones, of which class, shape and type, and whether a gradient is asked for
 
 A plan and a captured graph hold for one version, so that neither is made again for every batch. To look costs a small part
@@ -14,7 +14,7 @@ shape and type, is computed with alike, and a graph that gives gradients keeps t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache, partial
 from itertools import chain
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from dynvision.base.hooks import HOOKS, HOOKS_OF_ALL, computes_weights, hooked_modules
+from dynvision.model_components.timing import Clocked, StatefulOperation, TimedOperation, ZeroStart
 
 if TYPE_CHECKING:
     from dynvision.base.plan import Plan
@@ -39,16 +40,19 @@ DEEPEST = 8  # containers within each other that are compared
 SIMPLE = frozenset({bool, int, float, str, type(None), torch.dtype, torch.device})
 HELD: tuple[type, ...] = (type, FunctionType, BuiltinFunctionType, MethodType, partial, Enum, Path)
 HELD += (int, float, complex, str, bytes, range, np.number, np.bool_)  # and what is derived from them
+BUILT_IN = (tuple, list, dict, set, frozenset)
 INNER = (*HOOKS, "_modules")  # dictionaries of a module in which torch keeps its hooks and parts
 OF_TORCH = frozenset(nn.Module().__dict__) - {"training"}
-# What plans are made of, on the model and its components.
-ASKED = (
+# What plans are made of, besides public numbers and texts of a model.
+OF_MODELS = (
+    *("layer_names", "layer_operations", "optional_operations", "module_paths", "classifier_name"),
+    "t_feedforward",
+)
+OF_COMPONENTS = (
     *("dt", "delay", "source", "merge_name", "recurrence_merge", "recurrence_target"),
     *("history", "n_steps", "needs_activity", "on_output"),
-    *("layer_names", "layer_operations", "optional_operations", "module_paths", "classifier_name"),
-    *("t_feedforward", "without_skip", "idle_steps", "onset_steps"),
-    *("lesion", "lesion_gain", "t_lesion_start", "t_lesion_end"),
 )
+COMPONENTS = (Clocked, StatefulOperation, TimedOperation, ZeroStart)
 
 
 class ModelVersion:
@@ -108,7 +112,7 @@ class _Glance:
             _everywhere(),
             [_facts_of(part) for part in self._others],
             [*map(type, self._fixed)],
-            [_setting(getattr(part, name, None)) for part, name in self._asked],
+            [_answer(part, name) for part, name in self._asked],
             [*map(id, tensors)],
             [(type(x), x.shape, x.dtype, x.requires_grad) for x in tensors if x is not None],
             [[*part._modules] for part in self._fixed if part._modules],
@@ -166,20 +170,32 @@ def _facts_of(part: nn.Module) -> tuple[Hashable, ...]:
         if name[0] != "_"
     ]
     children = part._modules
-    asked = [_setting(getattr(part, name, None)) for name in _asked_of(part)]
+    asked = [_answer(part, name) for name in _asked_of(part)]
     tensors = [(id(x), type(x), x.shape, x.dtype, x.requires_grad) for x in _tensors(part)]
     kind: Any = part.__class__
     return (kind, *children, *map(id, children.values()), *public, *asked, *tensors, _hooks(part))
 
 
 def _asked_of(part: Any) -> tuple[str, ...]:
-    """What the class of a part itself answers of what plans are made of."""
+    """What a part answers of what plans are made of."""
     return _answered_by(part.__class__)
 
 
 @lru_cache(maxsize=1024)
 def _answered_by(kind: type) -> tuple[str, ...]:
-    return tuple(name for name in ASKED if hasattr(kind, name))
+    annotated = {name for base in kind.__mro__ for name in getattr(base, "__annotations__", ())}
+    asked = OF_COMPONENTS if issubclass(kind, COMPONENTS) else OF_MODELS
+    return tuple(name for name in asked if name in annotated or hasattr(kind, name))
+
+
+def _answer(part: nn.Module, name: str) -> Hashable:
+    """What a part answers; also of mappings and sequences that are no containers of Python."""
+    value = getattr(part, name, None)
+    if type(value) in SIMPLE or isinstance(value, BUILT_IN):
+        return _setting(value)
+    if isinstance(value, Mapping):
+        return _setting(dict(value))
+    return _setting(list(value) if isinstance(value, (Sequence, np.ndarray)) else value)
 
 
 def _tensors(part: nn.Module) -> list[Tensor]:
@@ -209,17 +225,13 @@ def _is_fixed(part: nn.Module) -> bool:
 
 def _setting(value: Any, depth: int = 0) -> Hashable:
     """A value that is compared; None for what is no setting."""
-    if type(value) in SIMPLE or isinstance(value, HELD):
+    if type(value) in SIMPLE:
         return value  # type: ignore[no-any-return]
-    if isinstance(value, (Tensor, nn.Module)):
+    if isinstance(value, HELD):
+        return value if type(value).__hash__ is not None else id(value)  # type: ignore[redundant-expr]
+    if not isinstance(value, BUILT_IN) or len(value) > MOST_ITEMS or depth > DEEPEST:
         return None
-    if isinstance(value, np.ndarray):
-        return _setting(value.tolist(), depth) if value.size <= MOST_ITEMS else None
-    if not isinstance(value, (tuple, list, dict, Mapping, Sequence, Set)):
-        return None
-    if len(value) > MOST_ITEMS or depth > DEEPEST:
-        return None
-    if isinstance(value, (dict, Mapping)):
+    if isinstance(value, dict):
         return tuple([(key, _setting(item, depth + 1)) for key, item in value.items()])
     # Tensors are none, nor is how many of them were collected.
     items = [
@@ -227,4 +239,4 @@ def _setting(value: Any, depth: int = 0) -> Hashable:
         for item in value
         if not isinstance(item, Tensor)
     ]
-    return frozenset(items) if isinstance(value, Set) else tuple(items)
+    return frozenset(items) if isinstance(value, (set, frozenset)) else tuple(items)

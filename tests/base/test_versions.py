@@ -6,7 +6,8 @@ import copy
 import gc
 import pickle
 import weakref
-from collections import UserList, deque
+from collections import UserDict, UserList, deque
+from enum import Enum
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -36,7 +37,7 @@ CHANGES: dict[str, Any] = {
     "a type": lambda m: setattr(m.V1, "made_of", nn.Conv2d),
     "a precision": lambda m: setattr(m.V1, "computes_in", torch.float64),
     "a number of numpy": lambda m: setattr(m, "t_skip", np.float32(4.0)),
-    "a mapping that is no dictionary": lambda m: setattr(m, "t_skip", MappingProxyType({"V1": 4.0})),
+    "a mapping that is no dictionary": lambda m: setattr(m, "t_feedforward", MappingProxyType({"V1": 4.0})),
     "what lies within a tuple": lambda m: m.V1.kept[0].update(kept=2),
     "a class": lambda m: setattr(m.tstep_V1, "__class__", type("Other", (type(m.tstep_V1),), {})),
     "modules that change their order": lambda m: m.row._modules.update({"0": m.row._modules.pop("0")}),
@@ -146,7 +147,32 @@ class Odd:
     __hash__ = None  # type: ignore[assignment]
 
 
+class Lazy(UserDict[str, Any]):
+    """A mapping that has no values yet, as a configuration with missing values or an archive on disk."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise LookupError(key)
+
+
+class Unhashable(Enum):
+    ONE = 1
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class NotYet(nn.ReLU):
+    @property
+    def delay(self) -> float:
+        raise RuntimeError("not yet")
+
+
 ODD: dict[str, Any] = {
+    "a mapping that fails": lambda: Lazy({"a": 1}),
+    "a member without a hash": lambda: Unhashable.ONE,
+    "a module whose property fails": NotYet,
     "what compares with nothing": Odd,
     "a list of it": lambda: [Odd()],
     "an empty array": lambda: np.zeros(0),
@@ -162,6 +188,8 @@ def test_any_object_may_be_an_attribute(make: Any) -> None:
     model, versions = network(), ModelVersions()
     for holder in (model, model.V1):
         for value in (1.0, make(), make(), 1.0):
+            if hasattr(holder, "odd"):
+                del holder.odd
             holder.odd = value
             versions.of(model)
 
