@@ -46,7 +46,7 @@ class Verdict:
 
     def __init__(self, fine: Tensor, explain: Callable[[], Any]) -> None:
         self._fine = fine.to("cpu", non_blocking=True)
-        self._arrived = torch.cuda.current_stream().record_event() if fine.is_cuda else None
+        self._arrived = torch.cuda.current_stream(fine.device).record_event() if fine.is_cuda else None
         self._explain = explain
 
     def __reduce__(self) -> Any:

@@ -244,6 +244,27 @@ def test_a_copy_of_a_model_between_two_looks_has_nothing_to_look_at() -> None:
     assert copy.deepcopy(model)._verdict is None and pickle.loads(pickle.dumps(model))._verdict is None
 
 
+def test_a_verdict_waits_for_the_gpu_of_its_batch(monkeypatch: Any) -> None:
+    class Fine:
+        is_cuda, device = True, "cuda:1"
+
+        def to(self, *_: Any, **__: Any) -> torch.Tensor:
+            return torch.tensor(True)
+
+    class Stream:
+        def record_event(self) -> Any:
+            return self
+
+        def synchronize(self) -> None:
+            waited.append(self)
+
+    waited: list[Any] = []
+    streams = {"cuda:1": Stream(), None: Stream()}
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: streams[device])
+    Verdict(Fine(), list).look()  # type: ignore[arg-type]
+    assert waited == [streams["cuda:1"]]
+
+
 def values_of(found: scores.Scores) -> list[torch.Tensor]:
     return [found.loss, found.accuracy, *found.terms.values()]
 
