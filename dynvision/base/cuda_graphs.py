@@ -23,7 +23,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -282,7 +282,8 @@ class CudaGraphs:
         if graph is None:
             if key in self._refused or not self._seen_often(key):
                 return None
-            return self._capture(key, what, make, inputs)
+            with torch.cuda.device_of(inputs[0]):  # which need not be the current one
+                return self._capture(key, what, make, inputs)
         if self._one_waits():
             self._log("an earlier trial still waits for its backward pass")
             return None
@@ -373,12 +374,19 @@ def _aliases(model: nn.Module) -> Iterator[dict[int, nn.Parameter]]:
 
 def _capture(graph: torch.cuda.CUDAGraph, pool: Any) -> Any:
     # Other threads may allocate meanwhile, e.g. one that pins the memory of the next batch.
-    return torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local")
+    stream = _capturing_stream(torch.cuda.current_device())
+    return torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local")
+
+
+@lru_cache
+def _capturing_stream(device: int) -> torch.cuda.Stream:
+    """The stream of a GPU on which graphs are captured; torch itself has one, on the GPU of its first capture."""
+    return torch.cuda.Stream(device)
 
 
 def _end_capture_of_random_numbers() -> None:
     """After a capture that failed, torch's generator still refuses to draw outside of one; a capture that ends frees it."""
-    with contextlib.suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+    with contextlib.suppress(RuntimeError), _capture(torch.cuda.CUDAGraph(), None):
         torch.zeros(1, device="cuda")
 
 

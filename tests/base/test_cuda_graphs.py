@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -113,6 +115,31 @@ def test_nothing_that_a_training_does_by_itself_is_another_key() -> None:
         model, DataLoader(images, 2)
     )
     assert len(seen) == 8 and all(version is seen[0] for version in seen)
+
+
+def test_a_trial_is_captured_on_the_gpu_of_its_input(monkeypatch: Any) -> None:
+    """On the current one it would be computed elsewhere, and every replay would hand out the same."""
+    within, captured = [], []
+
+    @contextlib.contextmanager
+    def device_of(x: torch.Tensor) -> Iterator[None]:
+        within.append(x)
+        yield
+        within.pop()
+
+    def captures(model: Any, trial: Any, inputs: Any, *_: Any) -> Any:
+        captured.append(within[-1] is inputs[0])
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(cuda_graphs, "GraphedTrial", captures)
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    for name in ("graph_pool_handle", "memory_reserved", "current_stream", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
+    graphs, model, versions, x = cuda_graphs.CudaGraphs(), nn.Linear(2, 2), ModelVersions(), torch.rand(1, 2)
+    for _ in range(cuda_graphs.EAGER_CALLS + 1):
+        graphs.run(versions.of(model), "key", lambda inputs, watch: model(inputs[0]), [x], {})
+    assert captured == [True]
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("no"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")])

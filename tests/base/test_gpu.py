@@ -275,3 +275,18 @@ def test_a_trial_that_cannot_be_captured_runs_and_leaves_random_numbers_as_they_
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.randn(5, device="cuda"))
     assert torch.nn.functional.dropout(before, 0.5).isfinite().all()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one GPU here")
+def test_a_model_is_captured_on_its_own_gpu_whichever_is_the_current_one() -> None:
+    models = [
+        create("DyRCNNx2", input_dims=(4, 1, 8, 8), n_classes=3, cuda_graphs=on) for on in (True, False)
+    ]
+    models[1].load_state_dict(models[0].state_dict())
+    graphed, eager = (model.to("cuda:1").eval() for model in models)
+    assert torch.cuda.current_device() == 0
+    with torch.no_grad():
+        for seed in range(EAGER_CALLS + 3):
+            x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(seed)).to("cuda:1")
+            torch.testing.assert_close(graphed(x), eager(x), rtol=1e-3, atol=1e-4)
+    assert len(graphed._graphs) == 1
