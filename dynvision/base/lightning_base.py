@@ -244,7 +244,7 @@ class LightningBase(KeptArguments):
                 raise InputError(explain_non_finite_loss(self, batch, scores.loss))
         else:
             self._verdict = Verdict(scores.fine, explanation(self, batch, stage, scores.loss.detach()))
-            if stage != "train" or self._trainer is None:
+            if stage != "train" or self._trainer is None or not self._trainer.training:
                 self._look()
         if stage != "train":
             self.not_finite(self, batch, outputs.finite)

@@ -183,6 +183,21 @@ def test_without_a_trainer_a_step_raises_itself(checks: Any) -> None:
         network().model_step((torch.randn(2, 1, 8, 8), torch.tensor([0, 7])), "train")
 
 
+def test_a_step_outside_of_a_training_raises_itself(checks: Any) -> None:
+    wrong = torch.randn(2, 1, 8, 8), torch.tensor([0, 7])
+
+    class Looks(pl.Callback):
+        def on_validation_start(self, trainer: Any, module: Any) -> None:
+            with pytest.raises(InputError, match="label 7"):
+                module.model_step(wrong, "train")
+
+    model = network()
+    data = DataLoader(TensorDataset(torch.randn(4, 1, 8, 8), LABELS[:4]), 4)
+    fit(model, LABELS, callbacks=[Looks()]).validate(model, data, verbose=False)
+    with pytest.raises(InputError, match="label 7"):
+        model.model_step(wrong, "train")
+
+
 def test_accumulated_batches_are_looked_at_too(checks: Any) -> None:
     with pytest.raises(InputError, match="label 7"):
         fit(network(), torch.where(torch.arange(10) == 1, 7, LABELS), accumulate_grad_batches=3)
