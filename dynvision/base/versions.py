@@ -46,7 +46,7 @@ OF_TORCH = frozenset(nn.Module().__dict__) - {"training"}
 # What plans are made of, besides public numbers and texts of a model.
 OF_MODELS = (
     *("layer_names", "layer_operations", "optional_operations", "module_paths", "classifier_name"),
-    "t_feedforward",
+    *("t_feedforward", "_n_classes"),
 )
 OF_COMPONENTS = (
     *("dt", "delay", "source", "merge_name", "recurrence_merge", "recurrence_target"),

@@ -36,6 +36,7 @@ CHANGES: dict[str, Any] = {
     "a function": lambda m: setattr(m.V1, "merge", double),
     "a type": lambda m: setattr(m.V1, "made_of", nn.Conv2d),
     "a precision": lambda m: setattr(m.V1, "computes_in", torch.float64),
+    "the number of classes": lambda m: setattr(m, "n_classes", 4),
     "a number of numpy": lambda m: setattr(m, "t_skip", np.float32(4.0)),
     "a mapping that is no dictionary": lambda m: setattr(m, "t_feedforward", MappingProxyType({"V1": 4.0})),
     "what lies within a tuple": lambda m: m.V1.kept[0].update(kept=2),
