@@ -244,15 +244,15 @@ class LightningBase(KeptArguments):
                 raise InputError(explain_non_finite_loss(self, batch, scores.loss))
         else:
             self._verdict = Verdict(scores.fine, explanation(self, batch, stage, scores.loss.detach()))
-            if stage != "train" or self._trainer is None or not self._trainer.training:
+            trainer: Any = self._trainer  # processes that train together share gradients in backward
+            if stage != "train" or trainer is None or not trainer.training or trainer.world_size > 1:
                 self._look()
         if stage != "train":
             self.not_finite(self, batch, outputs.finite)
         n_images = len(outputs.logits)
         shown = {f"{stage}_loss": scores.loss.detach(), f"{stage}_accuracy": scores.accuracy}
         log_means(self, shown, n_images, prog_bar=True)
-        if scores.terms:
-            log_means(self, {f"{stage}_{name}": value for name, value in scores.terms.items()}, n_images)
+        log_means(self, {f"{stage}_{name}": value for name, value in scores.terms.items()}, n_images)
         return scores.loss
 
     def _look(self) -> None:

@@ -178,6 +178,20 @@ def test_a_loss_that_is_not_finite_is_explained_before_the_weights_change(checks
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_processes_that_train_together_look_before_they_share_gradients(
+    n_processes: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(scores, "Checks", Later)
+    monkeypatch.setattr(pl.Trainer, "world_size", n_processes)
+    model, called = network(), []
+    backward = model.backward
+    model.backward = lambda *arguments: called.append(0) or backward(*arguments)
+    with pytest.raises(InputError, match="label 7"):
+        fit(model, torch.where(torch.arange(10) == 9, 7, LABELS))
+    assert len(called) == (3 if n_processes == 1 else 2)
+
+
 def test_without_a_trainer_a_step_raises_itself(checks: Any) -> None:
     with pytest.raises(InputError, match="label 7"):
         network().model_step((torch.randn(2, 1, 8, 8), torch.tensor([0, 7])), "train")
