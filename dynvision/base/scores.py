@@ -160,10 +160,10 @@ def explanation(model: Any, batch: tuple[Tensor, Tensor], stage: str, loss: Tens
         loss: of the batch, without gradient.
     """
     kind = batch[0].device.type
-    precision = torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
 
     def explain() -> None:
-        with torch.no_grad(), precision:
+        with torch.no_grad(), torch.autocast(kind, dtype, enabled):
             outputs = model.respond(batch, stage == "train")
             check_range(batch[1], outputs.logits.shape[-1], outputs.ignore_index, outputs.checks)
             model.loss_terms(outputs)
