@@ -81,7 +81,7 @@ def advance(
     once = Once()
     padding = PaddedChannels() if plan.padded else None
     # Who watches may differentiate by activity, whose gradient would lack what comes through other maps.
-    wanted = {} if watch or not torch.is_grad_enabled() else outlets_of(plan)
+    wanted = {} if watch or not torch.is_grad_enabled() else outlets_of(plan, frames.values)
     channels = true_channels(plan.layers[-1]) if plan.padded else None
     done = 0
     while done < frames.n:

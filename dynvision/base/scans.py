@@ -159,9 +159,11 @@ class Wanted:
         return found if picked is None else {**found, self.size: picked}
 
 
-def outlets_of(plan: Plan) -> dict[str, Wanted]:
-    """What others receive of the layers of a plan."""
+def outlets_of(plan: Plan, like: Tensor) -> dict[str, Wanted]:
+    """What others receive of the layers of a plan; nothing where no kernel hands it out: of maps like ``like``."""
     wanted: dict[str, Wanted] = {}
+    if not has_kernel(like):
+        return wanted
     for layer in plan.layers:
         after = layer.output[0] if layer.output and layer.interpolated is None else None
         pool = after if after is not None and pool_key(after) is not None else None
