@@ -33,9 +33,7 @@ def random_key(*parts: int | Tensor) -> Tensor:
     key = torch.zeros((), dtype=torch.int64)
     for part in parts:
         value = torch.as_tensor(part, dtype=torch.int64)
-        if (
-            key.dim() and value.dim()
-        ):  # a single number on a CPU joins others on a GPU by itself, without a copy
+        if key.dim() and value.dim():  # a single number on a CPU joins those of a GPU without a copy
             key = key.to(value.device)
         key = _mix(key + value * _GOLDEN + _GOLDEN)
     return key
