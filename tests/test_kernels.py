@@ -21,6 +21,14 @@ def kernels(module: ast.Module) -> Iterator[ast.FunctionDef]:
             yield function
 
 
+def kernels_of(name: str) -> set[str]:
+    """Names of the kernels of a module of the package; nothing of another."""
+    path = FUNCTIONAL.parents[1].joinpath(*name.split(".")).with_suffix(".py")
+    if not name.startswith("dynvision.functional.") or not path.exists():
+        return set()
+    return {function.name for function in kernels(ast.parse(path.read_text()))}
+
+
 def refused(module: ast.Module) -> list[str]:
     """Names in kernels that are neither theirs, nor of kernels, nor constants of their file that Triton may read."""
     constants = {
@@ -35,8 +43,8 @@ def refused(module: ast.Module) -> list[str]:
         alias.asname or alias.name
         for statement in module.body
         if isinstance(statement, ast.ImportFrom)
-        and (statement.module or "").startswith("dynvision.functional")
         for alias in statement.names
+        if alias.name in kernels_of(statement.module or "")
     }
     found = []
     for function in kernels(module):
@@ -64,3 +72,10 @@ def test_a_kernel_reads_nothing_but_what_triton_can(path: Path) -> None:
 def test_an_annotation_within_a_kernel_is_found() -> None:
     text = "from typing import Any\n@triton.jit\ndef kernel(x):\n    found: Any = ()\n    return found\n"
     assert refused(ast.parse(text)) == ["kernel: Any"]
+
+
+def test_what_is_imported_and_no_kernel_is_found() -> None:
+    imports = "from dynvision.functional.leaky_steps_triton import BLOCK, channel_of\n"
+    assert refused(ast.parse(imports + "@triton.jit\ndef kernel(x):\n    return channel_of(x, BLOCK)\n")) == [
+        "kernel: BLOCK"
+    ]
